@@ -1,0 +1,1 @@
+//! Inventory and allow-list, their validation, and the message sent to the sensor.

@@ -1,0 +1,1 @@
+//! Safe owners over DPDK: Eal, Pool, Port, RxQueue, Burst.

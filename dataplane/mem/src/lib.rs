@@ -1,0 +1,1 @@
+//! Prefetch, huge-page-backed arrays and read-only file maps.

@@ -1,0 +1,3 @@
+//! The dataplane process.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Zero-copy views of the headers of the 5G user plane.

@@ -1,0 +1,1 @@
+//! Seeded scenarios of a 5G user plane, with ground truth.
