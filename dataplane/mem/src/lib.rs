@@ -1,1 +1,12 @@
 //! Prefetch, huge-page-backed arrays and read-only file maps.
+//!
+//! The engine forbids `unsafe`; what it needs of it stands here, small enough
+//! to audit at one sitting.
+
+mod array;
+mod file;
+mod prefetch;
+
+pub use array::{HugeArray, Zeroed};
+pub use file::FileMap;
+pub use prefetch::{prefetch, prefetch_slice};
