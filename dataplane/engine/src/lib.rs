@@ -1,1 +1,33 @@
-//! Bytes and time in, verdicts out.
+//! The engine: bytes and time in, verdicts out.
+//!
+//! A [`Worker`] takes bursts of frames through `decode`, `classify`, `track`
+//! and `account`, each stage over the whole burst, and gathers what it saw into
+//! a [`Report`] per time slice. One [`Judge`] merges the reports of all workers
+//! slice by slice, so that its verdicts depend neither on their number nor on
+//! which of them saw what. Neither does any input or output of its own.
+
+#![forbid(unsafe_code)]
+
+pub mod account;
+pub mod capture;
+pub mod classify;
+pub mod contract;
+pub mod decode;
+pub mod detect;
+pub mod frame;
+pub mod judge;
+pub mod lpm;
+pub mod record;
+pub mod report;
+pub mod rules;
+pub mod time;
+pub mod track;
+pub mod worker;
+
+pub use frame::{Frame, RxMeta, TapId};
+pub use judge::Judge;
+pub use record::Record;
+pub use report::Report;
+pub use rules::Rules;
+pub use time::Nanos;
+pub use worker::Worker;

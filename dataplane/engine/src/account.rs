@@ -1,0 +1,88 @@
+//! `account`: the counters of a worker and of its lanes, plain words that are
+//! published to shared memory once a burst.
+
+use weir_wire::gtpu;
+
+use crate::contract::words::{LaneWords, Reason, WorkerWords};
+use crate::decode::pfcp_bundle;
+use crate::frame::BURST;
+use crate::record::{Kind, Record, error_index};
+
+/// Counters of one lane: what one worker received from one queue of one port.
+#[derive(Clone, Debug, Default)]
+pub struct Lane {
+    words: LaneWords,
+}
+
+impl Lane {
+    /// Frames came from the source.
+    pub fn received(&mut self, frames: u64, bytes: u64) {
+        self.words.received_packets += frames;
+        self.words.received_bytes += bytes;
+    }
+
+    /// Frames were inspected.
+    pub fn inspected(&mut self, frames: u64) {
+        self.words.inspected_packets += frames;
+    }
+
+    /// A frame was not inspected, and why.
+    pub fn not_inspected(&mut self, reason: Reason) {
+        self.words.not_inspected[reason as usize] += 1;
+    }
+
+    /// The counters as they are published.
+    pub fn words(&self) -> &LaneWords {
+        &self.words
+    }
+}
+
+/// Counters of one worker.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    words: WorkerWords,
+}
+
+impl Tally {
+    /// Counts one decoded frame by what it is.
+    #[inline]
+    pub fn frame(&mut self, record: &Record, bytes: &[u8]) {
+        if let Some(error) = record.error() {
+            self.words.decode_errors[error_index(error)] += 1;
+        }
+        match record.kind {
+            Kind::Gtpu => {
+                let message = gtpu::Message::from_code(record.message);
+                self.words.gtpu_messages[message.counter()] += 1;
+            }
+            Kind::Pfcp => {
+                let start = usize::from(record.gtp);
+                let datagram = bytes.get(start..start + usize::from(record.payload_len));
+                self.pfcp(datagram.unwrap_or_default());
+            }
+            Kind::Ip | Kind::NotIp => {}
+        }
+    }
+
+    fn pfcp(&mut self, payload: &[u8]) {
+        for message in pfcp_bundle(payload) {
+            match message {
+                Ok(message) => self.words.pfcp_messages[message.message().counter()] += 1,
+                Err(error) => self.words.decode_errors[error_index(error)] += 1,
+            }
+        }
+    }
+
+    /// Counts a poll that brought `frames` frames and took `busy` of the `total`
+    /// nanoseconds since the one before.
+    pub fn poll(&mut self, frames: usize, busy: u64, total: u64) {
+        self.words.bursts[frames.min(BURST)] += 1;
+        self.words.busy_ns += busy;
+        self.words.total_ns += total;
+    }
+
+    /// The counters as they are published.
+    pub fn words(&self) -> &WorkerWords {
+        &self.words
+    }
+}

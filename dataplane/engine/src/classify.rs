@@ -1,0 +1,61 @@
+//! `classify`: which link, and who is at either end.
+
+use weir_wire::Address;
+
+use crate::record::{Kind, Record};
+use crate::rules::{Link, Party, Roles, Rules};
+
+/// Fills in the link and both parties of a record. `given` is the tap's link.
+#[inline]
+pub fn classify(record: &mut Record, bytes: &[u8], given: Link, rules: &Rules) {
+    let Some((source, destination)) = record.outer_addresses(bytes) else {
+        record.link = given;
+        return;
+    };
+    record.source = rules.party(source);
+    record.destination = rules.party(destination);
+    record.link =
+        if given == Link::Mixed { infer(record, source, destination, rules) } else { given };
+    // An undeclared link stays undeclared for NAT, whatever was inferred.
+    let is_gtp_or_pfcp = matches!(record.kind, Kind::Gtpu | Kind::Pfcp);
+    if rules.is_nat(source, given, is_gtp_or_pfcp) {
+        record.source = Party::Subscriber.pack();
+    }
+    if rules.is_nat(destination, given, is_gtp_or_pfcp) {
+        record.destination = Party::Subscriber.pack();
+    }
+    if given == Link::Mixed && record.link == Link::Mixed && has_subscriber(record) {
+        record.link = Link::N6;
+    }
+}
+
+fn has_subscriber(record: &Record) -> bool {
+    let subscriber = Party::Subscriber.pack();
+    record.source == subscriber || record.destination == subscriber
+}
+
+/// The link of a frame whose tap does not say: the longest `link_defaults`,
+/// else protocol and roles; a subscriber outside any tunnel is on N6.
+fn infer(record: &Record, source: Address, destination: Address, rules: &Rules) -> Link {
+    if let Some(link) = rules.link_default(destination).or_else(|| rules.link_default(source)) {
+        return link;
+    }
+    if has_subscriber(record) {
+        return Link::N6;
+    }
+    let roles = |packed: u32| {
+        Party::unpack(packed)
+            .equipment()
+            .and_then(|id| rules.equipment(id))
+            .map_or(Roles::default(), |equipment| equipment.roles)
+    };
+    let (from, to) = (roles(record.source), roles(record.destination));
+    match record.kind {
+        Kind::Pfcp => Link::N4,
+        Kind::Gtpu if from.any(Roles::UPF) && to.any(Roles::UPF) => Link::N9,
+        Kind::Gtpu if from.any(Roles::RADIO) && to.any(Roles::RADIO) => Link::Xn,
+        Kind::Gtpu => Link::N3,
+        _ if from.any(Roles::OAM) || to.any(Roles::OAM) => Link::Oam,
+        _ => Link::Mixed,
+    }
+}

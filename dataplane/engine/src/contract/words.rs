@@ -1,0 +1,254 @@
+//! Counters: which word of a block means what.
+
+use weir_wire::{gtpu, pfcp};
+
+use crate::frame::BURST;
+use crate::record::ERRORS;
+
+/// Why a frame was received but not inspected.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(usize)]
+pub enum Reason {
+    /// The port had no free descriptor for it.
+    Missed,
+    /// The pool had no free buffer for it.
+    NoBuffer,
+    /// The port found it damaged.
+    RxError,
+    /// Its VLAN belongs to no configured tap.
+    Untapped,
+    /// A capture's link type that is not decoded.
+    LinkType,
+}
+
+impl Reason {
+    /// Every reason, in the order of its counter.
+    pub const ALL: [Reason; 5] =
+        [Reason::Missed, Reason::NoBuffer, Reason::RxError, Reason::Untapped, Reason::LinkType];
+
+    /// The metric label `reason`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Reason::Missed => "missed",
+            Reason::NoBuffer => "no_buffer",
+            Reason::RxError => "rx_error",
+            Reason::Untapped => "untapped",
+            Reason::LinkType => "link_type",
+        }
+    }
+}
+
+/// The bounded tables whose evictions are counted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(usize)]
+pub enum Table {
+    /// Equipment flows.
+    Flows,
+    /// Addresses that belong to nobody.
+    Unknown,
+    /// Alerts of the current day.
+    Alerts,
+    /// Names from DNS answers.
+    Names,
+}
+
+impl Table {
+    /// Every table, in the order of its counter.
+    pub const ALL: [Table; 4] = [Table::Flows, Table::Unknown, Table::Alerts, Table::Names];
+
+    /// The metric label `table`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Table::Flows => "equipment_flows",
+            Table::Unknown => "unknown_addresses",
+            Table::Alerts => "alerts",
+            Table::Names => "dns_names",
+        }
+    }
+}
+
+/// The buckets of the latency histogram: upper bounds in nanoseconds of 2^(10+i),
+/// the last one open.
+pub const LATENCY_BUCKETS: usize = 26;
+
+/// A fixed list of counters that is published as consecutive words.
+pub trait Words: Sized {
+    /// How many words.
+    const LEN: usize;
+    /// Writes them to the start of `block`, which holds at least [`Words::LEN`].
+    fn store(&self, block: &mut [u64]);
+    /// Reads them from the start of `block`; missing words are 0.
+    fn load(block: &[u64]) -> Self;
+}
+
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $kind:tt,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, Eq, PartialEq)]
+        pub struct $name {
+            $($(#[$field_doc])* pub $field: words!(@type $kind),)*
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self { $($field: words!(@zero $kind),)* }
+            }
+        }
+
+        impl Words for $name {
+            const LEN: usize = 0 $(+ words!(@len $kind))*;
+
+            fn store(&self, block: &mut [u64]) {
+                let mut at = 0;
+                $(
+                    for (slot, word) in block[at..].iter_mut().zip(words!(@slice self.$field, $kind)) {
+                        *slot = *word;
+                    }
+                    at += words!(@len $kind);
+                )*
+                let _ = at;
+            }
+
+            fn load(block: &[u64]) -> Self {
+                let mut words = Self::default();
+                let mut at = 0;
+                $(
+                    for (word, slot) in words!(@slice_mut words.$field, $kind)
+                        .iter_mut()
+                        .zip(block.iter().skip(at))
+                    {
+                        *word = *slot;
+                    }
+                    at += words!(@len $kind);
+                )*
+                let _ = at;
+                words
+            }
+        }
+    };
+    (@type one) => { u64 };
+    (@type ($len:expr)) => { [u64; $len] };
+    (@zero one) => { 0 };
+    (@zero ($len:expr)) => { [0; $len] };
+    (@len one) => { 1 };
+    (@len ($len:expr)) => { $len };
+    (@slice $words:ident.$field:ident, one) => { std::slice::from_ref(&$words.$field) };
+    (@slice $words:ident.$field:ident, ($len:expr)) => { &$words.$field };
+    (@slice_mut $words:ident.$field:ident, one) => { std::slice::from_mut(&mut $words.$field) };
+    (@slice_mut $words:ident.$field:ident, ($len:expr)) => { &mut $words.$field };
+}
+
+words! {
+    /// One worker's share of one queue of one port.
+    LaneWords {
+        /// Frames that the worker got.
+        received_packets: one,
+        /// Their bytes on the wire.
+        received_bytes: one,
+        /// Frames that went through the engine.
+        inspected_packets: one,
+        /// Frames that did not, by [`Reason`].
+        not_inspected: (Reason::ALL.len()),
+    }
+}
+
+words! {
+    /// One worker.
+    WorkerWords {
+        /// Decoding errors by (layer, kind).
+        decode_errors: (ERRORS),
+        /// GTP-U messages by type.
+        gtpu_messages: (gtpu::Message::COUNTERS),
+        /// PFCP messages by type, bundled ones each.
+        pfcp_messages: (pfcp::Message::COUNTERS),
+        /// Polls by the number of frames they brought.
+        bursts: (BURST + 1),
+        /// Nanoseconds spent on frames.
+        busy_ns: one,
+        /// Nanoseconds since the worker started.
+        total_ns: one,
+    }
+}
+
+words! {
+    /// What a port says of frames that no worker ever got.
+    PortWords {
+        /// Such frames by [`Reason`].
+        not_inspected: (Reason::ALL.len()),
+    }
+}
+
+words! {
+    /// The judge, which merges what the workers saw.
+    JudgeWords {
+        /// The end of the last slice that was judged, packet time in nanoseconds.
+        packet_time: one,
+        /// Equipment flows in the table.
+        flows: one,
+        /// Equipment flows ever seen.
+        flows_seen: one,
+        /// Rows given up for others, by [`Table`].
+        evictions: (Table::ALL.len()),
+        /// Backward steps of the clock.
+        clock_steps: one,
+        /// Observations folded into an alert already said.
+        folded: one,
+        /// Sightings and names that found no room in a report.
+        unreported: one,
+        /// Verdicts by time from frame to record.
+        latency: (LATENCY_BUCKETS),
+        /// The sum of those times in nanoseconds.
+        latency_sum_ns: one,
+        /// The version of the policy in force, 0 for none.
+        policy_version: one,
+    }
+}
+
+const fn longest(lengths: &[usize]) -> usize {
+    let mut longest = 0;
+    let mut i = 0;
+    while i < lengths.len() {
+        if lengths[i] > longest {
+            longest = lengths[i];
+        }
+        i += 1;
+    }
+    longest
+}
+
+/// The words of a block: enough for any of the lists.
+pub const BLOCK: usize =
+    longest(&[LaneWords::LEN, WorkerWords::LEN, PortWords::LEN, JudgeWords::LEN]);
+
+/// A number that changes with the lengths of all lists and with `revision`.
+pub(super) const fn schema(revision: u64) -> u64 {
+    let lengths =
+        [revision as usize, LaneWords::LEN, WorkerWords::LEN, PortWords::LEN, JudgeWords::LEN];
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    let mut i = 0;
+    while i < lengths.len() {
+        hash = (hash ^ lengths[i] as u64).wrapping_mul(0x0100_0000_01b3);
+        i += 1;
+    }
+    hash
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_survive_the_block() {
+        let mut lane = LaneWords { received_packets: 7, ..LaneWords::default() };
+        lane.not_inspected[Reason::LinkType as usize] = 9;
+        let mut block = [0; BLOCK];
+        lane.store(&mut block);
+        assert_eq!(LaneWords::load(&block), lane);
+        let mut worker = WorkerWords { total_ns: 5, ..WorkerWords::default() };
+        worker.decode_errors[ERRORS - 1] = 3;
+        worker.bursts[BURST] = 4;
+        worker.store(&mut block);
+        assert_eq!(WorkerWords::load(&block), worker);
+        assert_eq!(WorkerWords::load(&[]), WorkerWords::default());
+    }
+}

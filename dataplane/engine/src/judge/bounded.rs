@@ -1,0 +1,61 @@
+//! A map that never holds more than its bound.
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::Hash;
+
+/// A map of at most `bound` rows. A new row in a full map takes the place of
+/// the one that was inserted first; each such loss is counted.
+#[derive(Debug)]
+pub(crate) struct Bounded<K, V> {
+    bound: usize,
+    rows: HashMap<K, V>,
+    order: VecDeque<K>,
+    evictions: u64,
+}
+
+impl<K: Clone + Eq + Hash, V> Bounded<K, V> {
+    /// An empty map.
+    pub(crate) fn new(bound: usize) -> Self {
+        Self { bound, rows: HashMap::new(), order: VecDeque::new(), evictions: 0 }
+    }
+
+    /// The row of `key`, made by `fresh` if there was none.
+    pub(crate) fn entry(&mut self, key: K, fresh: impl FnOnce() -> V) -> &mut V {
+        if !self.rows.contains_key(&key) {
+            if self.rows.len() >= self.bound
+                && let Some(oldest) = self.order.pop_front()
+            {
+                self.rows.remove(&oldest);
+                self.evictions += 1;
+            }
+            self.order.push_back(key.clone());
+        }
+        self.rows.entry(key).or_insert_with(fresh)
+    }
+
+    /// The row of `key`.
+    pub(crate) fn find(&self, key: &K) -> Option<&V> {
+        self.rows.get(key)
+    }
+
+    /// Rows given up so far.
+    pub(crate) fn evictions(&self) -> u64 {
+        self.evictions
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_row_makes_room() {
+        let mut map = Bounded::new(2);
+        *map.entry(1, || 10) += 1;
+        map.entry(2, || 20);
+        map.entry(1, || 0);
+        map.entry(3, || 30);
+        assert_eq!((map.find(&1), map.find(&2), map.find(&3)), (None, Some(&20), Some(&30)));
+        assert_eq!(map.evictions(), 1);
+    }
+}

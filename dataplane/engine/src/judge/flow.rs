@@ -1,0 +1,276 @@
+//! The lasting state of one flow.
+
+use weir_wire::Address;
+
+use crate::contract::verdict::Volume;
+use crate::decode::protocol;
+use crate::judge::offence::Offence;
+use crate::record::Evidence;
+use crate::rules::{EquipmentId, Link, Party, Rules};
+use crate::track::{FlowDelta, FlowKey, GPdu, Side, is_closing};
+use crate::{Nanos, TapId};
+
+/// One of a flow's two directions; it also names the end that sends in it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Way {
+    /// From the low end to the high end.
+    Up,
+    /// From the high end to the low end.
+    Down,
+}
+
+impl Way {
+    /// The other direction.
+    pub const fn reverse(self) -> Self {
+        match self {
+            Way::Up => Way::Down,
+            Way::Down => Way::Up,
+        }
+    }
+}
+
+/// A flow.
+#[derive(Clone, Debug)]
+pub struct Flow {
+    /// Its two ends.
+    pub key: FlowKey,
+    /// What the low end sent.
+    pub up: Side,
+    /// What the high end sent.
+    pub down: Side,
+    /// The tap that saw it first.
+    pub tap: TapId,
+    /// The link it is on.
+    pub link: Link,
+    /// Who the low end is, packed.
+    low: u32,
+    /// Who the high end is, packed.
+    high: u32,
+    /// The first verified G-PDU.
+    pub g_pdu: Option<GPdu>,
+    /// Whether the policy allows the flow as far as it was seen.
+    pub allowed: bool,
+    /// What is wrong with it.
+    pub offence: Option<Offence>,
+    /// Packets and bytes that its alert does not count yet.
+    pub uncounted: (u64, u64),
+    /// When an hourly record is due.
+    pub hourly: Nanos,
+}
+
+/// How long a flow may be idle: connections, whose ends would say if they
+/// closed, and all others.
+const IDLE: [Nanos; 2] = [Nanos::from_secs(900), Nanos::from_secs(120)];
+/// How long a closed connection is kept for stragglers.
+const LINGER: Nanos = Nanos::from_secs(5);
+/// How often the record of a flow that goes on is made.
+pub const HOUR: Nanos = Nanos::from_secs(3600);
+
+impl Flow {
+    /// A flow by what it did in its first slice.
+    pub fn new(delta: &FlowDelta) -> Self {
+        let mut flow = Self {
+            key: delta.key,
+            up: Side::default(),
+            down: Side::default(),
+            tap: delta.tap,
+            link: delta.link,
+            low: delta.low,
+            high: delta.high,
+            g_pdu: None,
+            allowed: false,
+            offence: None,
+            uncounted: (0, 0),
+            hourly: delta.first().plus(HOUR),
+        };
+        flow.add(delta);
+        flow
+    }
+
+    /// Adds what the flow did in a further slice.
+    pub fn add(&mut self, delta: &FlowDelta) {
+        join(&mut self.up, &delta.up);
+        join(&mut self.down, &delta.down);
+        self.uncounted.0 += delta.up.packets + delta.down.packets;
+        self.uncounted.1 += delta.up.bytes + delta.down.bytes;
+        // The earlier one, whichever worker's report came first.
+        if let Some(g_pdu) = delta.g_pdu
+            && self.g_pdu.is_none_or(|first| g_pdu.time < first.time)
+        {
+            self.g_pdu = Some(g_pdu);
+        }
+        self.low = delta.low;
+        self.high = delta.high;
+    }
+
+    /// What was sent in a direction.
+    pub fn side(&self, way: Way) -> &Side {
+        match way {
+            Way::Up => &self.up,
+            Way::Down => &self.down,
+        }
+    }
+
+    /// The address that sends in a direction.
+    pub fn sender(&self, way: Way) -> Address {
+        match way {
+            Way::Up => self.key.low,
+            Way::Down => self.key.high,
+        }
+    }
+
+    /// The port that sends in a direction.
+    pub fn port(&self, way: Way) -> u16 {
+        match way {
+            Way::Up => self.key.low_port,
+            Way::Down => self.key.high_port,
+        }
+    }
+
+    /// Who sends in a direction.
+    pub fn party(&self, way: Way) -> Party {
+        Party::unpack(match way {
+            Way::Up => self.low,
+            Way::Down => self.high,
+        })
+    }
+
+    /// The equipment that sends in a direction, if it is one.
+    pub fn equipment(&self, way: Way) -> Option<EquipmentId> {
+        self.party(way).equipment()
+    }
+
+    /// Whether equipment sends in a direction.
+    pub fn is_equipment(&self, way: Way) -> bool {
+        self.equipment(way).is_some()
+    }
+
+    /// The ways whose sender is equipment, the one that spoke first in front.
+    pub fn equipment_ways(&self) -> impl Iterator<Item = Way> + '_ {
+        let first = self.first_sender();
+        [first, first.reverse()].into_iter().filter(|way| self.is_equipment(*way))
+    }
+
+    /// Who sent the first packet that was seen.
+    pub fn first_sender(&self) -> Way {
+        match (self.up.packets, self.down.packets) {
+            (_, 0) => Way::Up,
+            (0, _) => Way::Down,
+            _ if self.up.first <= self.down.first => Way::Up,
+            _ => Way::Down,
+        }
+    }
+
+    /// Who opened the conversation: what the handshake says; for protocols
+    /// without one, who spoke first.
+    pub fn opener(&self) -> Option<Way> {
+        let handshake = matches!(
+            self.key.protocol,
+            protocol::TCP | protocol::SCTP | protocol::ICMP | protocol::ICMPV6
+        ) && !self.key.fragments;
+        if !handshake {
+            return Some(self.first_sender());
+        }
+        match (self.up.opened, self.down.opened) {
+            (Some(up), Some(down)) => Some(if up <= down { Way::Up } else { Way::Down }),
+            (Some(_), None) => Some(Way::Up),
+            (None, Some(_)) => Some(Way::Down),
+            (None, None) if self.up.evidence.any(Evidence::ACCEPTS) => Some(Way::Down),
+            (None, None) if self.down.evidence.any(Evidence::ACCEPTS) => Some(Way::Up),
+            (None, None) => None,
+        }
+    }
+
+    /// Asks the policy again whether the flow is allowed, in the orientation that
+    /// the handshake proves, else in either: the capture may have begun amid it.
+    pub fn ask(&mut self, rules: &Rules) {
+        let proven = matches!(self.key.protocol, protocol::TCP | protocol::SCTP);
+        self.allowed = match self.opener().filter(|_| proven && !self.key.fragments) {
+            Some(way) => self.is_allowed(way, rules),
+            None => self.is_allowed(Way::Up, rules) || self.is_allowed(Way::Down, rules),
+        };
+    }
+
+    fn is_allowed(&self, opener: Way, rules: &Rules) -> bool {
+        let end = |way: Way| (self.party(way), self.sender(way));
+        let responder = opener.reverse();
+        let port = (!self.key.fragments).then(|| self.port(responder));
+        rules.allows(end(opener), end(responder), self.key.protocol, port, self.last())
+    }
+
+    /// The first packet's time.
+    pub fn first(&self) -> Nanos {
+        self.side(self.first_sender()).first
+    }
+
+    /// The last packet's time.
+    pub fn last(&self) -> Nanos {
+        self.up.last.max(self.down.last)
+    }
+
+    /// Whether an end has closed or broken the connection.
+    pub fn is_closed(&self) -> bool {
+        let broken = |side: &Side| side.evidence.any(Evidence::REFUSES);
+        broken(&self.up)
+            || broken(&self.down)
+            || (is_closing(self.up.tcp_flags) && is_closing(self.down.tcp_flags))
+    }
+
+    /// When the flow has ended unless it shows life before.
+    pub fn deadline(&self) -> Nanos {
+        let patience = if self.is_closed() {
+            LINGER
+        } else {
+            let connection = matches!(self.key.protocol, protocol::TCP | protocol::SCTP);
+            IDLE[usize::from(!connection)]
+        };
+        self.last().plus(patience)
+    }
+
+    /// Packets and bytes in a direction, as events tell them.
+    pub fn volume(&self, way: Way) -> Volume {
+        let side = self.side(way);
+        Volume { packets: side.packets, bytes: side.bytes, tcp_flags: side.tcp_flags }
+    }
+
+    /// A number that the flow keeps for its life, the same in every replay (FNV-1a).
+    pub fn id(&self) -> u64 {
+        let ports = u128::from(self.key.low_port) << 64
+            | u128::from(self.key.high_port) << 32
+            | u128::from(self.key.protocol) << 1
+            | u128::from(self.key.fragments);
+        let start = u128::from(self.hourly.0 % HOUR.0);
+        [self.key.low.0, self.key.high.0, ports, start]
+            .iter()
+            .flat_map(|word| word.to_be_bytes())
+            .fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+                (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+            })
+    }
+}
+
+fn join(side: &mut Side, more: &Side) {
+    if more.packets == 0 {
+        return;
+    }
+    if side.packets == 0 {
+        *side = *more;
+        return;
+    }
+    side.packets += more.packets;
+    side.bytes += more.bytes;
+    side.gpdus += more.gpdus;
+    side.first = side.first.min(more.first);
+    side.last = side.last.max(more.last);
+    side.opened = match (side.opened, more.opened) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    };
+    side.evidence.set(more.evidence);
+    side.tcp_flags |= more.tcp_flags;
+    match (&mut side.acknowledged, more.acknowledged) {
+        (Some(so_far), Some(later)) => so_far.join(later),
+        (none @ None, later) => *none = later,
+        (Some(_), None) => {}
+    }
+}

@@ -1,0 +1,528 @@
+//! The judge: merges what all workers saw in a slice, keeps the lasting state
+//! of flows, and says verdicts.
+//!
+//! Its order is fixed by packet time and keys alone: first what is due before
+//! the slice begins, then names, then flows by (first packet, key), then what
+//! was held back for a more specific detection.
+
+mod alerts;
+pub(crate) mod bounded;
+pub mod flow;
+mod flows;
+mod names;
+pub mod offence;
+
+use std::sync::Arc;
+
+use weir_wire::Address;
+
+use crate::contract::verdict::{
+    Alert, Direction, Fact, Flow as FlowVerdict, FlowEnd, Initiator, InputEnd, PolicySwap,
+    Severity, Tunnel, Verdict,
+};
+use crate::contract::words::{JudgeWords, LATENCY_BUCKETS, Table};
+use crate::detect::inv_unknown::{Sent, Strangers};
+use crate::detect::ops_blind::{Vitals, Watch};
+use crate::detect::{EGR_NOTALLOWED, GTP_PEER, INV_UNKNOWN, OPS_BLIND, egr_notallowed, gtp_peer};
+use crate::report::{Report, Sighting, Trait};
+use crate::rules::{EquipmentId, Link, Roles, Rules};
+use crate::track::FlowDelta;
+use crate::{Nanos, TapId};
+use alerts::Alerts;
+use flow::{Flow, Way};
+use flows::{Due, Flows};
+use names::Names;
+use offence::Offence;
+
+/// How long a general detection waits for a more specific one, in packet time.
+const HOLD: Nanos = Nanos::from_secs(2);
+
+/// Findings that may be held back at a time.
+const HELD: usize = 1 << 16;
+
+/// A general detection's finding that waits for a more specific one.
+#[derive(Clone, Copy, Debug)]
+enum Held {
+    /// An unknown address.
+    Stranger(Address, TapId, Link),
+    /// A flow's offence, on a port where a specific detection may explain it.
+    Flow(usize, crate::track::FlowKey),
+}
+
+/// The judge's state.
+#[derive(Debug, Default)]
+pub struct Judge {
+    rules: Option<Arc<Rules>>,
+    flows: Flows,
+    names: Names,
+    strangers: Strangers,
+    alerts: Alerts,
+    held: std::collections::VecDeque<(Nanos, Held)>,
+    watch: Watch,
+    words: JudgeWords,
+    now: Nanos,
+}
+
+impl Judge {
+    /// A judge without rules, who watches both directions of these taps.
+    pub fn new(two_way: impl IntoIterator<Item = TapId>) -> Self {
+        Self { watch: Watch::new(two_way), ..Self::default() }
+    }
+
+    /// Takes other rules from the next slice on, and says so.
+    pub fn set_rules(&mut self, rules: Arc<Rules>, say: &mut impl FnMut(Verdict)) {
+        let size = |rules: Option<&Arc<Rules>>| {
+            rules.map_or((0, 0), |rules| (rules.installed() as u32, rules.allow_rules() as u32))
+        };
+        let (before, now) = (size(self.rules.as_ref()), size(Some(&rules)));
+        say(Verdict::Policy(PolicySwap {
+            at: self.now,
+            version: rules.version(),
+            sha256: rules.sha256(),
+            equipment: (before.0, now.0),
+            rules: (before.1, now.1),
+        }));
+        self.words.policy_version = rules.version();
+        self.rules = Some(rules);
+    }
+
+    /// Counters, as they are published.
+    pub fn words(&self) -> &JudgeWords {
+        &self.words
+    }
+
+    /// Judges one slice, from `begin` to `end`, by the reports of all workers.
+    pub fn slice(
+        &mut self,
+        begin: Nanos,
+        end: Nanos,
+        reports: &[Report],
+        vitals: &Vitals,
+        say: &mut impl FnMut(Verdict),
+    ) {
+        self.run_timers(begin, say);
+        self.now = self.now.max(end);
+        for report in reports {
+            self.words.clock_steps += report.clock_steps;
+            self.words.unreported += report.dropped;
+        }
+        if let Some(rules) = self.rules.clone() {
+            self.learn_names(reports);
+            self.judge_sightings(reports, say);
+            self.judge_flows(reports, &rules, say);
+        }
+        let evictions = self.evictions();
+        let settings = self.rules.as_ref().map(|rules| rules.settings().clone());
+        let blind = self.watch.slice(self.now, reports, vitals, evictions, settings.as_ref());
+        for (tap, fact) in blind {
+            self.blind(tap, fact, say);
+        }
+        self.count(evictions);
+    }
+
+    /// Lets time run on until every timer has fired, and ends the input.
+    pub fn finish(&mut self, end: InputEnd, say: &mut impl FnMut(Verdict)) {
+        self.run_timers(Nanos::MAX, say);
+        let at = self.now;
+        self.alerts.end_days_before(u32::MAX, at, &mut |alert| {
+            say(Verdict::Alert(Box::new(alert)));
+        });
+        self.count(self.evictions());
+        say(Verdict::End(end));
+    }
+
+    /// Notes how long it took from a frame's arrival to its verdict's record.
+    pub fn latency(&mut self, took: Nanos) {
+        let bucket = (took.0.max(1).ilog2() as usize).saturating_sub(9).min(LATENCY_BUCKETS - 1);
+        self.words.latency[bucket] += 1;
+        self.words.latency_sum_ns += took.0;
+    }
+
+    fn count(&mut self, evictions: [u64; Table::ALL.len()]) {
+        self.words.packet_time = self.now.0;
+        self.words.flows = self.flows.len() as u64;
+        self.words.flows_seen = self.flows.seen();
+        self.words.evictions = evictions;
+        self.words.folded = self.alerts.folded();
+    }
+
+    fn evictions(&self) -> [u64; Table::ALL.len()] {
+        [
+            self.flows.evictions(),
+            self.strangers.evictions(),
+            self.alerts.evictions(),
+            self.names.evictions(),
+        ]
+    }
+
+    fn run_timers(&mut self, until: Nanos, say: &mut impl FnMut(Verdict)) {
+        self.release_held(until, say);
+        for due in self.flows.due(until) {
+            self.say_flow(&due, say);
+        }
+        if until != Nanos::MAX {
+            self.alerts.end_days_before(until.day(), until, &mut |alert| {
+                say(Verdict::Alert(Box::new(alert)));
+            });
+        }
+    }
+
+    fn learn_names(&mut self, reports: &[Report]) {
+        let mut answers: Vec<_> = reports
+            .iter()
+            .flat_map(|report| report.dns.iter().map(move |answer| (answer, report)))
+            .collect();
+        answers.sort_by_key(|(answer, report)| {
+            (answer.time, answer.client, report.dns_message(answer))
+        });
+        for (answer, report) in answers {
+            self.names.learn(answer.client, report.dns_message(answer));
+        }
+    }
+
+    fn judge_sightings(&mut self, reports: &[Report], say: &mut impl FnMut(Verdict)) {
+        let mut sightings: Vec<Sighting> =
+            reports.iter().flat_map(|report| report.sightings.iter().copied()).collect();
+        sightings.sort_by_key(|seen| (seen.equipment, seen.trait_seen, seen.time));
+        for seen in sightings {
+            if !self.is_enabled(INV_UNKNOWN)
+                || !self.strangers.is_news(seen.equipment, seen.trait_seen, seen.time)
+            {
+                continue;
+            }
+            let fact = match seen.trait_seen {
+                Trait::Mac(mac) => Fact::NewMac(mac),
+                Trait::Vlan(id) => Fact::NewVlan(id),
+                Trait::EtherType(kind) => Fact::NewEtherType(kind),
+            };
+            let alert = Alert {
+                equipment: Some(seen.equipment),
+                initiator: Initiator::Equipment,
+                packets: seen.packets,
+                bytes: seen.bytes,
+                first: seen.time,
+                last: seen.time,
+                tap: seen.tap,
+                ..self.blank(INV_UNKNOWN, Severity::Medium, fact, seen.time)
+            };
+            self.observe(alert, say);
+        }
+    }
+
+    fn judge_flows(&mut self, reports: &[Report], rules: &Rules, say: &mut impl FnMut(Verdict)) {
+        let mut deltas: Vec<&FlowDelta> = reports.iter().flat_map(|report| &report.flows).collect();
+        deltas.sort_by_key(|delta| (delta.first(), delta.key));
+        let mut touched = Vec::with_capacity(deltas.len());
+        for delta in deltas {
+            let (row, evicted) = self.flows.add(delta);
+            if let Some(due) = evicted {
+                self.say_flow(&due, say);
+            }
+            touched.push((row, delta));
+        }
+        for (row, delta) in touched {
+            self.judge_flow(row, delta, rules, say);
+        }
+    }
+
+    fn judge_flow(
+        &mut self,
+        row: usize,
+        delta: &FlowDelta,
+        rules: &Rules,
+        say: &mut impl FnMut(Verdict),
+    ) {
+        let Some(flow) = self.flows.row(row).filter(|flow| flow.key == delta.key) else { return };
+        flow.ask(rules);
+        let enabled = rules.settings().enabled;
+        let found = [
+            (GTP_PEER, gtp_peer::offence(flow)),
+            (EGR_NOTALLOWED, if flow.allowed { None } else { egr_notallowed::offence(flow) }),
+        ]
+        .into_iter()
+        .find_map(|(position, offence)| offence.filter(|_| enabled[usize::from(position)]));
+        let before = flow.offence;
+        // What a flow was flagged for stays, unless something more specific explains it.
+        flow.offence = match (before, found) {
+            (Some(before), Some(found)) if found.detection < before.detection => Some(before),
+            (before, found) => found.or(before),
+        };
+        let (offence, snapshot) = (flow.offence, flow.clone());
+        match offence {
+            Some(offence) if offence.detection == EGR_NOTALLOWED && may_be_gtp(&snapshot) => {
+                if before.is_none() {
+                    self.hold(snapshot.last().plus(HOLD), Held::Flow(row, delta.key));
+                } else if self.said_already(&snapshot, offence) {
+                    self.accuse(row, offence, say);
+                }
+            }
+            Some(offence) => self.accuse(row, offence, say),
+            None => {}
+        }
+        if enabled[usize::from(INV_UNKNOWN)] {
+            self.judge_strangers(&snapshot, delta, rules, say);
+        }
+    }
+
+    /// Whether the hold of a held flow is over: its alert exists.
+    fn said_already(&self, flow: &Flow, offence: Offence) -> bool {
+        self.alerts.names(flow.sender(offence.peer)).is_some()
+    }
+
+    fn judge_strangers(
+        &mut self,
+        flow: &Flow,
+        delta: &FlowDelta,
+        rules: &Rules,
+        say: &mut impl FnMut(Verdict),
+    ) {
+        for way in Strangers::ways(flow, rules) {
+            let side = match way {
+                Way::Up => &delta.up,
+                Way::Down => &delta.down,
+            };
+            if side.packets == 0 {
+                continue;
+            }
+            let address = flow.sender(way);
+            let counterpart = flow.equipment(way.reverse());
+            let known = self.strangers.stranger(address).is_some_and(|s| s.reported);
+            if self.strangers.add(Sent { address, side }, counterpart, rules) {
+                self.hold(side.last.plus(HOLD), Held::Stranger(address, flow.tap, flow.link));
+            } else if known && self.alerts.names(address) == Some(INV_UNKNOWN) {
+                let alert =
+                    self.stranger_alert(address, flow.tap, flow.link, (side.packets, side.bytes));
+                if let Some(alert) = alert {
+                    self.observe(Alert { first: side.first, last: side.last, ..alert }, say);
+                }
+            }
+        }
+    }
+
+    fn hold(&mut self, until: Nanos, held: Held) {
+        if self.held.len() >= HELD {
+            self.words.unreported += 1;
+            return;
+        }
+        let place = self.held.partition_point(|(time, _)| *time <= until);
+        self.held.insert(place, (until, held));
+    }
+
+    fn release_held(&mut self, until: Nanos, say: &mut impl FnMut(Verdict)) {
+        while let Some((time, held)) = self.held.front().copied() {
+            if time > until {
+                break;
+            }
+            self.held.pop_front();
+            match held {
+                Held::Stranger(address, tap, link) => {
+                    if self.alerts.names(address).is_none()
+                        && let Some(alert) = self.stranger_total(address, tap, link)
+                    {
+                        self.observe(alert, say);
+                    }
+                }
+                Held::Flow(row, key) => {
+                    let offence = self
+                        .flows
+                        .row(row)
+                        .filter(|flow| flow.key == key)
+                        .and_then(|flow| flow.offence);
+                    if let Some(offence) = offence {
+                        self.accuse(row, offence, say);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Adds what is not counted yet of a flow to its alert.
+    fn accuse(&mut self, row: usize, offence: Offence, say: &mut impl FnMut(Verdict)) {
+        let now = self.now;
+        let Some(flow) = self.flows.row(row) else { return };
+        let (packets, bytes) = std::mem::take(&mut flow.uncounted);
+        if packets == 0 {
+            return;
+        }
+        let flow = flow.clone();
+        let peer = flow.sender(offence.peer);
+        let equipment = offence.suspect.and_then(|way| flow.equipment(way));
+        let opener = flow.opener().unwrap_or_else(|| flow.first_sender());
+        let g_pdu = flow.g_pdu.filter(|_| offence.detection == GTP_PEER);
+        let alert = Alert {
+            equipment,
+            peer_equipment: flow.equipment(offence.peer).filter(|_| equipment.is_some()),
+            peer: Some(peer.into()),
+            peer_name: self.name(&flow, offence.peer),
+            initiator: offence.initiator,
+            tap: flow.tap.0,
+            link: flow.link,
+            direction: self.direction(&flow, opener),
+            outer: Some(flow.key.tuple(opener == Way::Up)),
+            inner: g_pdu.map(|g_pdu| g_pdu.inner),
+            tunnel: g_pdu.map(|g_pdu| Tunnel { teid: g_pdu.teid, qfi: g_pdu.qfi }),
+            flow_id: flow.id(),
+            packets,
+            bytes,
+            first: flow.first(),
+            last: flow.last(),
+            ..self.blank(offence.detection, offence.severity, offence.fact, now)
+        };
+        for general in [EGR_NOTALLOWED, INV_UNKNOWN] {
+            if general < offence.detection {
+                self.alerts.supersede(general, peer, offence.detection, now, &mut |alert| {
+                    say(Verdict::Alert(Box::new(alert)));
+                });
+            }
+        }
+        self.observe(alert, say);
+    }
+
+    fn observe(&mut self, alert: Alert, say: &mut impl FnMut(Verdict)) {
+        self.alerts.observe(alert, &mut |alert| say(Verdict::Alert(Box::new(alert))));
+    }
+
+    fn stranger_total(&self, address: Address, tap: TapId, link: Link) -> Option<Alert> {
+        let stranger = self.strangers.stranger(address)?;
+        let counts = (stranger.packets, stranger.bytes);
+        let alert = self.stranger_alert(address, tap, link, counts)?;
+        Some(Alert { first: stranger.first, last: stranger.last, ..alert })
+    }
+
+    fn stranger_alert(
+        &self,
+        address: Address,
+        tap: TapId,
+        link: Link,
+        (packets, bytes): (u64, u64),
+    ) -> Option<Alert> {
+        let stranger = self.strangers.stranger(address)?;
+        Some(Alert {
+            equipment: stranger.counterpart,
+            peer: Some(address.into()),
+            initiator: Initiator::Peer,
+            tap: tap.0,
+            link,
+            packets,
+            bytes,
+            ..self.blank(INV_UNKNOWN, Severity::Medium, Fact::UnknownAddress, stranger.last)
+        })
+    }
+
+    fn blind(&mut self, tap: TapId, fact: Fact, say: &mut impl FnMut(Verdict)) {
+        if !self.is_enabled(OPS_BLIND) {
+            return;
+        }
+        let now = self.now;
+        let alert = Alert {
+            tap: tap.0,
+            packets: match fact {
+                Fact::Loss { lost, .. } => lost,
+                _ => 0,
+            },
+            ..self.blank(OPS_BLIND, Severity::Info, fact, now)
+        };
+        self.observe(alert, say);
+    }
+
+    fn is_enabled(&self, position: u16) -> bool {
+        self.rules.as_ref().is_none_or(|rules| rules.settings().enabled[usize::from(position)])
+    }
+
+    /// An alert of which only the common part is filled in.
+    fn blank(&self, detection: u16, severity: Severity, fact: Fact, time: Nanos) -> Alert {
+        let loss_ratio = self.watch.loss_ratio();
+        Alert {
+            detection,
+            instance: 0,
+            day: time.day(),
+            last_word: false,
+            severity,
+            superseded_by: None,
+            degraded: loss_ratio > 0.0,
+            loss_ratio: loss_ratio as f32,
+            equipment: None,
+            peer_equipment: None,
+            peer: None,
+            peer_name: None,
+            initiator: Initiator::Unknown,
+            fact,
+            tap: 0,
+            link: Link::Mixed,
+            direction: None,
+            outer: None,
+            inner: None,
+            tunnel: None,
+            flow_id: 0,
+            packets: 0,
+            bytes: 0,
+            first: time,
+            last: time,
+            at: self.now,
+            policy: self.words.policy_version,
+        }
+    }
+
+    fn name(&self, flow: &Flow, peer: Way) -> Option<String> {
+        let equipment = flow.equipment(peer.reverse())?;
+        self.names.find(equipment, flow.sender(peer)).map(str::to_owned)
+    }
+
+    fn direction(&self, flow: &Flow, way: Way) -> Option<Direction> {
+        let rules = self.rules.as_ref()?;
+        let rank = |id: EquipmentId| {
+            let roles = rules.equipment(id)?.roles;
+            Some(if roles.any(Roles::RADIO) {
+                1
+            } else if roles.any(Roles::UPF) {
+                2
+            } else {
+                return None;
+            })
+        };
+        let from = flow.equipment(way).and_then(rank)?;
+        let to = flow.equipment(way.reverse()).and_then(rank)?;
+        match from.cmp(&to) {
+            std::cmp::Ordering::Less => Some(Direction::Ul),
+            std::cmp::Ordering::Greater => Some(Direction::Dl),
+            std::cmp::Ordering::Equal => None,
+        }
+    }
+
+    fn say_flow(&self, due: &Due, say: &mut impl FnMut(Verdict)) {
+        let flow = &due.flow;
+        if flow.equipment_ways().next().is_none() {
+            return;
+        }
+        let way = flow.opener().unwrap_or_else(|| flow.first_sender());
+        let named = flow.equipment_ways().find_map(|way| self.name(flow, way.reverse()));
+        say(Verdict::Flow(Box::new(FlowVerdict {
+            flow_id: flow.id(),
+            tuple: flow.key.tuple(way == Way::Up),
+            initiator_known: flow.opener().is_some(),
+            source: flow.equipment(way),
+            destination: flow.equipment(way.reverse()),
+            to_server: flow.volume(way),
+            to_client: flow.volume(way.reverse()),
+            first: flow.first(),
+            last: flow.last(),
+            at: if due.end == FlowEnd::Input { flow.last() } else { due.at },
+            end: due.end,
+            allowed: flow.allowed,
+            name: named,
+            tap: flow.tap.0,
+            link: flow.link,
+            policy: self.words.policy_version,
+        })));
+    }
+}
+
+/// Whether a flow is on a port where a GTP or PFCP detection may explain it.
+fn may_be_gtp(flow: &Flow) -> bool {
+    use weir_wire::{gtpu, pfcp};
+    let ports = [flow.port(Way::Up), flow.port(Way::Down)];
+    flow.key.protocol == crate::decode::protocol::UDP
+        && [gtpu::PORT, gtpu::CONTROL_PORT, gtpu::PRIME_PORT, pfcp::PORT]
+            .iter()
+            .any(|port| ports.contains(port))
+}

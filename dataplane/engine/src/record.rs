@@ -1,0 +1,228 @@
+//! What `decode` and `classify` learn about a frame: one cache line, by which
+//! the later stages find what they need in the frame again.
+
+use weir_wire::ipv4::Ipv4;
+use weir_wire::ipv6::Ipv6;
+use weir_wire::{Address, ErrorKind, Layer, WireError};
+
+use crate::rules::Link;
+use crate::{Nanos, TapId};
+
+/// What a frame turned out to carry.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[repr(u8)]
+pub enum Kind {
+    /// No IP: ARP, LLDP, a frame too short for any header.
+    #[default]
+    NotIp,
+    /// IP that is neither GTP-U nor PFCP.
+    Ip,
+    /// GTPv1-U with a verified header; the message type is in [`Record::message`].
+    Gtpu,
+    /// PFCP with a verified header; the first message's type is in [`Record::message`].
+    Pfcp,
+}
+
+/// Facts that are single bits.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Flags(pub u16);
+
+impl Flags {
+    /// The outer header is IPv6.
+    pub const OUTER_V6: Flags = Flags(1);
+    /// The inner header is IPv6.
+    pub const INNER_V6: Flags = Flags(1 << 1);
+    /// The outer packet is the first fragment of a series.
+    pub const FIRST_FRAGMENT: Flags = Flags(1 << 2);
+    /// The outer packet is a later fragment: no ports.
+    pub const LATER_FRAGMENT: Flags = Flags(1 << 3);
+    /// A G-PDU whose inner packet is IP by version and length.
+    pub const VERIFIED_GPDU: Flags = Flags(1 << 4);
+    /// A PDU Session Container gave a QFI.
+    pub const QFI: Flags = Flags(1 << 5);
+    /// Bytes behind the length of the GTP-U header.
+    pub const TRAILING: Flags = Flags(1 << 6);
+    /// A header promises more bytes than there are.
+    pub const SHORT: Flags = Flags(1 << 7);
+
+    /// Whether every bit of `wanted` is set.
+    #[inline]
+    pub const fn has(self, wanted: Flags) -> bool {
+        self.0 & wanted.0 == wanted.0
+    }
+
+    /// Sets the bits of `more`.
+    #[inline]
+    pub const fn set(&mut self, more: Flags) {
+        self.0 |= more.0;
+    }
+}
+
+/// What one packet proves about who asked whom.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Evidence(pub u8);
+
+impl Evidence {
+    /// Opens a conversation: SYN without ACK, SCTP INIT, an ICMP request.
+    pub const OPENS: Evidence = Evidence(1);
+    /// Accepts one: SYN with ACK, SCTP INIT ACK.
+    pub const ACCEPTS: Evidence = Evidence(1 << 1);
+    /// Refuses or breaks one: RST, ABORT.
+    pub const REFUSES: Evidence = Evidence(1 << 2);
+    /// Closes one: FIN.
+    pub const CLOSES: Evidence = Evidence(1 << 3);
+    /// Carries data of the application.
+    pub const DATA: Evidence = Evidence(1 << 4);
+    /// Acknowledges data (TCP).
+    pub const ACKNOWLEDGES: Evidence = Evidence(1 << 5);
+    /// An ICMP answer or error report: never a conversation of its own.
+    pub const REPORTS: Evidence = Evidence(1 << 6);
+    /// The link's own housekeeping (neighbour and router discovery).
+    pub const HOUSEKEEPING: Evidence = Evidence(1 << 7);
+
+    /// Whether any bit of `wanted` is set.
+    #[inline]
+    pub const fn any(self, wanted: Evidence) -> bool {
+        self.0 & wanted.0 != 0
+    }
+
+    /// Sets the bits of `more`.
+    #[inline]
+    pub const fn set(&mut self, more: Evidence) {
+        self.0 |= more.0;
+    }
+}
+
+/// A frame's record. Offsets count from the frame's first byte; 0 says "absent",
+/// since no header but Ethernet's stands there.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C, align(64))]
+pub struct Record {
+    /// Packet time.
+    pub time: Nanos,
+    /// Bytes on the wire.
+    pub wire_len: u32,
+    /// The TEID, if the frame is GTP-U.
+    pub teid: u32,
+    /// Who the outer source is, packed (see [`crate::rules::Party`]).
+    pub source: u32,
+    /// Who the outer destination is, packed.
+    pub destination: u32,
+    /// The IP header that carries GTP-U or PFCP, else the outermost one.
+    pub outer_ip: u16,
+    /// The transport header behind it.
+    pub outer_l4: u16,
+    /// The GTP-U or PFCP header.
+    pub gtp: u16,
+    /// The inner IP header of a G-PDU.
+    pub inner_ip: u16,
+    /// The transport header behind the inner one.
+    pub inner_l4: u16,
+    /// The outer source port, 0 if unknown.
+    pub source_port: u16,
+    /// The outer destination port, 0 if unknown.
+    pub destination_port: u16,
+    /// The EtherType behind all VLAN tags.
+    pub ether_type: u16,
+    /// The outermost VLAN identifier, or [`Record::UNTAGGED`].
+    pub vlan: u16,
+    /// Bytes behind the outer transport header.
+    pub payload_len: u16,
+    /// Where the header stands that `error` is about.
+    pub error_offset: u16,
+    /// Single facts.
+    pub flags: Flags,
+    /// The tap.
+    pub tap: TapId,
+    /// What the frame carries.
+    pub kind: Kind,
+    /// The GTP-U or PFCP message type.
+    pub message: u8,
+    /// The outer payload's protocol number.
+    pub protocol: u8,
+    /// The inner payload's protocol number.
+    pub inner_protocol: u8,
+    /// The QoS flow identifier, if [`Flags::QFI`].
+    pub qfi: u8,
+    /// What the packet proves about who asked whom.
+    pub evidence: Evidence,
+    /// TCP flags as they stand.
+    pub tcp_flags: u8,
+    /// The link, given or inferred.
+    pub link: Link,
+    pub(crate) error: u8,
+}
+
+const _: () = assert!(size_of::<Record>() == 64);
+
+impl Record {
+    /// The VLAN of frames without a tag.
+    pub const UNTAGGED: u16 = 0xffff;
+
+    /// The error that ended the decoding, if one did.
+    pub const fn error(&self) -> Option<WireError> {
+        match self.error.checked_sub(1) {
+            None => None,
+            Some(code) => Some(WireError {
+                layer: Layer::ALL[code as usize / ErrorKind::ALL.len()],
+                kind: ErrorKind::ALL[code as usize % ErrorKind::ALL.len()],
+            }),
+        }
+    }
+
+    /// Notes the error that ends the decoding, and the offset of its header.
+    pub(crate) const fn fail(&mut self, error: WireError, offset: u16) {
+        self.error = error_index(error) as u8 + 1;
+        self.error_offset = offset;
+    }
+
+    /// The outer addresses, source first, read from the frame again; none
+    /// without an IP header.
+    #[inline]
+    pub fn outer_addresses(&self, bytes: &[u8]) -> Option<(Address, Address)> {
+        addresses(bytes, self.outer_ip, self.flags.has(Flags::OUTER_V6))
+    }
+
+    /// The inner addresses of a G-PDU, source first.
+    #[inline]
+    pub fn inner_addresses(&self, bytes: &[u8]) -> Option<(Address, Address)> {
+        addresses(bytes, self.inner_ip, self.flags.has(Flags::INNER_V6))
+    }
+}
+
+/// The index of an error in a table of (layer, kind) counters.
+pub const fn error_index(error: WireError) -> usize {
+    error.layer as usize * ErrorKind::ALL.len() + error.kind as usize
+}
+
+/// The size of such a table.
+pub const ERRORS: usize = Layer::ALL.len() * ErrorKind::ALL.len();
+const _: () = assert!(ERRORS < 255);
+
+#[inline]
+fn addresses(bytes: &[u8], offset: u16, v6: bool) -> Option<(Address, Address)> {
+    if offset == 0 {
+        return None;
+    }
+    let header = bytes.get(usize::from(offset)..)?;
+    if v6 {
+        let fixed = header.first_chunk::<40>()?;
+        let mut source = [0; 16];
+        source.copy_from_slice(&fixed[8..24]);
+        let mut destination = [0; 16];
+        destination.copy_from_slice(&fixed[24..40]);
+        Some((Address::v6(source), Address::v6(destination)))
+    } else {
+        let fixed = header.first_chunk::<20>()?;
+        Some((
+            Address::v4([fixed[12], fixed[13], fixed[14], fixed[15]]),
+            Address::v4([fixed[16], fixed[17], fixed[18], fixed[19]]),
+        ))
+    }
+}
+
+/// An IP header of either family.
+pub(crate) enum Ip<'a> {
+    V4(Ipv4<'a>),
+    V6(Ipv6<'a>),
+}

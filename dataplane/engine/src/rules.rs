@@ -1,0 +1,508 @@
+//! The policy as the engine uses it: who is who, on which link, and what
+//! equipment may do. Compiled off the packet path, then shared and immutable.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+use weir_wire::Address;
+
+use crate::Nanos;
+use crate::lpm::{Lpm, Prefix};
+
+/// An equipment's number: its index in the policy's list.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+pub struct EquipmentId(pub u32);
+
+/// The kind of link that a tap sees, or that a frame was inferred to be on.
+/// The codes are those of the policy message.
+#[derive(
+    Clone, Copy, Debug, Default, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize,
+)]
+#[repr(u8)]
+#[allow(missing_docs)]
+pub enum Link {
+    N2,
+    N3,
+    N4,
+    N6,
+    N9,
+    Xn,
+    F1,
+    S1u,
+    Sbi,
+    Oam,
+    #[default]
+    Mixed,
+}
+
+impl Link {
+    /// Every link, in the order of its code.
+    pub const ALL: [Link; 11] = [
+        Link::N2,
+        Link::N3,
+        Link::N4,
+        Link::N6,
+        Link::N9,
+        Link::Xn,
+        Link::F1,
+        Link::S1u,
+        Link::Sbi,
+        Link::Oam,
+        Link::Mixed,
+    ];
+
+    /// The name in configuration, events and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Link::N2 => "n2",
+            Link::N3 => "n3",
+            Link::N4 => "n4",
+            Link::N6 => "n6",
+            Link::N9 => "n9",
+            Link::Xn => "xn",
+            Link::F1 => "f1",
+            Link::S1u => "s1u",
+            Link::Sbi => "sbi",
+            Link::Oam => "oam",
+            Link::Mixed => "mixed",
+        }
+    }
+
+    /// From its code.
+    pub fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(code)).copied()
+    }
+}
+
+/// Sets of roles as bits; the bits are those of the policy message.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Roles(pub u32);
+
+impl Roles {
+    /// gNB, CU or DU: the radio side.
+    pub const RADIO: Roles = Roles(0b111);
+    /// UPF.
+    pub const UPF: Roles = Roles(1 << 3);
+    /// SMF.
+    pub const SMF: Roles = Roles(1 << 4);
+    /// Operation and maintenance: O&M stations, DNS, NTP, syslog, mediation.
+    pub const OAM: Roles = Roles(0b1_1111 << 8);
+
+    /// Whether any role of `wanted` is held.
+    pub const fn any(self, wanted: Roles) -> bool {
+        self.0 & wanted.0 != 0
+    }
+}
+
+/// Who the holder of an address is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Party {
+    /// In none of the lists.
+    Unknown,
+    /// In the inventory.
+    Equipment(EquipmentId),
+    /// A subscriber, or behind a declared NAT.
+    Subscriber,
+    /// A declared local break-out server.
+    Mec,
+    /// A declared roaming partner.
+    Roaming,
+}
+
+impl Party {
+    const INDEX: u32 = 28;
+
+    /// As one word, for a table row or a record; 0 is [`Party::Unknown`].
+    pub const fn pack(self) -> u32 {
+        match self {
+            Party::Unknown => 0,
+            Party::Equipment(EquipmentId(index)) => 1 << Self::INDEX | index,
+            Party::Subscriber => 2 << Self::INDEX,
+            Party::Mec => 3 << Self::INDEX,
+            Party::Roaming => 4 << Self::INDEX,
+        }
+    }
+
+    /// From that word.
+    #[inline]
+    pub const fn unpack(word: u32) -> Self {
+        match word >> Self::INDEX {
+            1 => Party::Equipment(EquipmentId(word & ((1 << Self::INDEX) - 1))),
+            2 => Party::Subscriber,
+            3 => Party::Mec,
+            4 => Party::Roaming,
+            _ => Party::Unknown,
+        }
+    }
+
+    /// The equipment's number, if it is one.
+    pub const fn equipment(self) -> Option<EquipmentId> {
+        match self {
+            Party::Equipment(id) => Some(id),
+            _ => None,
+        }
+    }
+}
+
+/// What is installed: one entry of the inventory.
+#[derive(Clone, Debug, Default)]
+pub struct Equipment {
+    /// Its roles.
+    pub roles: Roles,
+    /// Its addresses.
+    pub prefixes: Vec<Prefix>,
+    /// Its MAC addresses, if they are known.
+    pub macs: Vec<[u8; 6]>,
+}
+
+/// One side of an allow rule: both conditions hold where both are given.
+#[derive(Clone, Debug, Default)]
+pub struct End {
+    /// One of these equipment, by ascending number.
+    pub equipment: Option<Vec<EquipmentId>>,
+    /// An address in this prefix.
+    pub prefix: Option<Prefix>,
+}
+
+impl End {
+    fn holds(&self, party: Party, address: Address) -> bool {
+        self.equipment
+            .as_ref()
+            .is_none_or(|set| party.equipment().is_some_and(|id| set.binary_search(&id).is_ok()))
+            && self.prefix.is_none_or(|prefix| prefix.contains(address))
+    }
+}
+
+/// A protocol and, where it has ports, the responder's.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Service {
+    /// The IP protocol number.
+    pub protocol: u8,
+    /// First and last port; none for protocols without.
+    pub ports: Option<(u16, u16)>,
+    /// Whether either end may open a flow to the other's port.
+    pub either_way: bool,
+}
+
+/// What one end may open towards the other. Replies are included.
+#[derive(Clone, Debug, Default)]
+pub struct Allow {
+    /// The initiator.
+    pub from: End,
+    /// The responder.
+    pub to: End,
+    /// On these services.
+    pub services: Vec<Service>,
+    /// Until this packet time.
+    pub not_after: Option<Nanos>,
+}
+
+/// Parameters of the detections, by their published names.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Which detections judge, by position in [`crate::detect::CATALOGUE`].
+    pub enabled: [bool; crate::detect::CATALOGUE.len()],
+    /// INV-UNKNOWN `min_packets`.
+    pub unknown_min_packets: u64,
+    /// INV-UNKNOWN `window_seconds`.
+    pub unknown_window: Nanos,
+    /// OPS-BLIND `loss_ratio`.
+    pub blind_loss_ratio: f64,
+    /// OPS-BLIND `loss_window_seconds`.
+    pub blind_loss_window: Nanos,
+    /// OPS-BLIND `silent_seconds`.
+    pub blind_silent: Nanos,
+    /// OPS-BLIND `control_away_seconds`.
+    pub blind_control_away: Nanos,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            enabled: [true; crate::detect::CATALOGUE.len()],
+            unknown_min_packets: 3,
+            unknown_window: Nanos::from_secs(60),
+            blind_loss_ratio: 0.000_01,
+            blind_loss_window: Nanos::from_secs(10),
+            blind_silent: Nanos::from_secs(60),
+            blind_control_away: Nanos::from_secs(60),
+        }
+    }
+}
+
+/// Everything that the policy says, checked, not yet compiled.
+#[derive(Clone, Debug, Default)]
+pub struct RuleSet {
+    /// The version that control gave it.
+    pub version: u64,
+    /// The hash of what it was made of.
+    pub sha256: [u8; 32],
+    /// The inventory.
+    pub equipment: Vec<Equipment>,
+    /// Subscribers' addresses.
+    pub ue_pools: Vec<Prefix>,
+    /// Local break-out servers.
+    pub mec: Vec<Prefix>,
+    /// Roaming partners.
+    pub roaming: Vec<Prefix>,
+    /// Addresses behind which subscribers are masqueraded, per link.
+    pub nat: Vec<(Link, Prefix)>,
+    /// Links by address.
+    pub link_defaults: Vec<(Prefix, Link)>,
+    /// The allow-list.
+    pub allow: Vec<Allow>,
+    /// Detections' parameters.
+    pub settings: Settings,
+}
+
+/// The compiled policy.
+#[derive(Debug)]
+pub struct Rules {
+    version: u64,
+    sha256: [u8; 32],
+    equipment: Vec<Equipment>,
+    by_mac: HashMap<[u8; 6], EquipmentId>,
+    parties: Lpm,
+    links: Lpm,
+    nat: Vec<(Link, Lpm)>,
+    declared: Lpm,
+    allow: Vec<Allow>,
+    settings: Settings,
+}
+
+/// Why a policy can't be compiled.
+#[derive(Debug, thiserror::Error)]
+pub enum RulesError {
+    /// More equipment than a packed party can number.
+    #[error("{0} equipment entries; at most 2^28 are possible")]
+    TooMuchEquipment(usize),
+}
+
+impl Rules {
+    /// Compiles the policy.
+    ///
+    /// # Errors
+    /// [`RulesError::TooMuchEquipment`]
+    pub fn compile(set: RuleSet) -> Result<Self, RulesError> {
+        if set.equipment.len() >= 1 << Party::INDEX {
+            return Err(RulesError::TooMuchEquipment(set.equipment.len()));
+        }
+        let ids = || (0..).map(EquipmentId);
+        let mut parties = Lpm::default();
+        // The truth table, from its last row to its first.
+        let class = |party: Party| move |prefix: &Prefix| (*prefix, party.pack());
+        parties.paint(set.roaming.iter().map(class(Party::Roaming)));
+        parties.paint(set.mec.iter().map(class(Party::Mec)));
+        parties.paint(set.ue_pools.iter().map(class(Party::Subscriber)));
+        parties.paint(ids().zip(&set.equipment).flat_map(|(id, equipment)| {
+            equipment.prefixes.iter().map(class(Party::Equipment(id)))
+        }));
+        let by_mac = ids()
+            .zip(&set.equipment)
+            .flat_map(|(id, equipment)| equipment.macs.iter().map(move |mac| (*mac, id)))
+            .collect();
+        let mut nat: Vec<(Link, Lpm)> = Vec::new();
+        for link in Link::ALL {
+            let mut on_link = set.nat.iter().filter(|(of, _)| *of == link).peekable();
+            if on_link.peek().is_some() {
+                nat.push((link, Lpm::of(on_link.map(|(_, prefix)| (*prefix, 1)))));
+            }
+        }
+        Ok(Self {
+            version: set.version,
+            sha256: set.sha256,
+            by_mac,
+            parties,
+            links: Lpm::of(
+                set.link_defaults.iter().map(|(prefix, link)| (*prefix, *link as u32 + 1)),
+            ),
+            nat,
+            declared: Lpm::of(
+                set.allow
+                    .iter()
+                    .flat_map(|allow| [allow.from.prefix, allow.to.prefix])
+                    .flatten()
+                    .map(|prefix| (prefix, 1)),
+            ),
+            equipment: set.equipment,
+            allow: set.allow,
+            settings: set.settings,
+        })
+    }
+
+    /// The version that control gave this policy.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// The hash of what it was made of.
+    pub fn sha256(&self) -> [u8; 32] {
+        self.sha256
+    }
+
+    /// The parameters of the detections.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The number of inventory entries.
+    pub fn installed(&self) -> usize {
+        self.equipment.len()
+    }
+
+    /// The number of allow rules.
+    pub fn allow_rules(&self) -> usize {
+        self.allow.len()
+    }
+
+    /// An entry of the inventory.
+    #[inline]
+    pub fn equipment(&self, id: EquipmentId) -> Option<&Equipment> {
+        self.equipment.get(id.0 as usize)
+    }
+
+    /// The equipment that a MAC address is listed for.
+    pub fn equipment_by_mac(&self, mac: [u8; 6]) -> Option<EquipmentId> {
+        self.by_mac.get(&mac).copied()
+    }
+
+    /// Who holds an address, NAT apart; packed.
+    #[inline]
+    pub fn party(&self, address: Address) -> u32 {
+        self.parties.find(address)
+    }
+
+    /// The link that an address is declared to be on.
+    #[inline]
+    pub fn link_default(&self, address: Address) -> Option<Link> {
+        Link::from_code((self.links.find(address) as u8).checked_sub(1)?)
+    }
+
+    /// Whether an address stands for subscribers behind a NAT: on that link, or
+    /// on an undeclared one for anything but GTP and PFCP.
+    #[inline]
+    pub fn is_nat(&self, address: Address, link: Link, is_gtp_or_pfcp: bool) -> bool {
+        self.nat.iter().any(|(of, table)| {
+            (*of == link || (link == Link::Mixed && !is_gtp_or_pfcp)) && table.find(address) != 0
+        })
+    }
+
+    /// Whether some allow rule names this address by a prefix.
+    pub fn is_declared(&self, address: Address) -> bool {
+        self.declared.find(address) != 0
+    }
+
+    /// Whether a flow opened by `from` towards `to` is allowed at `time`.
+    /// `port` is the responder's; none where it is unknown (later fragments),
+    /// which any rule on that protocol then covers.
+    pub fn allows(
+        &self,
+        from: (Party, Address),
+        to: (Party, Address),
+        protocol: u8,
+        port: Option<u16>,
+        time: Nanos,
+    ) -> bool {
+        self.allow.iter().any(|rule| {
+            if rule.not_after.is_some_and(|end| time > end) {
+                return false;
+            }
+            let serves = |service: &Service| {
+                service.protocol == protocol
+                    && match (service.ports, port) {
+                        (Some((first, last)), Some(port)) => (first..=last).contains(&port),
+                        _ => true,
+                    }
+            };
+            let forward = || rule.from.holds(from.0, from.1) && rule.to.holds(to.0, to.1);
+            let backward = || rule.from.holds(to.0, to.1) && rule.to.holds(from.0, from.1);
+            rule.services.iter().any(serves)
+                && (forward()
+                    || (rule.services.iter().any(|s| s.either_way && serves(s)) && backward()))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::IpAddr;
+
+    fn address(text: &str) -> Address {
+        text.parse::<IpAddr>().unwrap().into()
+    }
+
+    fn prefix(text: &str) -> Prefix {
+        let (head, len) = text.split_once('/').unwrap();
+        Prefix::new(address(head), len.parse().unwrap()).unwrap()
+    }
+
+    fn rules() -> Rules {
+        let equipment =
+            |text: &str| Equipment { prefixes: vec![prefix(text)], ..Equipment::default() };
+        let end = |id| End { equipment: Some(vec![EquipmentId(id)]), prefix: None };
+        Rules::compile(RuleSet {
+            equipment: vec![equipment("10.60.0.0/24"), equipment("10.0.1.1/32")],
+            ue_pools: vec![prefix("10.60.0.0/16"), prefix("10.60.0.7/32")],
+            mec: vec![prefix("10.0.9.0/24")],
+            nat: vec![(Link::N6, prefix("203.0.113.0/28"))],
+            allow: vec![
+                Allow {
+                    from: end(0),
+                    to: end(1),
+                    services: vec![Service {
+                        protocol: 6,
+                        ports: Some((22, 22)),
+                        either_way: false,
+                    }],
+                    not_after: Some(Nanos(100)),
+                },
+                Allow {
+                    from: end(0),
+                    to: end(1),
+                    services: vec![Service {
+                        protocol: 17,
+                        ports: Some((2152, 2152)),
+                        either_way: true,
+                    }],
+                    not_after: None,
+                },
+            ],
+            ..RuleSet::default()
+        })
+        .unwrap()
+    }
+
+    #[test]
+    fn the_truth_table_has_its_precedence() {
+        let rules = rules();
+        let party = |text| Party::unpack(rules.party(address(text)));
+        // The inventory comes before the pools, whatever the lengths.
+        assert_eq!(party("10.60.0.7"), Party::Equipment(EquipmentId(0)));
+        assert_eq!(party("10.60.1.7"), Party::Subscriber);
+        assert_eq!(party("10.0.9.1"), Party::Mec);
+        assert_eq!(party("192.0.2.1"), Party::Unknown);
+        let nat = address("203.0.113.5");
+        assert!(rules.is_nat(nat, Link::N6, true));
+        assert!(rules.is_nat(nat, Link::Mixed, false));
+        assert!(!rules.is_nat(nat, Link::Mixed, true));
+        assert!(!rules.is_nat(nat, Link::N3, false));
+    }
+
+    #[test]
+    fn rules_hold_in_their_direction_port_and_time() {
+        let rules = rules();
+        let a = (Party::Equipment(EquipmentId(0)), address("10.60.0.1"));
+        let b = (Party::Equipment(EquipmentId(1)), address("10.0.1.1"));
+        assert!(rules.allows(a, b, 6, Some(22), Nanos(100)));
+        assert!(!rules.allows(a, b, 6, Some(22), Nanos(101)));
+        assert!(!rules.allows(b, a, 6, Some(22), Nanos(1)));
+        assert!(!rules.allows(a, b, 6, Some(23), Nanos(1)));
+        assert!(!rules.allows(a, b, 17, Some(22), Nanos(1)));
+        // GTP-U is opened by either end, from any port.
+        assert!(rules.allows(a, b, 17, Some(2152), Nanos(1)));
+        assert!(rules.allows(b, a, 17, Some(2152), Nanos(1)));
+        // The port of a later fragment is unknown.
+        assert!(rules.allows(a, b, 6, None, Nanos(1)));
+    }
+}

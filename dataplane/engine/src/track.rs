@@ -1,0 +1,366 @@
+//! `track`: what each equipment flow did in this slice.
+//!
+//! A worker keeps no flow beyond the slice. Its ledger gathers, per flow, sums
+//! and bounds that do not depend on the order in which workers saw the packets;
+//! the judge adds them to the flow's lasting state. So the number of workers,
+//! and how the packets were spread over them, changes no verdict.
+
+use weir_mem::{HugeArray, prefetch};
+use weir_wire::tcp::Tcp;
+use weir_wire::{Address, tcp};
+
+use crate::contract::verdict::Tuple;
+use crate::decode::protocol;
+use crate::record::{Evidence, Flags, Kind, Record};
+use crate::rules::{Link, Party};
+use crate::{Nanos, TapId};
+
+/// A flow's two ends in a fixed order, so that both directions have one key.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct FlowKey {
+    /// The end with the smaller (address, port).
+    pub low: Address,
+    /// The other end.
+    pub high: Address,
+    /// The low end's port, 0 if there is none.
+    pub low_port: u16,
+    /// The high end's port, 0 if there is none.
+    pub high_port: u16,
+    /// The IP protocol number.
+    pub protocol: u8,
+    /// Whether these are later fragments, whose ports are unknown.
+    pub fragments: bool,
+}
+
+impl FlowKey {
+    /// The key of a record's flow, and whether the packet goes from low to high.
+    #[inline]
+    pub fn of(record: &Record, source: Address, destination: Address) -> (Self, bool) {
+        let from = (source, record.source_port);
+        let to = (destination, record.destination_port);
+        let upward = from <= to;
+        let ((low, low_port), (high, high_port)) = if upward { (from, to) } else { (to, from) };
+        let fragments = record.flags.has(Flags::LATER_FRAGMENT);
+        (Self { low, high, low_port, high_port, protocol: record.protocol, fragments }, upward)
+    }
+
+    /// The packet tuple of one direction.
+    pub fn tuple(&self, upward: bool) -> Tuple {
+        let (source, source_port, destination, destination_port) = if upward {
+            (self.low, self.low_port, self.high, self.high_port)
+        } else {
+            (self.high, self.high_port, self.low, self.low_port)
+        };
+        Tuple {
+            source: source.into(),
+            destination: destination.into(),
+            source_port,
+            destination_port,
+            protocol: self.protocol,
+        }
+    }
+
+    /// A hash under a secret key, so that nobody can aim flows at one bucket.
+    #[inline]
+    pub fn hash(&self, key: u64) -> u64 {
+        let ports = u64::from(self.low_port) << 32
+            | u64::from(self.high_port) << 16
+            | u64::from(self.protocol) << 1
+            | u64::from(self.fragments);
+        let mut hash = key;
+        for word in [
+            self.low.0 as u64,
+            (self.low.0 >> 64) as u64,
+            self.high.0 as u64,
+            (self.high.0 >> 64) as u64,
+            ports,
+        ] {
+            let product = u128::from(hash ^ word) * 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835;
+            hash = (product as u64) ^ ((product >> 64) as u64);
+        }
+        hash
+    }
+}
+
+/// One direction of a flow in a slice.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Side {
+    /// Packets.
+    pub packets: u64,
+    /// Bytes on the wire.
+    pub bytes: u64,
+    /// Verified G-PDUs among them.
+    pub gpdus: u64,
+    /// The first packet's time.
+    pub first: Nanos,
+    /// The last packet's time.
+    pub last: Nanos,
+    /// The time of the first packet that opens a conversation.
+    pub opened: Option<Nanos>,
+    /// All evidence seen.
+    pub evidence: Evidence,
+    /// All TCP flags seen.
+    pub tcp_flags: u8,
+    /// The first and last acknowledgement number, and how often it grew.
+    pub acknowledged: Option<Acknowledged>,
+}
+
+/// How one side acknowledged the other's data.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Acknowledged {
+    /// The first number.
+    pub first: u32,
+    /// The furthest number.
+    pub furthest: u32,
+    /// How often it grew.
+    pub growths: u32,
+}
+
+/// Growth beyond this is another connection or a lie, not data in flight.
+const WINDOW: u32 = 1 << 30;
+
+impl Acknowledged {
+    /// Takes a later acknowledgement into account.
+    pub fn grow(&mut self, number: u32) {
+        let ahead = number.wrapping_sub(self.furthest);
+        if ahead != 0 && ahead < WINDOW {
+            self.furthest = number;
+            self.growths += 1;
+        }
+    }
+
+    /// Joins what was seen in a later slice.
+    pub fn join(&mut self, later: Acknowledged) {
+        self.grow(later.first);
+        let ahead = later.furthest.wrapping_sub(self.furthest);
+        if ahead < WINDOW {
+            self.furthest = later.furthest;
+        }
+        self.growths = self.growths.saturating_add(later.growths);
+    }
+}
+
+/// A flow's first verified G-PDU of a slice.
+#[derive(Clone, Copy, Debug)]
+pub struct GPdu {
+    /// Its time.
+    pub time: Nanos,
+    /// Whether it goes from low to high.
+    pub upward: bool,
+    /// The TEID.
+    pub teid: u32,
+    /// The QoS flow.
+    pub qfi: Option<u8>,
+    /// The inner packet.
+    pub inner: Tuple,
+}
+
+/// What a flow did in a slice.
+#[derive(Clone, Copy, Debug)]
+pub struct FlowDelta {
+    /// The flow.
+    pub key: FlowKey,
+    /// From low to high.
+    pub up: Side,
+    /// From high to low.
+    pub down: Side,
+    /// The tap of the first packet.
+    pub tap: TapId,
+    /// The link of the first packet.
+    pub link: Link,
+    /// The low end, packed.
+    pub low: u32,
+    /// The high end, packed.
+    pub high: u32,
+    /// The first verified G-PDU.
+    pub g_pdu: Option<GPdu>,
+}
+
+impl FlowDelta {
+    /// The time of the first packet either way.
+    pub fn first(&self) -> Nanos {
+        match (self.up.packets, self.down.packets) {
+            (0, _) => self.down.first,
+            (_, 0) => self.up.first,
+            _ => self.up.first.min(self.down.first),
+        }
+    }
+}
+
+/// Whether a classified record belongs to a flow that the judge must know:
+/// equipment at an end, nobody's address on an infrastructure link, or GTP-U on
+/// the link to the data network. Addresses that name no single node make none.
+#[inline]
+pub fn concerns_equipment(record: &Record, source: Address, destination: Address) -> bool {
+    let (from, to) = (Party::unpack(record.source), Party::unpack(record.destination));
+    let of_interest = from.equipment().is_some()
+        || to.equipment().is_some()
+        || if record.link == Link::N6 {
+            record.flags.has(Flags::VERIFIED_GPDU)
+        } else {
+            from == Party::Unknown || to == Party::Unknown
+        };
+    of_interest && !source.is_local_scope() && !destination.is_local_scope()
+}
+
+/// The flows that a slice may hold before they are handed over early.
+pub const LEDGER_ROWS: usize = 1 << 15;
+
+/// The ledger of one worker: rows in order of arrival and an index over them.
+#[derive(Debug)]
+pub struct Ledger {
+    rows: Vec<FlowDelta>,
+    /// Open addressing; each slot holds (generation << 32 | row), so that a new
+    /// slice empties the index by counting up.
+    index: HugeArray<u64>,
+    generation: u32,
+    key: u64,
+}
+
+const SLOTS: usize = LEDGER_ROWS * 4;
+
+impl Ledger {
+    /// An empty ledger whose hash has this secret key.
+    ///
+    /// # Errors
+    /// If there is no memory for it.
+    pub fn new(key: u64) -> std::io::Result<Self> {
+        Ok(Self {
+            rows: Vec::with_capacity(LEDGER_ROWS),
+            index: HugeArray::new(SLOTS)?,
+            generation: 1,
+            key,
+        })
+    }
+
+    /// Hashes a key and asks for its index line.
+    #[inline]
+    pub fn prepare(&self, key: &FlowKey) -> u64 {
+        let hash = key.hash(self.key);
+        prefetch(&self.index[hash as usize % SLOTS]);
+        hash
+    }
+
+    /// Whether the next packet might not find room; the rows must then be handed over.
+    #[inline]
+    pub fn is_full(&self) -> bool {
+        self.rows.len() + crate::frame::BURST > LEDGER_ROWS
+    }
+
+    /// Adds one packet to its flow, whose key was prepared as `hash`.
+    #[inline]
+    pub fn add(&mut self, record: &Record, bytes: &[u8], key: FlowKey, upward: bool, hash: u64) {
+        let row = self.row(record, key, upward, hash);
+        let row = &mut self.rows[row];
+        let side = if upward { &mut row.up } else { &mut row.down };
+        if side.packets == 0 {
+            side.first = record.time;
+            side.last = record.time;
+        } else {
+            side.first = side.first.min(record.time);
+            side.last = side.last.max(record.time);
+        }
+        side.packets += 1;
+        side.bytes += u64::from(record.wire_len);
+        side.evidence.set(record.evidence);
+        side.tcp_flags |= record.tcp_flags;
+        if record.evidence.any(Evidence::OPENS) && side.opened.is_none_or(|at| record.time < at) {
+            side.opened = Some(record.time);
+        }
+        if record.flags.has(Flags::VERIFIED_GPDU) && record.kind == Kind::Gtpu {
+            side.gpdus += 1;
+            if row.g_pdu.is_none() {
+                row.g_pdu = g_pdu(record, bytes, upward);
+            }
+        }
+        if record.protocol == protocol::TCP && record.evidence.any(Evidence::ACKNOWLEDGES) {
+            let header = bytes.get(usize::from(record.outer_l4)..).unwrap_or_default();
+            if let Ok(tcp) = Tcp::parse(header) {
+                acknowledge(side, tcp.acknowledgement());
+            }
+        }
+    }
+
+    #[inline]
+    fn row(&mut self, record: &Record, key: FlowKey, upward: bool, hash: u64) -> usize {
+        let mut slot = hash as usize % SLOTS;
+        loop {
+            let entry = self.index[slot];
+            if (entry >> 32) as u32 != self.generation {
+                break;
+            }
+            let row = entry as u32 as usize;
+            if self.rows[row].key == key {
+                return row;
+            }
+            slot = (slot + 1) % SLOTS;
+        }
+        let row = self.rows.len();
+        let (low, high) = if upward {
+            (record.source, record.destination)
+        } else {
+            (record.destination, record.source)
+        };
+        self.rows.push(FlowDelta {
+            key,
+            up: Side::default(),
+            down: Side::default(),
+            tap: record.tap,
+            link: record.link,
+            low,
+            high,
+            g_pdu: None,
+        });
+        self.index[slot] = u64::from(self.generation) << 32 | row as u64;
+        row
+    }
+
+    /// Hands over the rows and goes on with `empty`, whose memory is reused.
+    pub fn hand_over(&mut self, mut empty: Vec<FlowDelta>) -> Vec<FlowDelta> {
+        empty.clear();
+        empty.reserve(LEDGER_ROWS);
+        if self.generation == u32::MAX {
+            self.index.fill(0);
+            self.generation = 0;
+        }
+        self.generation += 1;
+        std::mem::replace(&mut self.rows, empty)
+    }
+}
+
+#[inline]
+fn acknowledge(side: &mut Side, number: u32) {
+    match &mut side.acknowledged {
+        Some(acknowledged) => acknowledged.grow(number),
+        none => *none = Some(Acknowledged { first: number, furthest: number, growths: 0 }),
+    }
+}
+
+fn g_pdu(record: &Record, bytes: &[u8], upward: bool) -> Option<GPdu> {
+    let (source, destination) = record.inner_addresses(bytes)?;
+    let has_ports = matches!(record.inner_protocol, protocol::TCP | protocol::UDP | protocol::SCTP)
+        && record.inner_l4 != 0;
+    let ports = bytes
+        .get(usize::from(record.inner_l4)..)
+        .and_then(|header| header.first_chunk::<4>())
+        .filter(|_| has_ports)
+        .map_or((0, 0), |p| (u16::from_be_bytes([p[0], p[1]]), u16::from_be_bytes([p[2], p[3]])));
+    Some(GPdu {
+        time: record.time,
+        upward,
+        teid: record.teid,
+        qfi: record.flags.has(Flags::QFI).then_some(record.qfi),
+        inner: Tuple {
+            source: source.into(),
+            destination: destination.into(),
+            source_port: ports.0,
+            destination_port: ports.1,
+            protocol: record.inner_protocol,
+        },
+    })
+}
+
+/// Whether TCP flags say that a side has closed or broken the connection.
+pub const fn is_closing(tcp_flags: u8) -> bool {
+    tcp_flags & (tcp::FIN | tcp::RST) != 0
+}

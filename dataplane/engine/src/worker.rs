@@ -1,0 +1,265 @@
+//! A worker: the stages over whole bursts.
+
+use std::sync::Arc;
+
+use weir_wire::ethernet::Ethernet;
+
+use weir_wire::udp::Udp;
+
+use weir_mem::prefetch_slice;
+
+use crate::Nanos;
+use crate::account::Tally;
+use crate::classify::classify;
+use crate::decode::{Ports, decode, protocol};
+use crate::frame::{BURST, Frame};
+use crate::record::{Kind, Record};
+use crate::report::{Report, Trait};
+use crate::rules::{EquipmentId, Link, Party, Roles, Rules};
+use crate::track::{FlowKey, Ledger, concerns_equipment};
+
+/// UDP port of DNS.
+const DNS: u16 = 53;
+
+/// What a worker is told at its start.
+#[derive(Clone, Debug, Default)]
+pub struct Setup {
+    /// The links of the taps, by [`crate::TapId`].
+    pub links: Vec<Link>,
+    /// Where GTP-U and PFCP are tried.
+    pub ports: Ports,
+    /// The secret of the flow index.
+    pub hash_key: u64,
+}
+
+/// One worker's engine.
+#[derive(Debug)]
+pub struct Worker {
+    setup: Setup,
+    rules: Option<Arc<Rules>>,
+    records: [Record; BURST],
+    pending: [Pending; BURST],
+    ledger: Ledger,
+    tally: Tally,
+    report: Report,
+}
+
+/// A packet that `track` has prepared.
+#[derive(Clone, Copy, Debug, Default)]
+struct Pending {
+    record: usize,
+    key: FlowKey,
+    upward: bool,
+    hash: u64,
+}
+
+impl Worker {
+    /// A worker without rules: it decodes and counts.
+    ///
+    /// # Errors
+    /// If there is no memory for its ledger.
+    pub fn new(setup: Setup) -> std::io::Result<Self> {
+        Ok(Self {
+            ledger: Ledger::new(setup.hash_key)?,
+            setup,
+            rules: None,
+            records: [Record::default(); BURST],
+            pending: [Pending::default(); BURST],
+            tally: Tally::default(),
+            report: Report::with_room(),
+        })
+    }
+
+    /// Takes other rules from the next burst on.
+    pub fn set_rules(&mut self, rules: Option<Arc<Rules>>) {
+        self.rules = rules;
+    }
+
+    /// Whether the slice's ledger must be handed over before the next burst.
+    pub fn is_full(&self) -> bool {
+        self.ledger.is_full()
+    }
+
+    /// The worker's counters.
+    pub fn tally(&mut self) -> &mut Tally {
+        &mut self.tally
+    }
+
+    /// Notes steps of the clock that the source saw.
+    pub fn clock_step(&mut self, back: Nanos, ahead: Nanos) {
+        if back > Nanos(0) {
+            self.report.clock_steps += 1;
+        }
+        self.report.clock_back = self.report.clock_back.max(back);
+        self.report.clock_ahead = self.report.clock_ahead.max(ahead);
+    }
+
+    /// Takes at most [`BURST`] frames through all stages; further ones are not
+    /// looked at, and the number that was is given back.
+    pub fn burst(&mut self, frames: &[Frame<'_>]) -> usize {
+        let frames = frames.get(..BURST).unwrap_or(frames);
+        self.decode(frames);
+        if let Some(rules) = self.rules.clone() {
+            self.classify(frames, &rules);
+            self.track(frames, &rules);
+        }
+        self.account(frames);
+        frames.len()
+    }
+
+    /// Closes the slice: what was seen in it, in exchange for an empty report.
+    /// `partial` says that more of the same slice follows.
+    pub fn close(&mut self, slice: u64, latest: Nanos, partial: bool, mut empty: Report) -> Report {
+        empty.clear();
+        let rows = std::mem::take(&mut empty.flows);
+        let mut report = std::mem::replace(&mut self.report, empty);
+        report.flows = self.ledger.hand_over(rows);
+        report.slice = slice;
+        report.latest = latest;
+        report.partial = partial;
+        report
+    }
+
+    fn decode(&mut self, frames: &[Frame<'_>]) {
+        const AHEAD: usize = 4;
+        for frame in frames.iter().take(AHEAD) {
+            prefetch_slice(frame.bytes, 0);
+            prefetch_slice(frame.bytes, 64);
+        }
+        for (i, (frame, record)) in frames.iter().zip(&mut self.records).enumerate() {
+            if let Some(next) = frames.get(i + AHEAD) {
+                prefetch_slice(next.bytes, 0);
+                prefetch_slice(next.bytes, 64);
+            }
+            *record = decode(frame, &self.setup.ports, &mut ());
+        }
+    }
+
+    fn classify(&mut self, frames: &[Frame<'_>], rules: &Rules) {
+        for (frame, record) in frames.iter().zip(&mut self.records) {
+            let link =
+                self.setup.links.get(usize::from(record.tap.0)).copied().unwrap_or(Link::Mixed);
+            classify(record, frame.bytes, link, rules);
+        }
+    }
+
+    fn track(&mut self, frames: &[Frame<'_>], rules: &Rules) {
+        let mut ready = 0;
+        for (i, frame) in frames.iter().enumerate() {
+            let record = self.records[i];
+            self.sight(frame, &record, rules);
+            let Some((source, destination)) = record.outer_addresses(frame.bytes) else { continue };
+            if concerns_equipment(&record, source, destination) {
+                let (key, upward) = FlowKey::of(&record, source, destination);
+                let hash = self.ledger.prepare(&key);
+                self.pending[ready] = Pending { record: i, key, upward, hash };
+                ready += 1;
+            }
+            self.listen(frame, &record, rules);
+        }
+        for pending in &self.pending[..ready] {
+            let record = &self.records[pending.record];
+            let bytes = frames[pending.record].bytes;
+            self.ledger.add(record, bytes, pending.key, pending.upward, pending.hash);
+        }
+    }
+
+    /// Compares what equipment with listed MAC addresses shows below IP.
+    fn sight(&mut self, frame: &Frame<'_>, record: &Record, rules: &Rules) {
+        let sender = Party::unpack(record.source).equipment();
+        if record.kind == Kind::NotIp {
+            self.sight_below_ip(frame, record, rules);
+        } else if let Some(id) = sender
+            && let Some(equipment) = rules.equipment(id)
+            && !equipment.macs.is_empty()
+            && let Ok(ethernet) = Ethernet::parse(frame.bytes)
+        {
+            if equipment.macs.contains(&ethernet.source()) {
+                self.report.sight(frame, id, Trait::Vlan(record.vlan));
+            } else {
+                self.report.sight(frame, id, Trait::Mac(ethernet.source()));
+            }
+        }
+    }
+
+    #[cold]
+    fn sight_below_ip(&mut self, frame: &Frame<'_>, record: &Record, rules: &Rules) {
+        let Ok(ethernet) = Ethernet::parse(frame.bytes) else { return };
+        if let Some(id) = rules.equipment_by_mac(ethernet.source())
+            && !is_common(record.ether_type)
+        {
+            self.report.sight(frame, id, Trait::EtherType(record.ether_type));
+        }
+    }
+
+    /// Keeps DNS answers to equipment, and counts the user plane's directions.
+    fn listen(&mut self, frame: &Frame<'_>, record: &Record, rules: &Rules) {
+        if record.kind == Kind::Gtpu && record.message == 255 {
+            if let Some(uplink) = uplink(record, rules) {
+                self.report.direction(record.tap, uplink);
+            }
+        } else if record.source_port == DNS
+            && record.protocol == protocol::UDP
+            && let Some(client) = Party::unpack(record.destination).equipment()
+        {
+            let datagram = frame.bytes.get(usize::from(record.outer_l4)..).unwrap_or_default();
+            if let Ok(udp) = Udp::parse(datagram) {
+                self.report.dns_answer(record.time, client, udp.payload());
+            }
+        }
+    }
+
+    fn account(&mut self, frames: &[Frame<'_>]) {
+        for (frame, record) in frames.iter().zip(&self.records) {
+            self.tally.frame(record, frame.bytes);
+        }
+    }
+}
+
+/// Whether a G-PDU between the radio side and a UPF goes up; none between others.
+fn uplink(record: &Record, rules: &Rules) -> Option<bool> {
+    let roles = |packed: u32| {
+        Party::unpack(packed)
+            .equipment()
+            .and_then(|id: EquipmentId| rules.equipment(id))
+            .map(|equipment| equipment.roles)
+    };
+    let (from, to) = (roles(record.source)?, roles(record.destination)?);
+    if from.any(Roles::RADIO) && to.any(Roles::UPF) {
+        Some(true)
+    } else if from.any(Roles::UPF) && to.any(Roles::RADIO) {
+        Some(false)
+    } else {
+        None
+    }
+}
+
+/// EtherTypes that carriers' equipment speaks as a matter of course; below
+/// 1,536 stand lengths of 802.3 frames, which carry spanning tree.
+const fn is_common(ether_type: u16) -> bool {
+    matches!(
+        ether_type,
+        0..0x600
+            | 0x0800 // IPv4
+            | 0x0806 // ARP
+            | 0x86dd // IPv6
+            | 0x8809 // LACP and Ethernet OAM
+            | 0x88cc // LLDP
+            | 0x88f7 // PTP
+            | 0x8902 // connectivity fault management
+            | 0x888e // 802.1X
+            | 0x8847 | 0x8848 // MPLS
+            | 0x8863 | 0x8864 // PPPoE
+            | 0x8100 | 0x88a8 | 0x9100 // VLAN tags beyond the decoder's depth
+    )
+}
+
+/// A symmetric hash of a frame's flow, for spreading frames over workers: both
+/// directions of a flow, and nothing more is needed, get the same number.
+pub fn spread(frame: &[u8], ports: &Ports) -> u64 {
+    let record = decode(&Frame { bytes: frame, meta: crate::RxMeta::default() }, ports, &mut ());
+    let Some((source, destination)) = record.outer_addresses(frame) else { return 0 };
+    let (key, _) = FlowKey::of(&record, source, destination);
+    let tunnel = if record.kind == Kind::Gtpu { u64::from(record.teid) } else { 0 };
+    key.hash(0x5eed) ^ tunnel.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
