@@ -4,7 +4,8 @@
 /// with the product of both lengths.
 const LONGEST: usize = 64;
 
-/// The known text nearest to `wanted` in letters exchanged, dropped, added or swapped, if one is near.
+/// The known text nearest to `wanted` in letters exchanged, dropped, added or swapped, if one is near; of
+/// several the first by name, whatever the order that they come in.
 pub(crate) fn nearest<'k>(
     wanted: &str,
     known: impl IntoIterator<Item = &'k str>,
@@ -20,7 +21,7 @@ pub(crate) fn nearest<'k>(
         .filter(|candidate| candidate.len() <= LONGEST)
         .map(|candidate| (strsim::osa_distance(&wanted, &candidate.to_lowercase()), candidate))
         .filter(|(distance, _)| *distance <= tolerance)
-        .min_by_key(|(distance, _)| *distance)
+        .min()
         .map(|(_, candidate)| candidate)
 }
 

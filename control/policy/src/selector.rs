@@ -195,13 +195,17 @@ impl<'i> Selectors<'i> {
         let in_all =
             |member: &EquipmentId| others.iter().all(|list| list.binary_search(member).is_ok());
         let set: Vec<_> = fewest.iter().copied().filter(in_all).collect();
-        if set.is_empty() && !unknown {
+        let selects = !set.is_empty();
+        if !selects && !unknown {
             let message = "no equipment has all of these attributes";
             let remedy = "check them against the inventory: it selects nothing until some has";
             section.findings.warning(section.span(), Mistake::new(message, remedy));
         }
         let number = self.number_of(section, set)?;
-        self.resolved.insert(key, number);
+        // A selector of nothing is resolved again wherever it stands, since each place is warned of.
+        if selects {
+            self.resolved.insert(key, number);
+        }
         Some(number)
     }
 

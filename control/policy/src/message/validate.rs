@@ -49,9 +49,11 @@ impl PolicyMessage {
         validate_prefixes(&self.infrastructure, "`infrastructure` is not sorted prefixes")?;
         validate_prefixes(&self.mec, "`mec` is not sorted prefixes")?;
         validate_prefixes(&self.roaming, "`roaming` is not sorted prefixes")?;
-        validate_sorted(&self.nat, |(_, net)| *net, "`nat` is not sorted prefixes")?;
-        let defaults = "`link_defaults` is not sorted prefixes";
-        validate_sorted(&self.link_defaults, |(net, _)| *net, defaults)?;
+        let nat = first_improper(&self.nat, |(_, net)| *net);
+        ensure(nat.is_none(), "`nat` is not sorted prefixes", nat.unwrap_or(0))?;
+        let defaults = first_improper(&self.link_defaults, |(net, _)| *net);
+        let what = "`link_defaults` is not sorted prefixes";
+        ensure(defaults.is_none(), what, defaults.unwrap_or(0))?;
         let twice = self.link_defaults.windows(2).position(|pair| pair[0].0 == pair[1].0);
         ensure(twice.is_none(), "two links for one prefix", twice.unwrap_or(0))?;
         for (index, rule) in self.allow.iter().enumerate() {
@@ -76,10 +78,9 @@ impl PolicyMessage {
         ensure(known, "equipment has no role or an unknown one", index)?;
         let cohort = (equipment.cohort as usize) < self.equipment.len();
         ensure(cohort, "the cohort of equipment does not exist", index)?;
-        let what = "the prefixes of equipment are not sorted prefixes";
-        validate_prefixes(&equipment.prefixes, what)
-            .and_then(|()| ensure(equipment.macs.len() <= MAX_PREFIXES, "too many MACs", index))
-            .map_err(|_| MessageError::Invalid { what, index })?;
+        let proper = first_improper(&equipment.prefixes, |net| *net).is_none();
+        ensure(proper, "the prefixes of equipment are not sorted prefixes", index)?;
+        ensure(equipment.macs.len() <= MAX_PREFIXES, "equipment has too many MACs", index)?;
         for prefix in &equipment.prefixes {
             ensure(owned.insert(*prefix), "a prefix belongs to two pieces of equipment", index)?;
         }
@@ -114,20 +115,18 @@ impl PolicyMessage {
 }
 
 fn validate_prefixes(prefixes: &[IpNet], what: &'static str) -> Outcome {
-    validate_sorted(prefixes, |net| *net, what)
+    let improper = first_improper(prefixes, |net| *net);
+    ensure(improper.is_none(), what, improper.unwrap_or(0))
 }
 
-/// Sorted, distinct, few enough, and every prefix without host bits.
-fn validate_sorted<T: Ord>(
-    entries: &[T],
-    prefix: impl Fn(&T) -> IpNet,
-    what: &'static str,
-) -> Outcome {
-    ensure(entries.len() <= MAX_PREFIXES, what, entries.len())?;
-    let host_bits = entries.iter().position(|entry| prefix(entry) != prefix(entry).trunc());
-    ensure(host_bits.is_none(), what, host_bits.unwrap_or(0))?;
-    let falling = entries.windows(2).position(|pair| pair[0] >= pair[1]);
-    ensure(falling.is_none(), what, falling.unwrap_or(0))
+/// The first entry that has host bits, is not larger than the one before, or is one too many.
+fn first_improper<T: Ord>(entries: &[T], prefix: impl Fn(&T) -> IpNet) -> Option<usize> {
+    let proper = |(at, entry): (usize, &T)| {
+        let net = prefix(entry);
+        let rising = at == 0 || entries[at - 1] < *entry;
+        at < MAX_PREFIXES && rising && net == net.trunc()
+    };
+    entries.iter().enumerate().position(|entry| !proper(entry))
 }
 
 fn validate_setting(setting: &DetectionSetting, index: usize) -> Outcome {
