@@ -1,5 +1,4 @@
-//! Lists of the message that are refused as soon as their stated length is too large, before anything is
-//! kept of them: a few bytes must not ask for gigabytes.
+//! Lists of the message with a bound each: a few bytes must not ask for gigabytes.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -8,7 +7,8 @@ use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 
 use crate::limits::MAX_TEXT_BYTES;
 
-/// Room that is taken on the word of a length alone; beyond it a list grows as its elements are read.
+/// Room that is taken on the word of a length alone; beyond it a list grows as its elements are
+/// read.
 const TRUSTED: usize = 1024;
 
 /// Deserialises a list of at most `MOST` elements.
@@ -28,9 +28,6 @@ where
 
         fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Vec<T>, A::Error> {
             let stated = elements.size_hint().unwrap_or(0);
-            if stated > MOST {
-                return Err(A::Error::invalid_length(stated, &self));
-            }
             let mut list = Vec::with_capacity(stated.min(TRUSTED));
             while let Some(element) = elements.next_element()? {
                 if list.len() == MOST {

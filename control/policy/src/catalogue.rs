@@ -1,6 +1,6 @@
-//! The catalogue of detections as policy sees it: which there are, and the published names, defaults and
-//! ranges of their parameters. The unit of a parameter is in its name; a parameter without one is a count,
-//! a score or a factor.
+//! The catalogue of detections as policy sees it: which there are, and the published names,
+//! defaults and ranges of their parameters. The unit of a parameter is in its name; a parameter
+//! without one is a count, a score or a factor.
 
 /// A detection that `[detections.…]`, `[[suppress]]` and `[[quirk]]` may name.
 #[derive(Clone, Copy, Debug, PartialEq)]

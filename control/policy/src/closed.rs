@@ -1,5 +1,5 @@
-//! The closed lists of names: links, roles, directions. Each has a stable number for the wire and for
-//! shared memory.
+//! The closed lists of names: links, roles, directions. Each has a stable number for the wire and
+//! for shared memory.
 
 use std::fmt;
 use std::str::FromStr;
@@ -64,7 +64,8 @@ macro_rules! closed_list {
 }
 
 closed_list! {
-    /// The reference point (TS 23.501 §4.2.7) or other kind of link that a tap or an address belongs to.
+    /// The reference point (TS 23.501 §4.2.7) or other kind of link that a tap or an address
+    /// belongs to.
     Link ("link") {
         /// gNB–AMF.
         N2 = "n2",

@@ -97,8 +97,8 @@ pub fn load_config(path: &Path) -> Result<Checked<Config>, Vec<Diagnostic>> {
     config_from_str(&path.display().to_string(), &document::read(path)?)
 }
 
-/// Checks the text of a `weir.toml`. `name` stands in diagnostics, and relative paths are resolved against
-/// its directory.
+/// Checks the text of a `weir.toml`. `name` stands in diagnostics, and relative paths are resolved
+/// against its directory.
 ///
 /// # Errors
 /// As [`load_config`].
@@ -168,8 +168,8 @@ struct Frames {
 }
 
 impl Frames {
-    /// Takes the frames of `vlans`, or all when there are none; the line of a tap that took some of them
-    /// before comes back.
+    /// Takes the frames of `vlans`, or all when there are none; the line of a tap that took some of
+    /// them before comes back.
     fn take(&mut self, vlans: &[u16], line: usize) -> Option<usize> {
         let before = match vlans {
             [] => self.whole.or(self.vlans.values().min().copied()),

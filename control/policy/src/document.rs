@@ -1,4 +1,5 @@
-//! A configuration file as text: read within bounds, parsed with positions, and what was found in it.
+//! A configuration file as text: read within bounds, parsed with positions, and what was found in
+//! it.
 
 use std::cell::{Cell, RefCell};
 use std::fs::File;
@@ -12,7 +13,8 @@ use toml::de::{DeTable, DeValue};
 use crate::diagnostic::{Checked, Diagnostic, Mistake, Severity};
 use crate::limits::MAX_FILE_BYTES;
 
-/// More findings than this are counted, not kept: a file of another kind would make millions of them.
+/// More findings than this are counted, not kept: a file of another kind would make millions of
+/// them.
 const MAX_FINDINGS: usize = 10_000;
 
 /// Reads the file at `path`, at most [`MAX_FILE_BYTES`] of it.
@@ -50,6 +52,7 @@ pub(crate) struct Findings<'t> {
     line_starts: Vec<usize>,
     found: RefCell<Vec<Finding>>,
     omitted: Cell<usize>,
+    fatal: Cell<bool>,
 }
 
 struct Finding {
@@ -59,9 +62,9 @@ struct Finding {
 }
 
 impl<'t> Findings<'t> {
-    /// Parses `text` and hands its root table and an empty collection to `check`; what `check` makes is
-    /// returned unless an error was found. Text that is not TOML is not checked further: what is missing
-    /// from a broken file says nothing.
+    /// Parses `text` and hands its root table and an empty collection to `check`; what `check`
+    /// makes is returned unless an error was found. Text that is not TOML is not checked further:
+    /// what is missing from a broken file says nothing.
     pub(crate) fn check<T>(
         name: &str,
         text: &str,
@@ -98,7 +101,14 @@ impl<'t> Findings<'t> {
                 text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1),
             )
             .collect();
-        Self { name, text, line_starts, found: RefCell::default(), omitted: Cell::new(0) }
+        Self {
+            name,
+            text,
+            line_starts,
+            found: RefCell::default(),
+            omitted: Cell::new(0),
+            fatal: Cell::new(false),
+        }
     }
 
     /// Records that the file cannot be used because of what stands at `span`.
@@ -113,9 +123,9 @@ impl<'t> Findings<'t> {
 
     fn record(&self, severity: Severity, span: Range<usize>, mistake: Mistake) {
         let mut found = self.found.borrow_mut();
-        let room = found.len() < MAX_FINDINGS;
         // The first error is always kept, else a file full of warnings would pass.
-        if room || (severity == Severity::Error && found.iter().all(|f| f.severity != severity)) {
+        let first_error = severity == Severity::Error && !self.fatal.replace(true);
+        if found.len() < MAX_FINDINGS || first_error {
             found.push(Finding { severity, offset: span.start, mistake });
         } else {
             self.omitted.set(self.omitted.get() + 1);
@@ -127,8 +137,8 @@ impl<'t> Findings<'t> {
         self.line_starts.partition_point(|start| *start <= offset)
     }
 
-    /// Sorts the findings into file order and gives them lines and columns. One pass over the text serves
-    /// all of them, so that a file of a single long line does not cost its length for each.
+    /// Sorts the findings into file order and gives them lines and columns. One pass over the text
+    /// serves all of them, so that a file of a single long line does not cost its length for each.
     fn conclude<T>(self, value: Option<T>) -> Result<Checked<T>, Vec<Diagnostic>> {
         let mut found = self.found.take();
         found.sort_by_key(|finding| finding.offset);
@@ -163,9 +173,8 @@ impl<'t> Findings<'t> {
                 remedy: "mend those above and check again".into(),
             });
         }
-        let fatal = diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
         match value {
-            Some(value) if !fatal => Ok(Checked { value, warnings: diagnostics }),
+            Some(value) if !self.fatal.get() => Ok(Checked { value, warnings: diagnostics }),
             _ => Err(diagnostics),
         }
     }

@@ -15,8 +15,8 @@ use crate::nearest::quoted;
 use crate::section::Section;
 use crate::values::{Mac, Prefix, Text};
 
-/// The number of an inventory entry: its place in the file, from 0. Numbers hold for one version of the
-/// policy only; what is stored beyond it keeps the entry's `id`.
+/// The number of an inventory entry: its place in the file, from 0. Numbers hold for one version of
+/// the policy only; what is stored beyond it keeps the entry's `id`.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(transparent)]
 pub struct EquipmentId(pub u32);
@@ -100,8 +100,9 @@ impl Inventory {
         (0..).map(EquipmentId).zip(&self.equipment)
     }
 
-    /// The number of the entry's cohort: the entries of the same vendor, model and build. An entry whose
-    /// build is not given is alone in its cohort, since nothing says that two unknown builds are the same.
+    /// The number of the entry's cohort: the entries of the same vendor, model and build. An entry
+    /// whose build is not given is alone in its cohort, since nothing says that two unknown builds
+    /// are the same.
     ///
     /// # Panics
     /// If `number` is not of this inventory.

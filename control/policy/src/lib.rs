@@ -1,11 +1,11 @@
-//! What is installed and what it may do: the three configuration files, checked, and the message that
-//! takes them to the sensor.
+//! What is installed and what it may do: the three configuration files, checked, and the message
+//! that takes them to the sensor.
 //!
-//! `weir.toml` becomes a [`Config`], `inventory.toml` an [`Inventory`], `policy.toml` a [`Policy`]. Reading
-//! reports every mistake of a file at once, each as a [`Diagnostic`] with line, column and remedy; what comes
-//! out is checked and needs no second look. [`PolicyMessage::compile`] turns inventory and policy into the
-//! one message that the sensor accepts, and [`PolicyMessage::decode`] is the sensor's side of it, which
-//! trusts nothing.
+//! `weir.toml` becomes a [`Config`], `inventory.toml` an [`Inventory`], `policy.toml` a [`Policy`].
+//! Reading reports every mistake of a file at once, each as a [`Diagnostic`] with line, column and
+//! remedy; what comes out is checked and needs no second look. [`PolicyMessage::compile`] turns
+//! inventory and policy into the one message that the sensor accepts, and [`PolicyMessage::decode`]
+//! is the sensor's side of it, which trusts nothing.
 #![forbid(unsafe_code)]
 
 mod bounded;

@@ -1,5 +1,6 @@
-//! How much of anything there may be. The reader of the files and the sensor's reader of the message hold to
-//! the same numbers, so that a file which passes never makes a message that is refused.
+//! How much of anything there may be. The reader of the files and the sensor's reader of the
+//! message hold to the same numbers, so that a file which passes never makes a message that is
+//! refused.
 
 /// The largest configuration file that is read, in bytes.
 pub const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;

@@ -1,11 +1,11 @@
 //! What somebody probably meant to write.
 
-/// Texts longer than this are not compared: nobody mistypes them by a letter or two, and the cost grows
-/// with the product of both lengths.
+/// Texts longer than this are not compared: nobody mistypes them by a letter or two, and the cost
+/// grows with the product of both lengths.
 const LONGEST: usize = 64;
 
-/// The known text nearest to `wanted` in letters exchanged, dropped, added or swapped, if one is near; of
-/// several the first by name, whatever the order that they come in.
+/// The known text nearest to `wanted` in letters exchanged, dropped, added or swapped, if one is
+/// near; of several the first by name, whatever the order that they come in.
 pub(crate) fn nearest<'k>(
     wanted: &str,
     known: impl IntoIterator<Item = &'k str>,
@@ -33,8 +33,8 @@ pub(crate) fn remedy<'k>(wanted: &str, known: impl IntoIterator<Item = &'k str> 
     }
 }
 
-/// `text` in backquotes, shortened and with control characters escaped, so that a hostile or broken file
-/// cannot write to the terminal through its own error message.
+/// `text` in backquotes, shortened and with control characters escaped, so that a hostile or broken
+/// file cannot write to the terminal through its own error message.
 pub(crate) fn quoted(text: &str) -> String {
     let mut shown: String = text.chars().take(LONGEST).flat_map(char::escape_debug).collect();
     if text.chars().nth(LONGEST).is_some() {

@@ -1,8 +1,9 @@
-//! One table of a configuration file, read key by key. Unknown keys are refused when it is opened; a key of
-//! the wrong type is reported and the reading goes on, so that one run names every mistake.
+//! One table of a configuration file, read key by key. Unknown keys are refused when it is opened;
+//! a key of the wrong type is reported and the reading goes on, so that one run names every
+//! mistake.
 //!
-//! A derived deserializer would stop at the first mistake and know nothing of the nearest key, which is why
-//! the tables are walked here.
+//! A derived deserializer would stop at the first mistake and know nothing of the nearest key,
+//! which is why the tables are walked here.
 
 use std::ops::{Range, RangeInclusive};
 use std::str::FromStr;
@@ -80,7 +81,8 @@ impl<'a> Section<'a> {
         self.findings.error(self.place(key).unwrap_or(self.span()), mistake);
     }
 
-    /// Passes on what `key` held. A key that is absent is an error, one that was wrong was reported already.
+    /// Passes on what `key` held. A key that is absent is an error, one that was wrong was reported
+    /// already.
     pub(crate) fn required<T>(&self, key: &str, value: Option<T>) -> Option<T> {
         if value.is_none() && self.place(key).is_none() {
             let message = format!("{} has no `{key}`", self.name);
@@ -150,8 +152,8 @@ impl<'a> Section<'a> {
         Some(*boolean)
     }
 
-    /// A date or a time with offset, in nanoseconds since 1970 UTC. `day` says which end of it a bare date
-    /// means.
+    /// A date or a time with offset, in nanoseconds since 1970 UTC. `day` says which end of it a
+    /// bare date means.
     pub(crate) fn instant(&self, key: &str, day: Day) -> Option<u64> {
         let value = self.table.get(key)?;
         let DeValue::Datetime(datetime) = value.get_ref() else {
@@ -173,7 +175,8 @@ impl<'a> Section<'a> {
         Section::open(self.findings, name, self.table.get(key)?, keys)
     }
 
-    /// The tables in the list of `key` (`[[key]]`, or inline), each of which may hold `keys` and no other.
+    /// The tables in the list of `key` (`[[key]]`, or inline), each of which may hold `keys` and no
+    /// other.
     pub(crate) fn tables(
         &self,
         key: &str,

@@ -1,8 +1,8 @@
 //! Selectors of equipment, resolved to sets while the policy is read.
 //!
-//! The keys of a selector combine with "and". `location` selects whatever stands there or inside: `site 17`
-//! selects what is at `site 17, rack 2`. The resolved sets are shared between all selectors that name the
-//! same equipment.
+//! The keys of a selector combine with "and". `location` selects whatever stands there or inside:
+//! `site 17` selects what is at `site 17, rack 2`. The resolved sets are shared between all
+//! selectors that name the same equipment.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -19,7 +19,8 @@ use crate::nearest::{nearest, quoted};
 use crate::section::Section;
 use crate::values::{Prefix, Text};
 
-/// Looking for the nearest of a hundred thousand names is worth it for the first unknown names only.
+/// Looking for the nearest of a hundred thousand names is worth it for the first unknown names
+/// only.
 const SUGGESTIONS: u32 = 32;
 
 const KEYS: &[&str] = &["role", "vendor", "id", "model", "build", "location", "cidr"];
@@ -93,8 +94,8 @@ impl<'i> Selectors<'i> {
         self.sets
     }
 
-    /// Resolves the selector under `key` of `parent`. Nothing comes out where it was wrong, which is
-    /// reported; what is right but selects nothing is warned of.
+    /// Resolves the selector under `key` of `parent`. Nothing comes out where it was wrong, which
+    /// is reported; what is right but selects nothing is warned of.
     pub(crate) fn end(
         &mut self,
         parent: &Section<'_>,
@@ -202,7 +203,8 @@ impl<'i> Selectors<'i> {
             section.findings.warning(section.span(), Mistake::new(message, remedy));
         }
         let number = self.number_of(section, set)?;
-        // A selector of nothing is resolved again wherever it stands, since each place is warned of.
+        // A selector of nothing is resolved again wherever it stands, since each place is warned
+        // of.
         if selects {
             self.resolved.insert(key, number);
         }

@@ -34,8 +34,8 @@ const fn portless(protocol: u8) -> ServiceMatch {
     ServiceMatch { protocol, ports: None, either_way: true }
 }
 
-/// G-PDUs, PFCP requests, PTP messages and BGP sessions begin at either end, from any source port; so do
-/// IKE and ICMP. SNMP's traps come from the agent, whose manager the rule names first.
+/// G-PDUs, PFCP requests, PTP messages and BGP sessions begin at either end, from any source port;
+/// so do IKE and ICMP. SNMP's traps come from the agent, whose manager the rule names first.
 const NAMED: &[(&str, &[ServiceMatch])] = &[
     ("gtpu", &[from_either(UDP, 2152, 2152)]),
     ("pfcp", &[from_either(UDP, 8805, 8805)]),

@@ -1,5 +1,5 @@
-//! The values that configuration files write as text: prefixes, MAC addresses, names, slices, networks,
-//! and moments.
+//! The values that configuration files write as text: prefixes, MAC addresses, names, slices,
+//! networks, and moments.
 
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -99,7 +99,8 @@ impl FromStr for Text {
     }
 }
 
-/// A slice, S-NSSAI (TS 23.003 §28.4): `SST` or `SST-SD`, SST 0–255 in decimal, SD six hexadecimal digits.
+/// A slice, S-NSSAI (TS 23.003 §28.4): `SST` or `SST-SD`, SST 0–255 in decimal, SD six hexadecimal
+/// digits.
 pub(crate) struct Slice(pub(crate) String);
 
 impl FromStr for Slice {

@@ -1,4 +1,5 @@
-//! The message to the sensor: it survives the way, and nothing that a hostile control sends gets past.
+//! The message to the sensor: it survives the way, and nothing that a hostile control sends gets
+//! past.
 
 use std::time::{Duration, Instant};
 
@@ -155,6 +156,14 @@ fn noise_and_lying_lengths_neither_panic_nor_take_memory_or_time() {
     many.resize(MAX_BYTES, 0);
     assert!(matches!(PolicyMessage::decode(&many), Err(MessageError::Malformed(_))));
     assert!(start.elapsed() < Duration::from_secs(60));
+}
+
+#[test]
+fn a_contradiction_with_a_fitting_hash_is_refused_on_decoding() {
+    let (_, policy) = checked(INVENTORY, POLICY);
+    let orphaned = PolicyMessage::compile(&Inventory::default(), &policy, 1);
+    let decoded = PolicyMessage::decode(&orphaned.encode().unwrap());
+    assert!(matches!(decoded, Err(MessageError::Invalid { .. })), "{decoded:?}");
 }
 
 /// What `validate` says of the example after `change`.

@@ -1,4 +1,5 @@
-//! Every kind of mistake in a policy is reported with its line, column and remedy, all of them at once.
+//! Every kind of mistake in a policy is reported with its line, column and remedy, all of them at
+//! once.
 
 use weir_policy::{Inventory, Policy, Severity, inventory_from_str, policy_from_str};
 

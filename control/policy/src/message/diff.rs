@@ -9,9 +9,9 @@ use super::{AllowRule, End, EquipmentRule, PolicyMessage};
 use crate::closed::RoleSet;
 use crate::service::ServiceMatch;
 
-/// The difference from one policy to the next. Equipment counts by what the message says of it (roles,
-/// prefixes, MACs), so that a changed address is one removed and one added. A rule counts by what it means:
-/// the same text over more equipment is another rule.
+/// The difference from one policy to the next. Equipment counts by what the message says of it
+/// (roles, prefixes, MACs), so that a changed address is one removed and one added. A rule counts
+/// by what it means: the same text over more equipment is another rule.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct PolicyDiff {
     /// Hash of the policy before; `None` if there was none.
@@ -74,8 +74,8 @@ impl PolicyDiff {
     }
 }
 
-/// Numbers that are the same in both messages for equipment and sets of the same content: the messages' own
-/// numbers shift when an entry is inserted.
+/// Numbers that are the same in both messages for equipment and sets of the same content: the
+/// messages' own numbers shift when an entry is inserted.
 #[derive(Default)]
 struct Meanings<'m> {
     equipment: HashMap<EquipmentMeaning<'m>, usize>,

@@ -1,8 +1,8 @@
 //! The policy as the sensor gets it: one self-contained, versioned, size-bounded message.
 //!
 //! On the wire: the seven bytes of [`MAGIC`], the byte [`FORMAT`], then the postcard encoding of
-//! [`PolicyMessage`], at most [`MAX_BYTES`] together. Names stay in control: the message carries numbers,
-//! and `inventory_sha256` says against which inventory they are to be read.
+//! [`PolicyMessage`], at most [`MAX_BYTES`] together. Names stay in control: the message carries
+//! numbers, and `inventory_sha256` says against which inventory they are to be read.
 
 mod diff;
 mod validate;
@@ -30,22 +30,23 @@ pub const FORMAT: u8 = 1;
 /// The largest message, in bytes.
 pub const MAX_BYTES: usize = 32 * 1024 * 1024;
 
-/// Everything that the sensor judges by. Lists of prefixes are without host bits, sorted and distinct.
+/// Everything that the sensor judges by. Lists of prefixes are without host bits, sorted and
+/// distinct.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct PolicyMessage {
     /// Counts up with each policy that control sends.
     pub version: u64,
-    /// SHA-256 of the postcard encoding of this message with `version` 0 and this field zeroed: policies of
-    /// the same meaning over the same inventory have the same hash.
+    /// SHA-256 of the postcard encoding of this message with `version` 0 and this field zeroed:
+    /// policies of the same meaning over the same inventory have the same hash.
     pub sha256: [u8; 32],
-    /// SHA-256 over the postcard encodings of the inventory's entries, as events show them, in the order of
-    /// their numbers. The sensor only passes it on.
+    /// SHA-256 over the postcard encodings of the inventory's entries, as events show them, in the
+    /// order of their numbers. The sensor only passes it on.
     pub inventory_sha256: [u8; 32],
     /// The equipment by number.
     #[serde(deserialize_with = "bounded::list::<_, _, MAX_EQUIPMENT>")]
     pub equipment: Vec<EquipmentRule>,
-    /// The sets of equipment that [`End`]s name, each sorted and distinct. They are shared, since a thousand
-    /// rules over a hundred thousand entries name few different sets.
+    /// The sets of equipment that [`End`]s name, each sorted and distinct. They are shared, since a
+    /// thousand rules over a hundred thousand entries name few different sets.
     #[serde(deserialize_with = "bounded::lists::<_, _, MAX_SETS, MAX_EQUIPMENT>")]
     pub sets: Vec<Vec<EquipmentId>>,
     /// Addresses of subscribers.
@@ -171,7 +172,8 @@ pub enum MessageError {
 }
 
 impl PolicyMessage {
-    /// Puts a checked inventory and the policy that was checked against it into the message `version`.
+    /// Puts a checked inventory and the policy that was checked against it into the message
+    /// `version`.
     pub fn compile(inventory: &Inventory, policy: &Policy, version: u64) -> Self {
         let equipment = inventory.numbered().map(|(number, entry)| EquipmentRule {
             roles: entry.roles,
@@ -246,8 +248,8 @@ impl PolicyMessage {
         self.setting(detection).is_none_or(|setting| setting.enabled)
     }
 
-    /// A parameter of a detection, from the message or else from the catalogue; `None` if the catalogue
-    /// does not know it.
+    /// A parameter of a detection, from the message or else from the catalogue; `None` if the
+    /// catalogue does not know it.
     pub fn parameter(&self, detection: &str, name: &str) -> Option<f64> {
         let default = Detection::find(detection)?.parameter(name)?.default;
         let set = self.setting(detection).and_then(|setting| {
@@ -262,16 +264,16 @@ impl PolicyMessage {
 
     /// The hash that belongs into `sha256`.
     fn hash(&self) -> [u8; 32] {
-        // Both fields stand first, so that the rest need not be copied to blank them: the version takes as
-        // many bytes as it takes alone (0 takes one), the hash thirty-two.
+        // Both fields stand first, so that the rest need not be copied to blank them: the version
+        // takes as many bytes as it takes alone (0 takes one), the hash thirty-two.
         let encoded = encoding(self);
         let (_, rest) = encoded.split_at(encoding(&self.version).len() + self.sha256.len());
         Sha256::new().chain_update([0; 1 + 32]).chain_update(rest).finalize().into()
     }
 }
 
-/// The postcard encoding, which cannot fail for the types of this crate: they state their lengths, and
-/// memory is the only sink.
+/// The postcard encoding, which cannot fail for the types of this crate: they state their lengths,
+/// and memory is the only sink.
 fn encoding(value: &impl Serialize) -> Vec<u8> {
     postcard::to_stdvec(value).expect("lists of known length are encoded into memory")
 }

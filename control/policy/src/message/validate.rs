@@ -1,5 +1,5 @@
-//! What must hold between the parts of a message before the sensor builds tables from it. The sensor does
-//! not trust control: whoever has taken over control may send anything.
+//! What must hold between the parts of a message before the sensor builds tables from it. The
+//! sensor does not trust control: whoever has taken over control may send anything.
 
 use std::collections::HashSet;
 
@@ -22,9 +22,9 @@ fn ensure(holds: bool, what: &'static str, index: usize) -> Outcome {
 }
 
 impl PolicyMessage {
-    /// Checks the message as a whole: counts bounded, indices in range, prefixes without host bits, sorted
-    /// and distinct, ports in order, detections of the catalogue with values in range. Unknown links cannot
-    /// get this far, since they have no encoding.
+    /// Checks the message as a whole: counts bounded, indices in range, prefixes without host bits,
+    /// sorted and distinct, ports in order, detections of the catalogue with values in range.
+    /// Unknown links cannot get this far, since they have no encoding.
     ///
     /// # Errors
     /// [`MessageError::Invalid`] for the first thing that does not hold.

@@ -12,8 +12,8 @@ use crate::message::{AllowRule, DetectionSetting, End};
 pub use file::{load_policy, policy_from_str};
 pub use suppression::Suppression;
 
-/// What `policy.toml` says, with its selectors resolved against the inventory that it was checked with.
-/// Moments are nanoseconds since 1970 UTC, prefixes are without host bits.
+/// What `policy.toml` says, with its selectors resolved against the inventory that it was checked
+/// with. Moments are nanoseconds since 1970 UTC, prefixes are without host bits.
 #[derive(Clone, Debug, Default)]
 pub struct Policy {
     /// The sets of equipment that [`End`]s name, each sorted and distinct.
