@@ -1,0 +1,158 @@
+//! Services as the policy names them, taken apart into what a packet shows: protocol and ports.
+
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::diagnostic::Mistake;
+use crate::nearest::{nearest, quoted};
+
+const TCP: u8 = 6;
+const UDP: u8 = 17;
+const SCTP: u8 = 132;
+
+/// One protocol, and the responder's ports where the protocol has ports.
+#[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+pub struct ServiceMatch {
+    /// IP protocol number.
+    pub protocol: u8,
+    /// First and last destination port; `None` for protocols without ports.
+    pub ports: Option<(u16, u16)>,
+    /// Whether the rule's `to` end may open such a flow as well as its `from` end.
+    pub either_way: bool,
+}
+
+const fn from_initiator(protocol: u8, first: u16, last: u16) -> ServiceMatch {
+    ServiceMatch { protocol, ports: Some((first, last)), either_way: false }
+}
+
+const fn from_either(protocol: u8, first: u16, last: u16) -> ServiceMatch {
+    ServiceMatch { protocol, ports: Some((first, last)), either_way: true }
+}
+
+const fn portless(protocol: u8) -> ServiceMatch {
+    ServiceMatch { protocol, ports: None, either_way: true }
+}
+
+/// G-PDUs, PFCP requests, PTP messages and BGP sessions begin at either end, from any source port;
+/// so do IKE and ICMP. SNMP's traps come from the agent, whose manager the rule names first.
+const NAMED: &[(&str, &[ServiceMatch])] = &[
+    ("gtpu", &[from_either(UDP, 2152, 2152)]),
+    ("pfcp", &[from_either(UDP, 8805, 8805)]),
+    ("dns", &[from_initiator(UDP, 53, 53), from_initiator(TCP, 53, 53)]),
+    ("ntp", &[from_initiator(UDP, 123, 123)]),
+    ("ptp", &[from_either(UDP, 319, 320)]),
+    (
+        "syslog",
+        &[
+            from_initiator(UDP, 514, 514),
+            from_initiator(TCP, 514, 514),
+            from_initiator(TCP, 6514, 6514),
+        ],
+    ),
+    ("ssh", &[from_initiator(TCP, 22, 22)]),
+    ("netconf", &[from_initiator(TCP, 830, 830)]),
+    ("snmp", &[from_initiator(UDP, 161, 161), from_either(UDP, 162, 162)]),
+    ("bgp", &[from_either(TCP, 179, 179)]),
+    ("sctp-n2", &[from_initiator(SCTP, 38412, 38412)]),
+    ("https", &[from_initiator(TCP, 443, 443)]),
+    (
+        "ipsec",
+        &[from_either(UDP, 500, 500), from_either(UDP, 4500, 4500), portless(50), portless(51)],
+    ),
+    ("icmp", &[portless(1), portless(58)]),
+];
+
+impl ServiceMatch {
+    /// Whether this protocol has ports to match.
+    pub(crate) fn has_ports(protocol: u8) -> bool {
+        matches!(protocol, TCP | UDP | SCTP)
+    }
+}
+
+/// What one entry of `services` stands for.
+pub(crate) struct Service(pub(crate) Vec<ServiceMatch>);
+
+impl FromStr for Service {
+    type Err = Mistake;
+
+    fn from_str(text: &str) -> Result<Self, Mistake> {
+        if let Some((_, matches)) = NAMED.iter().find(|(name, _)| *name == text) {
+            return Ok(Self(matches.to_vec()));
+        }
+        let Some((protocol, ports)) = text.split_once('/') else {
+            let remedy = match nearest(text, NAMED.iter().map(|(name, _)| *name)) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => {
+                    let names: Vec<_> = NAMED.iter().map(|(name, _)| *name).collect();
+                    format!("use one of: {}, or a port as in udp/123", names.join(", "))
+                }
+            };
+            return Err(Mistake::new(format!("unknown service {}", quoted(text)), remedy));
+        };
+        let protocol = match protocol {
+            "tcp" => TCP,
+            "udp" => UDP,
+            "sctp" => SCTP,
+            _ => {
+                let message = format!("{} is no protocol with ports", quoted(protocol));
+                return Err(Mistake::new(message, "write tcp/…, udp/… or sctp/…"));
+            }
+        };
+        let (first, last) = ports.split_once('-').unwrap_or((ports, ports));
+        match (port(first), port(last)) {
+            (Some(first), Some(last)) if first <= last => {
+                Ok(Self(vec![from_initiator(protocol, first, last)]))
+            }
+            _ => Err(Mistake::new(
+                format!("{} is neither a port nor a range of ports", quoted(ports)),
+                "write a port from 1 to 65535, or a range as in udp/5000-5010",
+            )),
+        }
+    }
+}
+
+fn port(text: &str) -> Option<u16> {
+    let digits = text.bytes().all(|digit| digit.is_ascii_digit());
+    text.parse().ok().filter(|port| digits && *port > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn service(text: &str) -> Result<Vec<ServiceMatch>, Mistake> {
+        text.parse::<Service>().map(|service| service.0)
+    }
+
+    #[test]
+    fn names_stand_for_protocols_and_ports() {
+        assert_eq!(service("gtpu").unwrap(), [from_either(17, 2152, 2152)]);
+        assert_eq!(
+            service("dns").unwrap(),
+            [from_initiator(17, 53, 53), from_initiator(6, 53, 53)]
+        );
+        assert_eq!(service("netconf").unwrap(), [from_initiator(6, 830, 830)]);
+        assert_eq!(service("sctp-n2").unwrap()[0].protocol, 132);
+        assert_eq!(service("icmp").unwrap(), [portless(1), portless(58)]);
+        let ipsec = service("ipsec").unwrap();
+        assert_eq!(ipsec.iter().map(|m| m.protocol).collect::<Vec<_>>(), [17, 17, 50, 51]);
+        assert!(ipsec.iter().all(|m| m.either_way));
+    }
+
+    #[test]
+    fn ports_and_ranges_are_read_within_their_bounds() {
+        assert_eq!(service("udp/123").unwrap(), [from_initiator(17, 123, 123)]);
+        assert_eq!(service("tcp/1-65535").unwrap(), [from_initiator(6, 1, 65535)]);
+        for wrong in ["udp/0", "udp/65536", "udp/", "tcp/9-3", "sctp/1-", "udp/+5", "udp/1-2-3"] {
+            assert!(service(wrong).unwrap_err().message.contains("neither a port"), "{wrong}");
+        }
+        assert_eq!(service("icmp/8").unwrap_err().remedy, "write tcp/…, udp/… or sctp/…");
+    }
+
+    #[test]
+    fn an_unknown_service_names_the_nearest() {
+        assert_eq!(service("gtp-u").unwrap_err().remedy, "did you mean `gtpu`?");
+        assert!(service("telepathy").unwrap_err().remedy.contains("udp/123"));
+    }
+}

@@ -1,0 +1,343 @@
+//! The message to the sensor: it survives the way, and nothing that a hostile control sends gets
+//! past.
+
+use std::time::{Duration, Instant};
+
+use weir_policy::{
+    AllowRule, End, EquipmentId, FORMAT, Inventory, Link, MAGIC, MAX_BYTES, MessageError, Policy,
+    PolicyDiff, PolicyMessage, RoleSet, ServiceMatch, inventory_from_str, policy_from_str,
+};
+
+const INVENTORY: &str = include_str!("../examples/inventory.toml");
+const POLICY: &str = include_str!("../examples/policy.toml");
+
+fn checked(inventory: &str, policy: &str) -> (Inventory, Policy) {
+    let inventory = inventory_from_str("inventory.toml", inventory).unwrap().value;
+    let policy = policy_from_str("policy.toml", policy, &inventory).unwrap().value;
+    (inventory, policy)
+}
+
+fn compiled(inventory: &str, policy: &str) -> PolicyMessage {
+    let (inventory, policy) = checked(inventory, policy);
+    PolicyMessage::compile(&inventory, &policy, 7)
+}
+
+fn example() -> PolicyMessage {
+    compiled(INVENTORY, POLICY)
+}
+
+#[test]
+fn a_compiled_policy_is_valid_and_survives_the_way() {
+    let message = example();
+    message.validate().unwrap();
+    let decoded = PolicyMessage::decode(&message.encode().unwrap()).unwrap();
+    assert_eq!(decoded, message);
+    assert_eq!(decoded.version, 7);
+    assert_eq!(decoded.equipment.len(), 5);
+    assert_eq!(decoded.equipment[2].cohort, decoded.equipment[3].cohort, "both SMFs are one build");
+    assert_eq!(decoded.ue_pools, ["10.60.0.0/16".parse().unwrap()], "twice in the file, once here");
+    assert_eq!(decoded.nat, [(Link::N6, "203.0.113.0/28".parse().unwrap())]);
+    assert_eq!(decoded.allow.len(), 3);
+    assert_eq!(decoded.allow[0].services[0].ports, Some((2152, 2152)));
+}
+
+#[test]
+fn detections_carry_what_the_policy_sets_and_else_the_catalogue() {
+    let text = POLICY.to_owned() + "[detections.INV-UNKNOWN]\nenabled = false\nmin_packets = 5\n";
+    let message = compiled(INVENTORY, &text);
+    assert!(!message.enabled("INV-UNKNOWN") && message.enabled("EGR-NOTALLOWED"));
+    assert_eq!(message.parameter("INV-UNKNOWN", "min_packets"), Some(5.0));
+    assert_eq!(message.parameter("INV-UNKNOWN", "window_seconds"), Some(60.0));
+    assert_eq!(message.parameter("INV-UNKNOWN", "nonsense"), None);
+    let bare = PolicyMessage { detections: Vec::new(), ..message };
+    assert!(bare.enabled("INV-UNKNOWN"));
+    assert_eq!(bare.parameter("OPS-BLIND", "n4_coverage"), Some(0.9));
+}
+
+#[test]
+fn the_hash_follows_the_meaning_and_not_the_version() {
+    let (inventory, policy) = checked(INVENTORY, POLICY);
+    let first = PolicyMessage::compile(&inventory, &policy, 1);
+    let later = PolicyMessage::compile(&inventory, &policy, u64::MAX);
+    assert_eq!(first.sha256, later.sha256);
+    let commented = compiled(INVENTORY, &POLICY.replace("periodic = true", "# never mind"));
+    assert_ne!(first.sha256, commented.sha256, "a rule lost its heartbeat");
+    let reworded = compiled(INVENTORY, &POLICY.replace("note = \"N3\"", "note = \"user plane\""));
+    assert_eq!(first.sha256, reworded.sha256, "a note means nothing to the sensor");
+    let renamed = compiled(&INVENTORY.replace("AAU5613", "AAU5614"), POLICY);
+    assert_ne!(first.sha256, renamed.sha256, "alerts would name another inventory entry");
+}
+
+#[test]
+fn what_is_not_this_format_is_named() {
+    let bytes = example().encode().unwrap();
+    assert_eq!(PolicyMessage::decode(b""), Err(MessageError::NotAPolicy));
+    assert_eq!(PolicyMessage::decode(MAGIC), Err(MessageError::NotAPolicy));
+    assert_eq!(PolicyMessage::decode(&bytes[1..]), Err(MessageError::NotAPolicy));
+    let mut other = bytes.clone();
+    other[MAGIC.len()] = FORMAT + 1;
+    assert_eq!(PolicyMessage::decode(&other), Err(MessageError::Format { found: FORMAT + 1 }));
+    let mut longer = bytes.clone();
+    longer.push(0);
+    assert_eq!(PolicyMessage::decode(&longer), Err(MessageError::Trailing { bytes: 1 }));
+    let huge = vec![0; MAX_BYTES + 1];
+    assert_eq!(PolicyMessage::decode(&huge), Err(MessageError::TooLarge { bytes: MAX_BYTES + 1 }));
+    let mut forged = example();
+    forged.allow[0].periodic ^= true;
+    assert_eq!(PolicyMessage::decode(&forged.encode().unwrap()), Err(MessageError::Hash));
+}
+
+#[test]
+fn no_truncation_and_no_changed_byte_gets_through() {
+    let bytes = example().encode().unwrap();
+    for length in 0..bytes.len() {
+        assert!(PolicyMessage::decode(&bytes[..length]).is_err(), "cut to {length}");
+    }
+    let version = MAGIC.len() + 1;
+    for at in (0..bytes.len()).filter(|at| *at != version) {
+        for flip in [0x01, 0x80, 0xff] {
+            let mut changed = bytes.clone();
+            changed[at] ^= flip;
+            assert!(PolicyMessage::decode(&changed).is_err(), "byte {at} ^ {flip:#x}");
+        }
+    }
+}
+
+/// xorshift64*: enough for noise, and the same every time.
+struct Noise(u64);
+
+impl Noise {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+}
+
+#[test]
+fn noise_and_lying_lengths_neither_panic_nor_take_memory_or_time() {
+    let start = Instant::now();
+    let message = example();
+    let valid = message.encode().unwrap();
+    let mut noise = Noise(1);
+    let (mut parsed, mut refused) = (0, 0);
+    for round in 0..4_000 {
+        let mut bytes = valid.clone();
+        for _ in 0..=noise.next() % 8 {
+            // The byte after the header is the version, which may be any.
+            let at = 9 + noise.next() as usize % (bytes.len() - 9);
+            bytes[at] = noise.next() as u8;
+        }
+        if round % 4 == 0 {
+            bytes.truncate(8 + noise.next() as usize % 400);
+        }
+        assert!(bytes == valid || PolicyMessage::decode(&bytes).is_err());
+        // Whoever holds control can make the hash fit, so what is behind it is tried without.
+        if let Ok(hostile) = postcard::from_bytes::<PolicyMessage>(&bytes[8..]) {
+            parsed += 1;
+            refused += usize::from(hostile.validate().is_err());
+            PolicyDiff::between(Some(&hostile), &message);
+            PolicyDiff::between(Some(&message), &hostile);
+        }
+        let mut random: Vec<u8> = (0..noise.next() % 300).map(|_| noise.next() as u8).collect();
+        random.splice(0..0, valid[..8].iter().copied());
+        assert!(PolicyMessage::decode(&random).is_err());
+    }
+    assert!(parsed > 500 && refused > 200, "{parsed} parsed, {refused} of them refused");
+    // After version and hashes, a list of 2^63 entries: no byte of them is there.
+    let mut lying = valid[..8 + 1 + 64].to_vec();
+    lying.extend([0xff; 9]);
+    lying.push(1);
+    assert!(matches!(PolicyMessage::decode(&lying), Err(MessageError::Malformed(_))));
+    // A list that states one entry more than may be, all of them there.
+    let mut many = valid[..8 + 1 + 64].to_vec();
+    many.extend([0x81, 0x80, 0x08]);
+    many.resize(MAX_BYTES, 0);
+    assert!(matches!(PolicyMessage::decode(&many), Err(MessageError::Malformed(_))));
+    assert!(start.elapsed() < Duration::from_secs(60));
+}
+
+#[test]
+fn a_contradiction_with_a_fitting_hash_is_refused_on_decoding() {
+    let (_, policy) = checked(INVENTORY, POLICY);
+    let orphaned = PolicyMessage::compile(&Inventory::default(), &policy, 1);
+    let decoded = PolicyMessage::decode(&orphaned.encode().unwrap());
+    assert!(matches!(decoded, Err(MessageError::Invalid { .. })), "{decoded:?}");
+}
+
+/// What `validate` says of the example after `change`.
+fn verdict(change: impl FnOnce(&mut PolicyMessage)) -> &'static str {
+    let mut message = example();
+    change(&mut message);
+    match message.validate() {
+        Err(MessageError::Invalid { what, .. }) => what,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn every_contradiction_is_refused() {
+    let net = |text: &str| text.parse().unwrap();
+    let end = |set, cidr: Option<&str>| End { set, cidr: cidr.map(net) };
+    let service = |protocol, ports| ServiceMatch { protocol, ports, either_way: false };
+    let rule = |message: &mut PolicyMessage, change: &dyn Fn(&mut AllowRule)| {
+        change(&mut message.allow[0])
+    };
+
+    assert_eq!(
+        verdict(|m| m.equipment[0].roles = RoleSet::default()),
+        "equipment has no role or an unknown one"
+    );
+    assert_eq!(verdict(|m| m.equipment[1].cohort = 5), "the cohort of equipment does not exist");
+    assert_eq!(
+        verdict(|m| m.equipment[1].prefixes = vec![net("10.0.0.1/32")]),
+        "a prefix belongs to two pieces of equipment"
+    );
+    let unsorted = "the prefixes of equipment are not sorted prefixes";
+    assert_eq!(verdict(|m| m.equipment[0].prefixes.reverse()), unsorted);
+    assert_eq!(verdict(|m| m.equipment[0].prefixes[0] = net("10.0.0.1/24")), unsorted);
+    assert_eq!(
+        verdict(|m| m.sets[0] = vec![EquipmentId(5)]),
+        "a set names equipment that does not exist"
+    );
+    assert_eq!(
+        verdict(|m| m.sets[0] = vec![EquipmentId(1), EquipmentId(1)]),
+        "the members of a set are not sorted"
+    );
+    assert_eq!(
+        verdict(|m| m.ue_pools = vec![net("10.60.0.1/16")]),
+        "`ue_pools` is not sorted prefixes"
+    );
+    assert_eq!(verdict(|m| m.mec.push(net("10.0.8.0/24"))), "`mec` is not sorted prefixes");
+    assert_eq!(verdict(|m| m.roaming.push(net("10.0.8.0/24"))), "`roaming` is not sorted prefixes");
+    assert_eq!(verdict(|m| m.nat[0].1 = net("10.0.8.1/24")), "`nat` is not sorted prefixes");
+    assert_eq!(
+        verdict(|m| m.infrastructure = vec![net("10.0.0.0/8"); 70_000]),
+        "`infrastructure` is not sorted prefixes"
+    );
+    assert_eq!(
+        verdict(|m| m.link_defaults =
+            vec![(net("10.0.0.0/24"), Link::N3), (net("10.0.0.0/24"), Link::N4)]),
+        "two links for one prefix"
+    );
+    assert_eq!(
+        verdict(|m| rule(m, &|r| r.to = end(None, None))),
+        "a rule has an end without condition"
+    );
+    assert_eq!(
+        verdict(|m| rule(m, &|r| r.from = end(Some(99), None))),
+        "a rule names a set that does not exist"
+    );
+    assert_eq!(
+        verdict(|m| rule(m, &|r| r.to = end(Some(0), Some("10.0.0.1/8")))),
+        "a rule has a prefix with host bits"
+    );
+    assert_eq!(verdict(|m| rule(m, &|r| r.services.clear())), "a rule has no services or too many");
+    for ports in [(2, 1), (0, 1)] {
+        let change = |r: &mut AllowRule| r.services = vec![service(17, Some(ports))];
+        assert_eq!(verdict(|m| rule(m, &change)), "the ports of a rule are not in order");
+    }
+    for wrong in [service(50, Some((1, 1))), service(6, None)] {
+        let change = |r: &mut AllowRule| r.services = vec![wrong.clone()];
+        let what = "a rule has ports without such a protocol, or none with one";
+        assert_eq!(verdict(|m| rule(m, &change)), what);
+    }
+    assert_eq!(
+        verdict(|m| m.detections[0].id = "NONE".into()),
+        "a detection is not in the catalogue"
+    );
+    assert_eq!(
+        verdict(|m| m.detections[1].id = m.detections[0].id.clone()),
+        "a detection is set twice"
+    );
+    for value in [f64::NAN, -1.0, f64::INFINITY] {
+        let what = "a parameter is unknown or out of range";
+        assert_eq!(verdict(|m| m.detections[0].parameters[0].1 = value), what);
+    }
+    let twice = |m: &mut PolicyMessage| {
+        let parameter = m.detections[0].parameters[0].clone();
+        m.detections[0].parameters.push(parameter);
+    };
+    assert_eq!(verdict(twice), "a parameter is set twice");
+}
+
+#[test]
+fn a_diff_counts_what_changed_however_the_numbers_shift() {
+    let before = example();
+    let first = PolicyDiff::between(None, &before);
+    let counts = |diff: &PolicyDiff| {
+        (diff.equipment_added, diff.equipment_removed, diff.rules_added, diff.rules_removed)
+    };
+    assert_eq!((first.before, first.after), (None, before.sha256));
+    assert_eq!(counts(&first), (5, 0, 3, 0));
+    assert_eq!(counts(&PolicyDiff::between(Some(&before), &before)), (0, 0, 0, 0));
+
+    // A new entry in front shifts every number; no rule selects it.
+    let amf = "[[equipment]]\nid = \"amf-1\"\nvendor = \"V\"\nmodel = \"AMF\"\nbuild = \"1\"\n\
+               roles = [\"amf\"]\naddresses = [\"10.0.4.1\"]\n";
+    let shifted = compiled(&(amf.to_owned() + INVENTORY), POLICY);
+    assert_eq!(counts(&PolicyDiff::between(Some(&before), &shifted)), (1, 0, 0, 0));
+    assert_eq!(counts(&PolicyDiff::between(Some(&shifted), &before)), (0, 1, 0, 0));
+
+    // A second gNB widens the rule that selects gNBs, but not the one of site 17.
+    let gnb = amf.replace("amf-1", "gnb-2").replace("amf", "gnb");
+    let wider = compiled(&(gnb + INVENTORY), POLICY);
+    assert_eq!(counts(&PolicyDiff::between(Some(&before), &wider)), (1, 0, 1, 1));
+
+    let more = POLICY.to_owned()
+        + "[[allow]]\nfrom = { role = \"gnb\" }\nto = { role = \"upf\" }\nservices = [\"gtpu\"]\n";
+    let repeated = compiled(INVENTORY, &more);
+    assert_eq!(counts(&PolicyDiff::between(Some(&before), &repeated)), (0, 0, 1, 0));
+}
+
+#[test]
+fn a_hundred_thousand_entries_and_a_thousand_rules_take_seconds() {
+    use std::fmt::Write;
+    let mut inventory = String::new();
+    for n in 0..100_000u32 {
+        let role = if n % 7 == 0 { "upf" } else { "gnb" };
+        let _ = write!(
+            inventory,
+            "[[equipment]]\nid = \"ne-{n}\"\nvendor = \"Vendor {}\"\nmodel = \"M\"\nbuild = \"{}\"\n\
+             location = \"site {}, rack {}\"\nroles = [\"{role}\"]\naddresses = [\"10.{}.{}.{}\", \
+             \"2001:db8:{:x}:{:x}::/64\"]\n",
+            n % 3,
+            n % 7,
+            n % 500,
+            n % 4,
+            n >> 16,
+            n >> 8 & 255,
+            n & 255,
+            n >> 16,
+            n & 0xffff,
+        );
+    }
+    let mut policy = String::new();
+    for n in 0..1_000 {
+        let _ = write!(
+            policy,
+            "[[allow]]\nfrom = {{ role = \"gnb\", location = \"site {}\" }}\nto = {{ role = \"upf\" }}\n\
+             services = [\"gtpu\", \"udp/{}\"]\n[[suppress]]\ndetection = \"COV-DNS\"\n\
+             equipment = \"ne-{n}\"\nuntil = 2027-01-01\n",
+            n % 500,
+            n + 1,
+        );
+    }
+    let start = Instant::now();
+    let message = compiled(&inventory, &policy);
+    let bytes = message.encode().unwrap();
+    assert_eq!(PolicyMessage::decode(&bytes).unwrap(), message);
+    let diff = PolicyDiff::between(Some(&message), &message);
+    assert_eq!((diff.equipment_added, diff.rules_added), (0, 0));
+    assert!(start.elapsed() < Duration::from_secs(20), "took {:?}", start.elapsed());
+    assert!(bytes.len() < MAX_BYTES / 2, "takes {} bytes", bytes.len());
+
+    // As many mistakes as entries, with thousands of unknown names to look for.
+    let start = Instant::now();
+    let inventory = inventory_from_str("inventory.toml", &inventory).unwrap().value;
+    let wrong = policy.replace("\"ne-", "\"na-").replace("udp/", "udb/");
+    let found = policy_from_str("policy.toml", &wrong, &inventory).unwrap_err();
+    assert_eq!(found.len(), 2_000);
+    assert!(start.elapsed() < Duration::from_secs(20), "took {:?}", start.elapsed());
+}
