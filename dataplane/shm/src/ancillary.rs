@@ -20,7 +20,8 @@ struct Control([u8; 2048]);
 const _: () = assert!(size_of::<Control>() >= 64 + MOST_FDS * size_of::<RawFd>());
 
 /// Reads up to `into.len()` bytes without waiting, and takes every descriptor that came with
-/// them, closed on exec, into `fds`. Answers 0 at the end of the stream.
+/// them, closed on exec, into `fds`. Answers 0 at the end of the stream. When this process has
+/// no room for all of them the error is EMFILE, and `fds` has those that did arrive.
 pub(crate) fn receive(
     socket: BorrowedFd<'_>,
     into: &mut [u8],
@@ -62,6 +63,10 @@ pub(crate) fn receive(
         }
         // SAFETY: as for the first header.
         header = unsafe { libc::CMSG_NXTHDR(&message, header) };
+    }
+    // The control data fits whatever a message may carry, so that nothing else truncates it.
+    if message.msg_flags & libc::MSG_CTRUNC != 0 {
+        return Err(io::Error::from_raw_os_error(libc::EMFILE));
     }
     Ok(count)
 }

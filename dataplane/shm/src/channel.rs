@@ -211,6 +211,7 @@ pub struct Connection {
     socket: OwnedFd,
     peer: Peer,
     timeout: Duration,
+    shut: bool,
 }
 
 impl Connection {
@@ -234,7 +235,7 @@ impl Connection {
         if !familiar(peer.uid, geteuid().as_raw()) {
             return Err(ChannelError::Stranger { uid: peer.uid });
         }
-        Ok(Self { socket, peer, timeout: TIMEOUT })
+        Ok(Self { socket, peer, timeout: TIMEOUT, shut: false })
     }
 
     /// Who is on the other end.
@@ -254,6 +255,39 @@ impl Connection {
         payload: &[u8],
         fds: &[BorrowedFd<'_>],
     ) -> Result<(), ChannelError> {
+        let result = self.send_frame(kind, payload, fds);
+        self.judge(result)
+    }
+
+    /// The next frame, if it is no longer than `limit`. [`ChannelError::Idle`] means that no
+    /// frame began within the timeout.
+    pub fn receive(&mut self, limit: usize) -> Result<Frame, ChannelError> {
+        let result = self.receive_frame(limit);
+        self.judge(result)
+    }
+
+    /// Passes a result on, and ends the connection over any error but idleness. What may
+    /// still lie in the socket is never taken for a frame.
+    fn judge<T>(&mut self, result: Result<T, ChannelError>) -> Result<T, ChannelError> {
+        if let Err(error) = &result
+            && !matches!(error, ChannelError::Idle)
+        {
+            self.shut = true;
+            // It fails only on a connection that the peer has already ended.
+            let _ = shutdown(self.socket.as_raw_fd(), Shutdown::Both);
+        }
+        result
+    }
+
+    fn send_frame(
+        &self,
+        kind: u8,
+        payload: &[u8],
+        fds: &[BorrowedFd<'_>],
+    ) -> Result<(), ChannelError> {
+        if self.shut {
+            return Err(ChannelError::Closed);
+        }
         let Ok(length) = u32::try_from(payload.len()) else {
             return Err(ChannelError::TooLong { length: payload.len(), limit: u32::MAX as usize });
         };
@@ -262,19 +296,7 @@ impl Connection {
         }
         let mut header = [kind; HEADER_BYTES];
         header[..4].copy_from_slice(&length.to_le_bytes());
-        self.send_all(&header, payload, fds).inspect_err(|_| self.shut())
-    }
-
-    /// The next frame, if it is no longer than `limit`. [`ChannelError::Idle`] means that no
-    /// frame began within the timeout.
-    pub fn receive(&mut self, limit: usize) -> Result<Frame, ChannelError> {
-        let result = self.receive_frame(limit);
-        if let Err(error) = &result
-            && !matches!(error, ChannelError::Idle)
-        {
-            self.shut();
-        }
-        result
+        self.send_all(&header, payload, fds)
     }
 
     fn send_all(
@@ -309,6 +331,9 @@ impl Connection {
     }
 
     fn receive_frame(&self, limit: usize) -> Result<Frame, ChannelError> {
+        if self.shut {
+            return Err(ChannelError::Closed);
+        }
         let deadline = Instant::now() + self.timeout;
         let mut fds = Vec::new();
         let mut header = [0; HEADER_BYTES];
@@ -358,11 +383,6 @@ impl Connection {
             }
         }
         Ok(())
-    }
-
-    fn shut(&self) {
-        // It fails only on a connection that the peer has already ended.
-        let _ = shutdown(self.socket.as_raw_fd(), Shutdown::Both);
     }
 }
 

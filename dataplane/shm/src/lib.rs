@@ -1,7 +1,7 @@
 //! The memory that sensor and control share, and the socket by which it is handed over.
 //!
-//! This crate is a transport. It knows blocks of `u64` words ([`block`]) and rings of opaque
-//! records ([`ring`]); what the words and records mean is the business of whoever names the
+//! This crate is a transport. It knows blocks of `u64` words ([`BlockWriter`]) and rings of
+//! opaque records ([`RingWriter`]); what the words and records mean is the business of whoever names the
 //! `schema` in the [`Shape`], whose hash both sides must agree on.
 //!
 //! The sensor makes a [`Segment`] of two memfds and sends their descriptors over a
@@ -34,15 +34,15 @@
 mod ancillary;
 #[cfg(not(loom))]
 mod attachment;
-pub mod block;
+mod block;
 #[cfg(not(loom))]
 pub mod channel;
 mod cursor;
 mod header;
-pub mod histogram;
+mod histogram;
 #[cfg(not(loom))]
 mod memfd;
-pub mod ring;
+mod ring;
 #[cfg(not(loom))]
 mod segment;
 mod words;
@@ -54,4 +54,4 @@ pub use header::{BootId, Position, Shape, ShapeError};
 pub use histogram::Histogram;
 pub use ring::{Loss, Lost, PAYLOAD_BYTES, Record, RecordError, RingWriter};
 #[cfg(not(loom))]
-pub use segment::{Segment, SegmentError, Status};
+pub use segment::{Handover, Segment, SegmentError, Status};
