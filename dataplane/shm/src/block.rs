@@ -1,8 +1,8 @@
 //! Blocks: words that are published and read as a whole, under a sequence word.
 //!
 //! The sequence word is odd while the writer is at work. The writer never waits; a reader
-//! that was overtaken tries again, a bounded number of times. Publishing costs about a
-//! nanosecond a word, and a reader succeeds only if the writer leaves it time to copy the block
+//! that was overtaken tries again, a bounded number of times. Publishing costs a
+//! fraction of a nanosecond a word, and a reader succeeds only if the writer leaves it time to copy the block
 //! between two publications: publish large blocks every few hundred microseconds, not every
 //! burst.
 

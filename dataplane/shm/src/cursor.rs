@@ -52,7 +52,8 @@ impl Acknowledged {
 
     /// Reads the cursor and believes it as far as it lies between what was believed before and
     /// `head`. The acquire pairs with control's release: its copies of the records below
-    /// the cursor are done before the writer reuses their slots.
+    /// the cursor are done before the writer reuses their slots. (Loom runs loads in program
+    /// order, so that no test of it can show this pair to be needed; the hardware may not.)
     #[inline]
     pub(crate) fn refresh(&mut self, head: u64) -> u64 {
         let claimed = self.page.load(POSITION, Ordering::Acquire);

@@ -114,8 +114,15 @@ impl RingWriter {
         let description = u64::from(worker) | u64::from(kind) << 16 | (payload.len() as u64) << 32;
         slots.store(slot + LOST_BEFORE, self.lost.total(), Ordering::Relaxed);
         slots.store(slot + DESCRIPTION, description, Ordering::Relaxed);
-        let words = payload.len().div_ceil(8);
-        slots.store_run(slot + PAYLOAD, words, payload.chunks(8).map(word));
+        let (whole, rest) = payload.as_chunks::<8>();
+        let words = whole.iter().map(|bytes| u64::from_le_bytes(*bytes));
+        slots.store_run(slot + PAYLOAD, whole.len(), words);
+        if !rest.is_empty() {
+            let mut last = [0; 8];
+            last[..rest.len()].copy_from_slice(rest);
+            let last = u64::from_le_bytes(last);
+            slots.store(slot + PAYLOAD + whole.len(), last, Ordering::Relaxed);
+        }
         slots.store(slot + SEQUENCE, sequence, Ordering::Relaxed);
         self.head += 1;
         self.memory.head.store(0, self.head, Ordering::Release);
@@ -280,13 +287,6 @@ fn capacity(words: usize) -> u64 {
 
 fn slot(sequence: u64, capacity: u64) -> usize {
     (sequence & (capacity - 1)) as usize * SLOT_WORDS
-}
-
-/// Up to eight bytes as a word, the first of them lowest.
-fn word(bytes: &[u8]) -> u64 {
-    let mut padded = [0; 8];
-    padded[..bytes.len()].copy_from_slice(bytes);
-    u64::from_le_bytes(padded)
 }
 
 #[cfg(test)]

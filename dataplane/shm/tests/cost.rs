@@ -1,13 +1,16 @@
 //! Prints what the sensor pays: nanoseconds per record pushed and per block published.
 //!
-//! `cargo run --release -p weir-shm --example cost`
+//! `cargo test --release -p weir-shm --test cost -- --ignored --nocapture`
+#![cfg(not(loom))]
 
 use std::hint::black_box;
 use std::time::Instant;
 
 use weir_shm::{Attachment, Segment, Shape};
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+#[test]
+#[ignore = "a measurement to read, with nothing to assert"]
+fn cost() -> Result<(), Box<dyn std::error::Error>> {
     const ROUNDS: u64 = 1_000_000;
     for words_per_block in [64, 1024] {
         let shape = Shape { blocks: 1, words_per_block, ring_slots: 4096, schema: 0 };
