@@ -119,7 +119,7 @@ fn generate_bindings(includes: &[String], flags: &[String]) {
         .header("shim/weir.h")
         .clang_args(includes)
         .clang_args(flags)
-        .allowlist_var("WEIR_.*|RTE_MAX_LCORE|RTE_PKTMBUF_HEADROOM|RTE_ETH_NAME_MAX_LEN")
+        .allowlist_var("WEIR_.*|RTE_MAX_LCORE|RTE_PKTMBUF_HEADROOM|RTE_ETH_NAME_MAX_LEN|RTE_MAX_ETHPORTS")
         .allowlist_type("weir_burst|weir_frame")
         .opaque_type("rte_mbuf|rte_mempool|rte_device")
         .default_enum_style(bindgen::EnumVariation::ModuleConsts)
@@ -143,6 +143,8 @@ fn generate_bindings(includes: &[String], flags: &[String]) {
 }
 
 fn stop(why: &str) -> ! {
-    eprintln!("error: {why}\nweir-dpdk-sys needs DPDK and libclang; on Debian or Ubuntu: {INSTALL}");
+    eprintln!(
+        "error: {why}\nweir-dpdk-sys needs DPDK and libclang; on Debian or Ubuntu: {INSTALL}"
+    );
     exit(1)
 }
