@@ -32,11 +32,12 @@
 //! `RLIMIT_MEMLOCK` as large as the pool, which is mapped into the kernel whole. The interface must
 //! be in the network namespace of the thread that starts [`Eal`](crate::Eal). One port reads only
 //! the hardware queues `start_queue` to `start_queue + queue_count − 1`; set the interface to as
-//! many (`ethtool -L eth1 combined 1`) or the rest is lost. Each queue keeps 2,048 mbufs. The
-//! longest frame is about 3,300 bytes, one page less the headers. `force_copy=1` is for drivers
-//! whose zero-copy mode misbehaves; a veth copies without being told. Keep the kernel from
-//! taking VLAN tags off first: `ethtool -K eth1 rxvlan off`. `busy_budget=0` makes an idle poll
-//! block up to a second: leave it out. No time stamps.
+//! many (`ethtool -L eth1 combined 1`) or the rest is lost. Of a veth the driver takes one queue.
+//! Each queue keeps 2,048 mbufs, also after the port closed and until the pool goes: give such a
+//! port a pool of its own. The longest frame is about 3,300 bytes, one page less the headers.
+//! `force_copy=1` is for network drivers whose zero-copy mode misbehaves; a veth copies anyhow.
+//! Keep the interface from taking VLAN tags off: `ethtool -K eth1 rxvlan off`. An idle poll is a
+//! system call; with `busy_budget=0` it waits up to a second, so leave that out. No time stamps.
 
 use std::ffi::CString;
 use std::fs::{self, File};

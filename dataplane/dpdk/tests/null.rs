@@ -11,15 +11,17 @@ use weir_dpdk::{
 };
 
 const MBUFS: u32 = 4_095;
+const MEMORY_MIB: u32 = 256;
 
 #[test]
 fn everything_taken_is_given_back() {
-    let (files, mapped) = (open_files(), mapped_mib());
+    let (files, before) = (open_files(), writable_mib());
     let affinity = affinity();
     let eal = Eal::init(&EalConfig {
         hugepages: Hugepages::Never,
         vdevs: vec!["net_null0,size=60".into(), "net_null1,size=1500".into()],
         core: Some(0),
+        memory_mib: MEMORY_MIB,
         ..EalConfig::default()
     })
     .unwrap();
@@ -27,7 +29,7 @@ fn everything_taken_is_given_back() {
     assert_eq!(affinity, self::affinity(), "EAL kept the thread on its own core");
     assert!(matches!(Eal::init(&EalConfig::default()), Err(EalError::AlreadyStarted)));
 
-    let mapped_running = mapped_mib();
+    let running = writable_mib();
     pools_refuse(&eal);
     let pool = Pool::new(&eal, "null", MBUFS, Pool::DEFAULT_DATA_ROOM).unwrap();
     ports_refuse(&eal, &pool);
@@ -69,7 +71,8 @@ fn everything_taken_is_given_back() {
     let left: BTreeSet<String> = open_files().difference(&files).map(|link| kind(link)).collect();
     let thread = ["anon_inode:[eventpoll]", "anon_inode:[timerfd]", "pipe"];
     assert_eq!(left, BTreeSet::from(thread.map(String::from)));
-    println!("{mapped} {} {}\n{}", mapped_running, mapped_mib(), fs::read_to_string("/proc/self/maps").unwrap());
+    assert!(running >= before + u64::from(MEMORY_MIB), "{running} {before}");
+    assert!(writable_mib() < before + u64::from(MEMORY_MIB) / 2, "{} {before}", writable_mib());
 }
 
 fn pools_refuse(eal: &std::sync::Arc<Eal>) {
@@ -128,14 +131,25 @@ fn open_files() -> BTreeSet<String> {
 
 /// A pipe without its number.
 fn kind(link: &str) -> String {
-    link.strip_suffix(']').and_then(|link| link.split_once(":[")).map_or(link, |(kind, rest)| {
-        if rest.bytes().all(|byte| byte.is_ascii_digit()) { kind } else { link }
-    })
-    .into()
+    link.strip_suffix(']')
+        .and_then(|link| link.split_once(":["))
+        .map_or(
+            link,
+            |(kind, rest)| {
+                if rest.bytes().all(|byte| byte.is_ascii_digit()) { kind } else { link }
+            },
+        )
+        .into()
 }
 
-fn mapped_mib() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmSize:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() >> 10
+/// All memory that the process could write to.
+fn writable_mib() -> u64 {
+    let maps = fs::read_to_string("/proc/self/maps").unwrap();
+    let writable = maps.lines().filter_map(|line| {
+        let (range, rest) = line.split_once(' ')?;
+        let (from, to) = range.split_once('-')?;
+        let address = |text| u64::from_str_radix(text, 16).unwrap();
+        rest.starts_with("rw").then(|| address(to) - address(from))
+    });
+    writable.sum::<u64>() >> 20
 }
