@@ -119,7 +119,9 @@ fn generate_bindings(includes: &[String], flags: &[String]) {
         .header("shim/weir.h")
         .clang_args(includes)
         .clang_args(flags)
-        .allowlist_var("WEIR_.*|RTE_MAX_LCORE|RTE_PKTMBUF_HEADROOM|RTE_ETH_NAME_MAX_LEN|RTE_MAX_ETHPORTS")
+        .allowlist_var(
+            "WEIR_.*|RTE_MAX_LCORE|RTE_PKTMBUF_HEADROOM|RTE_ETH_NAME_MAX_LEN|RTE_MAX_ETHPORTS",
+        )
         .allowlist_type("weir_burst|weir_frame")
         .opaque_type("rte_mbuf|rte_mempool|rte_device")
         .default_enum_style(bindgen::EnumVariation::ModuleConsts)

@@ -73,7 +73,8 @@ impl Default for EalConfig {
 #[derive(Debug)]
 pub struct Eal {
     memory: Memory,
-    open_ports: Mutex<BTreeSet<String>>,
+    /// The ports that were opened. A closed one never comes back.
+    claimed: Mutex<BTreeSet<String>>,
     /// EAL may keep pointers into its arguments.
     _arguments: Vec<CString>,
 }
@@ -108,7 +109,7 @@ impl Eal {
             return Err(EalError::Init { arguments, why: last_error() });
         }
         // From here on an early return cleans EAL up.
-        let eal = Self { memory, open_ports: Mutex::default(), _arguments: c_arguments };
+        let eal = Self { memory, claimed: Mutex::default(), _arguments: c_arguments };
         drop(before);
         for vdev in &config.vdevs {
             vdev::add(vdev)?;
@@ -131,16 +132,8 @@ impl Eal {
 
     /// Marks a port as owned; false when it was.
     pub(crate) fn claim_port(&self, name: &str) -> bool {
-        self.ports().insert(name.into())
-    }
-
-    pub(crate) fn release_port(&self, name: &str) {
-        self.ports().remove(name);
-    }
-
-    fn ports(&self) -> std::sync::MutexGuard<'_, BTreeSet<String>> {
         // A set of names is whole after any panic.
-        self.open_ports.lock().unwrap_or_else(PoisonError::into_inner)
+        self.claimed.lock().unwrap_or_else(PoisonError::into_inner).insert(name.into())
     }
 }
 

@@ -68,7 +68,7 @@ pub struct Capabilities {
 pub struct PortStats {
     /// Frames given to queues.
     pub received_packets: u64,
-    /// Their bytes.
+    /// Their bytes. net_null counts none.
     pub received_bytes: u64,
     /// Frames dropped by the device since queues were full.
     pub missed: u64,
@@ -78,7 +78,8 @@ pub struct PortStats {
     pub errors: u64,
 }
 
-/// An open port. It closes when this and all its queues are gone.
+/// An open port. It closes when this and all its queues are gone, and then the device is gone too:
+/// in this process it can't be opened again.
 #[derive(Debug)]
 pub struct Port {
     capabilities: Capabilities,
@@ -113,7 +114,7 @@ impl Port {
     ///
     /// Time stamps, frames of several mbufs and, with several queues, a hash that is the same for
     /// both directions of a flow are switched on where the device offers them. Where frames carry a
-    /// device's clock this takes 20 ms to look at it.
+    /// device's clock this takes 20 ms a queue to look at it.
     ///
     /// # Errors
     /// [`PortError::Queues`] says how many queues there are when that is too few.
@@ -129,7 +130,7 @@ impl Port {
         if !pool.eal().claim_port(name) {
             return Err(PortError::AlreadyOpen { name: name.into() });
         }
-        // From here on an early return closes the device and gives the name back.
+        // From here on an early return closes the device.
         let mut inner =
             PortInner { id, name: name.into(), promiscuous: false, started: false, pool };
         inner.configure(config, &info, &capabilities)?;
@@ -296,7 +297,6 @@ impl Drop for PortInner {
             }
             sys::rte_eth_dev_close(self.id.0);
         }
-        self.pool.eal().release_port(&self.name);
     }
 }
 

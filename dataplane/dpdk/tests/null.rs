@@ -94,6 +94,9 @@ fn ports_refuse(eal: &std::sync::Arc<Eal>, pool: &std::sync::Arc<Pool>) {
     }
     // What was refused can be asked for again, rightly.
     assert!(Port::open("net_null1", &config(1), pool.clone()).is_ok());
+    // A port that closed is gone.
+    let closed = Port::open("net_null1", &config(1), pool.clone()).unwrap_err();
+    assert!(closed.to_string().contains("there are: net_null0;"), "{closed}");
 }
 
 fn workers_poll_their_own_queue(eal: &std::sync::Arc<Eal>, queues: &mut [weir_dpdk::RxQueue]) {
