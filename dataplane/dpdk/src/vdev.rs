@@ -37,7 +37,8 @@
 //! port a pool of its own. The longest frame is about 3,300 bytes, one page less the headers.
 //! `force_copy=1` is for network drivers whose zero-copy mode misbehaves; a veth copies anyhow.
 //! Keep the interface from taking VLAN tags off: `ethtool -K eth1 rxvlan off`. An idle poll is a
-//! system call; with `busy_budget=0` it waits up to a second, so leave that out. No time stamps.
+//! system call; with `busy_budget=0` it waits up to a second wherever the network driver asks to be
+//! woken, so leave that out. No time stamps.
 
 use std::ffi::CString;
 use std::fs::{self, File};
