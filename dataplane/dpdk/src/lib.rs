@@ -1,1 +1,44 @@
-//! Safe owners over DPDK: Eal, Pool, Port, RxQueue, Burst.
+//! Safe owners over DPDK: [`Eal`], [`Pool`], [`Port`], [`RxQueue`], [`Burst`].
+//!
+//! Each owner holds what it stands on, so that any order of dropping them is the right order:
+//! a [`Burst`] borrows its [`RxQueue`], queues and their [`Port`] share the port, which holds the
+//! [`Pool`], which holds the [`Eal`]. The last of them to go stops and closes the port, frees the
+//! pool and cleans up EAL, in that order.
+//!
+//! The sensor only listens. No function here sends a frame.
+//!
+//! ```no_run
+//! use weir_dpdk::{Eal, EalConfig, Pool, Port, PortConfig};
+//!
+//! let eal = Eal::init(&EalConfig {
+//!     vdevs: vec!["net_pcap0,rx_pcap=tap.pcap".into()],
+//!     ..EalConfig::default()
+//! })?;
+//! let pool = Pool::new(&eal, "frames", 8_191, Pool::DEFAULT_DATA_ROOM)?;
+//! let (port, mut queues) = Port::open("net_pcap0", &PortConfig::default(), pool)?;
+//! for frame in queues[0].poll().frames() {
+//!     println!("{} bytes at {:?}", frame.bytes.len(), frame.time);
+//! }
+//! println!("{:?}", port.stats()?);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod burst;
+mod clock;
+mod eal;
+mod error;
+mod pci;
+mod pool;
+mod port;
+mod queue;
+mod thread;
+pub mod vdev;
+
+pub use burst::{Burst, Frames, RxFrame};
+pub use eal::{Eal, EalConfig, Hugepages, Memory};
+pub use error::{EalError, PoolError, PortError, VdevFault};
+pub use pci::{BadPciAddress, PciAddress};
+pub use pool::Pool;
+pub use port::{Capabilities, Port, PortConfig, PortId, PortStats};
+pub use queue::{BURST, LONGEST_FRAME, QueueId, RxQueue};
+pub use thread::ThreadRegistration;
