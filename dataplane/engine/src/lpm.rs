@@ -27,6 +27,11 @@ impl Prefix {
         Some(Self { address: Address(address.0 & mask), len })
     }
 
+    /// The prefix of one address.
+    pub fn host(address: Address) -> Self {
+        Self { address, len: 128 }
+    }
+
     fn last(self) -> u128 {
         if self.len == 0 { u128::MAX } else { self.address.0 | (u128::MAX >> 1 >> (self.len - 1)) }
     }

@@ -1,3 +1,5 @@
-//! The dataplane process.
+//! weir-sensor: the dataplane process. Packets in, verdicts out.
 
-fn main() {}
+#![forbid(unsafe_code)]
+
+mod bench_of_judge;

@@ -70,7 +70,7 @@ impl<'a> Pcapng<'a> {
             self.section(rest).ok_or(damage("a section header without a byte order"))?;
         }
         let len = self.order.u32_at(rest, 4).ok_or(cut)? as usize;
-        if len < 12 || len % 4 != 0 || len > LARGEST_BLOCK {
+        if len < 12 || !len.is_multiple_of(4) || len > LARGEST_BLOCK {
             return Err(damage("a block claims an impossible length"));
         }
         let block = rest.get(..len).ok_or(cut)?;

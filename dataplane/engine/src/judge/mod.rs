@@ -69,14 +69,14 @@ impl Judge {
         Self { watch: Watch::new(two_way), ..Self::default() }
     }
 
-    /// Takes other rules from the next slice on, and says so.
-    pub fn set_rules(&mut self, rules: Arc<Rules>, say: &mut impl FnMut(Verdict)) {
+    /// Takes other rules from the slice that begins at `at`, and says so.
+    pub fn set_rules(&mut self, rules: Arc<Rules>, at: Nanos, say: &mut impl FnMut(Verdict)) {
         let size = |rules: Option<&Arc<Rules>>| {
             rules.map_or((0, 0), |rules| (rules.installed() as u32, rules.allow_rules() as u32))
         };
         let (before, now) = (size(self.rules.as_ref()), size(Some(&rules)));
         say(Verdict::Policy(PolicySwap {
-            at: self.now,
+            at,
             version: rules.version(),
             sha256: rules.sha256(),
             equipment: (before.0, now.0),

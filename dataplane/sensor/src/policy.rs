@@ -1,0 +1,288 @@
+//! From control's message to the engine's rules, and the last good one on disk.
+
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ipnet::IpNet;
+use weir_engine::detect::CATALOGUE;
+use weir_engine::lpm::Prefix;
+use weir_engine::rules::{
+    Allow, End, Equipment, EquipmentId, Link, Roles, RuleSet, Rules, RulesError, Service, Settings,
+};
+use weir_engine::Nanos;
+use weir_policy::message::{self, MessageError, PolicyMessage};
+use weir_wire::Address;
+
+/// The rules in force: written by the courier, read by everybody who judges.
+#[derive(Debug, Default)]
+pub(crate) struct PolicySlot {
+    rules: Mutex<Option<Arc<Rules>>>,
+    /// Counts changes, so that a burst asks for one word only.
+    epoch: AtomicU64,
+}
+
+impl PolicySlot {
+    pub(crate) fn put(&self, rules: Arc<Rules>) {
+        *self.rules.lock().unwrap_or_else(PoisonError::into_inner) = Some(rules);
+        self.epoch.fetch_add(1, Ordering::Release);
+    }
+
+    /// The rules, if they have changed since the epoch `seen`, which is moved on.
+    #[inline]
+    pub(crate) fn changed(&self, seen: &mut u64) -> Option<Arc<Rules>> {
+        let epoch = self.epoch.load(Ordering::Acquire);
+        if epoch == *seen {
+            return None;
+        }
+        *seen = epoch;
+        self.current()
+    }
+
+    pub(crate) fn current(&self) -> Option<Arc<Rules>> {
+        self.rules.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Why a policy is not taken.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PolicyError {
+    #[error(transparent)]
+    Message(#[from] MessageError),
+    #[error(transparent)]
+    Rules(#[from] RulesError),
+}
+
+/// Validates the bytes of a message and compiles them.
+pub(crate) fn compile(bytes: &[u8]) -> Result<Rules, PolicyError> {
+    let message = PolicyMessage::decode(bytes)?;
+    Ok(Rules::compile(rule_set(&message))?)
+}
+
+fn rule_set(message: &PolicyMessage) -> RuleSet {
+    let prefixes = |nets: &[IpNet]| nets.iter().map(prefix).collect();
+    RuleSet {
+        version: message.version,
+        sha256: message.sha256,
+        equipment: message
+            .equipment
+            .iter()
+            .map(|rule| Equipment {
+                roles: Roles(rule.roles.bits()),
+                prefixes: prefixes(&rule.prefixes),
+                macs: rule.macs.clone(),
+            })
+            .collect(),
+        ue_pools: prefixes(&message.ue_pools),
+        mec: prefixes(&message.mec),
+        roaming: prefixes(&message.roaming),
+        nat: message.nat.iter().map(|(on, net)| (link(*on), prefix(net))).collect(),
+        link_defaults: message
+            .link_defaults
+            .iter()
+            .map(|(net, on)| (prefix(net), link(*on)))
+            .collect(),
+        allow: message
+            .allow
+            .iter()
+            .map(|rule| Allow {
+                from: end(&rule.from, message),
+                to: end(&rule.to, message),
+                services: rule
+                    .services
+                    .iter()
+                    .map(|service| Service {
+                        protocol: service.protocol,
+                        ports: service.ports,
+                        either_way: service.either_way,
+                    })
+                    .collect(),
+                not_after: rule.not_after.map(Nanos),
+            })
+            .collect(),
+        settings: settings(message),
+    }
+}
+
+fn prefix(net: &IpNet) -> Prefix {
+    let address = Address::from(net.network());
+    // A validated prefix is never longer than its family's addresses.
+    Prefix::new(address, net.prefix_len()).unwrap_or_else(|| Prefix::host(address))
+}
+
+fn link(link: weir_policy::Link) -> Link {
+    Link::from_code(link.code()).unwrap_or_default()
+}
+
+fn end(end: &message::End, message: &PolicyMessage) -> End {
+    End {
+        equipment: end.set.map(|set| {
+            let members = message.sets.get(set as usize).map_or(&[][..], Vec::as_slice);
+            let mut ids: Vec<_> = members.iter().map(|id| EquipmentId(id.0)).collect();
+            ids.sort_unstable();
+            ids
+        }),
+        prefix: end.cidr.as_ref().map(prefix),
+    }
+}
+
+fn settings(message: &PolicyMessage) -> Settings {
+    let mut settings = Settings::default();
+    for (enabled, detection) in settings.enabled.iter_mut().zip(&CATALOGUE) {
+        *enabled = message.enabled(detection.id);
+    }
+    let number = |detection, name| message.parameter(detection, name);
+    let seconds = |detection, name| number(detection, name).map(|s| Nanos((s * 1e9) as u64));
+    let set = |target: &mut Nanos, given: Option<Nanos>| {
+        if let Some(given) = given {
+            *target = given;
+        }
+    };
+    if let Some(packets) = number("INV-UNKNOWN", "min_packets") {
+        settings.unknown_min_packets = packets as u64;
+    }
+    if let Some(ratio) = number("OPS-BLIND", "loss_ratio") {
+        settings.blind_loss_ratio = ratio;
+    }
+    set(&mut settings.unknown_window, seconds("INV-UNKNOWN", "window_seconds"));
+    set(&mut settings.blind_loss_window, seconds("OPS-BLIND", "loss_window_seconds"));
+    set(&mut settings.blind_silent, seconds("OPS-BLIND", "silent_seconds"));
+    set(&mut settings.blind_control_away, seconds("OPS-BLIND", "control_away_seconds"));
+    settings
+}
+
+/// The last good policy in the sensor's own directory.
+#[derive(Clone, Debug)]
+pub(crate) struct LastGood {
+    path: PathBuf,
+}
+
+impl LastGood {
+    pub(crate) fn in_directory(directory: &Path) -> Self {
+        Self { path: directory.join("policy.last") }
+    }
+
+    /// Keeps a policy, whole or not at all.
+    pub(crate) fn keep(&self, bytes: &[u8]) -> std::io::Result<()> {
+        let fresh = self.path.with_extension("new");
+        let mut file = std::fs::OpenOptions::new()
+            .create(true)
+            .truncate(true)
+            .write(true)
+            .mode(0o600)
+            .open(&fresh)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        std::fs::rename(&fresh, &self.path)
+    }
+
+    /// The policy that was kept, compiled; none if there is none.
+    pub(crate) fn load(&self) -> anyhow::Result<Option<Rules>> {
+        match std::fs::read(&self.path) {
+            Ok(bytes) => Ok(Some(compile(&bytes)?)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use weir_policy::{inventory_from_str, policy_from_str};
+
+    const INVENTORY: &str = r#"
+[[equipment]]
+id = "upf-1"
+vendor = "A"
+model = "M"
+build = "1"
+roles = ["upf"]
+addresses = ["10.0.1.1"]
+[[equipment]]
+id = "gnb-1"
+vendor = "A"
+model = "M"
+build = "1"
+roles = ["gnb"]
+addresses = ["10.0.0.1", "2001:db8:1::/64"]
+"#;
+
+    const POLICY: &str = r#"
+ue_pools = ["10.60.0.0/16"]
+link_defaults = { "10.0.0.0/24" = "n3" }
+[[allow]]
+from = { role = "gnb" }
+to = { role = "upf" }
+services = ["gtpu"]
+[detections.INV-UNKNOWN]
+min_packets = 7
+[detections.GTP-PEER]
+enabled = false
+"#;
+
+    fn encoded() -> Vec<u8> {
+        let inventory = inventory_from_str("inventory.toml", INVENTORY).unwrap().value;
+        let policy = policy_from_str("policy.toml", POLICY, &inventory).unwrap().value;
+        PolicyMessage::compile(&inventory, &policy, 4).encode().unwrap()
+    }
+
+    fn address(text: &str) -> Address {
+        text.parse::<std::net::IpAddr>().unwrap().into()
+    }
+
+    #[test]
+    fn what_the_files_say_is_what_the_engine_knows() {
+        use weir_engine::rules::Party;
+        let rules = compile(&encoded()).unwrap();
+        let party = |text| Party::unpack(rules.party(address(text)));
+        let (gnb, upf) = (Party::Equipment(EquipmentId(1)), Party::Equipment(EquipmentId(0)));
+        assert_eq!(party("2001:db8:1::77"), gnb);
+        assert_eq!(party("10.0.1.1"), upf);
+        assert_eq!(party("10.60.9.9"), Party::Subscriber);
+        assert_eq!(rules.link_default(address("10.0.0.200")), Some(Link::N3));
+        assert!(rules.equipment(EquipmentId(1)).unwrap().roles.any(Roles::RADIO));
+        let ends = ((upf, address("10.0.1.1")), (gnb, address("10.0.0.1")));
+        assert!(rules.allows(ends.0, ends.1, 17, Some(2152), Nanos(1)));
+        assert!(!rules.allows(ends.0, ends.1, 6, Some(2152), Nanos(1)));
+        assert_eq!(rules.settings().unknown_min_packets, 7);
+        assert_eq!(rules.settings().enabled, [true, true, false, true]);
+        assert_eq!(rules.version(), 4);
+    }
+
+    #[test]
+    fn links_and_roles_have_one_code_in_both_rooms() {
+        for link in weir_policy::Link::ALL {
+            assert_eq!(Link::from_code(link.code()).unwrap().name(), link.name());
+        }
+        let bit = |role: weir_policy::Role| Roles(1 << role.code());
+        use weir_policy::Role;
+        assert_eq!(bit(Role::Upf), Roles::UPF);
+        assert_eq!(bit(Role::Smf), Roles::SMF);
+        for radio in [Role::Gnb, Role::Cu, Role::Du] {
+            assert!(Roles::RADIO.any(bit(radio)));
+        }
+        for oam in [Role::Oam, Role::Dns, Role::Ntp, Role::Syslog, Role::Mediation] {
+            assert!(Roles::OAM.any(bit(oam)));
+        }
+        assert!(!Roles::OAM.any(bit(Role::Router)) && !Roles::OAM.any(bit(Role::Other)));
+    }
+
+    #[test]
+    fn the_last_good_policy_survives_and_damage_is_refused() {
+        let directory = std::env::temp_dir().join(format!("weir-last-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let last = LastGood::in_directory(&directory);
+        assert!(last.load().unwrap().is_none());
+        let mut bytes = encoded();
+        last.keep(&bytes).unwrap();
+        assert_eq!(last.load().unwrap().unwrap().version(), 4);
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 0x40;
+        last.keep(&bytes).unwrap();
+        assert!(last.load().is_err());
+        std::fs::remove_dir_all(&directory).unwrap();
+    }
+}
