@@ -7,10 +7,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use ipnet::{IpNet, Ipv4Net};
 use toml::Spanned;
 
-use crate::scenario::{Equipment, Role, Scenario, Target};
-
-/// A week: more is a mistake in the unit.
-const LONGEST_SECONDS: u64 = 7 * 86_400;
+use crate::scenario::{Equipment, LONGEST_SECONDS, Role, Scenario, Target};
 
 /// A mistake in a scenario and its byte offset in the text.
 pub(crate) struct Fault {
@@ -42,6 +39,9 @@ impl Scenario {
             if imix.get_ref().tunnels == 0 || imix.get_ref().frames == 0 {
                 return Err(fault(imix, "an IMIX of nothing", "give tunnels and frames above 0"));
             }
+            if u64::from(imix.get_ref().tunnels) > self.subscriber_room() {
+                return Err(fault(imix, "more tunnels than addresses in ue4", "widen plan.ue4"));
+            }
             self.need(imix, Role::Gnb, "n3", |e| e.n3.is_some())?;
             self.need(imix, Role::Upf, "n3", |e| e.n3.is_some())?;
         }
@@ -52,6 +52,9 @@ impl Scenario {
         let plan = &self.plan;
         for net in [&plan.n3, &plan.n4, &plan.n6, &plan.oam, &plan.ue4, &plan.internet4] {
             no_host_bits(net, IpNet::V4(*net.get_ref()))?;
+        }
+        if self.subscriber_room() == 0 {
+            return Err(fault(&plan.ue4, "ue4 has no room for a subscriber", "widen it"));
         }
         for net in [&plan.ue6, &plan.internet6] {
             no_host_bits(net, IpNet::V6(*net.get_ref()))?;
@@ -66,6 +69,14 @@ impl Scenario {
         let (mut ids, mut addresses, mut macs) =
             (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         for equipment in &self.equipment {
+            let octets = equipment.id.get_ref().len();
+            if !(1..=64).contains(&octets) {
+                return Err(fault(
+                    &equipment.id,
+                    format!("an id of {octets} octets"),
+                    "give one of 1 to 64",
+                ));
+            }
             if !ids.insert(equipment.id.get_ref()) {
                 return Err(fault(&equipment.id, "this id is taken", "give every box its own"));
             }
@@ -112,8 +123,7 @@ impl Scenario {
         })?;
         self.need(place, Role::Smf, "n4", |e| e.n4.is_some())?;
         self.need(place, Role::Router, "n6", |e| e.n6.is_some())?;
-        let room = 1u64 << (32 - self.plan.ue4.get_ref().prefix_len());
-        if u64::from(subscribers.count) + 2 > room {
+        if u64::from(subscribers.count) > self.subscriber_room() {
             return Err(fault(
                 &self.plan.ue4,
                 format!("{} subscribers do not fit", subscribers.count),
@@ -132,19 +142,20 @@ impl Scenario {
         if subscribers.mix.total() == 0 {
             return Err(fault(place, "the mix is empty", "give one kind of flow a weight"));
         }
-        if subscribers.pause_seconds == 0 || subscribers.hold_seconds == 0 {
-            return Err(fault(
-                place,
-                "subscribers without rest",
-                "give pause_seconds and hold_seconds of at least 1",
-            ));
-        }
+        seconds(place, subscribers.pause_seconds)?;
+        seconds(place, subscribers.hold_seconds)?;
+        seconds(place, subscribers.attach_seconds)?;
         if !(576..=9_000).contains(&subscribers.inner_mtu)
             || subscribers.outer_mtu.is_some_and(|mtu| !(576..=9_000).contains(&mtu))
         {
             return Err(fault(place, "an MTU is out of range", "give 576 to 9000"));
         }
         Ok(())
+    }
+
+    /// How many subscribers ue4 has addresses for, without its first and last.
+    fn subscriber_room(&self) -> u64 {
+        (1u64 << (32 - self.plan.ue4.get_ref().prefix_len())).saturating_sub(2)
     }
 
     fn check_background(&self) -> Result<(), Fault> {
@@ -182,12 +193,13 @@ impl Scenario {
         let confounders = &self.confounders;
         if let Some(place) = &confounders.scanner {
             let scanner = place.get_ref();
+            seconds(place, scanner.start_seconds)?;
             let address = Spanned::new(place.span(), scanner.address);
             inside(&address, "oam", &self.plan.oam)?;
             self.undeclared(&address)?;
         }
         if let Some(rate) = &confounders.n6_scans_per_minute {
-            positive(rate)?;
+            seconds(rate, *rate.get_ref())?;
             self.need(rate, Role::Upf, "n6", |e| e.n6.is_some())?;
             self.need(rate, Role::Router, "n6", |e| e.n6.is_some())?;
         }
@@ -221,13 +233,10 @@ impl Scenario {
         };
         for theft in &thefts.call_home {
             once(&theft.id)?;
+            seconds(&theft.id, theft.start_seconds)?;
+            seconds(&theft.id, theft.every_seconds)?;
             self.reached_from_outside(&theft.equipment, &theft.peer)?;
             self.need(&theft.equipment, Role::Dns, "oam", |e| e.oam.is_some())?;
-            if theft.server_name.split('.').any(|l| l.is_empty() || l.len() > 63)
-                || theft.server_name.len() > 253
-            {
-                return Err(fault(&theft.id, "server_name is no host name", "give one as a.b.c"));
-            }
             if !(1..=1_300).contains(&theft.report_bytes) {
                 return Err(fault(
                     &theft.id,
@@ -238,14 +247,18 @@ impl Scenario {
         }
         for theft in &thefts.reverse_shell {
             once(&theft.id)?;
+            seconds(&theft.id, theft.start_seconds)?;
             self.reached_from_outside(&theft.equipment, &theft.peer)?;
         }
         for theft in &thefts.backdoor {
             once(&theft.id)?;
+            seconds(&theft.id, theft.start_seconds)?;
             self.reached_from_outside(&theft.equipment, &theft.peer)?;
         }
         for theft in &thefts.gtp_peer {
             once(&theft.id)?;
+            seconds(&theft.id, theft.start_seconds)?;
+            seconds(&theft.id, theft.every_milliseconds)?;
             let equipment = self.known(&theft.equipment)?;
             if equipment.n3.is_none() {
                 return Err(fault(&theft.equipment, "it has no N3 address", "name a UPF"));
@@ -255,6 +268,8 @@ impl Scenario {
         }
         for theft in &thefts.unknown_box {
             once(&theft.id)?;
+            seconds(&theft.id, theft.start_seconds)?;
+            seconds(&theft.id, theft.every_milliseconds)?;
             inside(&theft.address, "oam", &self.plan.oam)?;
             self.undeclared(&theft.address)?;
             match theft.to.get_ref() {
@@ -329,9 +344,18 @@ impl Scenario {
 }
 
 fn positive(period: &Spanned<u64>) -> Result<(), Fault> {
-    match period.get_ref() {
-        0 => Err(fault(period, "a period of 0", "give at least 1, or leave the key out")),
-        _ => Ok(()),
+    seconds(period, *period.get_ref())
+}
+
+/// Times in a scenario are counted in microseconds: an absurd one must not overflow them.
+fn seconds<T>(place: &Spanned<T>, value: u64) -> Result<(), Fault> {
+    match (1..=LONGEST_SECONDS).contains(&value) {
+        true => Ok(()),
+        false => Err(fault(
+            place,
+            format!("{value} is out of range"),
+            format!("give 1 to {LONGEST_SECONDS}, or leave an optional key out"),
+        )),
     }
 }
 

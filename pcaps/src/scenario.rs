@@ -11,6 +11,9 @@ use toml::Spanned;
 
 use crate::frame::MacAddr;
 
+/// A week: more is a mistake in the unit.
+pub(crate) const LONGEST_SECONDS: u64 = 7 * 86_400;
+
 /// Why a scenario could not be taken. The text says what is wrong, where, and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum ScenarioError {
@@ -87,6 +90,7 @@ pub(crate) struct AddressPlan {
     /// Where the servers are that subscribers talk to.
     pub internet4: Spanned<Ipv4Net>,
     pub internet6: Spanned<Ipv6Net>,
+    #[serde(deserialize_with = "domain_name")]
     pub dnn: String,
     /// SST and SD, as `1-010203`.
     #[serde(deserialize_with = "slice")]
@@ -274,6 +278,7 @@ pub(crate) struct Thefts {
 pub(crate) struct CallHome {
     pub id: Spanned<String>,
     pub equipment: Spanned<String>,
+    #[serde(deserialize_with = "domain_name")]
     pub server_name: String,
     pub peer: Spanned<Ipv4Addr>,
     #[serde(default = "https")]
@@ -425,11 +430,27 @@ fn https() -> u16 {
     443
 }
 
+/// The classic pcap format counts seconds in 32 bits, from 1970 on.
 fn timestamp<'de, D: Deserializer<'de>>(from: D) -> Result<jiff::Timestamp, D::Error> {
     let value = toml::value::Datetime::deserialize(from)?;
-    value.to_string().parse().map_err(|_| {
+    let time: jiff::Timestamp = value.to_string().parse().map_err(|_| {
         de::Error::custom(format!("{value} has no offset: write it as 2026-01-05T00:00:00Z"))
-    })
+    })?;
+    if !(0..=i64::from(u32::MAX) - 2 * LONGEST_SECONDS as i64).contains(&time.as_second()) {
+        return Err(de::Error::custom(format!("{value} is not within 1970 to 2105")));
+    }
+    Ok(time)
+}
+
+/// A name whose labels and whole fit into DNS.
+fn domain_name<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    let name = String::deserialize(from)?;
+    let fits = |label: &str| (1..=63).contains(&label.len());
+    if name.len() <= 253 && name.is_ascii() && name.split('.').all(fits) {
+        Ok(name)
+    } else {
+        Err(de::Error::custom(format!("{name:?} is no domain name: write it as a.b.c")))
+    }
 }
 
 fn mac<'de, D: Deserializer<'de>>(from: D) -> Result<Spanned<MacAddr>, D::Error> {
@@ -481,6 +502,11 @@ mod tests {
             ("n3 = \"10.0.0.2\"", "n3 = \"10.9.0.2\"", "is not in the range of n3"),
             ("role = \"smf\"", "role = \"amf\"", "needs equipment of the role smf"),
             ("slice = \"1-010203\"", "slice = \"one\"", "is no slice"),
+            ("dnn = \"internet\"", "dnn = \"a..b\"", "is no domain name"),
+            ("start = 2026-", "start = 1926-", "is not within 1970 to 2105"),
+            ("hold_seconds = 300", "hold_seconds = 9000000000000", "is out of range"),
+            ("start_seconds = 150", "start_seconds = 9000000000000", "is out of range"),
+            ("id = \"gnb-2\"", "id = \"\"", "an id of 0 octets"),
         ];
         for (from, to, expected) in cases {
             let text = refusal(from, to);

@@ -41,12 +41,12 @@ fn inner(packet: &Packet) -> Option<Vec<u8>> {
     Some(gtpu[16..].to_vec())
 }
 
-/// A packet as it is at both sides of the UPF: without TTL and header checksum.
-fn hopless(mut packet: Vec<u8>) -> Vec<u8> {
-    if packet[0] >> 4 == 6 {
-        packet[7] = 0;
-    } else {
-        packet[8] = 0;
+/// A packet as it is before or after some hops: another TTL, and no header checksum, which
+/// follows from the rest.
+fn hopped(mut packet: Vec<u8>, hops: i8) -> Vec<u8> {
+    let ttl = if packet[0] >> 4 == 6 { 7 } else { 8 };
+    packet[ttl] = packet[ttl].wrapping_add_signed(-hops);
+    if ttl == 8 {
         packet[10..12].fill(0);
     }
     packet
@@ -99,7 +99,7 @@ fn n6_carries_what_the_tunnels_carry() {
             6 => 40 + usize::from(u16::from_be_bytes([ip[4], ip[5]])),
             _ => usize::from(u16::from_be_bytes([ip[2], ip[3]])),
         };
-        *outside.entry(hopless(ip[..length].to_vec())).or_default() += 1;
+        *outside.entry(hopped(ip[..length].to_vec(), 0)).or_default() += 1;
     }
     let last = packets.last().unwrap().time_ns;
     let (mut tunnelled, mut families) = (0, BTreeSet::new());
@@ -107,7 +107,10 @@ fn n6_carries_what_the_tunnels_carry() {
         let Some(user) = inner(packet) else { continue };
         tunnelled += 1;
         families.insert(user[0] >> 4);
-        let copies = outside.get_mut(&hopless(user)).expect("the packet was on N6 too");
+        // Outer destinations of uplink are UPFs, in the upper half of N3.
+        let uplink = packet.frame[ETHERNET + 18] == 1;
+        let on_n6 = hopped(user, if uplink { 1 } else { -1 });
+        let copies = outside.get_mut(&on_n6).expect("the packet was on N6 too");
         *copies = copies.checked_sub(1).expect("as often as in tunnels");
     }
     assert!(tunnelled > 1_000, "{tunnelled} G-PDUs");
