@@ -109,7 +109,7 @@ impl Traffic {
             }
             Kind::Video => Talk::Video { port, bursts: chance.heavy(1, 4) },
             Kind::Voice => Talk::Voice {
-                ports: (port & !1, chance.between(5_000, 15_000) as u16 * 2),
+                ports: (port & !1, chance.between(10_000, 12_800) as u16 * 2),
                 packets: chance.heavy(25, 4),
                 sequence: chance.u16(),
             },
