@@ -54,7 +54,9 @@ fn g_pdu(
     } else {
         (Route::new(host, ue), (443, 40_000))
     };
-    let payload = chance.bytes(INNER[(n % 12) as usize] - IP_UDP);
+    let mut payload = chance.bytes(INNER[(n % 12) as usize] - IP_UDP);
+    // A QUIC short header, so that no decoder's guess takes the noise for a protocol.
+    payload[0] = 0x60 | (payload[0] & 0x1f);
     let packet = frame::udp(&route, ports.0, ports.1, &payload);
     let direction = if uplink { Direction::Uplink } else { Direction::Downlink };
     (teid, gtpu::g_pdu(teid, None, Container { direction, qfi: 9, rqi: false }, &packet))
