@@ -1,0 +1,220 @@
+//! What is to be done: taps, sources and workers, from options and configuration.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use weir_engine::TapId;
+use weir_engine::contract::greeting::TapName;
+use weir_engine::decode::Ports;
+use weir_engine::rules::Link;
+use weir_policy::{Config, Direction, PacketSource};
+
+use crate::options::{Options, SourceKind, Speed};
+use crate::tap::{Share, Shares, Tap};
+
+/// Where frames come from.
+#[derive(Clone, Debug)]
+pub(crate) enum Sources {
+    /// Captures, read by the engine's own reader.
+    Files(Vec<FileSource>),
+    /// DPDK devices.
+    #[cfg_attr(not(feature = "dpdk"), allow(dead_code))]
+    Devices(Vec<DeviceSource>),
+}
+
+/// A capture and its taps.
+#[derive(Clone, Debug)]
+pub(crate) struct FileSource {
+    pub(crate) path: PathBuf,
+    pub(crate) shares: Shares,
+}
+
+/// A DPDK device and its taps.
+#[derive(Clone, Debug)]
+#[cfg_attr(not(feature = "dpdk"), allow(dead_code))]
+pub(crate) struct DeviceSource {
+    pub(crate) device: Device,
+    pub(crate) shares: Shares,
+    /// The capture that a replay reads through the device.
+    pub(crate) capture: Option<PathBuf>,
+}
+
+/// A DPDK device.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[cfg_attr(not(feature = "dpdk"), allow(dead_code))]
+pub(crate) enum Device {
+    /// A card, by its PCI address.
+    Pci(String),
+    /// A virtual device: its name and EAL's whole argument.
+    Virtual { name: String, argument: String },
+}
+
+/// Everything that the sensor was told, checked.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) site: String,
+    pub(crate) taps: Vec<Tap>,
+    pub(crate) sources: Sources,
+    /// Whether the input ends: captures, not live taps.
+    pub(crate) replay: bool,
+    pub(crate) speed: Speed,
+    pub(crate) workers: u16,
+    /// Cores to pin the workers to; empty: none.
+    pub(crate) cores: Vec<usize>,
+    pub(crate) control_core: Option<usize>,
+    pub(crate) ports: Ports,
+    pub(crate) state_dir: PathBuf,
+    pub(crate) socket: PathBuf,
+}
+
+impl Plan {
+    /// Makes the plan.
+    ///
+    /// # Errors
+    /// What is missing or contradicts itself: a matter of usage.
+    pub(crate) fn of(options: &Options, config: Option<&Config>) -> anyhow::Result<Self> {
+        let state_dir = match (&options.state_dir, config) {
+            (Some(given), _) => given.clone(),
+            (None, Some(config)) => config.control.state_dir.join("sensor"),
+            (None, None) => bail!("no state directory; command line; give --config or --state-dir"),
+        };
+        let socket = options.socket.clone().unwrap_or_else(|| state_dir.join("sensor.sock"));
+        let (taps, sources) = if options.is_replay() {
+            replayed(options)?
+        } else {
+            let config = config.context("nothing to watch; command line; give FILEs or --config")?;
+            configured(config)?
+        };
+        let cores: Vec<usize> = match (options.workers, config) {
+            (None, Some(config)) => config.sensor.workers.iter().map(|c| usize::from(*c)).collect(),
+            _ => Vec::new(),
+        };
+        let ports = config.map_or_else(Ports::default, |config| {
+            Ports::new(&config.sensor.gtpu_ports, &config.sensor.pfcp_ports)
+        });
+        let is_capture = matches!(sources, Sources::Files(_)) || options.is_replay();
+        let default_speed =
+            if options.is_replay() { Speed::Max } else { Speed::Times(1.0) };
+        Ok(Self {
+            site: config.map_or_else(|| "lab".to_owned(), |config| config.site.clone()),
+            taps,
+            sources,
+            replay: is_capture,
+            speed: options.speed.unwrap_or(default_speed),
+            workers: options.workers.unwrap_or(cores.len().max(1) as u16),
+            cores,
+            control_core: config.and_then(|config| config.sensor.control_core).map(usize::from),
+            ports,
+            state_dir,
+            socket,
+        })
+    }
+}
+
+fn replayed(options: &Options) -> anyhow::Result<(Vec<Tap>, Sources)> {
+    let mut taps = Vec::new();
+    let mut files = Vec::new();
+    let tap = |name: &str, link| Tap {
+        name: TapName { name: name.to_owned(), link },
+        // A lab's capture may well hold one direction.
+        two_way: false,
+    };
+    for given in &options.tap {
+        let id = taps.iter().position(|tap: &Tap| tap.name.link == given.link).unwrap_or_else(|| {
+            taps.push(tap(given.link.name(), given.link));
+            taps.len() - 1
+        });
+        files.push((given.file.clone(), TapId(id as u16)));
+    }
+    if !options.files.is_empty() {
+        taps.push(tap("replay", Link::Mixed));
+        let id = TapId((taps.len() - 1) as u16);
+        files.extend(options.files.iter().map(|file| (file.clone(), id)));
+    }
+    let sources = match options.source {
+        SourceKind::File => Sources::Files(
+            files
+                .into_iter()
+                .map(|(path, tap)| FileSource { path, shares: Shares::whole(tap) })
+                .collect(),
+        ),
+        SourceKind::Dpdk => Sources::Devices(
+            files
+                .into_iter()
+                .enumerate()
+                .map(|(number, (path, tap))| net_pcap(number, &path, Shares::whole(tap)))
+                .collect::<anyhow::Result<_>>()?,
+        ),
+    };
+    Ok((taps, sources))
+}
+
+fn net_pcap(number: usize, path: &Path, shares: Shares) -> anyhow::Result<DeviceSource> {
+    let text = path.to_str().filter(|text| !text.contains(',')).with_context(|| {
+        format!(
+            "DPDK's device arguments can't hold the name; {}; rename the file without commas",
+            path.display()
+        )
+    })?;
+    let name = format!("net_pcap{number}");
+    let argument = format!("{name},rx_pcap={text}");
+    Ok(DeviceSource {
+        device: Device::Virtual { name, argument },
+        shares,
+        capture: Some(path.to_owned()),
+    })
+}
+
+fn configured(config: &Config) -> anyhow::Result<(Vec<Tap>, Sources)> {
+    let mut taps = Vec::new();
+    // Taps of one source, told apart by their VLANs.
+    let mut sources: Vec<(&PacketSource, Shares)> = Vec::new();
+    for (number, tap) in config.taps.iter().enumerate() {
+        let link = Link::from_code(tap.link.code()).unwrap_or_default();
+        taps.push(Tap {
+            name: TapName { name: tap.name.clone(), link },
+            two_way: tap.direction == Direction::Both && matches!(link, Link::N3 | Link::N9),
+        });
+        let share = Share {
+            tap: TapId(number as u16),
+            vlans: tap.vlans.clone(),
+            trailer: tap.trailer_bytes as usize,
+        };
+        match sources.iter_mut().find(|(source, _)| *source == &tap.source) {
+            Some((_, shares)) => shares.0.push(share),
+            None => sources.push((&tap.source, Shares(vec![share]))),
+        }
+    }
+    let mut files = Vec::new();
+    let mut devices = Vec::new();
+    for (source, shares) in sources {
+        match source {
+            PacketSource::File(path) => files.push(FileSource { path: path.clone(), shares }),
+            PacketSource::Pci(address) => devices.push(DeviceSource {
+                device: Device::Pci(address.to_string()),
+                shares,
+                capture: None,
+            }),
+            PacketSource::Vdev { name, arguments } => devices.push(DeviceSource {
+                device: Device::Virtual {
+                    name: name.clone(),
+                    argument: if arguments.is_empty() {
+                        name.clone()
+                    } else {
+                        format!("{name},{arguments}")
+                    },
+                },
+                shares,
+                capture: None,
+            }),
+        }
+    }
+    match (files.is_empty(), devices.is_empty()) {
+        (false, true) => Ok((taps, Sources::Files(files))),
+        (true, false) => Ok((taps, Sources::Devices(devices))),
+        (true, true) => bail!("no taps; [[tap]] in the configuration; declare at least one"),
+        (false, false) => bail!(
+            "captures and devices are mixed; [[tap]] source; a sensor reads one or the other: run two"
+        ),
+    }
+}
