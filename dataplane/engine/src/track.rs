@@ -75,7 +75,7 @@ impl FlowKey {
             (self.high.0 >> 64) as u64,
             ports,
         ] {
-            let product = u128::from(hash ^ word) * 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835;
+            let product = u128::from(hash ^ word) * 0x9e37_79b9_7f4a_7c15_u128;
             hash = (product as u64) ^ ((product >> 64) as u64);
         }
         hash

@@ -172,6 +172,9 @@ impl Worker {
         } else if let Some(id) = sender
             && let Some(equipment) = rules.equipment(id)
             && !equipment.macs.is_empty()
+            && !record
+                .outer_addresses(frame.bytes)
+                .is_some_and(|(_, destination)| destination.is_local_scope())
             && let Ok(ethernet) = Ethernet::parse(frame.bytes)
         {
             if equipment.macs.contains(&ethernet.source()) {

@@ -1,5 +1,64 @@
 //! weir-sensor: the dataplane process. Packets in, verdicts out.
+//!
+//! Threads: a worker per core (`station`), fed by its own DPDK queues
+//! (`device`) or by the capture reader (`reader`); the judge (`court`); the
+//! socket's (`courier`); and the main one, which watches ports and progress.
 
 #![forbid(unsafe_code)]
 
-mod bench_of_judge;
+mod clock;
+mod courier;
+mod court;
+#[cfg(feature = "dpdk")]
+mod device;
+mod options;
+mod plan;
+mod policy;
+mod reader;
+mod run;
+mod station;
+mod stop;
+mod tap;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use options::Options;
+use plan::Plan;
+use stop::Stop;
+
+/// The work failed.
+const FAILED: u8 = 1;
+/// Usage or configuration.
+const REFUSED: u8 = 2;
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    let config = match options.config.as_deref().map(weir_policy::load_config).transpose() {
+        Ok(config) => config.map(|checked| {
+            checked.warnings.iter().for_each(|warning| eprintln!("{warning}"));
+            checked.value
+        }),
+        Err(diagnostics) => {
+            diagnostics.iter().for_each(|diagnostic| eprintln!("{diagnostic}"));
+            return ExitCode::from(REFUSED);
+        }
+    };
+    let prepared = Plan::of(&options, config.as_ref()).and_then(|plan| {
+        let stop = Stop::by_signal()?;
+        run::Sensor::prepare(plan, stop)
+    });
+    let sensor = match prepared {
+        Ok(sensor) => sensor,
+        Err(error) => return report(&error, REFUSED),
+    };
+    match sensor.run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => report(&error, FAILED),
+    }
+}
+
+fn report(error: &anyhow::Error, code: u8) -> ExitCode {
+    eprintln!("error: {error:#}");
+    ExitCode::from(code)
+}

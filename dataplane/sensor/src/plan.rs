@@ -82,7 +82,8 @@ impl Plan {
         let (taps, sources) = if options.is_replay() {
             replayed(options)?
         } else {
-            let config = config.context("nothing to watch; command line; give FILEs or --config")?;
+            let config =
+                config.context("nothing to watch; command line; give FILEs or --config")?;
             configured(config)?
         };
         let cores: Vec<usize> = match (options.workers, config) {
@@ -93,8 +94,7 @@ impl Plan {
             Ports::new(&config.sensor.gtpu_ports, &config.sensor.pfcp_ports)
         });
         let is_capture = matches!(sources, Sources::Files(_)) || options.is_replay();
-        let default_speed =
-            if options.is_replay() { Speed::Max } else { Speed::Times(1.0) };
+        let default_speed = if options.is_replay() { Speed::Max } else { Speed::Times(1.0) };
         Ok(Self {
             site: config.map_or_else(|| "lab".to_owned(), |config| config.site.clone()),
             taps,
@@ -120,10 +120,11 @@ fn replayed(options: &Options) -> anyhow::Result<(Vec<Tap>, Sources)> {
         two_way: false,
     };
     for given in &options.tap {
-        let id = taps.iter().position(|tap: &Tap| tap.name.link == given.link).unwrap_or_else(|| {
-            taps.push(tap(given.link.name(), given.link));
-            taps.len() - 1
-        });
+        let id =
+            taps.iter().position(|tap: &Tap| tap.name.link == given.link).unwrap_or_else(|| {
+                taps.push(tap(given.link.name(), given.link));
+                taps.len() - 1
+            });
         files.push((given.file.clone(), TapId(id as u16)));
     }
     if !options.files.is_empty() {

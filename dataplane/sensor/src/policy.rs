@@ -7,13 +7,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ipnet::IpNet;
+use weir_engine::Nanos;
 use weir_engine::detect::CATALOGUE;
 use weir_engine::lpm::Prefix;
 use weir_engine::rules::{
     Allow, End, Equipment, EquipmentId, Link, Roles, RuleSet, Rules, RulesError, Service, Settings,
 };
-use weir_engine::Nanos;
-use weir_policy::message::{self, MessageError, PolicyMessage};
+use weir_policy::{MessageError, PolicyMessage};
 use weir_wire::Address;
 
 /// The rules in force: written by the courier, read by everybody who judges.
@@ -116,7 +116,7 @@ fn link(link: weir_policy::Link) -> Link {
     Link::from_code(link.code()).unwrap_or_default()
 }
 
-fn end(end: &message::End, message: &PolicyMessage) -> End {
+fn end(end: &weir_policy::End, message: &PolicyMessage) -> End {
     End {
         equipment: end.set.map(|set| {
             let members = message.sets.get(set as usize).map_or(&[][..], Vec::as_slice);

@@ -76,7 +76,8 @@ mod tests {
 
     #[test]
     fn a_brokers_tag_names_the_tap() {
-        let share = |tap, vlans: &[u16], trailer| Share { tap: TapId(tap), vlans: vlans.to_vec(), trailer };
+        let share =
+            |tap, vlans: &[u16], trailer| Share { tap: TapId(tap), vlans: vlans.to_vec(), trailer };
         let shares = Shares(vec![share(0, &[100, 101], 4), share(1, &[200], 0)]);
         let frame = tagged(101);
         assert_eq!(shares.claim(&frame, None), Ok((TapId(0), &frame[..18])));

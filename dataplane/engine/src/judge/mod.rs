@@ -183,7 +183,16 @@ impl Judge {
     fn judge_sightings(&mut self, reports: &[Report], say: &mut impl FnMut(Verdict)) {
         let mut sightings: Vec<Sighting> =
             reports.iter().flat_map(|report| report.sightings.iter().copied()).collect();
-        sightings.sort_by_key(|seen| (seen.equipment, seen.trait_seen, seen.time));
+        sightings.sort_by_key(|seen| (seen.equipment, seen.trait_seen, seen.time, seen.tap));
+        // What several workers saw is one sighting.
+        sightings.dedup_by(|later, seen| {
+            let same = (later.equipment, later.trait_seen) == (seen.equipment, seen.trait_seen);
+            if same {
+                seen.packets += later.packets;
+                seen.bytes += later.bytes;
+            }
+            same
+        });
         for seen in sightings {
             if !self.is_enabled(INV_UNKNOWN)
                 || !self.strangers.is_news(seen.equipment, seen.trait_seen, seen.time)

@@ -1,0 +1,278 @@
+//! A laboratory for detections: frames in, verdicts out, through the same
+//! stages as the sensor's, with any number of workers.
+
+#![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use weir_engine::contract::verdict::{Alert, Flow, InputEnd, Verdict};
+use weir_engine::detect::CATALOGUE;
+use weir_engine::detect::ops_blind::Vitals;
+use weir_engine::lpm::Prefix;
+use weir_engine::rules::{
+    Allow, End, Equipment, EquipmentId, Link, Roles, RuleSet, Rules, Service,
+};
+use weir_engine::time::REPLAY_SLICE;
+use weir_engine::worker::{Setup, spread};
+use weir_engine::{Frame, Judge, Nanos, Report, RxMeta, TapId, Worker};
+
+pub const START: u64 = 1_767_600_000;
+
+/// A frame with its packet time in nanoseconds since [`START`].
+#[derive(Clone)]
+pub struct Shot {
+    pub time: Nanos,
+    pub bytes: Vec<u8>,
+}
+
+pub fn at(seconds: f64) -> Nanos {
+    Nanos(START * 1_000_000_000 + (seconds * 1e9) as u64)
+}
+
+pub fn prefix(text: &str) -> Prefix {
+    let (address, len) = text.split_once('/').unwrap_or((text, ""));
+    let address: IpAddr = address.parse().unwrap();
+    let full = if address.is_ipv4() { 32 } else { 128 };
+    Prefix::new(address.into(), len.parse().unwrap_or(full)).unwrap()
+}
+
+/// gnb-1 10.0.0.1, gnb-2 10.0.0.2, upf-1 10.0.1.1, smf-1 10.0.2.1, dns-1 10.0.3.53.
+pub const GNB: EquipmentId = EquipmentId(0);
+pub const UPF: EquipmentId = EquipmentId(2);
+pub const SMF: EquipmentId = EquipmentId(3);
+
+pub fn rule_set() -> RuleSet {
+    let equipment = |address: &str, roles, mac: Option<u8>| Equipment {
+        roles,
+        prefixes: vec![prefix(address)],
+        macs: mac.map(|last| [2, 0, 0, 0, 0, last]).into_iter().collect(),
+    };
+    let end = |ids: &[u32]| End {
+        equipment: Some(ids.iter().map(|id| EquipmentId(*id)).collect()),
+        prefix: None,
+    };
+    let service =
+        |protocol, port, either_way| Service { protocol, ports: Some((port, port)), either_way };
+    let allow = |from: &[u32], to: &[u32], services| Allow {
+        from: end(from),
+        to: end(to),
+        services,
+        not_after: None,
+    };
+    let icmp = Service { protocol: 1, ports: None, either_way: true };
+    RuleSet {
+        version: 1,
+        equipment: vec![
+            equipment("10.0.0.1", Roles(1), None),
+            equipment("10.0.0.2", Roles(1), Some(2)),
+            equipment("10.0.1.1", Roles::UPF, None),
+            equipment("10.0.2.1", Roles::SMF, None),
+            equipment("10.0.3.53", Roles(1 << 9), None),
+        ],
+        ue_pools: vec![prefix("10.60.0.0/16")],
+        nat: vec![(Link::N6, prefix("203.0.113.0/28"))],
+        roaming: vec![prefix("198.51.100.0/24")],
+        allow: vec![
+            allow(&[0, 1], &[2], vec![service(17, 2152, true)]),
+            allow(&[3], &[2], vec![service(17, 8805, true), icmp]),
+            allow(&[0, 1, 2], &[4], vec![service(17, 53, false)]),
+            Allow {
+                from: end(&[0]),
+                to: End { equipment: None, prefix: Some(prefix("192.0.2.10")) },
+                services: vec![service(6, 443, false)],
+                not_after: None,
+            },
+        ],
+        ..RuleSet::default()
+    }
+}
+
+/// The verdicts of these frames on a link, judged by `workers` workers.
+pub fn judge(shots: &[Shot], link: Link, set: RuleSet, workers: usize) -> Vec<Verdict> {
+    let rules = Arc::new(Rules::compile(set).unwrap());
+    let mut team: Vec<Worker> = (0..workers)
+        .map(|_| {
+            let setup = Setup { links: vec![link], hash_key: 7, ..Setup::default() };
+            let mut worker = Worker::new(setup).unwrap();
+            worker.set_rules(Some(rules.clone()));
+            worker
+        })
+        .collect();
+    let mut judge = Judge::new([]);
+    let mut said = Vec::new();
+    let mut say = |verdict| said.push(verdict);
+    let mut latest = Nanos(0);
+    let mut open = None;
+    let close = |team: &mut [Worker],
+                 judge: &mut Judge,
+                 slice: u64,
+                 latest,
+                 say: &mut dyn FnMut(Verdict)| {
+        let reports: Vec<Report> = team
+            .iter_mut()
+            .map(|worker| worker.close(slice, latest, false, Report::with_room()))
+            .collect();
+        let begin = Nanos(slice * REPLAY_SLICE.0);
+        let end = begin.plus(REPLAY_SLICE);
+        judge.slice(begin, end, &reports, &Vitals::default(), &mut |verdict| say(verdict));
+    };
+    if let Some(first) = shots.first() {
+        judge.set_rules(rules, first.time, &mut say);
+    }
+    for shot in shots {
+        latest = latest.max(shot.time);
+        let slice = latest.slice(REPLAY_SLICE);
+        if let Some(open) = open.filter(|open| *open != slice) {
+            close(&mut team, &mut judge, open, latest, &mut say);
+        }
+        open = Some(slice);
+        let worker = spread(&shot.bytes, &Default::default()) as usize % workers;
+        let meta = RxMeta {
+            time: shot.time,
+            wire_len: shot.bytes.len() as u32,
+            tap: TapId(0),
+            stripped_vlan: None,
+        };
+        team[worker].burst(&[Frame { bytes: &shot.bytes, meta }]);
+    }
+    if let Some(open) = open {
+        close(&mut team, &mut judge, open, latest, &mut say);
+    }
+    judge.finish(InputEnd { last: latest, damage: None }, &mut say);
+    said
+}
+
+/// The last word of every alert, after 1, 2 and 3 workers have said the same.
+pub fn alerts(shots: &[Shot], link: Link, set: RuleSet) -> Vec<Alert> {
+    let said = judge(shots, link, set.clone(), 1);
+    for workers in [2, 3] {
+        let others = judge(shots, link, set.clone(), workers);
+        let differs = said.iter().zip(&others).find(|(one, other)| one != other);
+        assert_eq!((differs, others.len()), (None, said.len()), "{workers} workers");
+    }
+    said.into_iter()
+        .filter_map(|verdict| match verdict {
+            Verdict::Alert(alert) if alert.last_word => Some(*alert),
+            _ => None,
+        })
+        .collect()
+}
+
+/// (detection, equipment, peer, packets) of every alert.
+pub fn summary(alerts: &[Alert]) -> Vec<(&'static str, Option<EquipmentId>, String, u64)> {
+    alerts
+        .iter()
+        .map(|alert| {
+            (
+                CATALOGUE[usize::from(alert.detection)].id,
+                alert.equipment,
+                alert.peer.map(|peer| peer.to_string()).unwrap_or_default(),
+                alert.packets,
+            )
+        })
+        .collect()
+}
+
+pub fn flows(shots: &[Shot]) -> Vec<Flow> {
+    judge(shots, Link::Mixed, rule_set(), 1)
+        .into_iter()
+        .filter_map(|verdict| match verdict {
+            Verdict::Flow(flow) => Some(*flow),
+            _ => None,
+        })
+        .collect()
+}
+
+/// Builds frames at growing times.
+#[derive(Default)]
+pub struct Script {
+    pub shots: Vec<Shot>,
+    pub now: f64,
+}
+
+impl Script {
+    pub fn push(&mut self, bytes: Vec<u8>) -> &mut Self {
+        self.shots.push(Shot { time: at(self.now), bytes });
+        self.now += 0.01;
+        self
+    }
+
+    pub fn wait(&mut self, seconds: f64) -> &mut Self {
+        self.now += seconds;
+        self
+    }
+
+    pub fn udp(&mut self, from: &str, to: &str, payload: &[u8]) -> &mut Self {
+        self.push(udp(from, to, payload))
+    }
+
+    pub fn tcp(&mut self, from: &str, to: &str, flags: u8, ack: u32, payload: &[u8]) -> &mut Self {
+        self.push(tcp(from, to, flags, ack, payload))
+    }
+
+    pub fn icmp(&mut self, from: &str, to: &str, kind: u8) -> &mut Self {
+        self.push(ip(from, to, 1, &[kind, 0, 0, 0, 0, 0, 0, 1]))
+    }
+}
+
+fn end(text: &str) -> (Ipv4Addr, u16) {
+    match text.split_once(':') {
+        Some((address, port)) => (address.parse().unwrap(), port.parse().unwrap()),
+        None => (text.parse().unwrap(), 0),
+    }
+}
+
+/// An Ethernet frame around an IPv4 packet.
+pub fn ip(from: &str, to: &str, protocol: u8, payload: &[u8]) -> Vec<u8> {
+    let mut frame = vec![2, 0, 0, 0, 0, 9, 2, 0, 0, 0, 0, 8, 8, 0];
+    frame.extend(ip_packet(from, to, protocol, payload));
+    frame
+}
+
+pub fn ip_packet(from: &str, to: &str, protocol: u8, payload: &[u8]) -> Vec<u8> {
+    let mut packet = vec![0x45, 0];
+    packet.extend((20 + payload.len() as u16).to_be_bytes());
+    packet.extend([0, 0, 0, 0, 64, protocol, 0, 0]);
+    packet.extend(end(from).0.octets());
+    packet.extend(end(to).0.octets());
+    packet.extend(payload);
+    packet
+}
+
+pub fn udp_datagram(from: &str, to: &str, payload: &[u8]) -> Vec<u8> {
+    let mut datagram = Vec::new();
+    datagram.extend(end(from).1.to_be_bytes());
+    datagram.extend(end(to).1.to_be_bytes());
+    datagram.extend((8 + payload.len() as u16).to_be_bytes());
+    datagram.extend([0, 0]);
+    datagram.extend(payload);
+    datagram
+}
+
+pub fn udp(from: &str, to: &str, payload: &[u8]) -> Vec<u8> {
+    ip(from, to, 17, &udp_datagram(from, to, payload))
+}
+
+pub fn tcp(from: &str, to: &str, flags: u8, ack: u32, payload: &[u8]) -> Vec<u8> {
+    let mut segment = Vec::new();
+    segment.extend(end(from).1.to_be_bytes());
+    segment.extend(end(to).1.to_be_bytes());
+    segment.extend([0, 0, 0, 1]);
+    segment.extend(ack.to_be_bytes());
+    segment.extend([0x50, flags, 1, 0, 0, 0, 0, 0]);
+    segment.extend(payload);
+    ip(from, to, 6, &segment)
+}
+
+/// A G-PDU with a subscriber's DNS question in it.
+pub fn g_pdu(teid: u32) -> Vec<u8> {
+    let (from, to) = ("10.60.0.7:40000", "192.0.2.53:53");
+    let inner = ip_packet(from, to, 17, &udp_datagram(from, to, b"question"));
+    let mut message = vec![0x34, 255];
+    message.extend((inner.len() as u16 + 8).to_be_bytes());
+    message.extend(teid.to_be_bytes());
+    message.extend([0, 0, 0, 0x85, 1, 0x10, 9, 0]);
+    message.extend(inner);
+    message
+}

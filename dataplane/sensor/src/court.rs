@@ -1,0 +1,190 @@
+//! The judge's thread: gathers the workers' reports slice by slice, has them
+//! judged, and writes the verdicts to the event ring.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crossbeam::channel::RecvTimeoutError;
+use weir_engine::contract::verdict::{InputEnd, MAX_BYTES, Verdict};
+use weir_engine::contract::words::{BLOCK, Words};
+use weir_engine::detect::ops_blind::Vitals;
+use weir_engine::{Judge, Nanos, Report, TapId};
+use weir_shm::{BlockWriter, RingWriter, Status};
+
+use crate::clock;
+use crate::policy::PolicySlot;
+use crate::station::{Desk, EXCHANGE, Handed};
+
+/// The kind of ring records that hold a verdict.
+const VERDICT: u16 = 1;
+/// How long the judge waits before it looks at the clock.
+const NAP: Duration = Duration::from_millis(20);
+/// How long a live slice waits for a worker that does not report.
+const PATIENCE: Duration = Duration::from_millis(250);
+/// A worker without a sign of life for this long hangs.
+const HANG: Nanos = Nanos::SECOND;
+
+/// What the other threads let the judge know.
+#[derive(Debug, Default)]
+pub(crate) struct Notice {
+    /// Whether control is attached.
+    pub(crate) attached: AtomicBool,
+    /// Frames received, lost ones included.
+    pub(crate) received: AtomicU64,
+    /// Frames lost before inspection.
+    pub(crate) lost: AtomicU64,
+}
+
+/// What the judge's thread is given.
+pub(crate) struct Court {
+    pub(crate) desks: Vec<Desk>,
+    pub(crate) block: BlockWriter,
+    pub(crate) ring: RingWriter,
+    pub(crate) status: Status,
+    pub(crate) policy: Arc<PolicySlot>,
+    pub(crate) notice: Arc<Notice>,
+    pub(crate) two_way: Vec<TapId>,
+    pub(crate) slice: Nanos,
+    /// Whether packet time is the system's.
+    pub(crate) live: bool,
+    /// Whether a full ring makes the judge wait for control.
+    pub(crate) patient: bool,
+    pub(crate) started: Nanos,
+}
+
+/// One worker's reports that wait for the others'.
+#[derive(Default)]
+struct Pile {
+    reports: Vec<Report>,
+    done: bool,
+}
+
+impl Pile {
+    /// The slice that is reported whole, or as far as reports are at hand: a
+    /// worker that waits for an empty one must not be waited for.
+    fn slice(&self) -> Option<u64> {
+        self.reports
+            .last()
+            .filter(|report| !report.partial || self.reports.len() >= EXCHANGE)
+            .map(|report| report.slice)
+    }
+}
+
+impl Court {
+    /// Judges until all workers are done; gives back the ring, to be watched
+    /// until control has read it, and the last packet's time.
+    pub(crate) fn sit(mut self) -> (RingWriter, Option<Nanos>) {
+        let mut judge = Judge::new(self.two_way.iter().copied());
+        let mut piles: Vec<Pile> = self.desks.iter().map(|_| Pile::default()).collect();
+        let mut epoch = 0;
+        let mut words = vec![0; BLOCK];
+        let mut begun = Nanos(0);
+        let mut last = None;
+        while let Some(slice) = self.gather(&mut piles) {
+            let begin = Nanos(slice.saturating_mul(self.slice.0)).max(begun);
+            begun = begin;
+            if let Some(rules) = self.policy.changed(&mut epoch) {
+                judge.set_rules(rules, begin, &mut |verdict| self.say(&verdict));
+            }
+            let mut reports = Vec::with_capacity(piles.len());
+            let mut owners = Vec::with_capacity(piles.len());
+            for (number, pile) in piles.iter_mut().enumerate() {
+                if pile.slice().is_some_and(|of| of <= slice) {
+                    owners.extend(pile.reports.iter().map(|_| number));
+                    reports.append(&mut pile.reports);
+                }
+            }
+            last = reports.iter().map(|report| report.latest).max().max(last);
+            let vitals = self.vitals();
+            let mut said = Vec::new();
+            judge.slice(begin, begin.plus(self.slice), &reports, &vitals, &mut |verdict| {
+                said.push(verdict);
+            });
+            for verdict in &said {
+                self.say(verdict);
+                if self.live
+                    && let Verdict::Alert(alert) = verdict
+                {
+                    judge.latency(clock::now().since(alert.last));
+                }
+            }
+            for (number, report) in owners.into_iter().zip(reports) {
+                let _ = self.desks[number].empties.try_send(Box::new(report));
+            }
+            judge.words().store(&mut words);
+            self.block.publish(&words);
+        }
+        let end = InputEnd { last: last.unwrap_or_default(), damage: None };
+        let mut said = Vec::new();
+        judge.finish(end, &mut |verdict| said.push(verdict));
+        // The last word comes after the last count.
+        judge.words().store(&mut words);
+        self.block.publish(&words);
+        for verdict in &said {
+            self.say(verdict);
+        }
+        (self.ring, last)
+    }
+
+    /// Waits until every worker that is not done has reported a slice whole, and
+    /// gives the smallest; live, a worker that hangs is not waited for.
+    fn gather(&mut self, piles: &mut [Pile]) -> Option<u64> {
+        let began = Instant::now();
+        loop {
+            self.beat();
+            for (desk, pile) in self.desks.iter().zip(piles.iter_mut()) {
+                while pile.slice().is_none() && !pile.done {
+                    match desk.handed.recv_timeout(NAP) {
+                        Ok(Handed::Report(report)) => pile.reports.push(*report),
+                        Ok(Handed::Done) | Err(RecvTimeoutError::Disconnected) => pile.done = true,
+                        Err(RecvTimeoutError::Timeout) => break,
+                    }
+                }
+            }
+            let ready = piles.iter().all(|pile| pile.done || pile.slice().is_some());
+            let smallest = piles.iter().filter_map(Pile::slice).min();
+            match smallest {
+                Some(slice) if ready || (self.live && began.elapsed() > PATIENCE) => {
+                    return Some(slice);
+                }
+                None if ready => return None,
+                _ => {}
+            }
+        }
+    }
+
+    /// A sign of life, as long as every worker gives one.
+    fn beat(&self) {
+        let now = clock::now();
+        let hangs =
+            |desk: &Desk| self.live && now.since(Nanos(desk.alive.load(Ordering::Relaxed))) > HANG;
+        if !self.desks.iter().any(hangs) {
+            self.status.heartbeat(now.0);
+        }
+    }
+
+    fn vitals(&self) -> Vitals {
+        let seen = Nanos(self.status.control_heartbeat()).max(self.started);
+        Vitals {
+            received: self.notice.received.load(Ordering::Relaxed),
+            lost: self.notice.lost.load(Ordering::Relaxed),
+            control_away: clock::now().since(seen),
+            live: self.live,
+        }
+    }
+
+    /// Writes a verdict. A replay at full speed waits for room while control is
+    /// attached; otherwise a full ring drops it, and counts it.
+    fn say(&mut self, verdict: &Verdict) {
+        let mut slot = [0; MAX_BYTES];
+        let Some(bytes) = verdict.encode(&mut slot) else { return };
+        while self.patient && !self.ring.has_room() && self.notice.attached.load(Ordering::Relaxed)
+        {
+            self.status.heartbeat(clock::now().0);
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        // The ring counts what it drops.
+        let _ = self.ring.push(0, VERDICT, bytes);
+    }
+}

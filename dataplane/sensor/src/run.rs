@@ -1,0 +1,515 @@
+//! The sensor's life: everything opened before anything starts, then the
+//! threads, then the end in a fixed order.
+
+use std::io::IsTerminal;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::Pid;
+use weir_engine::contract::SCHEMA;
+use weir_engine::contract::greeting::{Greeting, LaneName};
+use weir_engine::contract::words::BLOCK;
+#[cfg(feature = "dpdk")]
+use weir_engine::contract::words::{PortWords, Words};
+use weir_engine::rules::Link;
+use weir_engine::time::{LIVE_SLICE, REPLAY_SLICE};
+use weir_engine::worker::Setup;
+use weir_engine::{Nanos, TapId, Worker};
+use weir_mem::FileMap;
+use weir_shm::channel::Listener;
+use weir_shm::{BlockWriter, RingWriter, Segment, Shape};
+
+use crate::clock;
+#[cfg(feature = "dpdk")]
+use crate::clock::Pace;
+use crate::courier::Courier;
+use crate::court::{Court, Notice};
+#[cfg(feature = "dpdk")]
+use crate::device::{self, Devices, Feed, WatchOut};
+use crate::options::Speed;
+use crate::plan::{Plan, Sources};
+use crate::policy::{LastGood, PolicySlot};
+use crate::reader::{self, Capture, Progress, ReadOut};
+use crate::station::{Desk, Outfit, Station};
+use crate::stop::Stop;
+
+/// Verdicts that control may be behind.
+const RING: usize = 1 << 16;
+/// How long a replay waits for control to say what the policy is.
+const BRIEFING: Duration = Duration::from_secs(10);
+/// How long the end waits for control to read the last verdict: while it is
+/// attached, and while it might come back.
+const FAREWELL: Duration = Duration::from_secs(30);
+const ABSENCE: Duration = Duration::from_secs(5);
+/// How often ports and progress are looked at.
+const ROUND: Duration = Duration::from_millis(50);
+
+/// The opened sources.
+enum Opened {
+    Captures(Arc<[Capture]>),
+    #[cfg(feature = "dpdk")]
+    Devices(Box<Devices>, Vec<Feed>),
+}
+
+/// A sensor with everything open and nothing started.
+pub(crate) struct Sensor {
+    plan: Plan,
+    opened: Opened,
+    lanes: Vec<LaneName>,
+    ports: Vec<String>,
+    segment: Segment,
+    listener: Listener,
+    policy: Arc<PolicySlot>,
+    last_good: LastGood,
+    stop: Stop,
+}
+
+impl Sensor {
+    /// Opens the sources, the shared memory and the socket.
+    ///
+    /// # Errors
+    /// What can't be opened: a matter of configuration.
+    pub(crate) fn prepare(plan: Plan, stop: Stop) -> anyhow::Result<Self> {
+        let opened = open(&plan)?;
+        let (ports, lanes) = name(&opened, plan.workers);
+        let blocks = lanes.len() + usize::from(plan.workers) + ports.len() + 1;
+        let shape = Shape { blocks, words_per_block: BLOCK, ring_slots: RING, schema: SCHEMA };
+        let segment = Segment::create(&shape, clock::now().0)?;
+        std::fs::create_dir_all(&plan.state_dir).with_context(|| {
+            format!("can't make the state directory; {}; choose another", plan.state_dir.display())
+        })?;
+        let listener = Listener::bind(&plan.socket)?;
+        let policy = Arc::new(PolicySlot::default());
+        let last_good = LastGood::in_directory(&plan.state_dir);
+        match last_good.load() {
+            Ok(None) => {}
+            Ok(Some(rules)) => policy.put(Arc::new(rules)),
+            Err(error) => eprintln!(
+                "warning: the last good policy is not usable; {error:#}; control will send one"
+            ),
+        }
+        Ok(Self { plan, opened, lanes, ports, segment, listener, policy, last_good, stop })
+    }
+
+    /// Runs until the input ends or a signal comes.
+    ///
+    /// # Errors
+    /// What went wrong with the input, after everything readable was read.
+    pub(crate) fn run(self) -> anyhow::Result<()> {
+        let Self { plan, opened, lanes, ports, segment, listener, policy, last_good, stop } = self;
+        let started = clock::now();
+        let notice = Arc::new(Notice::default());
+        let Segment { blocks, ring, status, handover } = segment;
+        let mut blocks = blocks.into_iter();
+        let mut take = |count| blocks.by_ref().take(count).collect::<Vec<_>>();
+        let lane_blocks = take(lanes.len());
+        let worker_blocks = take(usize::from(plan.workers));
+        let port_blocks = take(ports.len());
+        let judge_block = take(1).pop().context("no block for the judge")?;
+        let captured = plan.replay || is_captured(&opened);
+        let slice = if captured { REPLAY_SLICE } else { LIVE_SLICE };
+
+        let (briefed, briefing) = crossbeam::channel::bounded(1);
+        let hanging_up = Stop::default();
+        let courier = Courier {
+            listener,
+            handover,
+            greeting: Greeting {
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                site: plan.site.clone(),
+                replay: plan.replay,
+                taps: plan.taps.iter().map(|tap| tap.name.clone()).collect(),
+                ports,
+                lanes: lanes.clone(),
+                workers: plan.workers,
+                policy: None,
+            },
+            policy: policy.clone(),
+            last_good,
+            notice: notice.clone(),
+            briefed,
+            stop: hanging_up.clone(),
+        };
+        let courier = spawn("courier", move || courier.serve())?;
+
+        let links = plan.taps.iter().map(|tap| tap.name.link).collect::<Vec<_>>();
+        let outfits =
+            outfits(&plan, &links, &lanes, lane_blocks, worker_blocks, slice, &policy, &notice)?;
+        let (stations, desks): (Vec<Station>, Vec<Desk>) =
+            outfits.into_iter().map(Station::new).unzip();
+        if plan.replay && !await_briefing(&briefing, &policy, &stop) {
+            hanging_up.ask();
+            let _ = courier.join();
+            if stop.is_asked() {
+                return Ok(());
+            }
+            bail!("no control attached within 10 s; {}; start weir-control", plan.socket.display());
+        }
+        let court = Court {
+            desks,
+            block: judge_block,
+            ring,
+            status: status.clone(),
+            policy,
+            notice: notice.clone(),
+            two_way: two_way(&plan),
+            slice,
+            live: !captured,
+            patient: plan.replay && plan.speed == Speed::Max,
+            started,
+        };
+        let control_core = plan.control_core;
+        let court = spawn("judge", move || {
+            pin(control_core);
+            court.sit()
+        })?;
+
+        let outcome =
+            inspect(&plan, opened, stations, Ports { blocks: port_blocks, notice: &notice }, &stop);
+        let (ring, _) = court.join().map_err(|_| anyhow::anyhow!("the judge's thread failed"))?;
+        say_farewell(ring, &notice, &status);
+        hanging_up.ask();
+        let _ = courier.join();
+        outcome
+    }
+}
+
+fn open(plan: &Plan) -> anyhow::Result<Opened> {
+    match &plan.sources {
+        Sources::Files(files) => {
+            let captures = files
+                .iter()
+                .map(|source| {
+                    let map =
+                        FileMap::open(&source.path).with_context(|| cannot_read(&source.path))?;
+                    let name = source.path.display().to_string();
+                    Ok(Capture { name, map, shares: source.shares.clone() })
+                })
+                .collect::<anyhow::Result<Vec<_>>>()?;
+            Ok(Opened::Captures(captures.into()))
+        }
+        #[cfg(feature = "dpdk")]
+        Sources::Devices(devices) => {
+            if devices.iter().filter(|device| device.capture.is_some()).count() > 1 {
+                bail!(
+                    "DPDK can't merge captures by time; --source dpdk; give one FILE or use --source file"
+                );
+            }
+            for path in devices.iter().filter_map(|device| device.capture.as_deref()) {
+                FileMap::open(path).with_context(|| cannot_read(path))?;
+            }
+            let (devices, feeds) = device::open(devices, plan.workers)?;
+            Ok(Opened::Devices(Box::new(devices), feeds))
+        }
+        #[cfg(not(feature = "dpdk"))]
+        Sources::Devices(_) => bail!(
+            "this build has no DPDK; weir-sensor --version; build it with the feature dpdk or use captures"
+        ),
+    }
+}
+
+fn cannot_read(path: &Path) -> String {
+    format!("can't read the capture; {}; check the name and its permissions", path.display())
+}
+
+/// The names of ports and lanes. A port's queues go to the workers in turn.
+fn name(opened: &Opened, workers: u16) -> (Vec<String>, Vec<LaneName>) {
+    match opened {
+        Opened::Captures(captures) => {
+            let ports = captures.iter().map(|capture| port_name(&capture.name)).collect();
+            let lanes = (0..workers)
+                .flat_map(|worker| {
+                    (0..captures.len() as u16).map(move |port| LaneName { port, queue: 0, worker })
+                })
+                .collect();
+            (ports, lanes)
+        }
+        #[cfg(feature = "dpdk")]
+        Opened::Devices(devices, feeds) => {
+            let lanes = feeds
+                .iter()
+                .map(|feed| LaneName {
+                    port: feed.port,
+                    queue: feed.queue(),
+                    worker: feed.queue() % workers,
+                })
+                .collect();
+            (devices.names(), lanes)
+        }
+    }
+}
+
+/// A capture's name as a port: its file's, without the way to it.
+fn port_name(path: &str) -> String {
+    Path::new(path)
+        .file_name()
+        .map_or_else(|| path.to_owned(), |name| name.to_string_lossy().into_owned())
+}
+
+fn is_captured(opened: &Opened) -> bool {
+    match opened {
+        Opened::Captures(_) => true,
+        #[cfg(feature = "dpdk")]
+        Opened::Devices(_, feeds) => feeds.iter().all(Feed::is_captured),
+    }
+}
+
+fn two_way(plan: &Plan) -> Vec<TapId> {
+    plan.taps
+        .iter()
+        .enumerate()
+        .filter(|(_, tap)| tap.two_way)
+        .map(|(number, _)| TapId(number as u16))
+        .collect()
+}
+
+#[expect(clippy::too_many_arguments, reason = "each is one thing that a station is made of")]
+fn outfits(
+    plan: &Plan,
+    links: &[Link],
+    lanes: &[LaneName],
+    lane_blocks: Vec<BlockWriter>,
+    worker_blocks: Vec<BlockWriter>,
+    slice: Nanos,
+    policy: &Arc<PolicySlot>,
+    notice: &Arc<Notice>,
+) -> anyhow::Result<Vec<Outfit>> {
+    let mut key = [0; 8];
+    getrandom::fill(&mut key).map_err(|error| anyhow::anyhow!("no random bytes; {error}"))?;
+    let mut of_worker: Vec<Vec<BlockWriter>> = worker_blocks.iter().map(|_| Vec::new()).collect();
+    for (lane, block) in lanes.iter().zip(lane_blocks) {
+        of_worker[usize::from(lane.worker)].push(block);
+    }
+    worker_blocks
+        .into_iter()
+        .zip(of_worker)
+        .map(|(block, lanes)| {
+            let setup = Setup {
+                links: links.to_vec(),
+                ports: plan.ports,
+                hash_key: u64::from_ne_bytes(key),
+            };
+            let worker = Worker::new(setup).context("no memory for a worker's ledger")?;
+            let (policy, notice) = (policy.clone(), notice.clone());
+            Ok(Outfit { worker, lanes, block, policy, notice, slice })
+        })
+        .collect()
+}
+
+/// Whether a replay may begin: control has said what the policy is, or the
+/// sensor has one of its own.
+fn await_briefing(
+    briefing: &crossbeam::channel::Receiver<()>,
+    policy: &PolicySlot,
+    stop: &Stop,
+) -> bool {
+    let began = Instant::now();
+    while began.elapsed() < BRIEFING && !stop.is_asked() {
+        if briefing.recv_timeout(ROUND).is_ok() {
+            return true;
+        }
+    }
+    !stop.is_asked() && policy.current().is_some()
+}
+
+/// Starts the workers and whatever feeds them, and waits until they have ended.
+fn inspect(
+    plan: &Plan,
+    opened: Opened,
+    stations: Vec<Station>,
+    #[cfg_attr(not(feature = "dpdk"), expect(unused_variables))] ports: Ports<'_>,
+    stop: &Stop,
+) -> anyhow::Result<()> {
+    match opened {
+        Opened::Captures(captures) => read_captures(plan, &captures, stations, stop),
+        #[cfg(feature = "dpdk")]
+        Opened::Devices(devices, feeds) => {
+            watch_devices(plan, &devices, feeds, stations, ports, stop)
+        }
+    }
+}
+
+fn read_captures(
+    plan: &Plan,
+    captures: &Arc<[Capture]>,
+    stations: Vec<Station>,
+    stop: &Stop,
+) -> anyhow::Result<()> {
+    let progress = Arc::new(Progress::default());
+    let mut dealers = Vec::new();
+    let mut workers = Vec::new();
+    for (number, station) in stations.into_iter().enumerate() {
+        let (dealer, player) = reader::deal();
+        dealers.push(dealer);
+        let (captures, core) = (captures.clone(), plan.cores.get(number).copied());
+        workers.push(spawn(&format!("worker-{number}"), move || {
+            pin(core);
+            reader::play(&player, &captures, station);
+        })?);
+    }
+    let reading = {
+        let (captures, progress, stop) = (captures.clone(), progress.clone(), stop.clone());
+        let (ports, speed) = (plan.ports, plan.speed);
+        spawn("reader", move || reader::read(&captures, dealers, &ports, speed, &progress, &stop))?
+    };
+    let total = captures.iter().map(|capture| capture.map.len() as u64).sum();
+    let bar = bar(total, "{bar:40} {bytes}/{total_bytes} {bytes_per_sec} {eta}");
+    while workers.iter().any(|worker| !worker.is_finished()) {
+        bar.set_position(progress.0.load(Ordering::Relaxed));
+        thread::sleep(ROUND.min(Duration::from_millis(5)));
+    }
+    bar.finish_and_clear();
+    for worker in workers {
+        worker.join().map_err(|_| anyhow::anyhow!("a worker's thread failed"))?;
+    }
+    let out = reading.join().map_err(|_| anyhow::anyhow!("the reader's thread failed"))?;
+    complain(&out, captures)
+}
+
+/// Says what is wrong with the captures, all of it.
+fn complain(out: &ReadOut, captures: &[Capture]) -> anyhow::Result<()> {
+    let name = |number: u16| &captures[usize::from(number)].name;
+    let mut complaints: Vec<String> = out
+        .damage
+        .iter()
+        .map(|(number, damage)| {
+            format!("{damage}; {}; what stands before it was read", name(*number))
+        })
+        .collect();
+    complaints.extend(out.link_type.map(|(number, code)| {
+        format!(
+            "link type {code} is not decoded in this version; {}; its frames are counted as link_type",
+            name(number)
+        )
+    }));
+    if complaints.is_empty() { Ok(()) } else { bail!("{}", complaints.join("\nerror: ")) }
+}
+
+#[cfg(feature = "dpdk")]
+fn watch_devices(
+    plan: &Plan,
+    devices: &Devices,
+    feeds: Vec<Feed>,
+    stations: Vec<Station>,
+    mut ports: Ports<'_>,
+    stop: &Stop,
+) -> anyhow::Result<()> {
+    let owed: u64 = feeds.iter().filter_map(Feed::owed).sum();
+    let mut of_worker: Vec<Vec<Feed>> = stations.iter().map(|_| Vec::new()).collect();
+    for feed in feeds {
+        let worker = feed.queue() % plan.workers;
+        of_worker[usize::from(worker)].push(feed);
+    }
+    let progress = Arc::new(AtomicU64::new(0));
+    let mut workers = Vec::new();
+    for (number, (station, feeds)) in stations.into_iter().zip(of_worker).enumerate() {
+        let (eal, stop, progress) = (devices.eal.clone(), stop.clone(), progress.clone());
+        let (speed, core) = (plan.speed, plan.cores.get(number).copied());
+        workers.push(spawn(&format!("worker-{number}"), move || {
+            pin(core);
+            // Without a registration mempool caches are not used, nothing worse.
+            let _registration = eal.register_thread();
+            if feeds.is_empty() {
+                station.finish();
+                return WatchOut::default();
+            }
+            device::watch(feeds, station, Pace::new(speed), &progress, &stop)
+        })?);
+    }
+    let bar = if owed > 0 {
+        bar(owed, "{bar:40} {pos}/{len} frames {per_sec} {eta}")
+    } else {
+        ProgressBar::hidden()
+    };
+    while workers.iter().any(|worker| !worker.is_finished()) {
+        ports.publish(&devices.losses());
+        bar.set_position(progress.load(Ordering::Relaxed));
+        thread::sleep(ROUND);
+    }
+    bar.finish_and_clear();
+    let mut owed = 0;
+    for worker in workers {
+        owed += worker.join().map_err(|_| anyhow::anyhow!("a worker's thread failed"))?.owed;
+    }
+    ports.publish(&devices.losses());
+    if owed > 0 && !stop.is_asked() {
+        bail!(
+            "the device withheld {owed} frames of the capture; net_pcap; read it with --source file"
+        );
+    }
+    Ok(())
+}
+
+/// Where the ports' own losses are published.
+#[cfg_attr(not(feature = "dpdk"), expect(dead_code))]
+struct Ports<'a> {
+    blocks: Vec<BlockWriter>,
+    notice: &'a Notice,
+}
+
+#[cfg(feature = "dpdk")]
+impl Ports<'_> {
+    fn publish(&mut self, losses: &[PortWords]) {
+        let mut words = vec![0; BLOCK];
+        for (port, block) in losses.iter().zip(&mut self.blocks) {
+            port.store(&mut words);
+            block.publish(&words);
+        }
+        let lost = losses.iter().flat_map(|port| port.not_inspected).sum();
+        self.notice.lost.store(lost, Ordering::Relaxed);
+    }
+}
+
+/// A progress bar on a terminal; nothing elsewhere.
+fn bar(total: u64, template: &str) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style =
+        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(total).with_style(style)
+}
+
+fn spawn<T: Send + 'static>(
+    name: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> anyhow::Result<JoinHandle<T>> {
+    thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(work)
+        .with_context(|| format!("can't start the thread {name}"))
+}
+
+/// Pins this thread to a core.
+fn pin(core: Option<usize>) {
+    let Some(core) = core else { return };
+    let mut set = CpuSet::new();
+    let pinned = set.set(core).and_then(|()| sched_setaffinity(Pid::from_raw(0), &set));
+    if let Err(error) = pinned {
+        eprintln!(
+            "warning: not pinned to core {core}: {error}; [sensor] workers; name cores that this machine has"
+        );
+    }
+}
+
+/// Waits until control has read every verdict: as long as it is attached and
+/// alive, and a moment for one that might come back.
+fn say_farewell(mut ring: RingWriter, notice: &Notice, status: &weir_shm::Status) {
+    let began = Instant::now();
+    let mut seen = Instant::now();
+    while ring.acknowledged() < ring.written() && began.elapsed() < FAREWELL {
+        if notice.attached.load(Ordering::Relaxed) {
+            seen = Instant::now();
+        } else if seen.elapsed() > ABSENCE {
+            return;
+        }
+        status.heartbeat(clock::now().0);
+        thread::sleep(Duration::from_millis(1));
+    }
+}

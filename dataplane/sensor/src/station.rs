@@ -1,0 +1,232 @@
+//! A worker's station: its engine, its lanes, what it publishes, and the
+//! exchange of reports with the judge.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crossbeam::channel::{Receiver, Sender};
+use weir_engine::account::Lane;
+use weir_engine::contract::words::{BLOCK, Reason, Words};
+use weir_engine::time::REORDER_TOLERANCE;
+use weir_engine::{Frame, Nanos, Report, Worker};
+use weir_shm::BlockWriter;
+
+use crate::court::Notice;
+use crate::policy::PolicySlot;
+
+/// How often counters are published at least; a reader of a block that changes
+/// every burst would never see it at rest.
+const PUBLISH: Duration = Duration::from_millis(1);
+
+/// What a worker hands to the judge.
+#[derive(Debug)]
+pub(crate) enum Handed {
+    /// What it saw in a slice, or in a part of it.
+    Report(Box<Report>),
+    /// It has nothing more to say, ever.
+    Done,
+}
+
+/// The judge's end of the exchange with one worker.
+#[derive(Debug)]
+pub(crate) struct Desk {
+    pub(crate) handed: Receiver<Handed>,
+    pub(crate) empties: Sender<Box<Report>>,
+    /// When the worker last showed life, in nanoseconds of the system's clock.
+    pub(crate) alive: Arc<AtomicU64>,
+}
+
+/// A lane with the block that it is published in.
+pub(crate) struct Published<T> {
+    pub(crate) counters: T,
+    pub(crate) block: BlockWriter,
+}
+
+/// The worker's end.
+pub(crate) struct Station {
+    pub(crate) worker: Worker,
+    lanes: Vec<Published<Lane>>,
+    block: BlockWriter,
+    handed: Sender<Handed>,
+    empties: Receiver<Box<Report>>,
+    alive: Arc<AtomicU64>,
+    policy: Arc<PolicySlot>,
+    notice: Arc<Notice>,
+    /// Frames that `notice` knows of.
+    noticed: u64,
+    epoch: u64,
+    slice: Option<u64>,
+    slice_len: Nanos,
+    latest: Nanos,
+    published: Instant,
+    polled: Instant,
+    words: Vec<u64>,
+}
+
+/// Reports on the way between a worker and the judge.
+pub(crate) const EXCHANGE: usize = 8;
+
+/// What a station is made of.
+pub(crate) struct Outfit {
+    pub(crate) worker: Worker,
+    pub(crate) lanes: Vec<BlockWriter>,
+    pub(crate) block: BlockWriter,
+    pub(crate) policy: Arc<PolicySlot>,
+    pub(crate) notice: Arc<Notice>,
+    pub(crate) slice: Nanos,
+}
+
+impl Station {
+    /// A station and the judge's desk for it.
+    pub(crate) fn new(outfit: Outfit) -> (Self, Desk) {
+        let (give, handed) = crossbeam::channel::bounded(EXCHANGE);
+        let (empties, take) = crossbeam::channel::bounded(EXCHANGE + 2);
+        for _ in 0..EXCHANGE + 1 {
+            let _ = empties.send(Box::new(Report::with_room()));
+        }
+        let alive = Arc::new(AtomicU64::new(crate::clock::now().0));
+        let now = Instant::now();
+        let station = Self {
+            worker: outfit.worker,
+            lanes: outfit
+                .lanes
+                .into_iter()
+                .map(|block| Published { counters: Lane::default(), block })
+                .collect(),
+            block: outfit.block,
+            handed: give,
+            empties: take,
+            alive: alive.clone(),
+            policy: outfit.policy,
+            notice: outfit.notice,
+            noticed: 0,
+            epoch: 0,
+            slice: None,
+            slice_len: outfit.slice,
+            latest: Nanos(0),
+            published: now,
+            polled: now,
+            words: vec![0; BLOCK],
+        };
+        (station, Desk { handed, empties, alive })
+    }
+
+    /// Takes a policy that came meanwhile. Called between bursts.
+    #[inline]
+    fn refresh_policy(&mut self) {
+        if let Some(rules) = self.policy.changed(&mut self.epoch) {
+            self.worker.set_rules(Some(rules));
+        }
+    }
+
+    /// Takes a burst of at most 64 frames of one lane through the engine.
+    pub(crate) fn burst(&mut self, lane: usize, frames: &[Frame<'_>]) {
+        if frames.is_empty() {
+            return;
+        }
+        self.refresh_policy();
+        if self.worker.is_full() {
+            self.hand_over(true);
+        }
+        let bytes = frames.iter().map(|frame| u64::from(frame.meta.wire_len)).sum();
+        let inspected = self.worker.burst(frames) as u64;
+        let lane = &mut self.lanes[lane].counters;
+        lane.received(frames.len() as u64, bytes);
+        lane.inspected(inspected);
+    }
+
+    /// Counts a frame that is not inspected.
+    pub(crate) fn skip(&mut self, lane: usize, wire_len: u32, reason: Reason) {
+        let lane = &mut self.lanes[lane].counters;
+        lane.received(1, u64::from(wire_len));
+        lane.not_inspected(reason);
+    }
+
+    /// Whether a frame of this time begins another slice.
+    #[inline]
+    pub(crate) fn crosses(&self, time: Nanos) -> bool {
+        self.slice.is_some_and(|open| open < self.latest.max(time).slice(self.slice_len))
+    }
+
+    /// Notes a clock that was set back, or, live, ahead.
+    #[inline]
+    pub(crate) fn step(&mut self, time: Nanos, live: bool) {
+        let back = self.latest.since(time);
+        if back > REORDER_TOLERANCE {
+            self.worker.clock_step(back, Nanos(0));
+        }
+        if live && self.latest > Nanos(0) {
+            self.worker.clock_step(Nanos(0), time.since(self.latest));
+        }
+    }
+
+    /// Moves packet time on, and closes the slice if it has passed its end.
+    #[inline]
+    pub(crate) fn advance(&mut self, time: Nanos) {
+        self.latest = self.latest.max(time);
+        let slice = self.latest.slice(self.slice_len);
+        match self.slice {
+            None => self.slice = Some(slice),
+            Some(open) if open < slice => {
+                self.hand_over(false);
+                self.slice = Some(slice);
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// Closes a slice that another thread has cut.
+    pub(crate) fn close(&mut self, slice: u64, latest: Nanos) {
+        self.slice = Some(slice);
+        self.latest = latest;
+        self.hand_over(false);
+        self.slice = None;
+    }
+
+    fn hand_over(&mut self, partial: bool) {
+        let slice = self.slice.unwrap_or_else(|| self.latest.slice(self.slice_len));
+        // Both calls wait for the judge; whoever drops the desk ends the waiting.
+        let Ok(empty) = self.empties.recv() else { return };
+        let report = self.worker.close(slice, self.latest, partial, *empty);
+        let _ = self.handed.send(Handed::Report(Box::new(report)));
+    }
+
+    /// Notes that a poll brought `frames` frames and began at `began`; publishes
+    /// the counters now and then.
+    pub(crate) fn polled(&mut self, frames: usize, began: Instant) {
+        let now = Instant::now();
+        let busy = if frames == 0 { Duration::ZERO } else { now.duration_since(began) };
+        let total = now.duration_since(self.polled);
+        self.worker.tally().poll(frames, busy.as_nanos() as u64, total.as_nanos() as u64);
+        self.polled = now;
+        if now.duration_since(self.published) >= PUBLISH {
+            self.published = now;
+            self.publish();
+        }
+    }
+
+    /// Publishes all counters, and a sign of life.
+    pub(crate) fn publish(&mut self) {
+        self.alive.store(crate::clock::now().0, Ordering::Relaxed);
+        let received: u64 =
+            self.lanes.iter().map(|lane| lane.counters.words().received_packets).sum();
+        self.notice.received.fetch_add(received - self.noticed, Ordering::Relaxed);
+        self.noticed = received;
+        for lane in &mut self.lanes {
+            lane.counters.words().store(&mut self.words);
+            lane.block.publish(&self.words);
+        }
+        self.worker.tally().words().store(&mut self.words);
+        self.block.publish(&self.words);
+    }
+
+    /// Hands over what is left and says that nothing more will come.
+    pub(crate) fn finish(mut self) {
+        if self.slice.is_some() {
+            self.hand_over(false);
+        }
+        self.publish();
+        let _ = self.handed.send(Handed::Done);
+    }
+}
