@@ -115,7 +115,7 @@ impl Court {
             judge.words().store(&mut words);
             self.block.publish(&words);
         }
-        let end = InputEnd { last: last.unwrap_or_default(), damage: None };
+        let end = InputEnd { last: last.unwrap_or_default() };
         let mut said = Vec::new();
         judge.finish(end, &mut |verdict| said.push(verdict));
         // The last word comes after the last count.

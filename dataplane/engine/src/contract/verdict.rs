@@ -329,8 +329,6 @@ pub struct PolicySwap {
 pub struct InputEnd {
     /// The last packet's time.
     pub last: Nanos,
-    /// The byte at which a damaged capture stopped, with its place in the list of inputs.
-    pub damage: Option<(u16, u64)>,
 }
 
 /// A record of the event ring.

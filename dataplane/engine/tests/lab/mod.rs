@@ -139,7 +139,7 @@ pub fn judge(shots: &[Shot], link: Link, set: RuleSet, workers: usize) -> Vec<Ve
     if let Some(open) = open {
         close(&mut team, &mut judge, open, latest, &mut say);
     }
-    judge.finish(InputEnd { last: latest, damage: None }, &mut say);
+    judge.finish(InputEnd { last: latest }, &mut say);
     said
 }
 
