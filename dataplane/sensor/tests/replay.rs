@@ -1,0 +1,144 @@
+//! The sensor's process over captures: what it says, that every frame is
+//! accounted for, and that neither workers nor source nor speed change a word.
+
+mod control;
+
+use control::*;
+use weir_engine::contract::greeting::message;
+use weir_engine::contract::verdict::{Fact, Initiator};
+
+fn replay(arguments: &[&str], lab: &(String, String)) -> (Control, i32) {
+    let sensor = Sensor::start(arguments);
+    let mut control = Control::attach(&sensor.socket());
+    control.send_policy(&lab.0, &lab.1);
+    control.follow_to_the_end();
+    let counters = control.counters();
+    assert_eq!(counters.unaccounted(), 0);
+    control.release();
+    let output = sensor.wait();
+    let code = output.status.code().unwrap();
+    if code != 0 {
+        eprintln!("{}", String::from_utf8_lossy(&output.stderr));
+    }
+    (control, code)
+}
+
+#[test]
+fn the_reverse_shell_is_the_one_alert() {
+    let Some(file) = shared_capture("5g-attacks/capture2_reverse_shell.pcap") else { return };
+    let lab = attack_lab("192.168.14.161", "192.168.130.177", "192.168.14.191");
+    let mut first = None;
+    for arguments in [
+        &[file.as_str()][..],
+        &[file.as_str(), "--workers", "2"],
+        &[file.as_str(), "--workers", "3", "--speed", "100x"],
+        &[file.as_str(), "--source", "dpdk"],
+    ] {
+        let (control, code) = replay(arguments, &lab);
+        assert_eq!(code, 0);
+        assert_eq!(control.alerts(), [("EGR-NOTALLOWED", Some(1), "172.19.41.9".to_owned(), 43)]);
+        let alert = control.last_words().next().unwrap();
+        assert!(matches!(alert.fact, Fact::Acknowledged { round_trips } if round_trips > 30));
+        assert_eq!(alert.initiator, Initiator::Unknown);
+        assert_eq!(alert.outer.unwrap().source_port, 5555);
+        let counters = control.counters();
+        assert_eq!(counters.lanes.inspected_packets, 1197);
+        assert_eq!(counters.workers.pfcp_messages.iter().sum::<u64>(), 1154);
+        // net_pcap has microseconds only: its verdicts differ in time.
+        if !arguments.contains(&"dpdk") {
+            let said = first.get_or_insert_with(|| control.verdicts.clone());
+            assert_eq!(*said, control.verdicts, "{arguments:?}");
+        }
+    }
+}
+
+#[test]
+fn the_benign_sessions_give_no_alert() {
+    let Some(file) = shared_capture("5g-attacks/benign_sessions.pcap") else { return };
+    let lab = attack_lab("192.168.14.134", "192.168.130.179", "192.168.130.173");
+    let (control, code) = replay(&[&file], &lab);
+    assert_eq!(code, 0);
+    assert_eq!(control.alerts(), []);
+    assert_eq!(control.counters().lanes.inspected_packets, 15_228);
+}
+
+#[test]
+fn without_an_inventory_everything_is_counted_and_nothing_judged() {
+    let Some(file) = shared_capture("oai-5greplay/oai.pcap") else { return };
+    let sensor = Sensor::start(&[&file]);
+    let mut control = Control::attach(&sensor.socket());
+    assert_eq!(control.send(message::NO_POLICY, &[]), None);
+    control.follow_to_the_end();
+    assert_eq!(control.alerts(), [("OPS-BLIND", None, String::new(), 0)]);
+    assert_eq!(control.last_words().next().unwrap().fact, Fact::NoPolicy);
+    let counters = control.counters();
+    assert_eq!((counters.lanes.inspected_packets, counters.unaccounted()), (753, 0));
+    assert_eq!(counters.workers.gtpu_messages[6], 198);
+    assert_eq!(counters.workers.pfcp_messages.iter().sum::<u64>(), 80);
+    control.release();
+    assert!(sensor.wait().status.success());
+}
+
+#[test]
+fn a_damaged_capture_is_read_to_the_damage_and_said() {
+    let directory = tempfile::tempdir().unwrap();
+    let whole = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../pcaps/captures/small/capture.pcap");
+    let bytes = std::fs::read(whole).unwrap();
+    let cut = directory.path().join("cut.pcap");
+    std::fs::write(&cut, &bytes[..bytes.len() / 2]).unwrap();
+    let cut = cut.to_str().unwrap();
+    let sensor = Sensor::start(&[cut]);
+    let mut control = Control::attach(&sensor.socket());
+    control.send(message::NO_POLICY, &[]);
+    control.follow_to_the_end();
+    assert!(control.counters().lanes.inspected_packets > 1000);
+    control.release();
+    let output = sensor.wait();
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("damaged at byte") && said.contains(cut), "{said}");
+}
+
+#[test]
+fn what_can_not_be_is_refused_before_anything_starts() {
+    let state = tempfile::tempdir().unwrap();
+    let refused = |arguments: &[&str], words: &[&str]| {
+        let output = command(state.path(), arguments).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
+        for word in words {
+            assert!(said.contains(word), "{word} in {said}");
+        }
+    };
+    refused(&[], &["error: nothing to watch", "--config"]);
+    refused(&["/nowhere/a.pcap"], &["error: can't read the capture", "/nowhere/a.pcap"]);
+    refused(&["--tap", "n5=a.pcap"], &["n5"]);
+    refused(&["--speed", "fast", "a.pcap"], &["max, recorded"]);
+    let config = state.path().join("weir.toml");
+    let tap = "[site]\nname = \"lab\"\n[[tap]]\nname = \"t\"\nlink = \"n3\"\ndirection = \"both\"\n\
+        complete = true\nsource = \"SOURCE\"\n[sensor]\nworkers = [0]\n\
+        [control]\nlisten = \"127.0.0.1:9810\"\nstate_dir = \"state\"\n";
+    let config_of = |source: &str| {
+        std::fs::write(&config, tap.replace("SOURCE", source)).unwrap();
+        config.to_str().unwrap().to_owned()
+    };
+    let no_port = config_of("pci:0000:ff:1f.0");
+    refused(&["--config", &no_port], &["error: ", "0000:ff:1f.0"]);
+    let no_interface = config_of("vdev:net_af_packet0,iface=nowhere0");
+    refused(&["--config", &no_interface], &["error: ", "nowhere0"]);
+}
+
+#[test]
+fn a_socket_in_use_is_refused() {
+    let Some(file) = shared_capture("oai-5greplay/oai.pcap") else { return };
+    let sensor = Sensor::start(&[&file]);
+    let control = Control::attach(&sensor.socket());
+    let output = command(sensor.directory.path(), &[&file]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("in use"));
+    drop(control);
+    let mut sensor = sensor;
+    sensor.child.kill().unwrap();
+    sensor.child.wait().unwrap();
+}
