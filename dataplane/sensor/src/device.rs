@@ -266,7 +266,7 @@ fn poll(
 }
 
 fn claim<'a>(received: &RxFrame<'a>, time: Nanos, shares: &Shares) -> Result<Frame<'a>, Reason> {
-    let (tap, bytes) = shares.claim(received.bytes, received.stripped_vlan)?;
+    let (tap, bytes) = shares.claim(received.bytes, received.stripped_vlan.map(|tag| tag & 0x0fff))?;
     let cut = (received.bytes.len() - bytes.len()) as u32;
     Ok(Frame {
         bytes,
@@ -274,7 +274,7 @@ fn claim<'a>(received: &RxFrame<'a>, time: Nanos, shares: &Shares) -> Result<Fra
             time,
             wire_len: received.wire_len - cut,
             tap,
-            stripped_vlan: received.stripped_vlan,
+            stripped_vlan: received.stripped_vlan.map(|tag| tag & 0x0fff),
         },
     })
 }
