@@ -323,3 +323,116 @@ impl Row {
         explained
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::IpAddr;
+    use weir_engine::contract::verdict::Initiator;
+    use weir_engine::detect::{EGR_NOTALLOWED, GTP_PEER};
+    use weir_engine::rules::Link;
+
+    fn record(instance: u64, peer: [u8; 4], packets: u64) -> Alert {
+        Alert {
+            detection: EGR_NOTALLOWED,
+            instance,
+            day: 19_675,
+            last_word: false,
+            severity: Severity::High,
+            superseded_by: None,
+            degraded: false,
+            loss_ratio: 0.0,
+            equipment: None,
+            peer_equipment: None,
+            peer: Some(IpAddr::from(peer)),
+            peer_name: None,
+            initiator: Initiator::Equipment,
+            fact: Fact::Opened,
+            tap: 0,
+            link: Link::N3,
+            direction: None,
+            outer: None,
+            inner: None,
+            tunnel: None,
+            flow_id: 1,
+            packets,
+            bytes: packets * 10,
+            first: Nanos(5),
+            last: Nanos(6),
+            at: Nanos(7),
+            policy: 1,
+        }
+    }
+
+    fn subject(id: &str) -> Subject {
+        let build = Some(("A".into(), "M".into(), "1".into()));
+        Subject { equipment: Some(id.into()), build, policy: None }
+    }
+
+    fn observe(alerts: &mut Alerts, record: Alert, id: &str) -> Option<(u32, u64)> {
+        let (saying, _) = alerts.observe(record, subject(id), false);
+        saying.map(|saying| (saying.update, saying.row.alert.packets))
+    }
+
+    #[test]
+    fn counts_are_the_sum_over_instances_and_lives_of_the_sensor() {
+        let mut alerts = Alerts::default();
+        let peer = [198, 51, 100, 7];
+        assert_eq!(observe(&mut alerts, record(1, peer, 3), "a"), Some((0, 3)));
+        let last = Alert { last_word: true, ..record(1, peer, 5) };
+        assert_eq!(observe(&mut alerts, last, "a"), None);
+        // The same /24, and another row of the sensor's table.
+        assert_eq!(observe(&mut alerts, record(2, [198, 51, 100, 9], 24), "a"), None);
+        assert_eq!(observe(&mut alerts, record(2, peer, 25), "a"), Some((1, 30)));
+        alerts.restarted();
+        assert_eq!(observe(&mut alerts, record(2, peer, 270), "a"), Some((2, 300)));
+        assert_eq!(alerts.len(), 1);
+        assert_eq!(observe(&mut alerts, record(3, [198, 51, 101, 9], 1), "a"), Some((0, 1)));
+    }
+
+    #[test]
+    fn an_alert_is_closed_once_and_opened_again_by_what_follows() {
+        let mut alerts = Alerts::default();
+        let peer = [198, 51, 100, 7];
+        observe(&mut alerts, record(1, peer, 3), "a");
+        observe(&mut alerts, record(2, peer, 3), "b");
+        let closed = alerts.close_open(1);
+        assert!(closed.len() == 1 && closed[0].is_final && closed[0].showing == 2);
+        assert_eq!(alerts.close_open(9).len(), 1);
+        assert_eq!(alerts.close_open(9).len(), 0);
+        assert_eq!(observe(&mut alerts, record(1, peer, 4), "a"), Some((2, 4)));
+        let midnight = Nanos::from_secs(19_676 * 86_400);
+        assert!(!alerts.has_due(midnight));
+        let over = midnight.plus(GRACE);
+        assert!(alerts.has_due(over));
+        let finals: Vec<_> = alerts.close_due(over, 9).into_iter().map(|s| s.dedup).collect();
+        assert_eq!(finals, ["EGR-NOTALLOWED|a|198.51.100.0/24|2023-11-14"]);
+        assert!(alerts.is_empty() && !alerts.has_due(over) && alerts.showing.is_empty());
+        assert_eq!(alerts.changed().filter(|(_, row)| row.is_none()).count(), 2);
+    }
+
+    #[test]
+    fn what_is_suppressed_grows_in_silence() {
+        let mut alerts = Alerts::default();
+        let peer = [198, 51, 100, 7];
+        let (said, counted) = alerts.observe(record(1, peer, 3), subject("a"), true);
+        assert!(said.is_none() && counted);
+        let (said, counted) = alerts.observe(record(1, peer, 300), subject("a"), true);
+        assert!(said.is_none() && !counted);
+        assert!(alerts.close_open(9).is_empty());
+        assert_eq!(observe(&mut alerts, record(1, peer, 301), "a"), Some((0, 301)));
+    }
+
+    #[test]
+    fn facts_without_a_peer_have_alerts_of_their_own() {
+        let key = |fact| {
+            let alert = Alert { peer: None, fact, ..record(1, [0; 4], 1) };
+            dedup(&alert, &Subject::default())
+        };
+        assert_ne!(key(Fact::NoPolicy), key(Fact::ControlAway));
+        assert_eq!(key(Fact::ClockBack { by: 1 }), key(Fact::ClockBack { by: 2 }));
+        let far = IpAddr::from([0x2001, 0xdb8, 0xaaaa, 0xbbbb, 0, 0, 0, 1u16]);
+        let far = Alert { peer: Some(far), detection: GTP_PEER, ..record(1, [0; 4], 1) };
+        assert_eq!(dedup(&far, &subject("a")), "GTP-PEER|a|2001:db8:aaaa::/48|2023-11-14");
+    }
+}

@@ -15,7 +15,7 @@ use weir_shm::{AttachError, Attachment, BootId};
 /// The longest frame that a sensor sends: names of taps and ports above all.
 const MOST_BYTES: usize = 1 << 20;
 /// How long one frame may take once it has begun.
-const TIMEOUT: Duration = Duration::from_secs(1);
+const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Why there is no sensor.
 #[derive(Debug, thiserror::Error)]

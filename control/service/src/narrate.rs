@@ -275,3 +275,82 @@ pub fn opener(initiator: Initiator) -> &'static str {
         Initiator::Unknown => "↔",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::IpAddr;
+    use weir_engine::Nanos;
+    use weir_engine::contract::verdict::Tuple;
+    use weir_engine::rules::Link;
+
+    fn alert(detection: u16, fact: Fact) -> Alert {
+        let (ours, theirs) = (IpAddr::from([10, 0, 0, 1]), IpAddr::from([198, 51, 100, 7]));
+        Alert {
+            detection,
+            instance: 1,
+            day: 0,
+            last_word: false,
+            severity: Severity::High,
+            superseded_by: None,
+            degraded: false,
+            loss_ratio: 0.0,
+            equipment: None,
+            peer_equipment: None,
+            peer: Some(theirs),
+            peer_name: Some("evil.example".into()),
+            initiator: Initiator::Equipment,
+            fact,
+            tap: 0,
+            link: Link::Oam,
+            direction: None,
+            outer: Some(Tuple {
+                source: ours,
+                destination: theirs,
+                source_port: 40_000,
+                destination_port: 5555,
+                protocol: 6,
+            }),
+            inner: None,
+            tunnel: None,
+            flow_id: 1,
+            packets: 1,
+            bytes: 1,
+            first: Nanos(0),
+            last: Nanos(0),
+            at: Nanos(0),
+            policy: 1,
+        }
+    }
+
+    #[test]
+    fn a_story_names_suspect_peer_and_service() {
+        let story = tell(&alert(EGR_NOTALLOWED, Fact::Opened), Some("upf-1"), None, "n6");
+        assert_eq!(
+            story.observed,
+            "upf-1 opened a flow to 198.51.100.7 (evil.example) on TCP port 5555."
+        );
+        assert!(story.why.contains("upf-1") && story.next.contains("policy.toml"));
+        let story = tell(&alert(INV_UNKNOWN, Fact::NewMac([2, 0, 0, 0, 0, 0xab])), None, None, "t");
+        assert!(story.observed.contains("02:00:00:00:00:ab"), "{}", story.observed);
+    }
+
+    #[test]
+    fn an_explained_alert_points_to_what_explains_it_and_is_info() {
+        let mut explained = alert(EGR_NOTALLOWED, Fact::Opened);
+        explained.superseded_by = Some(GTP_PEER);
+        assert_eq!(severity(&explained), Severity::Info);
+        assert!(tell(&explained, None, None, "t").next.contains("more specific"));
+    }
+
+    #[test]
+    fn doubt_is_the_largest_of_loss_and_inference() {
+        let inferred = Fact::Acknowledged { round_trips: 2 };
+        assert_eq!(confidence(&alert(EGR_NOTALLOWED, Fact::Opened)), 1.0);
+        assert_eq!(confidence(&alert(EGR_NOTALLOWED, inferred)), 0.75);
+        let lossy = Alert { loss_ratio: 0.4, ..alert(EGR_NOTALLOWED, inferred) };
+        assert_eq!(confidence(&lossy), 0.6);
+        let broken = Alert { loss_ratio: f32::NAN, ..alert(EGR_NOTALLOWED, Fact::Opened) };
+        assert_eq!(confidence(&broken), 0.0);
+    }
+}

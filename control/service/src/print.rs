@@ -56,11 +56,12 @@ fn line(saying: &Saying, entry: Option<&Equipment>, body: &AlertBody<'_>, colour
         (true, Severity::Medium) => format!("\x1b[33m{severity}\x1b[0m"),
         (true, Severity::High | Severity::Critical) => format!("\x1b[1;31m{severity}\x1b[0m"),
     };
-    let (time, id, why) = (eve::timestamp(alert.last), body.detection, &body.why);
-    format!("{time} {severity} {id:<14} {suspect}{peer}: {why}")
+    let (time, id) = (eve::timestamp(alert.last), body.detection);
+    let rest = text(&format!("{suspect}{peer}: {}", body.why));
+    format!("{time} {severity} {id:<14} {rest}")
 }
 
-/// Texts of the inventory are someone's input too: no control characters on a terminal.
+/// Names are someone's input: no control characters on a terminal.
 fn text(field: &str) -> String {
     if field.is_empty() { "?".into() } else { field.replace(char::is_control, "�") }
 }

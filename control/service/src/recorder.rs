@@ -17,9 +17,10 @@ use crate::eve::{
     self, AlertBody, Body, Change, Ends, Event, FlowBody, FlowCounts, Gtpu, HealthBody, Peer,
     PolicyBody, PolicyName, SameBuild, Signature, StatsBody, Suspect,
 };
+use crate::live::now;
 use crate::narrate;
 use crate::print::Printer;
-use crate::progress::Progress;
+use crate::progress::{Lost, Progress};
 use crate::rulebook::{self, hex};
 use crate::store::Store;
 
@@ -134,6 +135,7 @@ impl Recorder {
 
     fn alert(&mut self, alert: Alert, store: &Store) {
         if CATALOGUE.get(usize::from(alert.detection)).is_none() {
+            self.progress.tally.lose(Lost::Malformed, 1);
             return;
         }
         let rulebook = self.rulebook(alert.policy, store);
@@ -336,8 +338,11 @@ impl Recorder {
             return;
         }
         let site = self.site.clone();
+        // The first policy comes before the first packet. In a replay that is the epoch:
+        // the time of day would make each replay's events differ.
+        let is_early = swap.at == Nanos(0) && !self.taps.replay;
         self.write(&Event::bare(
-            swap.at,
+            if is_early { now() } else { swap.at },
             "policy",
             Body::Policy(PolicyBody {
                 site: &site,

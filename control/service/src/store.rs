@@ -3,6 +3,7 @@
 //! of records is one transaction.
 
 use std::path::Path;
+use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, params};
 use weir_engine::contract::SCHEMA;
@@ -13,6 +14,9 @@ use crate::rulebook::{Rulebook, Texts};
 
 /// Policies that are kept: the newest.
 const SNAPSHOTS: i64 = 64;
+
+/// How long the start waits for another process to let go of the database.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Why the store can't be used or written.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +41,7 @@ impl Store {
     /// What SQLite says, and that another process holds it.
     pub fn open(directory: &Path) -> Result<Self, StoreError> {
         let connection = Connection::open(directory.join("control.db"))?;
+        connection.busy_timeout(PATIENCE)?;
         // One control process at a time: two would both follow the ring.
         connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
         connection.pragma_update(None, "journal_mode", "WAL")?;

@@ -25,6 +25,7 @@ fn replay(sensor: &mut Sensor, sha256: [u8; 32]) -> Vec<Verdict> {
         say(alert(2, 1, 1)),
         say(alert(1, 0, 30)),
         say(alert(1, 0, 299)),
+        flow(),
         say(last(alert(1, 0, 312))),
         say(last(alert(2, 1, 4))),
     ]
@@ -86,6 +87,15 @@ fn an_alert_is_said_updated_at_the_tenfold_and_closed_once() {
     assert_eq!(first["weir"]["policy"]["version"], 1);
     assert_eq!(first["weir"]["dedup"], "EGR-NOTALLOWED|gnb-1|198.51.100.0/24|2023-11-14");
     assert_eq!((place.events("policy").len(), place.events("health").len()), (1, 0));
+    let flows = place.events("flow");
+    assert_eq!(flows.len(), 1);
+    assert_eq!(flows[0]["flow"]["pkts_toserver"], 300);
+    assert_eq!(
+        (&flows[0]["flow"]["state"], &flows[0]["flow"]["reason"]),
+        (&"closed".into(), &"closed".into())
+    );
+    assert_eq!(flows[0]["weir"]["equipment"]["id"], "gnb-1");
+    assert_eq!(flows[0]["weir"]["initiator"], "equipment");
     assert_eq!(place.events("stats")[0]["weir"]["frames"], 1000);
     let lines: Vec<&str> = printed.lines().collect();
     assert_eq!(lines.len(), 2, "{printed}");
@@ -221,6 +231,27 @@ fn lost_records_are_counted_and_said() {
     assert_eq!((&lost["weir"]["subject"], &lost["weir"]["lost"]), (&"events".into(), &5.into()));
     let summary: serde_json::Value = serde_json::from_str(&control.output()).unwrap();
     assert_eq!(summary["events_lost"], 5);
+}
+
+#[test]
+fn a_record_that_means_nothing_is_counted_and_passed_over() {
+    let place = Place::new("");
+    let mut sensor = Sensor::start(&place.socket(), true, 64);
+    let mut control = place.control(&["--until-end", "--summary", "-"]);
+    let (_connection, _) = sensor.accept();
+    sensor.segment.ring.push(0, 1, &[0xff; 480]).unwrap();
+    sensor.segment.ring.push(0, 77, b"a kind of a later release").unwrap();
+    let mut unknown = alert(1, 9, 1);
+    unknown.detection = u16::MAX;
+    sensor.push(&say(unknown)).unwrap();
+    sensor.push(&say(alert(1, 9, 1))).unwrap();
+    sensor.end(START + SECOND);
+    assert_eq!(control.wait().code(), Some(0));
+    let summary: serde_json::Value = serde_json::from_str(&control.output()).unwrap();
+    assert_eq!(summary["events_lost"], 3);
+    let said = place.events("alert");
+    assert_eq!(said.len(), 2, "said and closed");
+    assert_eq!(said[0]["weir"]["equipment"], serde_json::json!({"id": "#9"}));
 }
 
 #[test]

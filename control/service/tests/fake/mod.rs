@@ -16,7 +16,7 @@ use weir_engine::Nanos;
 use weir_engine::contract::SCHEMA;
 use weir_engine::contract::greeting::{Greeting, LaneName, PolicyReply, TapName, message};
 use weir_engine::contract::verdict::{
-    Alert, Fact, Initiator, InputEnd, MAX_BYTES, Severity, Tuple, Verdict,
+    Alert, Fact, Flow, FlowEnd, Initiator, InputEnd, MAX_BYTES, Severity, Tuple, Verdict, Volume,
 };
 use weir_engine::contract::words::{BLOCK, LaneWords, Words};
 use weir_engine::rules::{EquipmentId, Link};
@@ -341,4 +341,28 @@ pub(crate) fn fetch(address: &str, path: &str) -> (u16, String) {
 pub(crate) fn series(metrics: &str, name: &str) -> f64 {
     let line = metrics.lines().find(|line| line.starts_with(&format!("{name} ")));
     line.unwrap_or_else(|| panic!("{name} is not in\n{metrics}"))[name.len() + 1..].parse().unwrap()
+}
+
+/// A flow of gnb-1 that was closed.
+pub(crate) fn flow() -> Verdict {
+    let alert = alert(1, 0, 300);
+    let volume = |packets| Volume { packets, bytes: packets * 100, tcp_flags: 0x1b };
+    Verdict::Flow(Box::new(Flow {
+        flow_id: alert.flow_id,
+        tuple: alert.outer.unwrap(),
+        initiator_known: true,
+        source: alert.equipment,
+        destination: None,
+        to_server: volume(300),
+        to_client: volume(200),
+        first: alert.first,
+        last: alert.last,
+        at: alert.at,
+        end: FlowEnd::Closed,
+        allowed: false,
+        name: alert.peer_name,
+        tap: 0,
+        link: Link::N3,
+        policy: 1,
+    }))
 }
