@@ -1,0 +1,78 @@
+//! HTTP: metrics for Prometheus, and whether the process is alive and ready.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::thread;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+
+use crate::live::{Shared, lock};
+use crate::metrics::Exposition;
+use crate::refusal::Refusal;
+
+/// Binds the address, so that a port in use stops the start.
+///
+/// # Errors
+/// What the system says.
+pub fn bind(address: SocketAddr) -> Result<TcpListener, Refusal> {
+    TcpListener::bind(address).map_err(|error| {
+        let what = format!("can't serve HTTP: {error}");
+        Refusal::new(
+            &what,
+            &address.to_string(),
+            "stop what uses the port or choose another with --listen",
+        )
+    })
+}
+
+/// Serves in a thread of its own, for as long as the process lives.
+///
+/// # Errors
+/// If the system gives no runtime.
+pub fn serve(listener: TcpListener, shared: Shared) -> io::Result<()> {
+    listener.set_nonblocking(true)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let exposition = Exposition::of(shared.clone());
+    let router = Router::new()
+        .route("/metrics", get(metrics).with_state(exposition))
+        .route("/healthz", get(|| async { "alive\n" }))
+        .route("/readyz", get(ready).with_state(shared))
+        .fallback(|| async {
+            (StatusCode::NOT_FOUND, "there are /metrics, /healthz and /readyz\n")
+        });
+    thread::spawn(move || {
+        runtime.block_on(async {
+            let served = match tokio::net::TcpListener::from_std(listener) {
+                Ok(listener) => axum::serve(listener, router).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = served {
+                eprintln!("error: HTTP ended: {error}; weir-control; restart it");
+            }
+        });
+    });
+    Ok(())
+}
+
+async fn metrics(State(exposition): State<Exposition>) -> impl IntoResponse {
+    match exposition.text() {
+        Ok(text) => {
+            let format = [(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)];
+            (StatusCode::OK, format, text).into_response()
+        }
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+    }
+}
+
+async fn ready(State(shared): State<Shared>) -> (StatusCode, String) {
+    let mut live = lock(&shared);
+    live.refresh();
+    match live.unready() {
+        None => (StatusCode::OK, "ready\n".into()),
+        Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")),
+    }
+}

@@ -1,0 +1,23 @@
+//! The control process: reads what the sensor says, owns the state of alerts,
+//! writes events, serves metrics.
+#![forbid(unsafe_code)]
+
+pub mod alerts;
+pub mod attach;
+pub mod control;
+pub mod counts;
+pub mod eve;
+pub mod event_file;
+pub mod http;
+pub mod live;
+pub mod metrics;
+pub mod narrate;
+pub mod options;
+pub mod print;
+pub mod progress;
+pub mod recorder;
+pub mod refusal;
+pub mod rulebook;
+pub mod store;
+pub mod summary;
+pub mod watch;

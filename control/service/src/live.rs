@@ -1,0 +1,150 @@
+//! What the process's threads share: the sensor as it is seen now, for metrics
+//! and readiness, and the two signs of life.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use weir_engine::Nanos;
+use weir_engine::contract::greeting::Greeting;
+use weir_shm::Attachment;
+
+use crate::attach::Sensor;
+use crate::counts::Counts;
+use crate::progress::Tally;
+
+/// How often control says that it is alive: half of what the sensor may expect.
+const BEAT: Duration = Duration::from_millis(50);
+/// Over which time the load of workers is measured.
+const SAMPLE: Duration = Duration::from_secs(1);
+/// A sensor whose heart has not beaten for this long is not ready.
+const STALE: Duration = Duration::from_secs(2);
+
+/// The shared state. Whoever locks it does so briefly.
+pub type Shared = Arc<Mutex<Live>>;
+
+/// Locks; a thread that panicked while it held the lock left plain numbers behind.
+pub fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The time of day.
+pub fn now() -> Nanos {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Nanos(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
+}
+
+/// The sensor as it is seen now; its last known values once it is away.
+#[derive(Default)]
+pub struct Live {
+    memory: Option<(Arc<Mutex<Attachment>>, Arc<Greeting>)>,
+    /// What the sensor last said of itself.
+    pub greeting: Option<Arc<Greeting>>,
+    /// The sensor's counters.
+    pub counts: Counts,
+    /// When it started, in nanoseconds since 1970; 0 before the first sensor.
+    pub started: u64,
+    /// Its last sign of life.
+    pub heartbeat: u64,
+    beaten: Option<Instant>,
+    /// Whether it is attached and not hung.
+    pub up: bool,
+    /// The share of time that each worker spent on frames in the last second.
+    pub busy: Vec<f64>,
+    worked: Vec<(u64, u64)>,
+    /// What control counts.
+    pub tally: Tally,
+    /// Alerts whose day is not over.
+    pub alerts: usize,
+    /// Alerts closed early for lack of room.
+    pub alert_evictions: u64,
+    /// Records written by the sensor that are not stored yet.
+    pub unread: u64,
+}
+
+impl Live {
+    /// A sensor is attached.
+    pub fn attached(&mut self, sensor: &Sensor) {
+        self.memory = Some((Arc::clone(&sensor.attachment), Arc::clone(&sensor.greeting)));
+        self.greeting = Some(Arc::clone(&sensor.greeting));
+        self.counts = Counts::zeroed(&sensor.greeting);
+        self.started = sensor.started;
+        self.busy = vec![0.0; usize::from(sensor.greeting.workers)];
+        self.worked = vec![(0, 0); usize::from(sensor.greeting.workers)];
+        self.beaten = Some(Instant::now());
+        self.up = true;
+        self.refresh();
+    }
+
+    /// The sensor is away: its last values stay.
+    pub fn detached(&mut self) {
+        self.refresh();
+        self.memory = None;
+        self.beaten = None;
+        self.up = false;
+        self.busy.fill(0.0);
+    }
+
+    /// Reads the sensor's counters again, if it is attached.
+    pub fn refresh(&mut self) {
+        if let Some((attachment, greeting)) = &self.memory {
+            let attachment = lock(attachment);
+            self.counts.refresh(&attachment, greeting);
+            let heartbeat = attachment.heartbeat();
+            if heartbeat != self.heartbeat {
+                self.heartbeat = heartbeat;
+                self.beaten = Some(Instant::now());
+            }
+        }
+    }
+
+    /// Why the process is not ready, if it is not.
+    pub fn unready(&self) -> Option<&'static str> {
+        match self.beaten {
+            None => Some("no sensor is attached"),
+            Some(beaten) if beaten.elapsed() >= STALE => {
+                Some("the sensor gave no sign of life for 2 s")
+            }
+            Some(_) => None,
+        }
+    }
+
+    fn beat(&self) {
+        if let Some((attachment, _)) = &self.memory {
+            lock(attachment).beat(now().0);
+        }
+    }
+
+    /// Measures the workers' load since the last time.
+    fn sample(&mut self) {
+        self.refresh();
+        for ((busy, before), worker) in
+            self.busy.iter_mut().zip(&mut self.worked).zip(&self.counts.workers)
+        {
+            let spent = worker.busy_ns.saturating_sub(before.0);
+            let passed = worker.total_ns.saturating_sub(before.1);
+            *busy = if passed == 0 { 0.0 } else { (spent as f64 / passed as f64).min(1.0) };
+            *before = (worker.busy_ns, worker.total_ns);
+        }
+    }
+}
+
+/// Beats for the sensor and measures load, for as long as the process lives: a
+/// thread of its own, since a slow disk may hold up the one that reads records.
+pub fn keep_beating(shared: &Shared) {
+    let shared = Arc::clone(shared);
+    thread::spawn(move || {
+        let mut sampled = Instant::now();
+        loop {
+            {
+                let mut live = lock(&shared);
+                live.beat();
+                if sampled.elapsed() >= SAMPLE {
+                    sampled = Instant::now();
+                    live.sample();
+                }
+            }
+            thread::sleep(BEAT);
+        }
+    });
+}

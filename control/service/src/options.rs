@@ -1,0 +1,191 @@
+//! The command line, joined with `weir.toml`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::Parser;
+use weir_policy::{Config, config_from_str, load_config};
+
+use crate::refusal::Refusal;
+
+/// The control process: reads what the sensor says, keeps alerts, serves metrics.
+#[derive(Debug, Parser)]
+#[command(name = "weir-control", version, about)]
+pub struct Options {
+    /// The site's weir.toml; without it, the defaults
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// What is installed; instead of the configuration's
+    #[arg(long, value_name = "FILE")]
+    inventory: Option<PathBuf>,
+    /// What the equipment may do; instead of the configuration's
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+    /// The sensor's socket [default: sensor/sensor.sock in the state directory]
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
+    /// Where state is kept; instead of the configuration's
+    #[arg(long, value_name = "DIR")]
+    state_dir: Option<PathBuf>,
+    /// Where HTTP is served, on loopback, or "none"; instead of the configuration's
+    #[arg(long, value_name = "ADDR|none")]
+    listen: Option<Listen>,
+    /// Events as EVE JSON lines, "-" for standard output [default: eve.json in the state directory]
+    #[arg(long, value_name = "FILE|-")]
+    events: Option<Destination>,
+    /// The summary as JSON at the end, "-" for standard output
+    #[arg(long, value_name = "FILE|-")]
+    summary: Option<Destination>,
+    /// End when the replay has ended
+    #[arg(long)]
+    until_end: bool,
+    /// Print each alert as one line on standard output
+    #[arg(long)]
+    print_alerts: bool,
+}
+
+/// Where HTTP is served, if it is.
+#[derive(Clone, Copy, Debug)]
+struct Listen(Option<SocketAddr>);
+
+impl FromStr for Listen {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "none" => Ok(Self(None)),
+            address => address
+                .parse()
+                .map(|address| Self(Some(address)))
+                .map_err(|_| "write an address and a port as in 127.0.0.1:9810, or none".into()),
+        }
+    }
+}
+
+/// A file, or standard output.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Destination {
+    /// Standard output.
+    Stdout,
+    /// A file.
+    File(PathBuf),
+}
+
+impl FromStr for Destination {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(if text == "-" { Self::Stdout } else { Self::File(text.into()) })
+    }
+}
+
+/// What the process does, checked.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The site's name until the sensor says its own.
+    pub site: String,
+    /// `inventory.toml`.
+    pub inventory: Option<PathBuf>,
+    /// `policy.toml`.
+    pub policy: Option<PathBuf>,
+    /// The sensor's socket.
+    pub socket: PathBuf,
+    /// Where state is kept.
+    pub state_dir: PathBuf,
+    /// Where HTTP is served, on loopback.
+    pub listen: Option<SocketAddr>,
+    /// Where events go.
+    pub events: Destination,
+    /// Where the summary goes.
+    pub summary: Option<Destination>,
+    /// Whether the end of the replay is the end.
+    pub until_end: bool,
+    /// Whether alerts are printed.
+    pub print_alerts: bool,
+}
+
+impl Options {
+    /// Joins the options with the configuration that they name.
+    ///
+    /// # Errors
+    /// Mistakes of the configuration, options that contradict each other, an
+    /// address off loopback.
+    pub fn plan(self) -> Result<Plan, Refusal> {
+        let config = match &self.config {
+            Some(path) => load_config(path),
+            None => config_from_str("weir.toml", ""),
+        };
+        let config: Config = config.map_err(Refusal::files)?.value;
+        let Listen(listen) = self.listen.unwrap_or(Listen(Some(config.control.listen)));
+        if let Some(address) = listen.filter(|address| !address.ip().is_loopback()) {
+            return Err(Refusal::new(
+                "HTTP off loopback needs TLS and tokens, which come in a later version",
+                &address.to_string(),
+                "listen on 127.0.0.1 and put a reverse proxy with TLS in front",
+            ));
+        }
+        let state_dir = self.state_dir.unwrap_or(config.control.state_dir);
+        let events = self.events.unwrap_or(Destination::File(state_dir.join("eve.json")));
+        let printing = [
+            ("--events -", events == Destination::Stdout),
+            ("--summary -", self.summary == Some(Destination::Stdout)),
+            ("--print-alerts", self.print_alerts),
+        ];
+        let printing: Vec<&str> =
+            printing.iter().filter(|(_, prints)| *prints).map(|(option, _)| *option).collect();
+        if printing.len() > 1 {
+            return Err(Refusal::new(
+                "two results on one standard output",
+                &printing.join(", "),
+                "give all but one of them a file",
+            ));
+        }
+        Ok(Plan {
+            site: config.site,
+            inventory: self.inventory.or(config.paths.inventory),
+            policy: self.policy.or(config.paths.policy),
+            socket: self.socket.unwrap_or_else(|| state_dir.join("sensor/sensor.sock")),
+            state_dir,
+            listen,
+            events,
+            summary: self.summary,
+            until_end: self.until_end,
+            print_alerts: self.print_alerts,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(arguments: &[&str]) -> Result<Plan, String> {
+        let arguments = [&["weir-control"], arguments].concat();
+        Options::try_parse_from(arguments)
+            .map_err(|error| error.to_string())?
+            .plan()
+            .map_err(|refusal| refusal.to_string())
+    }
+
+    #[test]
+    fn defaults_lie_in_the_state_directory() {
+        let plan = plan(&["--state-dir", "/s"]).unwrap();
+        assert_eq!(plan.socket, PathBuf::from("/s/sensor/sensor.sock"));
+        assert_eq!(plan.events, Destination::File("/s/eve.json".into()));
+        assert_eq!(plan.listen, Some("127.0.0.1:9810".parse().unwrap()));
+        assert_eq!(self::plan(&["--listen", "none"]).unwrap().listen, None);
+    }
+
+    #[test]
+    fn off_loopback_and_two_results_on_one_output_are_refused() {
+        for address in ["0.0.0.0:9810", "192.0.2.1:80", "[::]:1"] {
+            let refused = plan(&["--listen", address]).unwrap_err();
+            assert!(refused.contains("TLS") && refused.contains(address), "{refused}");
+        }
+        assert!(plan(&["--listen", "[::1]:0"]).is_ok());
+        let refused = plan(&["--events", "-", "--print-alerts"]).unwrap_err();
+        assert!(refused.contains("--events -, --print-alerts"), "{refused}");
+        assert!(plan(&["--listen", "9810"]).unwrap_err().contains("127.0.0.1:9810"));
+    }
+}

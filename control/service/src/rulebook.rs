@@ -1,0 +1,170 @@
+//! Inventory and policy: read from their files, sent to the sensor, and kept by
+//! hash, so that a finding made under an older policy is told with its inventory.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use weir_engine::rules::EquipmentId;
+use weir_policy::{
+    Diagnostic, Equipment, Inventory, MAX_FILE_BYTES, Policy, PolicyMessage, inventory_from_str,
+    policy_from_str,
+};
+
+use crate::refusal::Refusal;
+
+/// An inventory and the policy that was checked against it.
+#[derive(Debug)]
+pub struct Rulebook {
+    /// Counts up with each different policy of a state directory, from 1.
+    pub version: u64,
+    /// The hash of the policy message.
+    pub sha256: [u8; 32],
+    /// What is installed.
+    pub inventory: Inventory,
+    /// What it may do.
+    pub policy: Policy,
+    /// The texts of the two files, which are what is stored.
+    pub texts: Texts,
+}
+
+/// The texts of inventory.toml and policy.toml.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Texts {
+    /// inventory.toml.
+    pub inventory: String,
+    /// policy.toml; empty if there is none.
+    pub policy: String,
+}
+
+/// Where the two files are.
+#[derive(Clone, Debug)]
+pub struct Files {
+    /// inventory.toml.
+    pub inventory: Option<PathBuf>,
+    /// policy.toml.
+    pub policy: Option<PathBuf>,
+}
+
+impl Files {
+    /// Reads and checks the files; none without an inventory. `warn` gets what
+    /// is worth saying about files that can be used.
+    ///
+    /// # Errors
+    /// Every mistake of the first file that has any.
+    pub fn read(&self, warn: &mut impl FnMut(&Diagnostic)) -> Result<Option<Rulebook>, Refusal> {
+        let Some(inventory_path) = &self.inventory else { return Ok(None) };
+        let texts = Texts {
+            inventory: text(inventory_path)?,
+            policy: self.policy.as_deref().map_or(Ok(String::new()), text)?,
+        };
+        let name = |path: &Path| path.display().to_string();
+        let policy_name = self.policy.as_deref().map_or_else(|| "policy.toml".into(), name);
+        Rulebook::check(&name(inventory_path), &policy_name, texts, warn).map(Some)
+    }
+}
+
+fn text(path: &Path) -> Result<String, Refusal> {
+    let refused = |what: String| {
+        Refusal::new(&what, &path.display().to_string(), "name a readable file of UTF-8 text")
+    };
+    let bytes = fs::metadata(path).map_err(|error| refused(error.to_string()))?.len();
+    if bytes > MAX_FILE_BYTES {
+        return Err(refused(format!("{bytes} bytes are more than {MAX_FILE_BYTES}")));
+    }
+    fs::read_to_string(path).map_err(|error| refused(error.to_string()))
+}
+
+impl Rulebook {
+    fn check(
+        inventory_name: &str,
+        policy_name: &str,
+        texts: Texts,
+        warn: &mut impl FnMut(&Diagnostic),
+    ) -> Result<Self, Refusal> {
+        let inventory =
+            inventory_from_str(inventory_name, &texts.inventory).map_err(Refusal::files)?;
+        inventory.warnings.iter().for_each(&mut *warn);
+        let inventory = inventory.value;
+        let policy =
+            policy_from_str(policy_name, &texts.policy, &inventory).map_err(Refusal::files)?;
+        policy.warnings.iter().for_each(warn);
+        let policy = policy.value;
+        let sha256 = PolicyMessage::compile(&inventory, &policy, 0).sha256;
+        Ok(Self { version: 0, sha256, inventory, policy, texts })
+    }
+
+    /// From stored texts, which were checked when they were stored; none if
+    /// this version finds fault with them.
+    pub fn restore(version: u64, texts: Texts) -> Option<Self> {
+        let rulebook = Self::check("inventory.toml", "policy.toml", texts, &mut |_| {}).ok()?;
+        Some(Self { version, ..rulebook })
+    }
+
+    /// The message that the sensor is sent.
+    ///
+    /// # Errors
+    /// If the policy is larger than the sensor accepts.
+    pub fn message(&self) -> Result<Vec<u8>, Refusal> {
+        PolicyMessage::compile(&self.inventory, &self.policy, self.version).encode().map_err(
+            |error| Refusal::new(&error.to_string(), "policy.toml", "select by role or by network"),
+        )
+    }
+
+    /// The inventory entry with the sensor's number.
+    pub fn entry(&self, number: EquipmentId) -> Option<&Equipment> {
+        self.inventory.entry(weir_policy::EquipmentId(number.0))
+    }
+
+    /// How many entries of the same vendor, model and build are installed.
+    pub fn same_build(&self, number: EquipmentId) -> u32 {
+        let number = weir_policy::EquipmentId(number.0);
+        self.inventory.entry(number).map_or(0, |_| self.inventory.same_build(number))
+    }
+}
+
+/// A rulebook that several alerts share.
+pub type Shared = Arc<Rulebook>;
+
+/// A hash as text.
+pub fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INVENTORY: &str = "[[equipment]]\nid = \"gnb-1\"\nvendor = \"A\"\nmodel = \"M\"\n\
+        build = \"1\"\nroles = [\"gnb\"]\naddresses = [\"10.0.0.1\"]\n";
+
+    #[test]
+    fn stored_texts_give_the_same_rulebook() {
+        let directory = tempfile::tempdir().unwrap();
+        let inventory = directory.path().join("inventory.toml");
+        fs::write(&inventory, INVENTORY).unwrap();
+        let files = Files { inventory: Some(inventory), policy: None };
+        let read = files.read(&mut |_| {}).unwrap().unwrap();
+        let restored = Rulebook::restore(7, read.texts.clone()).unwrap();
+        assert_eq!(restored.sha256, read.sha256);
+        assert_eq!(restored.version, 7);
+        assert_eq!(restored.entry(EquipmentId(0)).unwrap().id, "gnb-1");
+        assert_eq!(restored.same_build(EquipmentId(9)), 0);
+    }
+
+    #[test]
+    fn mistakes_name_the_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let inventory = directory.path().join("inventory.toml");
+        fs::write(&inventory, "[[equipment]]\nid = 5\n").unwrap();
+        let files = Files { inventory: Some(inventory), policy: None };
+        let refused = files.read(&mut |_| {}).unwrap_err().to_string();
+        assert!(refused.contains("inventory.toml:2:"), "{refused}");
+        let absent = Files { inventory: Some(directory.path().join("none")), policy: None };
+        assert!(absent.read(&mut |_| {}).unwrap_err().to_string().contains("none; name"));
+    }
+}

@@ -1,0 +1,187 @@
+//! What survives `kill -9`: the position in the ring, the alerts, the policies
+//! and the committed length of the event file, in one SQLite database. Each batch
+//! of records is one transaction.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension, params};
+use weir_engine::contract::SCHEMA;
+
+use crate::alerts::{Alerts, Row};
+use crate::progress::Progress;
+use crate::rulebook::{Rulebook, Texts};
+
+/// Policies that are kept: the newest.
+const SNAPSHOTS: i64 = 64;
+
+/// How long the start waits for another process to let go of the database.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Why the store can't be used or written.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// SQLite says so.
+    #[error(transparent)]
+    Sqlite(#[from] rusqlite::Error),
+    /// A value can't be encoded.
+    #[error(transparent)]
+    Encoding(#[from] postcard::Error),
+}
+
+/// The database.
+pub struct Store {
+    connection: Connection,
+}
+
+impl Store {
+    /// Opens or makes the database in `directory`.
+    ///
+    /// # Errors
+    /// What SQLite says, and that another process holds it.
+    pub fn open(directory: &Path) -> Result<Self, StoreError> {
+        let connection = Connection::open(directory.join("control.db"))?;
+        connection.busy_timeout(PATIENCE)?;
+        // One control process at a time: two would both follow the ring.
+        connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        connection.pragma_update(None, "synchronous", "NORMAL")?;
+        connection.execute_batch(
+            "CREATE TABLE IF NOT EXISTS progress (schema BLOB PRIMARY KEY, value BLOB NOT NULL);
+             CREATE TABLE IF NOT EXISTS alerts (key TEXT PRIMARY KEY, row BLOB NOT NULL);
+             CREATE TABLE IF NOT EXISTS policies (sha256 BLOB PRIMARY KEY, version INTEGER NOT NULL,
+                inventory TEXT NOT NULL, policy TEXT NOT NULL);",
+        )?;
+        let store = Self { connection };
+        store.forget_other_schemas()?;
+        Ok(store)
+    }
+
+    /// Records of another release mean something else: its alerts and its position are dropped.
+    fn forget_other_schemas(&self) -> Result<(), StoreError> {
+        let other = "SELECT count(*) FROM progress WHERE schema <> ?1";
+        let others: i64 = self.connection.query_row(other, [schema()], |row| row.get(0))?;
+        if others > 0 {
+            self.connection.execute_batch("DELETE FROM progress; DELETE FROM alerts;")?;
+        }
+        Ok(())
+    }
+
+    /// How far the last process came.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn progress(&self) -> Result<Option<Progress>, StoreError> {
+        let value: Option<Vec<u8>> = self
+            .connection
+            .query_row("SELECT value FROM progress WHERE schema = ?1", [schema()], |row| row.get(0))
+            .optional()?;
+        Ok(value.map(|value| postcard::from_bytes(&value)).transpose()?)
+    }
+
+    /// The stored alerts.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn alerts(&self) -> Result<Alerts, StoreError> {
+        let mut alerts = Alerts::default();
+        let mut statement = self.connection.prepare("SELECT key, row FROM alerts ORDER BY key")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let value: Vec<u8> = row.get(1)?;
+            alerts.restore(row.get(0)?, postcard::from_bytes::<Row>(&value)?);
+        }
+        Ok(alerts)
+    }
+
+    /// Stores what changed, all or nothing.
+    ///
+    /// # Errors
+    /// What SQLite says, a full disk above all; nothing is stored then.
+    pub fn commit(&mut self, progress: &Progress, alerts: &Alerts) -> Result<(), StoreError> {
+        let transaction = self.connection.transaction()?;
+        {
+            let mut put = transaction
+                .prepare_cached("INSERT OR REPLACE INTO alerts (key, row) VALUES (?1, ?2)")?;
+            let mut drop = transaction.prepare_cached("DELETE FROM alerts WHERE key = ?1")?;
+            for (key, row) in alerts.changed() {
+                match row {
+                    Some(row) => put.execute(params![key, postcard::to_stdvec(row)?])?,
+                    None => drop.execute([key])?,
+                };
+            }
+            let mut put = transaction.prepare_cached(
+                "INSERT OR REPLACE INTO progress (schema, value) VALUES (?1, ?2)",
+            )?;
+            put.execute(params![schema(), postcard::to_stdvec(progress)?])?;
+        }
+        transaction.commit()?;
+        Ok(())
+    }
+
+    /// Gives a rulebook its version, the stored one if it was stored before, and stores it.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn adopt(&self, rulebook: &mut Rulebook) -> Result<(), StoreError> {
+        let known: Option<i64> = self
+            .connection
+            .query_row("SELECT version FROM policies WHERE sha256 = ?1", [rulebook.sha256], |row| {
+                row.get(0)
+            })
+            .optional()?;
+        let newest = "SELECT coalesce(max(version), 0) FROM policies";
+        let version = match known {
+            Some(version) => version,
+            None => self.connection.query_row(newest, [], |row| row.get::<_, i64>(0))? + 1,
+        };
+        rulebook.version = version as u64;
+        self.connection.execute(
+            "INSERT OR REPLACE INTO policies (sha256, version, inventory, policy) VALUES (?1, ?2, ?3, ?4)",
+            params![rulebook.sha256, version, rulebook.texts.inventory, rulebook.texts.policy],
+        )?;
+        self.connection
+            .execute("DELETE FROM policies WHERE version <= ?1", [version - SNAPSHOTS])?;
+        Ok(())
+    }
+
+    /// The rulebook with this hash.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn rulebook(&self, sha256: &[u8; 32]) -> Result<Option<Rulebook>, StoreError> {
+        self.restore("SELECT version, inventory, policy FROM policies WHERE sha256 = ?1", sha256)
+    }
+
+    /// The rulebook with this version.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn rulebook_of_version(&self, version: u64) -> Result<Option<Rulebook>, StoreError> {
+        let version = i64::try_from(version).unwrap_or(-1);
+        self.restore("SELECT version, inventory, policy FROM policies WHERE version = ?1", version)
+    }
+
+    fn restore(
+        &self,
+        question: &str,
+        parameter: impl rusqlite::ToSql,
+    ) -> Result<Option<Rulebook>, StoreError> {
+        let stored = self
+            .connection
+            .query_row(question, [parameter], |row| {
+                let version: i64 = row.get(0)?;
+                Ok((version, Texts { inventory: row.get(1)?, policy: row.get(2)? }))
+            })
+            .optional()?;
+        Ok(stored.and_then(|(version, texts)| Rulebook::restore(version as u64, texts)))
+    }
+}
+
+/// Counts up with every change of [`Row`] and [`Progress`].
+const REVISION: u64 = 1;
+
+/// Changes with the meaning of records and of what is stored here.
+fn schema() -> [u8; 8] {
+    SCHEMA.wrapping_add(REVISION).to_le_bytes()
+}

@@ -1,0 +1,125 @@
+//! The summary of a replay.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use crate::counts::{Counts, Totals};
+use crate::options::Destination;
+
+/// What a replay came to. The keys are a contract.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct Summary {
+    pub frames: u64,
+    pub bytes: u64,
+    pub inspected: u64,
+    pub not_inspected: BTreeMap<&'static str, u64>,
+    pub gtpu_messages: u64,
+    pub pfcp_messages: u64,
+    pub errors: BTreeMap<String, u64>,
+    pub sessions: Sessions,
+    pub flows: u64,
+    pub alerts: BTreeMap<&'static str, u64>,
+    pub wall_seconds: f64,
+    pub mpps: f64,
+    pub gbps: f64,
+    pub workers: usize,
+    pub ns_per_packet: f64,
+    pub unaccounted: i128,
+    pub events_lost: u64,
+}
+
+/// PFCP sessions: this version follows none.
+#[derive(Debug, Default, Serialize)]
+#[allow(missing_docs)]
+pub struct Sessions {
+    pub established: u64,
+    pub deleted: u64,
+    pub active: u64,
+}
+
+impl Summary {
+    /// From the sensor's counters, the alerts by id, and the events that
+    /// control itself lost.
+    pub fn new(counts: &Counts, alerts: BTreeMap<&'static str, u64>, lost: u64) -> Self {
+        let totals = counts.totals();
+        let unaccounted = totals.unaccounted();
+        let wall = counts.workers.iter().map(|worker| worker.total_ns).max().unwrap_or(0);
+        let busy: u64 = counts.workers.iter().map(|worker| worker.busy_ns).sum();
+        let ratio = |part: f64, whole: f64| if whole > 0.0 { part / whole } else { 0.0 };
+        let Totals {
+            frames,
+            bytes,
+            inspected,
+            not_inspected,
+            gtpu_messages,
+            pfcp_messages,
+            errors,
+            flows,
+        } = totals;
+        Self {
+            frames,
+            bytes,
+            inspected,
+            not_inspected,
+            gtpu_messages,
+            pfcp_messages,
+            errors,
+            sessions: Sessions::default(),
+            flows,
+            alerts,
+            wall_seconds: wall as f64 / 1e9,
+            mpps: ratio(frames as f64 * 1e3, wall as f64),
+            gbps: ratio(bytes as f64 * 8.0, wall as f64),
+            workers: counts.workers.len(),
+            ns_per_packet: ratio(busy as f64, inspected as f64),
+            unaccounted,
+            events_lost: counts.lost.total().saturating_add(lost),
+        }
+    }
+
+    /// Writes it as one line of JSON.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn write(&self, destination: &Destination) -> io::Result<()> {
+        let mut line = serde_json::to_vec(self)?;
+        line.push(b'\n');
+        match destination {
+            Destination::Stdout => io::stdout().lock().write_all(&line),
+            Destination::File(path) => fs::write(path, line),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use weir_engine::contract::words::{LaneWords, WorkerWords};
+
+    #[test]
+    fn rates_are_those_of_the_workers_time() {
+        let counts = Counts {
+            lanes: vec![LaneWords {
+                received_packets: 1_000_000,
+                received_bytes: 500_000_000,
+                inspected_packets: 1_000_000,
+                ..LaneWords::default()
+            }],
+            workers: vec![WorkerWords {
+                busy_ns: 500_000_000,
+                total_ns: 2_000_000_000,
+                ..WorkerWords::default()
+            }],
+            ..Counts::default()
+        };
+        let summary = Summary::new(&counts, BTreeMap::new(), 3);
+        assert_eq!((summary.wall_seconds, summary.mpps, summary.gbps), (2.0, 0.5, 2.0));
+        assert_eq!((summary.ns_per_packet, summary.events_lost), (500.0, 3));
+        let empty = serde_json::to_value(Summary::new(&Counts::default(), BTreeMap::new(), 0));
+        assert_eq!(empty.unwrap()["mpps"], 0.0, "no input is no division by zero");
+    }
+}
