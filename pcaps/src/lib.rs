@@ -1,1 +1,39 @@
 //! Seeded scenarios of a 5G user plane, with ground truth.
+//!
+//! A [`Scenario`] is read from TOML and played: subscribers on N3 and N6, sessions on N4, the
+//! equipment's routine on O&M, what looks like misbehaviour and is none, and the misbehaviour
+//! itself. [`Scenario::generate`] gives the packets one by one, [`Scenario::write_to`] a capture
+//! with its labels and the inventory and policy that match it. The same scenario gives the same
+//! bytes on every machine: chance is seeded and time begins where the scenario says.
+
+mod capture;
+mod chance;
+mod check;
+mod confounder;
+mod dns;
+mod flow;
+mod frame;
+mod generation;
+mod gtpu;
+pub mod imix;
+mod inventory;
+mod labels;
+mod n3;
+mod n4;
+mod oam;
+mod pfcp;
+mod plan;
+mod policy;
+mod scenario;
+mod stage;
+mod subscriber;
+mod tcp;
+mod theft;
+mod tls;
+
+pub use generation::{Generation, Progress, Report, WriteError};
+pub use labels::{Labels, Messages, Theft};
+pub use plan::Link;
+pub use scenario::{Scenario, ScenarioError};
+pub use stage::{Message, Packet};
+pub use theft::Expectation;

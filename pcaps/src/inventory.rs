@@ -1,0 +1,51 @@
+//! `inventory.toml` of a scenario: the equipment as it is installed.
+
+use std::net::Ipv4Addr;
+
+use serde::Serialize;
+
+use crate::plan::{Link, interface_mac};
+use crate::scenario::{Component, Role, Scenario};
+
+#[derive(Serialize)]
+struct Inventory<'a> {
+    equipment: Vec<Entry<'a>>,
+}
+
+#[derive(Serialize)]
+struct Entry<'a> {
+    id: &'a str,
+    vendor: &'a str,
+    model: &'a str,
+    build: &'a str,
+    serial: &'a str,
+    location: &'a str,
+    roles: [Role; 1],
+    addresses: Vec<Ipv4Addr>,
+    macs: Vec<String>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    components: &'a [Component],
+}
+
+/// The text of `inventory.toml`.
+pub(crate) fn text(scenario: &Scenario) -> Result<String, toml::ser::Error> {
+    let equipment = scenario.equipment.iter().map(|equipment| {
+        let own = equipment.addresses();
+        let links = Link::ALL.into_iter().filter(|link| own[*link as usize].is_some());
+        Entry {
+            id: equipment.id.get_ref(),
+            vendor: &equipment.vendor,
+            model: &equipment.model,
+            build: &equipment.build,
+            serial: &equipment.serial,
+            location: &equipment.location,
+            roles: [equipment.role],
+            addresses: own.into_iter().flatten().collect(),
+            macs: links
+                .map(|link| interface_mac(*equipment.mac.get_ref(), link).to_string())
+                .collect(),
+            components: &equipment.components,
+        }
+    });
+    toml::to_string(&Inventory { equipment: equipment.collect() })
+}

@@ -1,0 +1,183 @@
+//! Who has which address: equipment by link, subscribers and Internet hosts by number.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::{Ipv4Net, Ipv6Net};
+use serde::Serialize;
+
+use crate::frame::MacAddr;
+use crate::scenario::{Equipment, Role, Scenario, Slice};
+
+/// A link of the network that a tap sees.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Link {
+    /// gNB to UPF.
+    N3,
+    /// SMF to UPF.
+    N4,
+    /// UPF to the data network, before NAT.
+    N6,
+    /// Operation and maintenance.
+    Oam,
+}
+
+impl Link {
+    /// Every link, in the order of the enumeration.
+    pub const ALL: [Self; 4] = [Self::N3, Self::N4, Self::N6, Self::Oam];
+
+    /// The link's name in the configuration.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::N3 => "n3",
+            Self::N4 => "n4",
+            Self::N6 => "n6",
+            Self::Oam => "oam",
+        }
+    }
+}
+
+/// A box as the traffic needs it.
+#[derive(Clone, Debug)]
+pub(crate) struct Node {
+    pub id: String,
+    pub role: Role,
+    pub chooses_f_teid: bool,
+    mac: MacAddr,
+    addresses: [Option<Ipv4Addr>; 4],
+}
+
+impl Node {
+    fn new(equipment: &Equipment) -> Self {
+        Self {
+            id: equipment.id.get_ref().clone(),
+            role: equipment.role,
+            chooses_f_teid: equipment.chooses_f_teid,
+            mac: *equipment.mac.get_ref(),
+            addresses: equipment.addresses(),
+        }
+    }
+
+    /// The address on a link; asked only for nodes chosen by `Plan::with` for that link.
+    pub(crate) fn on(&self, link: Link) -> Ipv4Addr {
+        self.addresses[link as usize].expect("the scenario's check asked for this interface")
+    }
+
+    pub(crate) fn has(&self, link: Link) -> bool {
+        self.addresses[link as usize].is_some()
+    }
+
+    pub(crate) fn mac(&self, link: Link) -> MacAddr {
+        interface_mac(self.mac, link)
+    }
+}
+
+impl Equipment {
+    /// Addresses in the order of the links.
+    pub(crate) fn addresses(&self) -> [Option<Ipv4Addr>; 4] {
+        [&self.n3, &self.n4, &self.n6, &self.oam]
+            .map(|address| address.as_ref().map(|a| *a.get_ref()))
+    }
+}
+
+/// The address of a box's interface on a link, counted upwards from its first.
+pub(crate) fn interface_mac(first: MacAddr, link: Link) -> MacAddr {
+    MacAddr(first.0, first.1, first.2, first.3, first.4, first.5 + link as u8)
+}
+
+/// All addresses of a scenario.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub nodes: Vec<Node>,
+    pub dnn: String,
+    pub slice: Slice,
+    owners: BTreeMap<Ipv4Addr, usize>,
+    ue4: Ipv4Net,
+    ue6: Ipv6Net,
+    internet4: Ipv4Net,
+    internet6: Ipv6Net,
+}
+
+impl Plan {
+    pub(crate) fn new(scenario: &Scenario) -> Self {
+        let nodes: Vec<Node> = scenario.equipment.iter().map(Node::new).collect();
+        let owners = nodes
+            .iter()
+            .enumerate()
+            .flat_map(|(index, node)| node.addresses.iter().flatten().map(move |a| (*a, index)))
+            .collect();
+        Self {
+            nodes,
+            dnn: scenario.plan.dnn.clone(),
+            slice: scenario.plan.slice,
+            owners,
+            ue4: *scenario.plan.ue4.get_ref(),
+            ue6: *scenario.plan.ue6.get_ref(),
+            internet4: *scenario.plan.internet4.get_ref(),
+            internet6: *scenario.plan.internet6.get_ref(),
+        }
+    }
+
+    /// Indices of the nodes of a role that are on all of the links.
+    pub(crate) fn with(&self, role: Role, links: &[Link]) -> Vec<usize> {
+        let fits = |node: &Node| node.role == role && links.iter().all(|link| node.has(*link));
+        (0..self.nodes.len()).filter(|index| fits(&self.nodes[*index])).collect()
+    }
+
+    /// The first node of a role on a link.
+    pub(crate) fn first(&self, role: Role, link: Link) -> usize {
+        self.with(role, &[link])[0]
+    }
+
+    /// The index of the node with an id that the scenario's check has found.
+    pub(crate) fn named(&self, id: &str) -> usize {
+        self.nodes.iter().position(|node| node.id == id).expect("the scenario's check found it")
+    }
+
+    /// Who answers for an address on a link: its owner, else the router that leads to it.
+    pub(crate) fn mac(&self, link: Link, address: IpAddr) -> MacAddr {
+        let owner = match address {
+            IpAddr::V4(four) => self.owners.get(&four).copied(),
+            IpAddr::V6(_) => None,
+        };
+        let router = || self.with(Role::Router, &[link]).first().copied();
+        match owner.or_else(router) {
+            Some(index) => self.nodes[index].mac(link),
+            None => MacAddr::broadcast(),
+        }
+    }
+
+    /// The address of a subscriber, counted from the second of the pool. An IPv6 subscriber has a
+    /// /64 of which it uses one address.
+    pub(crate) fn subscriber(&self, number: u32, six: bool) -> IpAddr {
+        if six {
+            IpAddr::V6(nth64(self.ue6, number, 1))
+        } else {
+            IpAddr::V4(Ipv4Addr::from_bits(self.ue4.network().to_bits() + 1 + number))
+        }
+    }
+
+    /// An Internet host by any number.
+    pub(crate) fn host(&self, number: u32, six: bool) -> IpAddr {
+        if six {
+            IpAddr::V6(nth64(self.internet6, number, 0x53))
+        } else {
+            let room = 1u64 << (32 - self.internet4.prefix_len());
+            let offset = (u64::from(number) % room) as u32;
+            IpAddr::V4(Ipv4Addr::from_bits(self.internet4.network().to_bits() + offset))
+        }
+    }
+
+    /// The resolver that subscribers use.
+    pub(crate) fn resolver(&self, six: bool) -> IpAddr {
+        self.host(53, six)
+    }
+}
+
+fn nth64(net: Ipv6Net, number: u32, host: u64) -> Ipv6Addr {
+    let room = 1u128 << (64 - net.prefix_len()).min(32);
+    let prefix = (u128::from(number) % room) << 64;
+    Ipv6Addr::from_bits(net.network().to_bits() | prefix | u128::from(host))
+}

@@ -1,0 +1,110 @@
+//! `policy.toml` of a scenario: what its equipment does on a good day, and nothing else.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ipnet::{IpNet, Ipv4Net};
+use serde::Serialize;
+
+use crate::scenario::{Role, Scenario};
+
+#[derive(Serialize)]
+struct Policy<'a> {
+    ue_pools: [IpNet; 2],
+    infrastructure: Vec<IpNet>,
+    dnns: [&'a str; 1],
+    slices: [String; 1],
+    link_defaults: BTreeMap<String, &'static str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    nat: Vec<Nat>,
+}
+
+struct Allow {
+    from: Selector,
+    to: Selector,
+    services: Vec<&'static str>,
+    note: &'static str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Selector {
+    Role(Role),
+    Cidr(Ipv4Net),
+}
+
+#[derive(Serialize)]
+struct Nat {
+    link: &'static str,
+    addresses: [Ipv4Net; 1],
+}
+
+/// The rules between the roles that are there, each with the reason that an operator would note.
+fn allowed(installed: &BTreeSet<Role>) -> Vec<Allow> {
+    use Role::{Dns, Gnb, Ntp, Oam, Router, Smf, Syslog, Upf};
+    let mut rules: Vec<(Role, Role, Vec<&'static str>, &'static str)> = vec![
+        (Gnb, Upf, vec!["gtpu"], "N3"),
+        (Upf, Gnb, vec!["gtpu"], "N3"),
+        (Smf, Upf, vec!["pfcp"], "N4"),
+        (Upf, Smf, vec!["pfcp"], "N4: heartbeats and reports"),
+        (Oam, Gnb, vec!["netconf", "icmp"], "configuration and supervision"),
+        (Oam, Upf, vec!["netconf", "icmp"], "configuration and supervision"),
+    ];
+    for client in [Gnb, Upf, Smf, Router] {
+        rules.push((client, Dns, vec!["dns"], "the operator's resolver"));
+        rules.push((client, Ntp, vec!["ntp"], "time"));
+        rules.push((client, Syslog, vec!["syslog"], "logs"));
+    }
+    let there = |role: &Role| installed.contains(role);
+    rules
+        .into_iter()
+        .filter(|(from, to, ..)| there(from) && there(to))
+        .map(|(from, to, services, note)| Allow {
+            from: Selector::Role(from),
+            to: Selector::Role(to),
+            services,
+            note,
+        })
+        .collect()
+}
+
+/// The text of `policy.toml`.
+pub(crate) fn text(scenario: &Scenario) -> Result<String, toml::ser::Error> {
+    let plan = &scenario.plan;
+    let roles: BTreeSet<Role> = scenario.equipment.iter().map(|e| e.role).collect();
+    let mut allow = allowed(&roles);
+    let confounders = &scenario.confounders;
+    allow.extend(confounders.scanner.as_ref().map(|scanner| Allow {
+        from: Selector::Cidr(Ipv4Net::from(scanner.get_ref().address)),
+        to: Selector::Role(Role::Gnb),
+        services: vec!["icmp"],
+        note: "security scanner: may ping, and is to be refused elsewhere",
+    }));
+    let mut link_defaults: BTreeMap<String, &'static str> =
+        [(&plan.n3, "n3"), (&plan.n4, "n4"), (&plan.n6, "n6"), (&plan.oam, "oam")]
+            .map(|(net, link)| (net.get_ref().to_string(), link))
+            .into();
+    let nat = confounders.nat.as_ref().map(|nat| *nat.get_ref().addresses.get_ref());
+    link_defaults.extend(nat.map(|net| (net.to_string(), "n6")));
+    let mut text = toml::to_string(&Policy {
+        ue_pools: [(*plan.ue4.get_ref()).into(), (*plan.ue6.get_ref()).into()],
+        infrastructure: plan.infrastructure.iter().map(|net| *net.get_ref()).collect(),
+        dnns: [&plan.dnn],
+        slices: [plan.slice.to_string()],
+        link_defaults,
+        nat: nat.map(|net| Nat { link: "n6", addresses: [net] }).into_iter().collect(),
+    })?;
+    for rule in allow {
+        text.push_str(&rule.text()?);
+    }
+    Ok(text)
+}
+
+impl Allow {
+    /// The rule with its selectors in one line each, as an operator would write it.
+    fn text(&self) -> Result<String, toml::ser::Error> {
+        let (from, to) = (toml::Value::try_from(&self.from)?, toml::Value::try_from(&self.to)?);
+        let services = toml::Value::try_from(&self.services)?;
+        let note = toml::Value::from(self.note);
+        Ok(format!("\n[[allow]]\nfrom = {from}\nto = {to}\nservices = {services}\nnote = {note}\n"))
+    }
+}

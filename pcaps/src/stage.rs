@@ -1,0 +1,297 @@
+//! Where the actors of a scenario play: what they send and when they wake, in order of time.
+//! Memory holds what is about to happen, never the capture.
+
+use std::cmp::{Ordering, Reverse};
+use std::collections::BinaryHeap;
+use std::net::{IpAddr, Ipv4Addr};
+
+use crate::chance::Chance;
+use crate::frame::{self, Route};
+use crate::gtpu::{self, Container, Direction};
+use crate::n4::Numbers;
+use crate::pfcp;
+use crate::plan::{Link, Plan};
+use crate::scenario::Scenario;
+
+/// Microseconds since the scenario's start.
+pub(crate) type Micros = u64;
+
+pub(crate) const MILLI: Micros = 1_000;
+pub(crate) const SECOND: Micros = 1_000_000;
+
+/// How long a UPF takes from one side to the other.
+const UPF_TRANSIT: Micros = 35;
+
+/// A frame at its time.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Packet {
+    /// Nanoseconds since 1970, a whole number of microseconds.
+    pub time_ns: u64,
+    /// The link that it is seen on.
+    pub link: Link,
+    /// Ethernet frame without check sequence.
+    pub frame: Vec<u8>,
+    /// The GTP-U or PFCP message that this frame completes.
+    pub message: Option<Message>,
+    /// The injected misbehaviour that it belongs to: an index into the labels' thefts.
+    pub theft: Option<usize>,
+}
+
+/// A message by its type.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Message {
+    /// Message type of TS 29.281 §6.1.
+    Gtpu(u8),
+    /// Message type of TS 29.244 §7.3.
+    Pfcp(u8),
+}
+
+/// Someone who acts at a time and says when to act next; `None`: never again.
+pub(crate) trait Actor {
+    fn wake(&mut self, now: Micros, stage: &mut Stage) -> Option<Micros>;
+}
+
+/// A PDU session as both its ends know it.
+#[derive(Clone, Debug)]
+pub(crate) struct Session {
+    pub cp_seid: u64,
+    pub up_seid: u64,
+    pub ue: IpAddr,
+    pub smf: usize,
+    pub upf: usize,
+    pub gnb: usize,
+    pub uplink_teid: u32,
+    pub downlink_teid: u32,
+    /// The next numbers of uplink and downlink, if G-PDUs are numbered.
+    pub sequence: Option<[u16; 2]>,
+}
+
+enum Item {
+    Packet(Packet),
+    Actor(Box<dyn Actor>),
+}
+
+struct Entry {
+    at: Micros,
+    order: u64,
+    item: Item,
+}
+
+impl Ord for Entry {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (self.at, self.order).cmp(&(other.at, other.order))
+    }
+}
+
+impl PartialOrd for Entry {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Entry {}
+
+/// The stage of one generation.
+pub(crate) struct Stage {
+    pub plan: Plan,
+    /// By subscriber.
+    pub sessions: Vec<Option<Session>>,
+    pub numbers: Numbers,
+    seed: u64,
+    streams: u64,
+    start_ns: u64,
+    end: Micros,
+    outer_mtu: usize,
+    fragmented: u16,
+    order: u64,
+    queue: BinaryHeap<Reverse<Entry>>,
+}
+
+impl Stage {
+    pub(crate) fn new(scenario: &Scenario) -> Self {
+        let subscribers = scenario.subscribers.as_ref().map(|place| place.get_ref());
+        let plan = Plan::new(scenario);
+        Self {
+            numbers: Numbers::new(scenario.start, plan.nodes.len()),
+            plan,
+            sessions: vec![None; subscribers.map_or(0, |s| s.count as usize)],
+            seed: scenario.seed,
+            streams: 0,
+            start_ns: u64::try_from(scenario.start.as_nanosecond()).unwrap_or(0),
+            end: scenario.duration_seconds.get_ref() * SECOND,
+            outer_mtu: subscribers.and_then(|s| s.outer_mtu).map_or(usize::MAX, usize::from),
+            fragmented: 0,
+            order: 0,
+            queue: BinaryHeap::new(),
+        }
+    }
+
+    /// A stream of chance that nobody else has.
+    pub(crate) fn chance(&mut self) -> Chance {
+        self.streams += 1;
+        Chance::new(self.seed, self.streams)
+    }
+
+    /// Lets an actor wake for the first time.
+    pub(crate) fn enter(&mut self, at: Micros, actor: impl Actor + 'static) {
+        self.push(at, Item::Actor(Box::new(actor)));
+    }
+
+    /// The next packet, or `None` when the scenario is over.
+    pub(crate) fn next_packet(&mut self) -> Option<Packet> {
+        while let Some(Reverse(Entry { at, item, .. })) = self.queue.pop() {
+            match item {
+                Item::Packet(packet) => return Some(packet),
+                Item::Actor(mut actor) => {
+                    if let Some(next) = actor.wake(at, self) {
+                        // An actor that names the present is one that would never let time go on.
+                        self.push(next.max(at + 1), Item::Actor(actor));
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    /// How many packets and actors wait for their time.
+    #[cfg(test)]
+    pub(crate) fn pending(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// An IP packet between the boxes that own its ends.
+    pub(crate) fn send(&mut self, at: Micros, link: Link, packet: &[u8]) {
+        self.deliver(at, link, packet, None, None);
+    }
+
+    /// The same, as part of a theft.
+    pub(crate) fn steal(&mut self, at: Micros, link: Link, packet: &[u8], theft: usize) {
+        self.deliver(at, link, packet, None, Some(theft));
+    }
+
+    /// A GTP-U message on N3, in fragments if the scenario's outer MTU asks for them.
+    pub(crate) fn gtpu(
+        &mut self,
+        at: Micros,
+        (src, dst): (Ipv4Addr, Ipv4Addr),
+        message: &[u8],
+        theft: Option<usize>,
+    ) {
+        let route = Route { dscp: 0x0a, ..Route::new(src.into(), dst.into()) };
+        let packet = frame::udp(&route, gtpu::PORT, gtpu::PORT, message);
+        if packet.len() > self.outer_mtu {
+            self.fragmented = self.fragmented.wrapping_add(1).max(1);
+        }
+        let mut pieces = frame::fragments(packet, self.outer_mtu, self.fragmented);
+        let last = pieces.pop().unwrap_or_default();
+        for piece in pieces {
+            self.deliver(at, Link::N3, &piece, None, theft);
+        }
+        self.deliver(at, Link::N3, &last, Some(Message::Gtpu(message[1])), theft);
+    }
+
+    /// A PFCP message on N4.
+    pub(crate) fn pfcp(&mut self, at: Micros, (src, dst): (Ipv4Addr, Ipv4Addr), message: &[u8]) {
+        let route = Route::new(src.into(), dst.into());
+        let packet = frame::udp(&route, pfcp::PORT, pfcp::PORT, message);
+        self.deliver(at, Link::N4, &packet, Some(Message::Pfcp(message[1])), None);
+    }
+
+    /// A subscriber's packet on its way out: on N3 in its tunnel, then on N6 one hop later.
+    /// Nothing is sent for a subscriber without a session.
+    pub(crate) fn uplink(&mut self, at: Micros, subscriber: usize, qfi: u8, packet: &[u8]) {
+        let Some(session) = &mut self.sessions[subscriber] else { return };
+        let psc = Container { direction: Direction::Uplink, qfi, rqi: false };
+        let sequence = session.sequence.as_mut().map(|next| post_increment(&mut next[0]));
+        let message = gtpu::g_pdu(session.uplink_teid, sequence, psc, packet);
+        let (gnb, upf) = (session.gnb, session.upf);
+        let ends = (self.plan.nodes[gnb].on(Link::N3), self.plan.nodes[upf].on(Link::N3));
+        self.gtpu(at, ends, &message, None);
+        self.n6(at + UPF_TRANSIT, upf, true, &frame::forwarded(packet));
+    }
+
+    /// A packet from the data network to a subscriber: on N6, then one hop later in its tunnel.
+    pub(crate) fn downlink(
+        &mut self,
+        at: Micros,
+        subscriber: usize,
+        (qfi, rqi): (u8, bool),
+        packet: &[u8],
+    ) {
+        let Some(session) = &mut self.sessions[subscriber] else { return };
+        let psc = Container { direction: Direction::Downlink, qfi, rqi };
+        let sequence = session.sequence.as_mut().map(|next| post_increment(&mut next[1]));
+        let message = gtpu::g_pdu(session.downlink_teid, sequence, psc, &frame::forwarded(packet));
+        let (gnb, upf) = (session.gnb, session.upf);
+        let ends = (self.plan.nodes[upf].on(Link::N3), self.plan.nodes[gnb].on(Link::N3));
+        self.n6(at, upf, false, packet);
+        self.gtpu(at + UPF_TRANSIT, ends, &message, None);
+    }
+
+    /// A subscriber's packet between a UPF and the router of N6.
+    pub(crate) fn n6(&mut self, at: Micros, upf: usize, outward: bool, packet: &[u8]) {
+        let own = self.plan.nodes[upf].mac(Link::N6);
+        let (src, dst) = frame::ends(packet);
+        let bytes = if outward {
+            frame::ethernet_ip(own, self.plan.mac(Link::N6, dst), packet)
+        } else {
+            frame::ethernet_ip(self.plan.mac(Link::N6, src), own, packet)
+        };
+        self.raw(at, Link::N6, bytes);
+    }
+
+    /// A finished frame.
+    pub(crate) fn raw(&mut self, at: Micros, link: Link, frame: Vec<u8>) {
+        self.frame(at, link, frame, None, None);
+    }
+
+    /// A finished frame that is part of a theft.
+    pub(crate) fn steal_raw(&mut self, at: Micros, link: Link, frame: Vec<u8>, theft: usize) {
+        self.frame(at, link, frame, None, Some(theft));
+    }
+
+    fn deliver(
+        &mut self,
+        at: Micros,
+        link: Link,
+        packet: &[u8],
+        message: Option<Message>,
+        theft: Option<usize>,
+    ) {
+        let (src, dst) = frame::ends(packet);
+        let (from, to) = (self.plan.mac(link, src), self.plan.mac(link, dst));
+        self.frame(at, link, frame::ethernet_ip(from, to, packet), message, theft);
+    }
+
+    fn frame(
+        &mut self,
+        at: Micros,
+        link: Link,
+        frame: Vec<u8>,
+        message: Option<Message>,
+        theft: Option<usize>,
+    ) {
+        let time_ns = self.start_ns + at * 1_000;
+        self.push(at, Item::Packet(Packet { time_ns, link, frame, message, theft }));
+    }
+
+    /// What lies beyond the end is not kept.
+    fn push(&mut self, at: Micros, item: Item) {
+        if at < self.end {
+            self.order += 1;
+            self.queue.push(Reverse(Entry { at, order: self.order, item }));
+        }
+    }
+}
+
+fn post_increment(next: &mut u16) -> u16 {
+    let current = *next;
+    *next = next.wrapping_add(1);
+    current
+}
