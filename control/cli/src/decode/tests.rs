@@ -1,0 +1,1 @@
+//! Lines of hand-made frames.
