@@ -6,6 +6,7 @@ use serde::Serialize;
 use weir_policy::{Checked, Diagnostic, Inventory, PolicyMessage, Severity};
 
 use crate::failure::Failure;
+use crate::output::print;
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -49,12 +50,12 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     }
     if options.json {
         let json = serde_json::to_string(&findings).map_err(Failure::work)?;
-        println!("{json}");
+        print(json)?;
     } else {
         for diagnostic in &findings.diagnostics {
             eprintln!("{diagnostic}");
         }
-        println!("{}", findings.closing_line());
+        print(findings.closing_line())?;
     }
     if findings.has_errors() { Err(Failure::Said(2)) } else { Ok(()) }
 }

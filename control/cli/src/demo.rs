@@ -1,14 +1,15 @@
 //! `weir demo`: a generated network with four thefts, through the DPDK sensor into a live control.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use weir_pcaps::{Report, Scenario};
 
 use crate::check::Files;
 use crate::failure::Failure;
+use crate::output::print;
 use crate::replay::{Place, Source, Words};
 use crate::supervise::{self, Outcome, Plan};
 use crate::verdict::Verdict;
@@ -34,18 +35,14 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let scenario = Scenario::parse(SCENARIO, Path::new("pcaps/scenarios/demo.toml"))
         .map_err(generate::refuse)?;
     let report = generate::write(&scenario, place.path())?;
-    println!(
-        "{} frames of 4 gNBs and 2 UPFs of two vendors, with {} thefts among them",
-        report.labels.frames,
-        report.labels.thefts.len()
-    );
-    println!("alerts follow as they come; metrics: http://{}/metrics", options.listen);
+    let (frames, thefts) = (report.labels.frames, report.labels.thefts.len());
+    print(format_args!("{frames} frames of a generated network, {thefts} thefts among them"))?;
+    print(format_args!("alerts follow as they come; metrics: http://{}/metrics", options.listen))?;
 
     let mut source = source()?;
-    let started = Instant::now();
     let mut outcome = play(options, &report, &place, source)?;
-    let early = started.elapsed() < STARTING && !outcome.interrupted;
-    if source == Source::Dpdk && outcome.sensor_failed && early {
+    let early = outcome.sensor_failed.is_some_and(|after| after < STARTING);
+    if source == Source::Dpdk && early && !outcome.interrupted {
         eprintln!(
             "warning: the sensor can't use DPDK here, see above; make setup installs it; the demo \
              goes on with the file source"
@@ -57,7 +54,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
         return Err(Failure::Said(outcome.code));
     }
     let verdict = Verdict::reach(&report.labels.thefts, &events(&place, source))?;
-    println!("\n{verdict}");
+    print(format_args!("\n{verdict}"))?;
     // Who stops early has not seen everything, and knows it.
     if outcome.interrupted || verdict.is_clean() {
         return Ok(());
@@ -119,6 +116,6 @@ fn play(
     supervise::run(&Plan { sensor: sensor.0, control: control.0, staying })
 }
 
-fn events(place: &Place, source: Source) -> std::path::PathBuf {
+fn events(place: &Place, source: Source) -> PathBuf {
     place.path().join(format!("events-{}.jsonl", source.name()))
 }

@@ -1,12 +1,12 @@
 //! `weir generate`: a scenario's capture with labels, inventory and policy.
 
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use weir_pcaps::{Report, Scenario, ScenarioError};
 
 use crate::failure::Failure;
+use crate::output::print;
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -21,22 +21,13 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let scenario = Scenario::load(&options.scenario).map_err(refuse)?;
     let report = write(&scenario, &options.out)?;
-    let mut out = io::stdout().lock();
     let files = [&report.labels_file, &report.inventory_file, &report.policy_file];
     for path in report.captures.iter().chain(files) {
-        // Who no longer reads the list still has the files.
-        let _ = writeln!(out, "{}", path.display());
+        print(path.display())?;
     }
     let labels = &report.labels;
-    let _ = writeln!(
-        out,
-        "{}: {} frames, {} bytes, {} thefts",
-        labels.scenario,
-        labels.frames,
-        labels.bytes,
-        labels.thefts.len()
-    );
-    Ok(())
+    let (frames, bytes, thefts) = (labels.frames, labels.bytes, labels.thefts.len());
+    print(format_args!("{}: {frames} frames, {bytes} bytes, {thefts} thefts", labels.scenario))
 }
 
 /// A scenario that is no scenario is the user's mistake.

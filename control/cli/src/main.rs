@@ -6,6 +6,7 @@ mod decode;
 mod demo;
 mod failure;
 mod generate;
+mod output;
 mod programs;
 mod replay;
 mod summary;
@@ -21,7 +22,7 @@ use crate::failure::Failure;
 
 const VERSION: &str = concat!(
     env!("CARGO_PKG_VERSION"),
-    "\npacket sources: file; those of the sensor: weir sensor --version"
+    " (packet sources: file; those of the sensor: weir sensor --version)"
 );
 
 /// Watches the 5G user plane at tap ports and tells when equipment sends what nobody asked it to

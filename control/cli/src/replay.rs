@@ -13,6 +13,7 @@ use weir_policy::Link;
 use crate::check::{Files, Findings};
 use crate::decode::unreadable;
 use crate::failure::Failure;
+use crate::output::print;
 use crate::summary::Summary;
 use crate::supervise::{self, Plan};
 
@@ -33,7 +34,7 @@ pub(crate) struct Options {
     #[arg(long, value_enum, default_value_t = Source::File)]
     source: Source,
     /// How many workers share the frames
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     workers: Option<u16>,
     /// Where each event goes as one line of JSON; - for standard output
     #[arg(long, value_name = "FILE|-")]
@@ -107,7 +108,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
         match Summary::read(&place.summary()) {
             // Between lines of JSON there is no room for prose.
             Ok(summary) if is_stdout(options.events.as_ref()) => eprintln!("{summary}"),
-            Ok(summary) => println!("{summary}"),
+            Ok(summary) => print(summary)?,
             Err(failure) if outcome.code == 0 && !outcome.interrupted => return Err(failure),
             // What kept control from its summary has been said.
             Err(_) => {}

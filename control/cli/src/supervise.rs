@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -42,8 +42,8 @@ pub(crate) struct Plan {
 pub(crate) struct Outcome {
     /// The worse of the two exit codes.
     pub(crate) code: u8,
-    /// Whether it was the sensor that failed.
-    pub(crate) sensor_failed: bool,
+    /// How long the sensor had run when it failed, if it did.
+    pub(crate) sensor_failed: Option<Duration>,
     /// Whether someone asked it to stop.
     pub(crate) interrupted: bool,
 }
@@ -58,6 +58,7 @@ pub(crate) fn run(plan: &Plan) -> Result<Outcome, Failure> {
         program: control,
         control: Some(Process::start(programs::CONTROL, control, &plan.control)?),
         sensor: Some(Process::start(programs::SENSOR, sensor, &plan.sensor)?),
+        started: Instant::now(),
         restarts: 0,
         deadline: None,
         outcome: Outcome::default(),
@@ -78,6 +79,7 @@ struct Watch<'p> {
     program: &'p Path,
     sensor: Option<Process>,
     control: Option<Process>,
+    started: Instant,
     restarts: u32,
     deadline: Option<Instant>,
     outcome: Outcome,
@@ -97,7 +99,7 @@ impl Watch<'_> {
 
     fn sensor_ended(&mut self, status: ExitStatus, asked: bool) {
         let failed = !asked && !status.success();
-        self.outcome.sensor_failed |= failed;
+        self.outcome.sensor_failed = failed.then(|| self.started.elapsed());
         self.settle(programs::SENSOR, status, asked);
         if asked || (failed && (status.code() != Some(1) || self.plan.staying.is_some())) {
             self.stop_control();
@@ -281,15 +283,8 @@ impl SignalQueue {
 
     /// The next signal; none if the deadline comes first.
     fn next(&self, deadline: Option<Instant>) -> Option<i32> {
-        match deadline {
-            None => self.queue.recv().ok(),
-            Some(deadline) => {
-                match self.queue.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                    Ok(signal) => Some(signal),
-                    Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-                }
-            }
-        }
+        let Some(deadline) = deadline else { return self.queue.recv().ok() };
+        self.queue.recv_timeout(deadline.saturating_duration_since(Instant::now())).ok()
     }
 }
 

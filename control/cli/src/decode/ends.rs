@@ -81,7 +81,7 @@ impl<'a> Ends<'a> {
     }
 
     /// The same without `frag`, which only the outer packet shows.
-    pub(super) fn as_inner(self) -> Self {
+    pub(super) fn without_fragment(self) -> Self {
         Self { frag: None, ..self }
     }
 }

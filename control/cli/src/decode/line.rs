@@ -140,7 +140,7 @@ impl<'a> Line<'a> {
                 let Some((header, rest)) = gtpu::Header::read(payload) else { return };
                 self.gtpu = Some(header);
                 if record.inner_ip != 0 {
-                    self.inner = Ends::read(rest).map(Ends::as_inner);
+                    self.inner = Ends::read(rest).map(Ends::without_fragment);
                 }
             }
             Kind::Pfcp => {

@@ -14,6 +14,7 @@ use weir_engine::decode::Ports;
 use weir_mem::FileMap;
 
 use crate::failure::Failure;
+use crate::output::written;
 use line::Lines;
 
 #[derive(clap::Args)]
@@ -28,11 +29,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let outcome = decode(&file, &mut out);
     match outcome.and_then(|end| out.flush().map(|()| end)) {
         Ok(end) => end.judge(&options.file),
-        // Whoever reads the lines has seen enough.
-        Err(why) if why.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        Err(why) => Err(Failure::work(format!(
-            "can't write the decoded frames: {why}; standard output; make room or redirect it"
-        ))),
+        Err(why) => written(Err(why)),
     }
 }
 
