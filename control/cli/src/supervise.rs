@@ -20,7 +20,7 @@ use crate::programs;
 /// How often a control that was killed is started again.
 const RESTARTS: u32 = 3;
 /// How long control may write after a sensor that ended well; it has read every record by then.
-const WRITING: Duration = Duration::from_secs(30);
+const WRITING: Duration = Duration::from_secs(15);
 /// How long control may take to notice that a sensor failed.
 const NOTICING: Duration = Duration::from_secs(3);
 /// How long a process may take to stop once it is asked to.
