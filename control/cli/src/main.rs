@@ -1,3 +1,83 @@
-//! The program weir.
+//! `weir`, the command people type.
+#![forbid(unsafe_code)]
 
-fn main() {}
+mod check;
+mod decode;
+mod demo;
+mod failure;
+mod generate;
+mod output;
+mod programs;
+mod replay;
+mod summary;
+mod supervise;
+mod verdict;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::failure::Failure;
+
+const VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    " (packet sources: file; those of the sensor: weir sensor --version)"
+);
+
+/// Watches the 5G user plane at tap ports and tells when equipment sends what nobody asked it to
+/// send.
+#[derive(Parser)]
+#[command(name = "weir", version = VERSION, after_help = EXIT_CODES)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 success, 1 the work failed, 2 usage or configuration.";
+
+#[derive(Subcommand)]
+enum Command {
+    /// Show Weir at work: four thefts in a generated network, caught live
+    Demo(demo::Options),
+    /// Run sensor and control over captures, to their end
+    Replay(replay::Options),
+    /// Print one JSON object per frame of a capture
+    Decode(decode::Options),
+    /// Check configuration, inventory and policy
+    Check(check::Options),
+    /// Write a scenario's capture, labels, inventory and policy
+    Generate(generate::Options),
+    /// Become weir-sensor, the dataplane process
+    #[command(disable_help_flag = true)]
+    Sensor(PassedOn),
+    /// Become weir-control, the control process
+    #[command(disable_help_flag = true)]
+    Control(PassedOn),
+}
+
+#[derive(clap::Args)]
+struct PassedOn {
+    /// Its options, as its own --help tells
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<OsString>,
+}
+
+fn main() -> ExitCode {
+    let become_program = |name, passed: PassedOn| {
+        programs::become_program(name, passed.arguments).map(|never| match never {})
+    };
+    let result: Result<(), Failure> = match Arguments::parse().command {
+        Command::Demo(options) => demo::run(&options),
+        Command::Replay(options) => replay::run(&options),
+        Command::Decode(options) => decode::run(&options),
+        Command::Check(options) => check::run(&options),
+        Command::Generate(options) => generate::run(&options),
+        Command::Sensor(passed) => become_program(programs::SENSOR, passed),
+        Command::Control(passed) => become_program(programs::CONTROL, passed),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}

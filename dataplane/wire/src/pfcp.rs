@@ -160,7 +160,7 @@ pub struct Element<'a> {
 }
 
 impl Element<'_> {
-    /// Whether the value is a list of elements (TS 29.244 §7.5, R15 to R18).
+    /// Whether the value is a list of elements (TS 29.244 §7.5, R15 to R17).
     /// A vendor's own element never is: what is in it is the vendor's secret.
     pub const fn is_grouped(&self) -> bool {
         self.enterprise.is_none() && is_grouped(self.kind)
@@ -171,13 +171,12 @@ const fn is_grouped(kind: u16) -> bool {
     matches!(kind, 1..=18)
         || matches!(
             kind,
-            51 | 54 | 58 | 59 | 68 | 77..=80 | 83 | 85..=87 | 99 | 100 | 105
-                | 118 | 127..=130 | 132 | 143 | 147 | 165..=169 | 171 | 175 | 176
-                | 183..=186 | 188..=190 | 195 | 199..=201 | 203 | 205 | 206 | 211..=214
-                | 216 | 218 | 220 | 221 | 225..=228 | 233 | 238..=240 | 242 | 247
-                | 252 | 254..=256 | 261 | 263 | 264 | 267 | 270 | 272..=275 | 277
-                | 280 | 285 | 287 | 288 | 290 | 295 | 296 | 300 | 302..=305 | 307 | 310
-                | 313..=316
+            51 | 54 | 58 | 59 | 68 | 77..=80 | 83 | 85..=87 | 99 | 102 | 105 | 118
+                | 127..=130 | 132 | 143 | 147 | 165..=169 | 175 | 176 | 183 | 187..=190
+                | 195 | 199..=201 | 203 | 205 | 211..=214 | 216 | 218 | 220 | 221
+                | 225..=227 | 233 | 238..=240 | 242 | 247 | 252 | 254..=256 | 261
+                | 263 | 264 | 267 | 270..=273 | 276 | 277 | 279 | 290 | 295 | 300..=304
+                | 310 | 311 | 315 | 316
         )
 }
 
@@ -258,6 +257,19 @@ mod tests {
         assert!(!element.is_grouped());
         let mut lying = Elements::new(&[0x80, 1, 0, 1, 9]);
         assert_eq!(lying.next(), Some(Err(WireError::length(Layer::Pfcp))));
+    }
+
+    #[test]
+    fn flags_and_addresses_are_not_taken_for_groups() {
+        let grouped = |kind| Element { kind, enterprise: None, value: &[] }.is_grouped();
+        // Path failure and recovery reports, and the sessions' L2TP and MBS groups.
+        for kind in [1, 18, 102, 187, 254, 271, 276, 279, 301, 311, 316] {
+            assert!(grouped(kind), "{kind}");
+        }
+        // Measurement information, PFCPSEReq-Flags, RAT type: bits and codes.
+        for kind in [0, 19, 96, 100, 131, 171, 186, 206, 275, 296, 317] {
+            assert!(!grouped(kind), "{kind}");
+        }
     }
 
     #[test]

@@ -1,0 +1,41 @@
+# make demo    shows Weir at work
+# make test    everything that must hold; what CI runs
+# make bench   the measurements, into target/bench
+# make build   the three programs, into target/release
+# make setup   installs what the build needs
+
+# What `weir demo` is called with, as in: make demo OPTIONS=--once
+OPTIONS =
+PROGRAMS = -p weir-cli -p weir-sensor -p weir-control
+
+.PHONY: build demo test bench setup setup-test deny
+
+build: setup
+	cargo build --release --locked $(PROGRAMS)
+
+demo: build
+	target/release/weir demo $(OPTIONS)
+
+# The programs are built first, since the tests of the whole run them.
+test: setup-test
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	$(MAKE) --no-print-directory deny
+	cargo build --locked $(PROGRAMS)
+	cargo test --workspace --locked
+
+deny:
+	@if cargo deny --version >/dev/null 2>&1; then \
+		cargo deny --log-level error --locked check bans licenses sources; \
+	else \
+		echo "skipped: licences and sources, since cargo-deny is not installed"; \
+	fi
+
+bench: setup-test
+	cargo bench --locked -p weir-benches
+
+setup:
+	deploy/setup.sh build
+
+setup-test:
+	deploy/setup.sh test

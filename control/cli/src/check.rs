@@ -1,0 +1,227 @@
+//! `weir check`: every mistake of the three files, with its place and remedy.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use weir_policy::{Checked, Diagnostic, Inventory, PolicyMessage, Severity};
+
+use crate::failure::Failure;
+use crate::output::print;
+
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    #[command(flatten)]
+    files: Files,
+    /// Print the findings as one JSON object on standard output
+    #[arg(long)]
+    json: bool,
+}
+
+/// The three files that say what is installed and what it may do.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(crate) struct Files {
+    /// weir.toml: taps, processes, and where the other two files are
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// What is installed; instead of the one that weir.toml names
+    #[arg(long, value_name = "FILE")]
+    pub(crate) inventory: Option<PathBuf>,
+    /// What it may do; instead of the one that weir.toml names
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: Option<PathBuf>,
+}
+
+/// What the files turned out to say.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Findings {
+    files: usize,
+    equipment: usize,
+    rules: usize,
+    #[serde(serialize_with = "as_objects")]
+    diagnostics: Vec<Diagnostic>,
+}
+
+pub(crate) fn run(options: &Options) -> Result<(), Failure> {
+    let findings = Findings::of(&options.files);
+    if findings.files == 0 {
+        return Err(Failure::usage(
+            "nothing to check; the command line; give --config, --inventory or --policy",
+        ));
+    }
+    if options.json {
+        let json = serde_json::to_string(&findings).map_err(Failure::work)?;
+        print(json)?;
+    } else {
+        for diagnostic in &findings.diagnostics {
+            eprintln!("{diagnostic}");
+        }
+        print(findings.closing_line())?;
+    }
+    if findings.has_errors() { Err(Failure::Said(2)) } else { Ok(()) }
+}
+
+impl Findings {
+    /// Reads and checks the files that are given, and those that `weir.toml` names instead.
+    pub(crate) fn of(files: &Files) -> Self {
+        let mut findings = Self::default();
+        let paths = files.config.as_deref().and_then(|path| {
+            findings.files += 1;
+            findings.take(weir_policy::load_config(path)).map(|config| config.paths)
+        });
+        let paths = paths.unwrap_or_default();
+        let inventory_path = files.inventory.as_ref().or(paths.inventory.as_ref());
+        let policy_path = files.policy.as_ref().or(paths.policy.as_ref());
+        let inventory = inventory_path.map(|path| {
+            findings.files += 1;
+            findings.take(weir_policy::load_inventory(path))
+        });
+        if let Some(Some(inventory)) = &inventory {
+            findings.equipment = inventory.equipment().len();
+        }
+        if let Some(path) = policy_path {
+            findings.files += 1;
+            match inventory {
+                Some(None) => findings.policy_alone(path),
+                given => findings.policy(path, &given.flatten().unwrap_or_default()),
+            }
+        }
+        findings
+    }
+
+    /// Whether any finding stops its file from being used.
+    pub(crate) fn has_errors(&self) -> bool {
+        self.diagnostics.iter().any(|found| found.severity == Severity::Error)
+    }
+
+    /// The findings that stop a file from being used.
+    pub(crate) fn errors(&self) -> impl Iterator<Item = &Diagnostic> {
+        self.diagnostics.iter().filter(|found| found.severity == Severity::Error)
+    }
+
+    fn take<T>(&mut self, result: Result<Checked<T>, Vec<Diagnostic>>) -> Option<T> {
+        match result {
+            Ok(Checked { value, warnings }) => {
+                self.diagnostics.extend(warnings);
+                Some(value)
+            }
+            Err(found) => {
+                self.diagnostics.extend(found);
+                None
+            }
+        }
+    }
+
+    fn policy(&mut self, path: &Path, inventory: &Inventory) {
+        let Some(policy) = self.take(weir_policy::load_policy(path, inventory)) else { return };
+        self.rules = policy.allow.len();
+        if let Err(why) = PolicyMessage::compile(inventory, &policy, 1).encode() {
+            self.diagnostics.push(Diagnostic {
+                severity: Severity::Error,
+                file: path.display().to_string(),
+                line: 0,
+                column: 0,
+                message: format!("the sensor would not take it: {why}"),
+                remedy: "join prefixes, or name roles instead of single equipment".into(),
+            });
+        }
+    }
+
+    /// Checks a policy whose inventory could not be read, but leaves out what only that inventory
+    /// could answer: whether the equipment that it names is there.
+    fn policy_alone(&mut self, path: &Path) {
+        let found = match weir_policy::load_policy(path, &Inventory::default()) {
+            Ok(checked) => checked.warnings,
+            Err(found) => found,
+        };
+        let answerable = |found: &Diagnostic| !found.message.starts_with("no equipment has ");
+        self.diagnostics.extend(found.into_iter().filter(answerable));
+    }
+
+    fn closing_line(&self) -> String {
+        let errors = self.errors().count();
+        let files = counted(self.files, "file", "files");
+        let mut line = format!(
+            "{files} checked: {} equipment, {}",
+            self.equipment,
+            counted(self.rules, "rule", "rules")
+        );
+        let warnings = self.diagnostics.len() - errors;
+        for (count, one, many) in [(errors, "error", "errors"), (warnings, "warning", "warnings")] {
+            if count > 0 {
+                line += &format!(", {}", counted(count, one, many));
+            }
+        }
+        line
+    }
+}
+
+fn counted(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
+#[derive(Serialize)]
+struct Object<'a> {
+    severity: &'static str,
+    file: &'a str,
+    line: u32,
+    column: u32,
+    message: &'a str,
+    remedy: &'a str,
+}
+
+fn as_objects<S: serde::Serializer>(found: &[Diagnostic], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_seq(found.iter().map(|found| Object {
+        severity: match found.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        },
+        file: &found.file,
+        line: found.line,
+        column: found.column,
+        message: &found.message,
+        remedy: &found.remedy,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    const INVENTORY: &str =
+        "[[equipment]]\nid = \"gnb-1\"\nroles = [\"gnb\"]\naddresses = [\"10.0.0.1\"]\n";
+    const POLICY: &str = "[[allow]]\nfrom = { id = \"gnb-1\" }\nto = { cidr = \"10.0.1.0/24\" }\n\
+                          services = [\"gtpu\"]\n";
+
+    fn found(inventory: &str, policy: &str) -> Findings {
+        let directory = tempfile::tempdir().unwrap();
+        let files = Files {
+            config: Some(directory.path().join("weir.toml")),
+            inventory: None,
+            policy: Some(directory.path().join("policy.toml")),
+        };
+        fs::write(files.config.as_ref().unwrap(), "[paths]\ninventory = \"i.toml\"\n").unwrap();
+        fs::write(directory.path().join("i.toml"), inventory).unwrap();
+        fs::write(files.policy.as_ref().unwrap(), policy).unwrap();
+        Findings::of(&files)
+    }
+
+    #[test]
+    fn the_files_that_weir_toml_names_are_checked_too() {
+        let findings = found(INVENTORY, POLICY);
+        assert!(!findings.has_errors(), "{findings:?}");
+        let line = findings.closing_line();
+        assert!(line.starts_with("3 files checked: 1 equipment, 1 rule"), "{line}");
+        assert!(!line.contains("error"), "{line}");
+    }
+
+    #[test]
+    fn a_broken_inventory_does_not_hide_the_policys_mistakes_nor_invent_any() {
+        let findings = found("[[equipment]]\nid = 7\n", &format!("dns = []\n{POLICY}"));
+        let of_policy: Vec<_> =
+            findings.errors().filter(|found| found.file.ends_with("policy.toml")).collect();
+        assert_eq!(of_policy.len(), 1, "{of_policy:?}");
+        assert_eq!((of_policy[0].line, of_policy[0].column), (1, 1));
+        assert!(findings.errors().any(|found| found.file.ends_with("i.toml")));
+    }
+}

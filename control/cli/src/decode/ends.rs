@@ -1,0 +1,87 @@
+//! The keys `outer` and `inner`: who an IP packet is from and to.
+
+use std::net::IpAddr;
+
+use serde::Serialize;
+use weir_engine::decode::protocol;
+use weir_wire::Fragment;
+use weir_wire::ipv4::Ipv4;
+use weir_wire::ipv6::Ipv6;
+use weir_wire::sctp::Sctp;
+use weir_wire::tcp::Tcp;
+use weir_wire::udp::Udp;
+
+/// An IP packet's ends. Ports are absent where unknown.
+#[derive(Serialize)]
+pub(super) struct Ends<'a> {
+    src: IpAddr,
+    dst: IpAddr,
+    proto: u8,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sport: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dport: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    frag: Option<&'static str>,
+    #[serde(skip)]
+    udp: Option<&'a [u8]>,
+}
+
+impl<'a> Ends<'a> {
+    /// Reads the packet's headers again; none if they are not IP's, which the walk that led here
+    /// has ruled out.
+    pub(super) fn read(packet: &'a [u8]) -> Option<Self> {
+        let (source, destination, protocol, fragment, payload) = match packet.first()? >> 4 {
+            4 => {
+                let ip = Ipv4::parse(packet).ok()?;
+                (ip.source(), ip.destination(), ip.protocol(), ip.fragment(), ip.payload())
+            }
+            _ => {
+                let ip = Ipv6::parse(packet).ok()?;
+                (ip.source(), ip.destination(), ip.protocol(), ip.fragment(), ip.payload())
+            }
+        };
+        let mut ends = Self {
+            src: source.into(),
+            dst: destination.into(),
+            proto: protocol,
+            sport: None,
+            dport: None,
+            frag: Some(match fragment {
+                Fragment::None => "none",
+                Fragment::First => "first",
+                Fragment::Later => "later",
+            }),
+            udp: None,
+        };
+        if fragment != Fragment::Later {
+            ends.transport(payload);
+        }
+        Some(ends)
+    }
+
+    fn transport(&mut self, payload: &'a [u8]) {
+        let ports = match self.proto {
+            protocol::UDP => Udp::parse(payload).ok().map(|udp| {
+                self.udp = Some(udp.payload());
+                (udp.source(), udp.destination())
+            }),
+            protocol::TCP => Tcp::parse(payload).ok().map(|tcp| (tcp.source(), tcp.destination())),
+            protocol::SCTP => {
+                Sctp::parse(payload).ok().map(|sctp| (sctp.source(), sctp.destination()))
+            }
+            _ => None,
+        };
+        (self.sport, self.dport) = ports.unzip();
+    }
+
+    /// The UDP payload, if the packet has one.
+    pub(super) fn udp_payload(&self) -> Option<&'a [u8]> {
+        self.udp
+    }
+
+    /// The same without `frag`, which only the outer packet shows.
+    pub(super) fn without_fragment(self) -> Self {
+        Self { frag: None, ..self }
+    }
+}

@@ -1,0 +1,247 @@
+//! `weir replay`: sensor and control as two processes over captures, to their end.
+
+use std::ffi::OsString;
+use std::fs::{File, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use tempfile::TempDir;
+use weir_policy::Link;
+
+use crate::check::{Files, Findings};
+use crate::decode::unreadable;
+use crate::failure::Failure;
+use crate::output::print;
+use crate::summary::Summary;
+use crate::supervise::{self, Plan};
+
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    #[command(flatten)]
+    rules: Files,
+    /// A capture of one link (n2 n3 n4 n6 n9 xn f1 s1u sbi oam mixed)
+    #[arg(long = "tap", value_name = "LINK=FILE")]
+    taps: Vec<TapFile>,
+    /// Captures, as one tap of all links
+    #[arg(value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// How fast: max, recorded, or a multiple of recorded such as 60x
+    #[arg(long, default_value = "max", value_name = "max|recorded|Nx")]
+    speed: Speed,
+    /// What reads the captures
+    #[arg(long, value_enum, default_value_t = Source::File)]
+    source: Source,
+    /// How many workers share the frames
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    workers: Option<u16>,
+    /// Where each event goes as one line of JSON; - for standard output
+    #[arg(long, value_name = "FILE|-")]
+    events: Option<PathBuf>,
+    /// Where the summary goes as JSON; - for standard output
+    #[arg(long, value_name = "FILE|-")]
+    summary: Option<PathBuf>,
+}
+
+/// `LINK=FILE`.
+#[derive(Clone, Debug)]
+struct TapFile {
+    text: String,
+    file: PathBuf,
+}
+
+impl FromStr for TapFile {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (link, file) = text.split_once('=').ok_or("write LINK=FILE, as in n3=east.pcap")?;
+        link.parse::<Link>().map_err(|mistake| mistake.to_string())?;
+        Ok(Self { text: text.into(), file: file.into() })
+    }
+}
+
+/// A replay's speed, checked here and read by the sensor.
+#[derive(Clone, Debug)]
+struct Speed(String);
+
+impl FromStr for Speed {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let multiple = || {
+            let factor: f64 = text.strip_suffix('x')?.parse().ok()?;
+            (factor.is_finite() && factor > 0.0).then_some(())
+        };
+        if matches!(text, "max" | "recorded") || multiple().is_some() {
+            Ok(Self(text.into()))
+        } else {
+            Err("write max, recorded, or a multiple such as 60x")
+        }
+    }
+}
+
+/// The reader of a replay's captures.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, clap::ValueEnum)]
+pub(crate) enum Source {
+    /// The engine's own reader
+    File,
+    /// DPDK's net_pcap
+    Dpdk,
+}
+
+impl Source {
+    /// As the sensor's option writes it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::File => "file",
+            Self::Dpdk => "dpdk",
+        }
+    }
+}
+
+pub(crate) fn run(options: &Options) -> Result<(), Failure> {
+    options.judge()?;
+    let place = Place::make()?;
+    let outcome = supervise::run(&options.plan(&place))?;
+    if options.summary.is_none() {
+        match Summary::read(&place.summary()) {
+            // Between lines of JSON there is no room for prose.
+            Ok(summary) if is_stdout(options.events.as_ref()) => eprintln!("{summary}"),
+            Ok(summary) => print(summary)?,
+            Err(failure) if outcome.code == 0 && !outcome.interrupted => return Err(failure),
+            // What kept control from its summary has been said.
+            Err(_) => {}
+        }
+    }
+    if outcome.interrupted {
+        return Err(Failure::work(
+            "stopped before the end; the captures; run the replay again for the whole of them",
+        ));
+    }
+    if outcome.code == 0 { Ok(()) } else { Err(Failure::Said(outcome.code)) }
+}
+
+impl Options {
+    /// Refuses what can't come to a good end before anything is started.
+    fn judge(&self) -> Result<(), Failure> {
+        if is_stdout(self.events.as_ref()) && is_stdout(self.summary.as_ref()) {
+            return Err(Failure::usage(
+                "events and summary can't both go to standard output; --events - --summary -; \
+                 give one of them a file",
+            ));
+        }
+        if self.files.is_empty() && self.taps.is_empty() {
+            return Err(Failure::usage(
+                "nothing to replay; the command line; give captures, or --tap LINK=FILE",
+            ));
+        }
+        for file in self.files.iter().chain(self.taps.iter().map(|tap| &tap.file)) {
+            is_capture(file).map_err(|why| unreadable(file, &why))?;
+        }
+        let findings = Findings::of(&self.rules);
+        for error in findings.errors() {
+            eprintln!("{error}");
+        }
+        if findings.has_errors() { Err(Failure::Said(2)) } else { Ok(()) }
+    }
+
+    fn plan(&self, place: &Place) -> Plan {
+        let mut sensor = Words::default();
+        sensor.option("--config", self.rules.config.as_deref());
+        for tap in &self.taps {
+            sensor.option("--tap", Some(Path::new(&tap.text)));
+        }
+        sensor.option("--speed", Some(Path::new(&self.speed.0)));
+        sensor.option("--source", Some(Path::new(self.source.name())));
+        let workers = self.workers.map(|workers| workers.to_string());
+        sensor.option("--workers", workers.as_deref().map(Path::new));
+        place.enter(&mut sensor, "sensor");
+        sensor.0.push("--".into());
+        sensor.0.extend(self.files.iter().map(OsString::from));
+
+        let mut control = Words::default();
+        self.rules.pass(&mut control);
+        place.enter(&mut control, "control");
+        control.option("--listen", Some(Path::new("none")));
+        control.option("--events", self.events.as_deref());
+        let summary = self.summary.clone().unwrap_or_else(|| place.summary());
+        control.option("--summary", Some(&summary));
+        control.0.push("--until-end".into());
+        if self.events.is_none() && !is_stdout(self.summary.as_ref()) {
+            control.0.push("--print-alerts".into());
+        }
+        Plan { sensor: sensor.0, control: control.0, staying: None }
+    }
+}
+
+impl Files {
+    /// The options that name the files to weir-control.
+    pub(crate) fn pass(&self, words: &mut Words) {
+        words.option("--config", self.config.as_deref());
+        words.option("--inventory", self.inventory.as_deref());
+        words.option("--policy", self.policy.as_deref());
+    }
+}
+
+/// The arguments of a process.
+#[derive(Default)]
+pub(crate) struct Words(pub(crate) Vec<OsString>);
+
+impl Words {
+    /// Adds an option and its value, if there is one.
+    pub(crate) fn option(&mut self, name: &str, value: Option<&Path>) {
+        if let Some(value) = value {
+            self.0.extend([OsString::from(name), value.into()]);
+        }
+    }
+}
+
+/// Where the socket and the state of one run are: a directory that only its owner can enter, gone
+/// when the run is over.
+pub(crate) struct Place(TempDir);
+
+impl Place {
+    /// Makes the directory.
+    pub(crate) fn make() -> Result<Self, Failure> {
+        tempfile::Builder::new()
+            .prefix("weir-")
+            .permissions(Permissions::from_mode(0o700))
+            .tempdir()
+            .map(Self)
+            .map_err(|why| {
+                Failure::work(format!(
+                    "can't make a temporary directory: {why}; {}; make room, or set TMPDIR",
+                    std::env::temp_dir().display()
+                ))
+            })
+    }
+
+    /// The directory.
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// Tells a process the socket and the directory of its own state.
+    pub(crate) fn enter(&self, words: &mut Words, process: &str) {
+        words.option("--socket", Some(&self.path().join("weir.sock")));
+        words.option("--state-dir", Some(&self.path().join(process)));
+    }
+
+    fn summary(&self) -> PathBuf {
+        self.path().join("summary.json")
+    }
+}
+
+fn is_stdout(place: Option<&PathBuf>) -> bool {
+    place.is_some_and(|path| path.as_os_str() == "-")
+}
+
+/// Whether a file can be opened as a capture.
+fn is_capture(path: &Path) -> io::Result<()> {
+    // A pipe without a writer would block the opening.
+    if !path.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+    }
+    File::open(path).map(drop)
+}
