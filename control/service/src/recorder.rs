@@ -6,7 +6,7 @@ use std::sync::Arc;
 use weir_engine::Nanos;
 use weir_engine::contract::greeting::Greeting;
 use weir_engine::contract::verdict::{
-    Alert, Flow, FlowEnd, Initiator, InputEnd, PolicySwap, Verdict,
+    Alert, Flow, FlowEnd, Initiator, PolicySwap, Verdict,
 };
 use weir_engine::detect::CATALOGUE;
 use weir_engine::rules::EquipmentId;
@@ -103,7 +103,7 @@ impl Recorder {
             Verdict::Alert(alert) => self.alert(*alert, store),
             Verdict::Flow(flow) => self.flow(&flow, store),
             Verdict::Policy(swap) => self.policy(&swap),
-            Verdict::End(end) => self.end(&end),
+            Verdict::End(_) => {}
         }
     }
 
@@ -353,16 +353,6 @@ impl Recorder {
                 reason: None,
             }),
         ));
-    }
-
-    fn end(&mut self, end: &InputEnd) {
-        if let Some((input, offset)) = end.damage {
-            let what = format!(
-                "Input {} is damaged at byte {offset}; what stands before it was inspected.",
-                u32::from(input) + 1
-            );
-            self.health(end.last, "capture", "damaged", what, None, None);
-        }
     }
 
     /// Writes an event about a change of health.

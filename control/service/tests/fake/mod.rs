@@ -133,7 +133,7 @@ impl Sensor {
     }
 
     pub(crate) fn end(&mut self, last: u64) {
-        self.push(&Verdict::End(InputEnd { last: Nanos(last), damage: None })).unwrap();
+        self.push(&Verdict::End(InputEnd { last: Nanos(last) })).unwrap();
     }
 
     /// Publishes counters: `received` frames, of which all were inspected.
