@@ -1,0 +1,216 @@
+//! `weir replay`: what a lab engineer sees of a capture.
+
+use std::path::Path;
+
+use serde_json::Value;
+use weir_tests::*;
+
+struct Replayed {
+    code: Option<i32>,
+    events: Vec<u8>,
+    summary: Value,
+    said: String,
+}
+
+impl Replayed {
+    fn events(&self) -> Vec<Value> {
+        let text = std::str::from_utf8(&self.events).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+}
+
+fn replay(arguments: &[&str]) -> Replayed {
+    let directory = tempfile::tempdir().unwrap();
+    let (events, summary) = (directory.path().join("events"), directory.path().join("summary"));
+    let mut all = vec!["replay", "--events", text(&events), "--summary", text(&summary)];
+    all.extend(arguments);
+    let output = run(&all);
+    Replayed {
+        code: output.status.code(),
+        events: std::fs::read(&events).unwrap_or_default(),
+        summary: std::fs::read(&summary)
+            .ok()
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+            .unwrap_or_default(),
+        said: said(&output),
+    }
+}
+
+#[test]
+fn the_reverse_shell_is_one_alert_with_the_equipments_whole_entry() {
+    let Some(shared) = shared() else { return };
+    let file = shared.join("5g-attacks/capture2_reverse_shell.pcap");
+    let lab = tempfile::tempdir().unwrap();
+    attack_lab(lab.path(), ["192.168.14.161", "192.168.130.177", "192.168.14.191"]);
+    let (inventory, policy) = (lab.path().join("inventory.toml"), lab.path().join("policy.toml"));
+    let basic = ["--inventory", text(&inventory), "--policy", text(&policy), text(&file)];
+    let once = replay(&basic);
+    assert_eq!(once.code, Some(0), "{}", once.said);
+    assert_eq!(once.summary["alerts"], serde_json::json!({ "EGR-NOTALLOWED": 1 }));
+    assert_eq!(once.summary["frames"], 1197);
+    assert_eq!(once.summary["inspected"], 1197);
+    assert_eq!(once.summary["unaccounted"], 0);
+    assert_eq!(once.summary["events_lost"], 0);
+    assert_eq!(once.summary["pfcp_messages"], 1154);
+    let events = once.events();
+    let alerts = of_type(&events, "alert");
+    assert_eq!(alerts.len(), 2);
+    for (alert, is_final) in alerts.iter().zip([false, true]) {
+        assert_eq!(alert["weir"]["final"], is_final);
+        assert_eq!(alert["weir"]["detection"], "EGR-NOTALLOWED");
+        assert_eq!(alert["weir"]["equipment"]["id"], "upf-1");
+        assert_eq!(alert["weir"]["equipment"]["vendor"], "Vendor A");
+        assert_eq!(alert["weir"]["peer"]["ip"], "172.19.41.9");
+        assert_eq!(alert["weir"]["same_build"], serde_json::json!({"installed":1,"showing":1}));
+        assert_eq!(alert["alert"]["signature_id"], 5_290_002);
+        assert_eq!((&alert["src_port"], &alert["dest_port"]), (&5555.into(), &34034.into()));
+    }
+    assert_eq!(alerts[1]["weir"]["packets"], 43);
+    assert_eq!(alerts[1]["weir"]["bytes"], 2900);
+    // Neither speed nor workers change a byte.
+    for more in [&["--workers", "2"][..], &["--workers", "3"], &["--speed", "50x"], &[]] {
+        let mut arguments = basic.to_vec();
+        arguments.extend(more);
+        assert!(replay(&arguments).events == once.events, "{more:?}");
+    }
+}
+
+#[test]
+fn benign_sessions_give_no_alert() {
+    let Some(shared) = shared() else { return };
+    let file = shared.join("5g-attacks/benign_sessions.pcap");
+    let lab = tempfile::tempdir().unwrap();
+    attack_lab(lab.path(), ["192.168.14.134", "192.168.130.179", "192.168.130.173"]);
+    let (inventory, policy) = (lab.path().join("inventory.toml"), lab.path().join("policy.toml"));
+    let done = replay(&["--inventory", text(&inventory), "--policy", text(&policy), text(&file)]);
+    assert_eq!(done.code, Some(0), "{}", done.said);
+    assert_eq!(done.summary["alerts"], serde_json::json!({}));
+    assert_eq!(of_type(&done.events(), "alert").len(), 0);
+    assert_eq!(done.summary["frames"], 15_228);
+}
+
+fn captures_in(folder: &Path, found: &mut Vec<std::path::PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            captures_in(&path, found);
+        } else if path.extension().is_some_and(|e| e == "pcap" || e == "pcapng") {
+            found.push(path);
+        }
+    }
+}
+
+#[test]
+fn every_shared_capture_is_accounted_for_to_the_frame() {
+    let Some(shared) = shared() else { return };
+    let manifest = std::fs::read_to_string(shared.join("MANIFEST.tsv")).unwrap();
+    let mut files = Vec::new();
+    captures_in(&shared, &mut files);
+    assert!(files.len() > 15);
+    for file in files {
+        let name = file.strip_prefix(&shared).unwrap().to_str().unwrap().to_owned();
+        let row = manifest.lines().find(|row| row.starts_with(&name)).unwrap();
+        let columns: Vec<&str> = row.split('\t').collect();
+        let done = replay(&[text(&file)]);
+        let frames: u64 = columns[4].parse().unwrap();
+        assert_eq!(done.summary["frames"], frames, "{name}");
+        assert_eq!(done.summary["unaccounted"], 0, "{name}");
+        let ethernet = columns[5] == "EN10MB";
+        assert_eq!(done.code, Some(if ethernet { 0 } else { 1 }), "{name}: {}", done.said);
+        if !ethernet {
+            assert_eq!(done.summary["not_inspected"]["link_type"], frames);
+            assert!(done.said.contains("link type"), "{}", done.said);
+        }
+    }
+}
+
+#[test]
+fn a_generated_scenario_gives_its_labels_and_nothing_else_of_weight() {
+    let out = tempfile::tempdir().unwrap();
+    let scenarios = Path::new(env!("CARGO_MANIFEST_DIR")).join("../pcaps/scenarios");
+    for scenario in ["small", "benign"] {
+        let directory = out.path().join(scenario);
+        let toml = scenarios.join(format!("{scenario}.toml"));
+        let made = run(&["generate", text(&toml), "--out", text(&directory)]);
+        assert!(made.status.success(), "{}", said(&made));
+        let at = |file: &str| directory.join(file);
+        let (inventory, policy, capture) =
+            (at("inventory.toml"), at("policy.toml"), at("capture.pcap"));
+        let checked = run(&["check", "--inventory", text(&inventory), "--policy", text(&policy)]);
+        assert_eq!(checked.status.code(), Some(0), "{}", said(&checked));
+        let done =
+            replay(&["--inventory", text(&inventory), "--policy", text(&policy), text(&capture)]);
+        assert_eq!(done.code, Some(0), "{}", done.said);
+        let labels: Value =
+            serde_json::from_slice(&std::fs::read(at("labels.json")).unwrap()).unwrap();
+        let mut expected: Vec<(String, String, String)> = labels["thefts"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|theft| {
+                let field = |name: &str| theft[name].as_str().unwrap_or_default().to_owned();
+                (field("detection"), field("equipment"), field("peer"))
+            })
+            .collect();
+        let events = done.events();
+        let mut found: Vec<(String, String, String)> = of_type(&events, "alert")
+            .into_iter()
+            .filter(|alert| alert["weir"]["final"] == true)
+            .map(|alert| {
+                let weir = &alert["weir"];
+                let field = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+                let equipment = field(&weir["equipment"]["id"]);
+                (field(&weir["detection"]), equipment, field(&weir["peer"]["ip"]))
+            })
+            .collect();
+        // The label of an unknown box names no equipment; the alert names whom it met.
+        for (detection, equipment, _) in expected.iter_mut().chain(&mut found) {
+            if detection == "INV-UNKNOWN" {
+                equipment.clear();
+            }
+        }
+        expected.sort();
+        found.sort();
+        assert_eq!(found, expected, "{scenario}");
+        assert_eq!(expected.is_empty(), scenario == "benign");
+    }
+}
+
+#[test]
+fn wrong_input_is_refused_or_read_as_far_as_it_goes() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    let whole = std::fs::read(small("capture.pcap")).unwrap();
+    std::fs::write(at("cut.pcap"), &whole[..whole.len() - 7]).unwrap();
+    std::fs::write(at("empty.pcap"), b"").unwrap();
+    std::fs::write(at("noise.pcap"), b"this is no capture, whatever its name says").unwrap();
+
+    let cut = replay(&[text(&at("cut.pcap"))]);
+    assert_eq!(cut.code, Some(1));
+    assert!(cut.said.contains("damaged at byte"), "{}", cut.said);
+    assert_eq!(cut.summary["frames"], 3419);
+    assert_eq!(cut.summary["unaccounted"], 0);
+
+    for (file, words) in [("empty.pcap", "empty"), ("noise.pcap", "neither pcap nor pcapng")] {
+        let done = replay(&[text(&at(file))]);
+        assert_eq!(done.code, Some(1), "{}", done.said);
+        assert!(done.said.contains(words) && done.said.contains(file), "{}", done.said);
+    }
+    let absent = replay(&["/nowhere/a.pcap"]);
+    assert_eq!(absent.code, Some(2));
+    assert!(absent.said.contains("error: ") && absent.said.contains("/nowhere/a.pcap"));
+
+    std::fs::copy(small("inventory.toml"), at("inventory.toml")).unwrap();
+    let policy =
+        "[[allow]]\nfrom = { id = \"gnb-17\" }\nto = { role = \"upf\" }\nservices = [\"gtpu\"]\n";
+    std::fs::write(at("policy.toml"), policy).unwrap();
+    let refused = replay(&[
+        "--inventory",
+        text(&at("inventory.toml")),
+        "--policy",
+        text(&at("policy.toml")),
+        text(&small("capture.pcap")),
+    ]);
+    assert_eq!(refused.code, Some(2), "{}", refused.said);
+    assert!(refused.said.contains("policy.toml:2:") && refused.said.contains("gnb-17"));
+}
