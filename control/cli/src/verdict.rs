@@ -12,11 +12,15 @@ use weir_pcaps::Theft;
 
 use crate::failure::Failure;
 
-/// The keys of an event that the verdict reads.
+/// An event, of which only alerts are read.
 #[derive(Deserialize)]
-struct Event {
-    event_type: String,
-    weir: Option<Alert>,
+#[serde(tag = "event_type", rename_all = "lowercase")]
+enum Event {
+    Alert {
+        weir: Alert,
+    },
+    #[serde(other)]
+    Other,
 }
 
 /// An alert.
@@ -60,9 +64,10 @@ impl<'t> Verdict<'t> {
         let mut alerts = Vec::new();
         for line in BufReader::new(file).lines() {
             let line = line.map_err(|why| failed(&why))?;
-            let event: Event = serde_json::from_str(&line).map_err(|why| failed(&why))?;
-            if event.event_type == "alert" {
-                alerts.extend(event.weir);
+            if let Event::Alert { weir } =
+                serde_json::from_str(&line).map_err(|why| failed(&why))?
+            {
+                alerts.push(weir);
             }
         }
         Ok(Self::compare(thefts, alerts))
@@ -189,6 +194,24 @@ mod tests {
             let verdict = Verdict::compare(&thefts, vec![wrong]);
             assert!(verdict.to_string().contains("MISSED") && verdict.others.len() == 1);
         }
+    }
+
+    #[test]
+    fn the_other_events_of_a_file_are_passed_over() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let events = concat!(
+            r#"{"event_type":"health","weir":{"site":"lab","subject":"sensor"}}"#,
+            "\n",
+            r#"{"event_type":"alert","flow_id":"0x1","weir":{"detection":"EGR-NOTALLOWED","#,
+            r#""severity":"high","peer":{"ip":"198.51.100.7","name":null},"equipment":"#,
+            r#"{"id":"gnb-1","vendor":"Vendor A","model":"X","build":"V3","components":[]}}}"#,
+            "\n",
+        );
+        std::fs::write(file.path(), events).unwrap();
+        let thefts = [theft()];
+        assert!(Verdict::reach(&thefts, file.path()).unwrap().is_clean());
+        std::fs::write(file.path(), &events[..100]).unwrap();
+        assert!(matches!(Verdict::reach(&thefts, file.path()), Err(Failure::Work(_))));
     }
 
     #[test]

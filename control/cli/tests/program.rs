@@ -6,6 +6,7 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -214,9 +215,12 @@ fn a_stop_reaches_both_the_sensor_first() {
         std::thread::yield_now();
     }
     let id = nix::unistd::Pid::from_raw(child.id() as i32);
+    let asked = Instant::now();
     nix::sys::signal::kill(id, nix::sys::signal::Signal::SIGINT).unwrap();
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(1));
+    // No deadline had to pass: the first is 10 s.
+    assert!(asked.elapsed() < Duration::from_secs(8), "{:?}", asked.elapsed());
     assert!(stderr(&output).contains("error: stopped before the end"), "{}", stderr(&output));
     assert_eq!(fs::read_to_string(place.path("order")).unwrap(), "sensor\ncontrol\n");
 }
