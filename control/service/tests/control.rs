@@ -10,8 +10,10 @@ use std::time::{Duration, Instant};
 use fake::*;
 use nix::sys::signal::Signal;
 use weir_engine::Nanos;
+use weir_engine::contract::SCHEMA;
 use weir_engine::contract::verdict::{PolicySwap, Verdict};
 use weir_engine::detect::GTP_PEER;
+use weir_shm::Attachment;
 
 /// A replay in small: an alert that grows, one of the same build, and the end.
 fn replay(sensor: &mut Sensor, sha256: [u8; 32]) -> Vec<Verdict> {
@@ -255,6 +257,33 @@ fn a_record_that_means_nothing_is_counted_and_passed_over() {
 }
 
 #[test]
+fn records_that_someone_else_let_go_are_counted_as_lost() {
+    let place = Place::new("");
+    let mut sensor = Sensor::start(&place.socket(), true, 4);
+    let control = place.control(&[]);
+    let (connection, _) = sensor.accept();
+    sensor.push(&say(alert(1, 0, 1))).unwrap();
+    sensor.await_released(1);
+    control.kill();
+    drop(connection);
+    let memory = &sensor.segment.handover;
+    let mut other = Attachment::open(memory.data(), memory.cursor(), SCHEMA).unwrap();
+    for instance in 2..=9 {
+        sensor.push(&say(alert(instance, 0, 1))).unwrap();
+        other.release(other.position(other.written())).unwrap();
+    }
+    sensor.end(START + SECOND);
+    // Records 1 to 5 were written over; 6, 7, 8 and the end are there.
+    let mut control = place.control(&["--until-end", "--summary", "-"]);
+    let (_connection, _) = sensor.accept();
+    assert_eq!(control.wait().code(), Some(0));
+    let summary: serde_json::Value = serde_json::from_str(&control.output()).unwrap();
+    assert_eq!(summary["events_lost"], 5);
+    let last = place.events("alert").pop().unwrap();
+    assert_eq!((&last["weir"]["packets"], &last["weir"]["final"]), (&4.into(), &true.into()));
+}
+
+#[test]
 fn suppressed_alerts_are_counted_and_not_said() {
     let place = Place::new(
         "[[suppress]]\ndetection = \"EGR-NOTALLOWED\"\nequipment = \"gnb-1\"\nreason = \"known\"\n",
@@ -446,7 +475,7 @@ fn a_full_disk_loses_nothing_while_the_ring_has_room() {
     assert!(sensor.segment.ring.acknowledged() < 20, "what is not stored is not let go");
     fs::remove_file(&filler).unwrap();
     sensor.await_released(20);
-    control.says("0 were lost");
+    control.says("; 0 were lost");
     let said = fs::read_to_string(&events_file).unwrap();
     assert_eq!(events(&said, "alert").len(), 20);
 }

@@ -5,9 +5,9 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
-use std::sync::Arc;
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -253,8 +253,14 @@ impl Place {
         }
         command.args(more).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
-        let stderr = child.stderr.take().unwrap();
-        Control { child, stderr: BufReader::new(stderr) }
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let (sender, lines) = mpsc::channel();
+        thread::spawn(move || {
+            let lines = stderr.lines().map_while(Result::ok);
+            // Whoever no longer listens has dropped the process as well.
+            lines.map(|line| sender.send(line)).take_while(Result::is_ok).count();
+        });
+        Control { child, lines }
     }
 
     pub(crate) fn text(&self) -> String {
@@ -279,19 +285,17 @@ pub(crate) fn events(text: &str, kind: &str) -> Vec<Value> {
 /// The real process.
 pub(crate) struct Control {
     pub(crate) child: Child,
-    stderr: BufReader<ChildStderr>,
+    lines: mpsc::Receiver<String>,
 }
 
 impl Control {
     /// The next line on standard error that contains `part`.
     pub(crate) fn says(&mut self, part: &str) -> String {
-        let mut line = String::new();
         loop {
-            line.clear();
-            let read = self.stderr.read_line(&mut line).unwrap();
-            assert!(read > 0, "control ended without saying {part:?}");
+            let line = self.lines.recv_timeout(PATIENCE);
+            let line = line.unwrap_or_else(|_| panic!("control never said {part:?}"));
             if line.contains(part) {
-                return line.trim_end().to_owned();
+                return line;
             }
         }
     }
