@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::{Command, exit};
 
 const OLDEST: &str = "22.11";
-const TOO_NEW: &str = "23.11";
+const TOO_NEW: &str = "24.11";
 const INSTALL: &str = "apt-get install libdpdk-dev libclang-dev";
 
 /// The libraries that the allowlist and the shim call. Drivers are plugins that EAL loads.

@@ -31,6 +31,8 @@ use crate::watch::{Change, Watch};
 const CLOSED: usize = 512;
 /// Between two looks at an empty ring.
 const IDLE: Duration = Duration::from_millis(5);
+/// How long a sensor that starts at the same time may take.
+const GRACE: Duration = Duration::from_secs(1);
 /// Between two attempts to reach a sensor that is away.
 const RECONNECT: Duration = Duration::from_millis(200);
 /// Between two attempts to write to a full disk, and how long the end waits for one.
@@ -67,6 +69,7 @@ pub struct Control {
     /// The sensor is gone, and its memory is read to the end.
     gone: bool,
     watch: Watch,
+    started: Instant,
     attempt: Instant,
     complaint: String,
     committed: u64,
@@ -141,6 +144,7 @@ impl Control {
             sensor: None,
             gone: false,
             watch,
+            started: start,
             attempt: start,
             complaint: String::new(),
             committed,
@@ -219,7 +223,8 @@ impl Control {
             }
             other => format!("error: {other}"),
         };
-        if complaint != self.complaint {
+        // Whoever starts both at once need not hear that one was faster.
+        if complaint != self.complaint && self.started.elapsed() > GRACE {
             eprintln!("{complaint}");
             self.complaint = complaint;
         }

@@ -5,9 +5,7 @@ use std::sync::Arc;
 
 use weir_engine::Nanos;
 use weir_engine::contract::greeting::Greeting;
-use weir_engine::contract::verdict::{
-    Alert, Flow, FlowEnd, Initiator, PolicySwap, Verdict,
-};
+use weir_engine::contract::verdict::{Alert, Flow, FlowEnd, Initiator, PolicySwap, Verdict};
 use weir_engine::detect::CATALOGUE;
 use weir_engine::rules::EquipmentId;
 

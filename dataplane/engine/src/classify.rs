@@ -17,7 +17,7 @@ pub fn classify(record: &mut Record, bytes: &[u8], given: Link, rules: &Rules) {
     record.link =
         if given == Link::Mixed { infer(record, source, destination, rules) } else { given };
     // An undeclared link stays undeclared for NAT, whatever was inferred.
-    let is_gtp_or_pfcp = matches!(record.kind, Kind::Gtpu | Kind::Pfcp);
+    let is_gtp_or_pfcp = record.is_gtp_or_pfcp();
     if rules.is_nat(source, given, is_gtp_or_pfcp) {
         record.source = Party::Subscriber.pack();
     }
@@ -27,6 +27,14 @@ pub fn classify(record: &mut Record, bytes: &[u8], given: Link, rules: &Rules) {
     if given == Link::Mixed && record.link == Link::Mixed && has_subscriber(record) {
         record.link = Link::N6;
     }
+}
+
+/// Who holds an address on a tap's link, NAT included; packed.
+pub(crate) fn party(address: Address, given: Link, is_gtp_or_pfcp: bool, rules: &Rules) -> u32 {
+    if rules.is_nat(address, given, is_gtp_or_pfcp) {
+        return Party::Subscriber.pack();
+    }
+    rules.party(address)
 }
 
 fn has_subscriber(record: &Record) -> bool {

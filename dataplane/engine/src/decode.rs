@@ -4,7 +4,7 @@
 //! where a [`Trail`] writes down every layer.
 
 use weir_wire::ethernet::{self, Ethernet, Vlan};
-use weir_wire::gtpu::{Gtpu, Message, TPdu};
+use weir_wire::gtpu::{self, Gtpu, Message, TPdu};
 use weir_wire::gtpu_extension::{PDU_SESSION_CONTAINER, PduSession};
 use weir_wire::icmp::{Icmp, Purpose};
 use weir_wire::ipv4::Ipv4;
@@ -260,6 +260,8 @@ impl<'a, T: Trail> Walk<'a, '_, T> {
             self.gtpu(payload);
         } else if self.ports.is_pfcp(udp.source(), udp.destination()) && Pfcp::is_version_1(first) {
             self.pfcp(payload);
+        } else if is_control(udp.source(), udp.destination(), first) {
+            self.trail.layer(Layer::Gtpc);
         }
     }
 
@@ -423,6 +425,13 @@ impl<'a, T: Trail> Walk<'a, '_, T> {
             Err(error) => self.fail(error, bytes),
         }
     }
+}
+
+/// Whether a datagram is GTP-C (version 1 or 2) or GTP' by port and version:
+/// identified, and no more.
+fn is_control(source: u16, destination: u16, first_octet: u8) -> bool {
+    [gtpu::CONTROL_PORT, gtpu::PRIME_PORT].iter().any(|port| [source, destination].contains(port))
+        && first_octet >> 5 <= 2
 }
 
 fn opaque_layer(protocol: u8) -> Layer {

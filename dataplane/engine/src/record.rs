@@ -176,6 +176,12 @@ impl Record {
         self.error_offset = offset;
     }
 
+    /// Whether the frame is GTP-U or PFCP by its header.
+    #[inline]
+    pub const fn is_gtp_or_pfcp(&self) -> bool {
+        matches!(self.kind, Kind::Gtpu | Kind::Pfcp)
+    }
+
     /// The outer addresses, source first, read from the frame again; none
     /// without an IP header.
     #[inline]

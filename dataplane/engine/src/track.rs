@@ -166,12 +166,12 @@ pub struct FlowDelta {
     pub down: Side,
     /// The tap of the first packet.
     pub tap: TapId,
-    /// The link of the first packet.
+    /// The link of the first packet, given or inferred.
     pub link: Link,
-    /// The low end, packed.
-    pub low: u32,
-    /// The high end, packed.
-    pub high: u32,
+    /// The tap's own link.
+    pub given: Link,
+    /// Whether the first packet was GTP-U or PFCP by its header.
+    pub is_gtp_or_pfcp: bool,
     /// The first verified G-PDU.
     pub g_pdu: Option<GPdu>,
 }
@@ -201,6 +201,14 @@ pub fn concerns_equipment(record: &Record, source: Address, destination: Address
             from == Party::Unknown || to == Party::Unknown
         };
     of_interest && !source.is_local_scope() && !destination.is_local_scope()
+}
+
+/// A packet whose flow is known and whose index line is on its way.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Prepared {
+    key: FlowKey,
+    upward: bool,
+    hash: u64,
 }
 
 /// The flows that a slice may hold before they are handed over early.
@@ -233,12 +241,13 @@ impl Ledger {
         })
     }
 
-    /// Hashes a key and asks for its index line.
+    /// Finds a record's flow and asks for its index line.
     #[inline]
-    pub fn prepare(&self, key: &FlowKey) -> u64 {
+    pub fn prepare(&self, record: &Record, source: Address, destination: Address) -> Prepared {
+        let (key, upward) = FlowKey::of(record, source, destination);
         let hash = key.hash(self.key);
         prefetch(&self.index[hash as usize % SLOTS]);
-        hash
+        Prepared { key, upward, hash }
     }
 
     /// Whether the next packet might not find room; the rows must then be handed over.
@@ -247,10 +256,11 @@ impl Ledger {
         self.rows.len() + crate::frame::BURST > LEDGER_ROWS
     }
 
-    /// Adds one packet to its flow, whose key was prepared as `hash`.
+    /// Adds one prepared packet to its flow. `given` is its tap's link.
     #[inline]
-    pub fn add(&mut self, record: &Record, bytes: &[u8], key: FlowKey, upward: bool, hash: u64) {
-        let row = self.row(record, key, upward, hash);
+    pub fn add(&mut self, record: &Record, given: Link, bytes: &[u8], packet: &Prepared) {
+        let Prepared { key, upward, hash } = *packet;
+        let row = self.row(record, given, key, hash);
         let row = &mut self.rows[row];
         let side = if upward { &mut row.up } else { &mut row.down };
         if side.packets == 0 {
@@ -282,7 +292,7 @@ impl Ledger {
     }
 
     #[inline]
-    fn row(&mut self, record: &Record, key: FlowKey, upward: bool, hash: u64) -> usize {
+    fn row(&mut self, record: &Record, given: Link, key: FlowKey, hash: u64) -> usize {
         let mut slot = hash as usize % SLOTS;
         loop {
             let entry = self.index[slot];
@@ -296,19 +306,14 @@ impl Ledger {
             slot = (slot + 1) % SLOTS;
         }
         let row = self.rows.len();
-        let (low, high) = if upward {
-            (record.source, record.destination)
-        } else {
-            (record.destination, record.source)
-        };
         self.rows.push(FlowDelta {
             key,
             up: Side::default(),
             down: Side::default(),
             tap: record.tap,
             link: record.link,
-            low,
-            high,
+            given,
+            is_gtp_or_pfcp: record.is_gtp_or_pfcp(),
             g_pdu: None,
         });
         self.index[slot] = u64::from(self.generation) << 32 | row as u64;

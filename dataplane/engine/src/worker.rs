@@ -12,11 +12,11 @@ use crate::Nanos;
 use crate::account::Tally;
 use crate::classify::classify;
 use crate::decode::{Ports, decode, protocol};
-use crate::frame::{BURST, Frame};
+use crate::frame::{BURST, Frame, TapId};
 use crate::record::{Kind, Record};
 use crate::report::{Report, Trait};
 use crate::rules::{EquipmentId, Link, Party, Roles, Rules};
-use crate::track::{FlowKey, Ledger, concerns_equipment};
+use crate::track::{FlowKey, Ledger, Prepared, concerns_equipment};
 
 /// UDP port of DNS.
 const DNS: u16 = 53;
@@ -30,6 +30,13 @@ pub struct Setup {
     pub ports: Ports,
     /// The secret of the flow index.
     pub hash_key: u64,
+}
+
+impl Setup {
+    #[inline]
+    fn link(&self, tap: TapId) -> Link {
+        self.links.get(usize::from(tap.0)).copied().unwrap_or(Link::Mixed)
+    }
 }
 
 /// One worker's engine.
@@ -48,9 +55,7 @@ pub struct Worker {
 #[derive(Clone, Copy, Debug, Default)]
 struct Pending {
     record: usize,
-    key: FlowKey,
-    upward: bool,
-    hash: u64,
+    packet: Prepared,
 }
 
 impl Worker {
@@ -70,7 +75,8 @@ impl Worker {
         })
     }
 
-    /// Takes other rules from the next burst on.
+    /// Takes other rules from the next burst on. A report speaks for one policy:
+    /// close the slice in part before.
     pub fn set_rules(&mut self, rules: Option<Arc<Rules>>) {
         self.rules = rules;
     }
@@ -117,6 +123,7 @@ impl Worker {
         report.slice = slice;
         report.latest = latest;
         report.partial = partial;
+        report.policy = self.rules.as_ref().map_or(0, |rules| rules.version());
         report
     }
 
@@ -137,9 +144,7 @@ impl Worker {
 
     fn classify(&mut self, frames: &[Frame<'_>], rules: &Rules) {
         for (frame, record) in frames.iter().zip(&mut self.records) {
-            let link =
-                self.setup.links.get(usize::from(record.tap.0)).copied().unwrap_or(Link::Mixed);
-            classify(record, frame.bytes, link, rules);
+            classify(record, frame.bytes, self.setup.link(record.tap), rules);
         }
     }
 
@@ -150,9 +155,8 @@ impl Worker {
             self.sight(frame, &record, rules);
             let Some((source, destination)) = record.outer_addresses(frame.bytes) else { continue };
             if concerns_equipment(&record, source, destination) {
-                let (key, upward) = FlowKey::of(&record, source, destination);
-                let hash = self.ledger.prepare(&key);
-                self.pending[ready] = Pending { record: i, key, upward, hash };
+                let packet = self.ledger.prepare(&record, source, destination);
+                self.pending[ready] = Pending { record: i, packet };
                 ready += 1;
             }
             self.listen(frame, &record, rules);
@@ -160,7 +164,8 @@ impl Worker {
         for pending in &self.pending[..ready] {
             let record = &self.records[pending.record];
             let bytes = frames[pending.record].bytes;
-            self.ledger.add(record, bytes, pending.key, pending.upward, pending.hash);
+            let given = self.setup.link(record.tap);
+            self.ledger.add(record, given, bytes, &pending.packet);
         }
     }
 

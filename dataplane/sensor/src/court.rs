@@ -34,6 +34,8 @@ pub(crate) struct Notice {
     pub(crate) received: AtomicU64,
     /// Frames lost before inspection.
     pub(crate) lost: AtomicU64,
+    /// Whether every counter but the judge's has its last value.
+    pub(crate) settled: AtomicBool,
 }
 
 /// What the judge's thread is given.
@@ -114,6 +116,11 @@ impl Court {
             }
             judge.words().store(&mut words);
             self.block.publish(&words);
+        }
+        // Whoever reads the end reads the last counts as well.
+        while !self.notice.settled.load(Ordering::Acquire) {
+            self.status.heartbeat(clock::now().0);
+            std::thread::sleep(Duration::from_millis(1));
         }
         let end = InputEnd { last: last.unwrap_or_default() };
         let mut said = Vec::new();

@@ -266,7 +266,8 @@ fn poll(
 }
 
 fn claim<'a>(received: &RxFrame<'a>, time: Nanos, shares: &Shares) -> Result<Frame<'a>, Reason> {
-    let (tap, bytes) = shares.claim(received.bytes, received.stripped_vlan.map(|tag| tag & 0x0fff))?;
+    let (tap, bytes) =
+        shares.claim(received.bytes, received.stripped_vlan.map(|tag| tag & 0x0fff))?;
     let cut = (received.bytes.len() - bytes.len()) as u32;
     Ok(Frame {
         bytes,

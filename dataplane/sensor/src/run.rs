@@ -172,6 +172,7 @@ impl Sensor {
 
         let outcome =
             inspect(&plan, opened, stations, Ports { blocks: port_blocks, notice: &notice }, &stop);
+        notice.settled.store(true, Ordering::Release);
         let (ring, _) = court.join().map_err(|_| anyhow::anyhow!("the judge's thread failed"))?;
         say_farewell(ring, &notice, &status);
         hanging_up.ask();

@@ -116,6 +116,10 @@ impl Station {
     #[inline]
     fn refresh_policy(&mut self) {
         if let Some(rules) = self.policy.changed(&mut self.epoch) {
+            // A report speaks for one policy.
+            if self.slice.is_some() {
+                self.hand_over(true);
+            }
             self.worker.set_rules(Some(rules));
         }
     }

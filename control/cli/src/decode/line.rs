@@ -45,8 +45,8 @@ struct Line<'a> {
     caplen: usize,
     len: u32,
     layers: &'a [&'static str],
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
     vlan: &'a [u16],
+    mpls: &'a [u32],
     #[serde(skip_serializing_if = "Option::is_none")]
     outer: Option<Ends<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -112,6 +112,7 @@ impl Lines {
             len: packet.wire_len,
             layers: &self.path.layers,
             vlan: &self.path.vlans,
+            mpls: &[],
             outer: None,
             gtpu: None,
             inner: None,

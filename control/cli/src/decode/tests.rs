@@ -81,7 +81,7 @@ fn a_users_packet_in_a_tunnel_gives_every_key() {
         json!({
             "n": 1, "ts": "1700000000.123456000", "caplen": caplen, "len": caplen + 4,
             "layers": ["eth", "vlan", "ipv4", "udp", "gtpu", "ipv4", "udp"],
-            "vlan": [100],
+            "vlan": [100], "mpls": [],
             "outer": {"src": "10.0.0.1", "dst": "10.0.1.1", "proto": 17, "sport": 2152,
                       "dport": 2152, "frag": "none"},
             "gtpu": {"type": 255, "teid": 1, "length": 41, "seq": null, "npdu": null,

@@ -135,6 +135,12 @@ impl Strangers {
         !learning
     }
 
+    /// Forgets everything watched.
+    pub fn forget(&mut self) {
+        self.addresses.clear();
+        self.vlans.clear();
+    }
+
     /// Rows given up for others so far.
     pub fn evictions(&self) -> u64 {
         self.addresses.evictions() + self.vlans.evictions()

@@ -38,6 +38,12 @@ impl<K: Clone + Eq + Hash, V> Bounded<K, V> {
         self.rows.get(key)
     }
 
+    /// Empties the map; what it gave up stays counted.
+    pub(crate) fn clear(&mut self) {
+        self.rows.clear();
+        self.order.clear();
+    }
+
     /// Rows given up so far.
     pub(crate) fn evictions(&self) -> u64 {
         self.evictions

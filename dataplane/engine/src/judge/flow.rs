@@ -2,6 +2,7 @@
 
 use weir_wire::Address;
 
+use crate::classify::party;
 use crate::contract::verdict::Volume;
 use crate::decode::protocol;
 use crate::judge::offence::Offence;
@@ -40,12 +41,14 @@ pub struct Flow {
     pub down: Side,
     /// The tap that saw it first.
     pub tap: TapId,
-    /// The link it is on.
+    /// The link it is on, given or inferred.
     pub link: Link,
-    /// Who the low end is, packed.
-    low: u32,
-    /// Who the high end is, packed.
-    high: u32,
+    /// The tap's own link.
+    given: Link,
+    is_gtp_or_pfcp: bool,
+    /// Who the low end and the high end are, packed, by the policy of this version.
+    parties: (u32, u32),
+    version: u64,
     /// The first verified G-PDU.
     pub g_pdu: Option<GPdu>,
     /// Whether the policy allows the flow as far as it was seen.
@@ -75,8 +78,10 @@ impl Flow {
             down: Side::default(),
             tap: delta.tap,
             link: delta.link,
-            low: delta.low,
-            high: delta.high,
+            given: delta.given,
+            is_gtp_or_pfcp: delta.is_gtp_or_pfcp,
+            parties: (0, 0),
+            version: 0,
             g_pdu: None,
             allowed: false,
             offence: None,
@@ -99,8 +104,6 @@ impl Flow {
         {
             self.g_pdu = Some(g_pdu);
         }
-        self.low = delta.low;
-        self.high = delta.high;
     }
 
     /// What was sent in a direction.
@@ -130,8 +133,8 @@ impl Flow {
     /// Who sends in a direction.
     pub fn party(&self, way: Way) -> Party {
         Party::unpack(match way {
-            Way::Up => self.low,
-            Way::Down => self.high,
+            Way::Up => self.parties.0,
+            Way::Down => self.parties.1,
         })
     }
 
@@ -183,7 +186,15 @@ impl Flow {
 
     /// Asks the policy again whether the flow is allowed, in the orientation that
     /// the handshake proves, else in either: the capture may have begun amid it.
+    /// Under another policy than before, the flow's ends are looked up again and
+    /// what it was flagged for is forgotten.
     pub fn ask(&mut self, rules: &Rules) {
+        if self.version != rules.version() {
+            let party = |address| party(address, self.given, self.is_gtp_or_pfcp, rules);
+            self.parties = (party(self.key.low), party(self.key.high));
+            self.version = rules.version();
+            self.offence = None;
+        }
         let proven = matches!(self.key.protocol, protocol::TCP | protocol::SCTP);
         self.allowed = match self.opener().filter(|_| proven && !self.key.fragments) {
             Some(way) => self.is_allowed(way, rules),

@@ -70,7 +70,7 @@ impl Flows {
         (row, evicted)
     }
 
-    /// A row that [`Flows::add`] named in this slice; none if it has given way since.
+    /// A row that [`Flows::add`] named; another flow's, or none, if it has given way since.
     pub(crate) fn row(&mut self, row: usize) -> Option<&mut Flow> {
         self.rows.get_mut(row)?.as_mut()
     }

@@ -83,7 +83,20 @@ impl Judge {
             rules: (before.1, now.1),
         }));
         self.words.policy_version = rules.version();
-        self.rules = Some(rules);
+        if self.rules.replace(rules).is_some() {
+            self.forget_numbers(at, say);
+        }
+    }
+
+    /// Ends and forgets what is known by equipment numbers: another inventory
+    /// numbers otherwise. Flows look their ends up again when they are next seen.
+    fn forget_numbers(&mut self, at: Nanos, say: &mut impl FnMut(Verdict)) {
+        self.alerts.end_days_before(u32::MAX, at, &mut |alert| {
+            say(Verdict::Alert(Box::new(alert)));
+        });
+        self.names.forget();
+        self.strangers.forget();
+        self.held.clear();
     }
 
     /// Counters, as they are published.
@@ -107,8 +120,10 @@ impl Judge {
             self.words.unreported += report.dropped;
         }
         if let Some(rules) = self.rules.clone() {
-            self.learn_names(reports);
-            self.judge_sightings(reports, say);
+            // Numbers of another inventory say nothing here.
+            let of_today = |report: &&Report| report.policy == rules.version();
+            self.learn_names(reports.iter().filter(of_today));
+            self.judge_sightings(reports.iter().filter(of_today), say);
             self.judge_flows(reports, &rules, say);
         }
         let evictions = self.evictions();
@@ -167,9 +182,8 @@ impl Judge {
         }
     }
 
-    fn learn_names(&mut self, reports: &[Report]) {
+    fn learn_names<'a>(&mut self, reports: impl Iterator<Item = &'a Report>) {
         let mut answers: Vec<_> = reports
-            .iter()
             .flat_map(|report| report.dns.iter().map(move |answer| (answer, report)))
             .collect();
         answers.sort_by_key(|(answer, report)| {
@@ -180,9 +194,13 @@ impl Judge {
         }
     }
 
-    fn judge_sightings(&mut self, reports: &[Report], say: &mut impl FnMut(Verdict)) {
+    fn judge_sightings<'a>(
+        &mut self,
+        reports: impl Iterator<Item = &'a Report>,
+        say: &mut impl FnMut(Verdict),
+    ) {
         let mut sightings: Vec<Sighting> =
-            reports.iter().flat_map(|report| report.sightings.iter().copied()).collect();
+            reports.flat_map(|report| report.sightings.iter().copied()).collect();
         sightings.sort_by_key(|seen| (seen.equipment, seen.trait_seen, seen.time, seen.tap));
         // What several workers saw is one sighting.
         sightings.dedup_by(|later, seen| {
@@ -221,15 +239,11 @@ impl Judge {
     fn judge_flows(&mut self, reports: &[Report], rules: &Rules, say: &mut impl FnMut(Verdict)) {
         let mut deltas: Vec<&FlowDelta> = reports.iter().flat_map(|report| &report.flows).collect();
         deltas.sort_by_key(|delta| (delta.first(), delta.key));
-        let mut touched = Vec::with_capacity(deltas.len());
         for delta in deltas {
             let (row, evicted) = self.flows.add(delta);
             if let Some(due) = evicted {
                 self.say_flow(&due, say);
             }
-            touched.push((row, delta));
-        }
-        for (row, delta) in touched {
             self.judge_flow(row, delta, rules, say);
         }
     }
@@ -241,7 +255,7 @@ impl Judge {
         rules: &Rules,
         say: &mut impl FnMut(Verdict),
     ) {
-        let Some(flow) = self.flows.row(row).filter(|flow| flow.key == delta.key) else { return };
+        let Some(flow) = self.flows.row(row) else { return };
         flow.ask(rules);
         let enabled = rules.settings().enabled;
         let found = [

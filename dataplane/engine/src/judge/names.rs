@@ -47,6 +47,11 @@ impl Names {
         self.names.find(&(client, address)).map(String::as_str)
     }
 
+    /// Forgets all names.
+    pub(crate) fn forget(&mut self) {
+        self.names.clear();
+    }
+
     /// Names given up for others so far.
     pub(crate) fn evictions(&self) -> u64 {
         self.names.evictions()
