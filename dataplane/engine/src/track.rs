@@ -105,6 +105,35 @@ pub struct Side {
     pub acknowledged: Option<Acknowledged>,
 }
 
+impl Side {
+    /// Adds what was seen elsewhere or later.
+    pub fn join(&mut self, more: &Side) {
+        if more.packets == 0 {
+            return;
+        }
+        if self.packets == 0 {
+            *self = *more;
+            return;
+        }
+        self.packets += more.packets;
+        self.bytes += more.bytes;
+        self.gpdus += more.gpdus;
+        self.first = self.first.min(more.first);
+        self.last = self.last.max(more.last);
+        self.opened = match (self.opened, more.opened) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        self.evidence.set(more.evidence);
+        self.tcp_flags |= more.tcp_flags;
+        match (&mut self.acknowledged, more.acknowledged) {
+            (Some(so_far), Some(later)) => so_far.join(later),
+            (none @ None, later) => *none = later,
+            (Some(_), None) => {}
+        }
+    }
+}
+
 /// How one side acknowledged the other's data.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Acknowledged {
@@ -183,6 +212,17 @@ impl FlowDelta {
             (0, _) => self.down.first,
             (_, 0) => self.up.first,
             _ => self.up.first.min(self.down.first),
+        }
+    }
+
+    /// Adds what another worker, or a later part of the slice, saw of the flow.
+    pub fn join(&mut self, later: &FlowDelta) {
+        self.up.join(&later.up);
+        self.down.join(&later.down);
+        if let Some(g_pdu) = later.g_pdu
+            && self.g_pdu.is_none_or(|first| (g_pdu.time, g_pdu.teid) < (first.time, first.teid))
+        {
+            self.g_pdu = Some(g_pdu);
         }
     }
 }

@@ -94,8 +94,8 @@ impl Flow {
 
     /// Adds what the flow did in a further slice.
     pub fn add(&mut self, delta: &FlowDelta) {
-        join(&mut self.up, &delta.up);
-        join(&mut self.down, &delta.down);
+        self.up.join(&delta.up);
+        self.down.join(&delta.down);
         self.uncounted.0 += delta.up.packets + delta.down.packets;
         self.uncounted.1 += delta.up.bytes + delta.down.bytes;
         // The earlier one, whichever worker's report came first.
@@ -257,31 +257,5 @@ impl Flow {
             .fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
                 (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
             })
-    }
-}
-
-fn join(side: &mut Side, more: &Side) {
-    if more.packets == 0 {
-        return;
-    }
-    if side.packets == 0 {
-        *side = *more;
-        return;
-    }
-    side.packets += more.packets;
-    side.bytes += more.bytes;
-    side.gpdus += more.gpdus;
-    side.first = side.first.min(more.first);
-    side.last = side.last.max(more.last);
-    side.opened = match (side.opened, more.opened) {
-        (Some(a), Some(b)) => Some(a.min(b)),
-        (a, b) => a.or(b),
-    };
-    side.evidence.set(more.evidence);
-    side.tcp_flags |= more.tcp_flags;
-    match (&mut side.acknowledged, more.acknowledged) {
-        (Some(so_far), Some(later)) => so_far.join(later),
-        (none @ None, later) => *none = later,
-        (Some(_), None) => {}
     }
 }

@@ -237,9 +237,19 @@ impl Judge {
     }
 
     fn judge_flows(&mut self, reports: &[Report], rules: &Rules, say: &mut impl FnMut(Verdict)) {
-        let mut deltas: Vec<&FlowDelta> = reports.iter().flat_map(|report| &report.flows).collect();
+        let mut deltas: Vec<FlowDelta> =
+            reports.iter().flat_map(|report| report.flows.iter().copied()).collect();
+        // What several workers saw of a flow is judged as one.
+        deltas.sort_by_key(|delta| (delta.key, delta.first()));
+        deltas.dedup_by(|later, delta| {
+            let same = later.key == delta.key;
+            if same {
+                delta.join(later);
+            }
+            same
+        });
         deltas.sort_by_key(|delta| (delta.first(), delta.key));
-        for delta in deltas {
+        for delta in &deltas {
             let (row, evicted) = self.flows.add(delta);
             if let Some(due) = evicted {
                 self.say_flow(&due, say);
