@@ -29,12 +29,13 @@ pub fn vdev(capture: &Path) -> String {
 
 /// mbufs for a device that keeps `frames` of them for itself.
 pub fn mbufs(frames: usize) -> u32 {
-    (frames + 4_096).next_power_of_two() as u32 - 1
+    frames as u32 + 8_191
 }
 
-/// Memory that so many mbufs need, MiB: 2.4 KiB each, and DPDK's own.
+/// Memory that so many mbufs need, MiB: of ordinary pages each mbuf takes a
+/// whole one, since it may not cross their border; the rest is DPDK's own.
 pub fn memory_mib(mbufs: u32) -> u32 {
-    64 + mbufs / 350
+    96 + mbufs / 200
 }
 
 /// Nanoseconds per packet of the engine on a device of this capture, measured in another process.

@@ -120,12 +120,8 @@ mod tests {
         outcome.row(Row { what: "engine".into(), ns: ns.clone(), ..Row::default() });
         outcome.row(Row { what: "parse-only walk".into(), ns, ..Row::default() });
         let table = outcome.to_string();
-        let columns: Vec<_> = table
-            .lines()
-            .map(|line| line.chars().count() - line.trim_end().chars().count())
-            .collect();
-        assert_eq!(columns.len(), 3);
         let places: Vec<_> = table.lines().skip(1).map(|line| line.find("40.00")).collect();
+        assert!(places[0].is_some());
         assert_eq!(places[0], places[1]);
     }
 }

@@ -1,9 +1,8 @@
 //! DPDK's own `dpdk-testpmd` in receive-only mode: what the device itself
 //! costs, with nobody looking at the frames.
 
-use std::io::Read;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -31,7 +30,7 @@ pub fn is_installed() -> bool {
 /// When it does not start or says no rate.
 pub fn measure(capture: &Path, frames: usize, core: usize, other: usize) -> anyhow::Result<f64> {
     let mbufs = mbufs(frames);
-    let mut child = Command::new(PROGRAM)
+    let child = Command::new(PROGRAM)
         .args(["--no-huge", "--no-pci", "--no-telemetry", "--no-shconf", "--iova-mode=va"])
         .args(["-m", &memory_mib(mbufs).to_string()])
         .arg(format!("--lcores=0@{other},1@{core}"))
@@ -40,30 +39,25 @@ pub fn measure(capture: &Path, frames: usize, core: usize, other: usize) -> anyh
         .arg(format!("--total-num-mbufs={mbufs}"))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
+        .stderr(Stdio::piped())
         .spawn()
         .with_context(|| format!("can't start {PROGRAM}"))?;
     std::thread::sleep(SPAN);
-    let said = interrupt(&mut child)?;
-    let rates = rates(&said);
+    let output = interrupt(child)?;
+    let rates = rates(&String::from_utf8_lossy(&output.stdout));
     if rates.median() > 0.0 {
-        Ok(1e9 / rates.median())
-    } else {
-        bail!("{PROGRAM} received nothing from {}", vdev(capture))
+        return Ok(1e9 / rates.median());
     }
+    let errors = String::from_utf8_lossy(&output.stderr);
+    bail!("{PROGRAM} received nothing from {}; it says: {errors}", vdev(capture))
 }
 
 /// Asks for a clean end, and gives what was said until then.
-fn interrupt(child: &mut Child) -> anyhow::Result<String> {
+fn interrupt(child: Child) -> anyhow::Result<Output> {
     let pid = i32::try_from(child.id()).context("a process id beyond its type")?;
-    // One that has ended already fails below, by what it did not say.
+    // One that has ended already fails later, by what it did not say.
     let _ = kill(Pid::from_raw(pid), Signal::SIGINT);
-    let mut said = String::new();
-    if let Some(stdout) = &mut child.stdout {
-        stdout.read_to_string(&mut said).with_context(|| format!("can't read from {PROGRAM}"))?;
-    }
-    child.wait()?;
-    Ok(said)
+    child.wait_with_output().with_context(|| format!("can't read from {PROGRAM}"))
 }
 
 /// Packets per second of every full second in the port statistics; the first
