@@ -149,21 +149,29 @@ impl Worker {
     }
 
     fn track(&mut self, frames: &[Frame<'_>], rules: &Rules) {
+        let Self { records, pending, ledger, report, .. } = self;
         let mut ready = 0;
-        for (i, frame) in frames.iter().enumerate() {
-            let record = self.records[i];
-            self.sight(frame, &record, rules);
+        for (i, (frame, record)) in frames.iter().zip(records.iter()).enumerate() {
+            sight(report, frame, record, rules);
             let Some((source, destination)) = record.outer_addresses(frame.bytes) else { continue };
+<<<<<<< HEAD
             if concerns_equipment(&record, source, destination) {
                 let packet = self.ledger.prepare(&record, source, destination);
                 self.pending[ready] = Pending { record: i, packet };
+=======
+            if concerns_equipment(record, source, destination) {
+                let (key, upward) = FlowKey::of(record, source, destination);
+                let hash = ledger.prepare(&key);
+                pending[ready] = Pending { record: i, key, upward, hash };
+>>>>>>> bench
                 ready += 1;
             }
-            self.listen(frame, &record, rules);
+            listen(report, frame, record, rules);
         }
-        for pending in &self.pending[..ready] {
-            let record = &self.records[pending.record];
+        for pending in &pending[..ready] {
+            let record = &records[pending.record];
             let bytes = frames[pending.record].bytes;
+<<<<<<< HEAD
             let given = self.setup.link(record.tap);
             self.ledger.add(record, given, bytes, &pending.packet);
         }
@@ -214,12 +222,63 @@ impl Worker {
             if let Ok(udp) = Udp::parse(datagram) {
                 self.report.dns_answer(record.time, client, udp.payload());
             }
+=======
+            ledger.add(record, bytes, pending.key, pending.upward, pending.hash);
+>>>>>>> bench
         }
     }
 
     fn account(&mut self, frames: &[Frame<'_>]) {
         for (frame, record) in frames.iter().zip(&self.records) {
             self.tally.frame(record, frame.bytes);
+        }
+    }
+}
+
+/// Compares what equipment with listed MAC addresses shows below IP.
+fn sight(report: &mut Report, frame: &Frame<'_>, record: &Record, rules: &Rules) {
+    let sender = Party::unpack(record.source).equipment();
+    if record.kind == Kind::NotIp {
+        sight_below_ip(report, frame, record, rules);
+    } else if let Some(id) = sender
+        && let Some(equipment) = rules.equipment(id)
+        && !equipment.macs.is_empty()
+        && !record
+            .outer_addresses(frame.bytes)
+            .is_some_and(|(_, destination)| destination.is_local_scope())
+        && let Ok(ethernet) = Ethernet::parse(frame.bytes)
+    {
+        if equipment.macs.contains(&ethernet.source()) {
+            report.sight(frame, id, Trait::Vlan(record.vlan));
+        } else {
+            report.sight(frame, id, Trait::Mac(ethernet.source()));
+        }
+    }
+}
+
+#[cold]
+fn sight_below_ip(report: &mut Report, frame: &Frame<'_>, record: &Record, rules: &Rules) {
+    let Ok(ethernet) = Ethernet::parse(frame.bytes) else { return };
+    if let Some(id) = rules.equipment_by_mac(ethernet.source())
+        && !is_common(record.ether_type)
+    {
+        report.sight(frame, id, Trait::EtherType(record.ether_type));
+    }
+}
+
+/// Keeps DNS answers to equipment, and counts the user plane's directions.
+fn listen(report: &mut Report, frame: &Frame<'_>, record: &Record, rules: &Rules) {
+    if record.kind == Kind::Gtpu && record.message == 255 {
+        if let Some(uplink) = uplink(record, rules) {
+            report.direction(record.tap, uplink);
+        }
+    } else if record.source_port == DNS
+        && record.protocol == protocol::UDP
+        && let Some(client) = Party::unpack(record.destination).equipment()
+    {
+        let datagram = frame.bytes.get(usize::from(record.outer_l4)..).unwrap_or_default();
+        if let Ok(udp) = Udp::parse(datagram) {
+            report.dns_answer(record.time, client, udp.payload());
         }
     }
 }

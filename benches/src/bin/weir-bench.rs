@@ -1,0 +1,283 @@
+//! `weir-bench`: the packet path's cost, as a table and as `bench.json`.
+
+use std::hint::black_box;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use clap::{Parser, Subcommand};
+use weir_benches::counting_allocator::allocations;
+use weir_benches::engine_run::EngineRun;
+use weir_benches::instructions::{self, Subject};
+use weir_benches::outcome::{Outcome, Row};
+use weir_benches::rounds::Samples;
+use weir_benches::traffic::{self, Traffic, again};
+use weir_benches::walk::walk_pass;
+use weir_benches::{device, file_source, machine, testpmd};
+use weir_engine::Frame;
+use weir_engine::rules::Link;
+use weir_mem::FileMap;
+
+/// Measures what a packet costs, beside the least that it could.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Options {
+    /// Rounds, in which all subjects take their turn.
+    #[arg(long, default_value_t = 9)]
+    rounds: usize,
+    /// Tunnels of the Internet mix.
+    #[arg(long, default_value_t = 10_000)]
+    tunnels: u32,
+    /// Where the figures go.
+    #[arg(long, default_value = "target/bench/bench.json")]
+    out: PathBuf,
+    #[command(subcommand)]
+    part: Option<Part>,
+}
+
+/// What this program runs of itself in processes apart.
+#[derive(Debug, Subcommand)]
+enum Part {
+    /// Polls a DPDK device that repeats a capture; prints nanoseconds per packet.
+    Device {
+        #[arg(long)]
+        capture: PathBuf,
+        #[arg(long)]
+        frames: usize,
+        #[arg(long)]
+        core: usize,
+        #[arg(long)]
+        millis: u64,
+    },
+    /// Does the work whose instructions valgrind counts.
+    Instructions {
+        #[arg(long)]
+        subject: Subject,
+        #[arg(long)]
+        passes: usize,
+    },
+}
+
+/// Frames of the mix: more than the second-level cache holds.
+const FRAMES: usize = 1 << 16;
+
+/// Passes over the frames in one round.
+const PASSES: usize = 8;
+
+/// How long the engine is measured on a device in one round.
+const DEVICE_SPAN: Duration = Duration::from_millis(1_000);
+
+fn main() -> anyhow::Result<()> {
+    let options = Options::parse();
+    match &options.part {
+        None => bench(&options),
+        Some(Part::Device { capture, frames, core, millis }) => {
+            let span = Duration::from_millis(*millis);
+            println!("{}", device::poll(capture, *frames, *core, span)?);
+            Ok(())
+        }
+        Some(Part::Instructions { subject, passes }) => instructions::run(*subject, *passes),
+    }
+}
+
+fn bench(options: &Options) -> anyhow::Result<()> {
+    let cores = machine::cores()?;
+    // The last core: the first takes most interrupts.
+    let (&other, &core) = match cores.as_slice() {
+        [first, .., last] => (first, last),
+        [only] => (only, only),
+        [] => anyhow::bail!("the kernel names no core; it must be able to say its affinity"),
+    };
+    let mut outcome = Outcome::default();
+    outcome.circumstance("machine", machine::description(cores.len()));
+    outcome.circumstance("tunnels", options.tunnels.into());
+    outcome.circumstance("frames", FRAMES.into());
+    outcome.circumstance("rounds", options.rounds.into());
+
+    eprintln!("weir-bench: {FRAMES} frames over {} tunnels", options.tunnels);
+    let imix = Traffic::imix(options.tunnels, FRAMES);
+    // Threads that measure are pinned one by one, so that others are not.
+    std::thread::scope(|scope| {
+        scope.spawn(|| packet_path(options.rounds, &imix, core, &mut outcome)).join()
+    })
+    .map_err(|_| anyhow::anyhow!("the packet path's measurement ended early"))??;
+
+    let folder = tempfile::tempdir()?;
+    let capture = folder.path().join("imix.pcap");
+    imix.write(&capture)?;
+    files(options.rounds, &capture, imix.link, &mut outcome)?;
+    for (name, frames) in [("1k", 1 << 10), ("64k", 1 << 16)] {
+        let capture = folder.path().join(format!("imix-{name}.pcap"));
+        Traffic::imix(options.tunnels, frames).write(&capture)?;
+        devices(options.rounds, &capture, (name, frames), (core, other), &mut outcome)?;
+    }
+    println!("{outcome}");
+    outcome.write(&options.out)?;
+    eprintln!("weir-bench: figures in {}", options.out.display());
+    Ok(())
+}
+
+/// A subject's turn: nanoseconds per packet over [`PASSES`] passes.
+fn turn(frames: &mut [Frame<'_>], mut pass: impl FnMut(&[Frame<'_>])) -> f64 {
+    let mut took = Duration::ZERO;
+    for _ in 0..PASSES {
+        let began = Instant::now();
+        pass(black_box(frames));
+        took += began.elapsed();
+        again(frames);
+    }
+    took.as_nanos() as f64 / (PASSES * frames.len()) as f64
+}
+
+/// The engine beside the parse-only walk.
+fn packet_path(
+    rounds: usize,
+    imix: &Traffic,
+    core: usize,
+    outcome: &mut Outcome,
+) -> anyhow::Result<()> {
+    machine::pin(core)?;
+    let mixed = Traffic::mixed(FRAMES)?;
+    let rules = Arc::new(traffic::rules()?);
+    let (mut frames, mut mixed_frames) = (imix.arrivals(), mixed.arrivals());
+    let mut engine = EngineRun::new(imix.link, rules.clone())?;
+    let mut mixed_engine = EngineRun::new(mixed.link, rules)?;
+    let [mut on_imix, mut on_mixed, mut walk, mut judge] = [const { Samples::new() }; 4];
+    let [mut allocated, mut mixed_allocated] = [0, 0];
+    // Round 0 warms up, and whoever is first in one round is second in the next.
+    for round in 0..=rounds {
+        eprintln!("weir-bench: packet path, round {round} of {rounds}");
+        for subject in
+            [[Subject::Walk, Subject::Engine], [Subject::Engine, Subject::Walk]][round % 2]
+        {
+            match subject {
+                Subject::Walk => {
+                    let ns = turn(&mut frames, |frames| {
+                        black_box(walk_pass(frames));
+                    });
+                    walk.push_from(round, ns);
+                }
+                Subject::Engine => {
+                    let (before, judged) = (allocations(), engine.judged().took);
+                    let ns = turn(&mut frames, |frames| engine.engine_pass(frames));
+                    on_imix.push_from(round, ns);
+                    allocated += if round > 0 { allocations() - before } else { 0 };
+                    engine.judge();
+                    let took = engine.judged().took - judged;
+                    judge.push_from(round, took.as_nanos() as f64 / (PASSES * FRAMES) as f64);
+                }
+            }
+        }
+        let before = allocations();
+        let ns = turn(&mut mixed_frames, |frames| mixed_engine.engine_pass(frames));
+        on_mixed.push_from(round, ns);
+        mixed_allocated += if round > 0 { allocations() - before } else { 0 };
+        mixed_engine.judge();
+    }
+    let per_packet = |count: u64| count as f64 / (rounds * PASSES * FRAMES) as f64;
+    let [engine_instructions, walk_instructions] = instructions_per_packet()?;
+    let ratio = on_imix.over(&walk).median();
+    outcome.figure("engine_ns_per_packet", on_imix.median());
+    outcome.figure("parse_ns_per_packet", walk.median());
+    outcome.figure("engine_to_parse_ratio", ratio);
+    outcome.figure("engine_mixed_ns_per_packet", on_mixed.median());
+    outcome.figure("judge_ns_per_packet", judge.median());
+    outcome.figure("allocations_per_packet", per_packet(allocated + mixed_allocated));
+    outcome.figure("engine_instructions_per_packet", engine_instructions.unwrap_or(f64::NAN));
+    outcome.figure("parse_instructions_per_packet", walk_instructions.unwrap_or(f64::NAN));
+    let mixed_ratio = on_mixed.over(&walk).median();
+    outcome.row(Row {
+        what: "parse-only walk, IMIX".into(),
+        ns: walk,
+        instructions: walk_instructions,
+        ..Row::default()
+    });
+    outcome.row(Row {
+        what: "engine, IMIX".into(),
+        ns: on_imix,
+        instructions: engine_instructions,
+        allocations: Some(per_packet(allocated)),
+        ratio: Some((ratio, "parse")),
+    });
+    outcome.row(Row {
+        what: "engine, all links on one tap".into(),
+        ns: on_mixed,
+        allocations: Some(per_packet(mixed_allocated)),
+        ratio: Some((mixed_ratio, "parse")),
+        ..Row::default()
+    });
+    outcome.row(Row { what: "judge, IMIX".into(), ns: judge, ..Row::default() });
+    Ok(())
+}
+
+/// Of the engine and of the walk; none without valgrind, which is then said.
+fn instructions_per_packet() -> anyhow::Result<[Option<f64>; 2]> {
+    if !instructions::is_installed() {
+        eprintln!("weir-bench: no instruction counts: install valgrind to get them");
+        return Ok([None; 2]);
+    }
+    eprintln!("weir-bench: instructions, in valgrind");
+    Ok([
+        Some(instructions::per_packet(Subject::Engine)?),
+        Some(instructions::per_packet(Subject::Walk)?),
+    ])
+}
+
+/// The capture reader, alone and before the engine.
+fn files(rounds: usize, capture: &Path, link: Link, outcome: &mut Outcome) -> anyhow::Result<()> {
+    let map = FileMap::open(capture)?;
+    let rules = Arc::new(traffic::rules()?);
+    let [mut reader, mut both] = [const { Samples::new() }; 2];
+    for round in 0..=rounds {
+        eprintln!("weir-bench: file source, round {round} of {rounds}");
+        reader.push_from(round, file_source::read(&map, PASSES)?.ns());
+        // The same times come again with every pass, hence an engine for each round.
+        let mut engine = EngineRun::new(link, rules.clone())?;
+        both.push_from(round, file_source::read_and_inspect(&map, PASSES, &mut engine)?.ns());
+    }
+    outcome.figure("file_reader_mpps", 1e3 / reader.median());
+    outcome.figure("file_source_mpps", 1e3 / both.median());
+    outcome.row(Row { what: "capture reader".into(), ns: reader, ..Row::default() });
+    outcome.row(Row { what: "capture reader → engine".into(), ns: both, ..Row::default() });
+    Ok(())
+}
+
+/// The engine behind DPDK, beside testpmd on the same device.
+fn devices(
+    rounds: usize,
+    capture: &Path,
+    (name, frames): (&str, usize),
+    (core, other): (usize, usize),
+    outcome: &mut Outcome,
+) -> anyhow::Result<()> {
+    let compares = testpmd::is_installed();
+    if !compares {
+        eprintln!("weir-bench: no {} to compare with: install package dpdk", testpmd::PROGRAM);
+    }
+    let [mut engine, mut bare] = [const { Samples::new() }; 2];
+    for round in 1..=rounds {
+        eprintln!("weir-bench: net_pcap of {name} frames, round {round} of {rounds}");
+        if compares {
+            bare.push(testpmd::measure(capture, frames, core, other)?);
+        }
+        engine.push(device::measure(capture, frames, core, DEVICE_SPAN)?);
+    }
+    let ratio = engine.over(&bare).median();
+    outcome.figure(&format!("dpdk_engine_ns_per_packet_{name}"), engine.median());
+    outcome.figure(&format!("testpmd_ns_per_packet_{name}"), bare.median());
+    outcome.figure(&format!("dpdk_to_testpmd_ratio_{name}"), ratio);
+    if compares {
+        outcome.row(Row {
+            what: format!("testpmd rxonly, net_pcap {name}"),
+            ns: bare,
+            ..Row::default()
+        });
+    }
+    outcome.row(Row {
+        what: format!("engine behind DPDK, net_pcap {name}"),
+        ns: engine,
+        ratio: compares.then_some((ratio, "testpmd")),
+        ..Row::default()
+    });
+    Ok(())
+}

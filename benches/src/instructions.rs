@@ -1,0 +1,116 @@
+//! Instructions per packet, counted by valgrind's callgrind, which runs this
+//! program again with [`SUBCOMMAND`]. They are the same on a busy machine and
+//! on an idle one, hence fit to guard against slow growth.
+
+use std::hint::black_box;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use clap::ValueEnum;
+
+use crate::engine_run::EngineRun;
+use crate::traffic::{self, Traffic, again};
+use crate::walk::walk_pass;
+
+/// The subcommand that runs [`run`].
+pub const SUBCOMMAND: &str = "instructions";
+
+/// The program's name.
+pub const PROGRAM: &str = "valgrind";
+
+/// Frames of a pass, and passes of the short run, which close one slice together.
+const FRAMES: usize = 25_600;
+const PASSES: usize = 4;
+const TUNNELS: u32 = 10_000;
+
+/// What is counted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum Subject {
+    /// The whole engine.
+    Engine,
+    /// The parse-only walk.
+    Walk,
+}
+
+impl Subject {
+    /// The function between whose start and end instructions count.
+    fn function(self) -> &'static str {
+        match self {
+            Subject::Engine => "*engine_pass*",
+            Subject::Walk => "*walk_pass*",
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Subject::Engine => "engine",
+            Subject::Walk => "walk",
+        }
+    }
+}
+
+/// Whether valgrind is there.
+pub fn is_installed() -> bool {
+    crate::machine::has_program(PROGRAM)
+}
+
+/// Instructions per packet: the difference of a run twice as long, so that
+/// whatever happens once does not count.
+///
+/// # Errors
+/// When valgrind can't run this program or says no count.
+pub fn per_packet(subject: Subject) -> anyhow::Result<f64> {
+    let long = count(subject, 2 * PASSES)?;
+    let short = count(subject, PASSES)?;
+    if long <= short {
+        bail!("{PROGRAM} counted {short} and {long} instructions; is the function inlined?");
+    }
+    Ok((long - short) as f64 / (PASSES * FRAMES) as f64)
+}
+
+fn count(subject: Subject, passes: usize) -> anyhow::Result<u64> {
+    let folder = tempfile::tempdir()?;
+    let out = folder.path().join("callgrind.out");
+    let output = Command::new(PROGRAM)
+        .args(["--tool=callgrind", "--collect-atstart=no"])
+        .arg(format!("--toggle-collect={}", subject.function()))
+        .arg(format!("--callgrind-out-file={}", out.display()))
+        .arg(std::env::current_exe()?)
+        .args([SUBCOMMAND, "--subject", subject.name(), "--passes", &passes.to_string()])
+        .stdout(Stdio::null())
+        .output()
+        .with_context(|| format!("can't start {PROGRAM}"))?;
+    if !output.status.success() {
+        bail!("{PROGRAM} failed: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    total(&out)
+}
+
+fn total(out: &Path) -> anyhow::Result<u64> {
+    let text = std::fs::read_to_string(out)?;
+    text.lines()
+        .find_map(|line| line.strip_prefix("totals: ")?.trim().parse().ok())
+        .with_context(|| format!("no totals in what {PROGRAM} wrote"))
+}
+
+/// The work that is counted.
+///
+/// # Errors
+/// When the engine can't start.
+pub fn run(subject: Subject, passes: usize) -> anyhow::Result<()> {
+    let traffic = Traffic::imix(TUNNELS, FRAMES);
+    let mut frames = traffic.arrivals();
+    let mut engine = EngineRun::new(traffic.link, Arc::new(traffic::rules()?))?;
+    for _ in 0..passes {
+        match subject {
+            Subject::Engine => engine.engine_pass(black_box(&frames)),
+            Subject::Walk => {
+                black_box(walk_pass(black_box(&frames)));
+            }
+        }
+        again(&mut frames);
+    }
+    Ok(())
+}
