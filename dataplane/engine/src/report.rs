@@ -70,6 +70,8 @@ pub struct Report {
     pub flows: Vec<FlowDelta>,
     /// What listed equipment showed.
     pub sightings: Vec<Sighting>,
+    /// Where an equipment's last sighting stands, by its number.
+    pub(crate) hints: Vec<u16>,
     /// DNS answers to equipment.
     pub dns: Vec<DnsAnswer>,
     /// Their bytes.
@@ -91,6 +93,7 @@ impl Report {
     pub fn with_room() -> Self {
         Self {
             sightings: Vec::with_capacity(SIGHTINGS),
+            hints: vec![0; SIGHTINGS],
             dns: Vec::with_capacity(DNS_ANSWERS),
             dns_bytes: Vec::with_capacity(DNS_BYTES),
             directions: Vec::with_capacity(64),
@@ -115,15 +118,22 @@ impl Report {
     /// Notes a sighting, once per equipment and trait.
     pub fn sight(&mut self, frame: &Frame<'_>, equipment: EquipmentId, trait_seen: Trait) {
         let bytes = u64::from(frame.meta.wire_len);
-        let known = self
-            .sightings
-            .iter_mut()
-            .find(|sighting| sighting.equipment == equipment && sighting.trait_seen == trait_seen);
-        if let Some(sighting) = known {
+        let is_it = |seen: &Sighting| seen.equipment == equipment && seen.trait_seen == trait_seen;
+        // Most packets show what the equipment's packet before showed.
+        let hint = equipment.0 as usize % SIGHTINGS;
+        let known = match self.hints.get(hint).map(|place| usize::from(*place)) {
+            Some(place) if self.sightings.get(place).is_some_and(is_it) => Some(place),
+            _ => self.sightings.iter().position(is_it),
+        };
+        let place = known.unwrap_or(self.sightings.len());
+        if let Some(slot) = self.hints.get_mut(hint) {
+            *slot = place as u16;
+        }
+        if let Some(sighting) = self.sightings.get_mut(place) {
             sighting.time = sighting.time.min(frame.meta.time);
             sighting.packets += 1;
             sighting.bytes += bytes;
-        } else if self.sightings.len() < SIGHTINGS {
+        } else if place < SIGHTINGS {
             self.sightings.push(Sighting {
                 equipment,
                 trait_seen,

@@ -149,21 +149,14 @@ impl Worker {
     }
 
     fn track(&mut self, frames: &[Frame<'_>], rules: &Rules) {
-        let Self { records, pending, ledger, report, .. } = self;
+        let Self { setup, records, pending, ledger, report, .. } = self;
         let mut ready = 0;
         for (i, (frame, record)) in frames.iter().zip(records.iter()).enumerate() {
             sight(report, frame, record, rules);
             let Some((source, destination)) = record.outer_addresses(frame.bytes) else { continue };
-<<<<<<< HEAD
-            if concerns_equipment(&record, source, destination) {
-                let packet = self.ledger.prepare(&record, source, destination);
-                self.pending[ready] = Pending { record: i, packet };
-=======
             if concerns_equipment(record, source, destination) {
-                let (key, upward) = FlowKey::of(record, source, destination);
-                let hash = ledger.prepare(&key);
-                pending[ready] = Pending { record: i, key, upward, hash };
->>>>>>> bench
+                let packet = ledger.prepare(record, source, destination);
+                pending[ready] = Pending { record: i, packet };
                 ready += 1;
             }
             listen(report, frame, record, rules);
@@ -171,60 +164,7 @@ impl Worker {
         for pending in &pending[..ready] {
             let record = &records[pending.record];
             let bytes = frames[pending.record].bytes;
-<<<<<<< HEAD
-            let given = self.setup.link(record.tap);
-            self.ledger.add(record, given, bytes, &pending.packet);
-        }
-    }
-
-    /// Compares what equipment with listed MAC addresses shows below IP.
-    fn sight(&mut self, frame: &Frame<'_>, record: &Record, rules: &Rules) {
-        let sender = Party::unpack(record.source).equipment();
-        if record.kind == Kind::NotIp {
-            self.sight_below_ip(frame, record, rules);
-        } else if let Some(id) = sender
-            && let Some(equipment) = rules.equipment(id)
-            && !equipment.macs.is_empty()
-            && !record
-                .outer_addresses(frame.bytes)
-                .is_some_and(|(_, destination)| destination.is_local_scope())
-            && let Ok(ethernet) = Ethernet::parse(frame.bytes)
-        {
-            if equipment.macs.contains(&ethernet.source()) {
-                self.report.sight(frame, id, Trait::Vlan(record.vlan));
-            } else {
-                self.report.sight(frame, id, Trait::Mac(ethernet.source()));
-            }
-        }
-    }
-
-    #[cold]
-    fn sight_below_ip(&mut self, frame: &Frame<'_>, record: &Record, rules: &Rules) {
-        let Ok(ethernet) = Ethernet::parse(frame.bytes) else { return };
-        if let Some(id) = rules.equipment_by_mac(ethernet.source())
-            && !is_common(record.ether_type)
-        {
-            self.report.sight(frame, id, Trait::EtherType(record.ether_type));
-        }
-    }
-
-    /// Keeps DNS answers to equipment, and counts the user plane's directions.
-    fn listen(&mut self, frame: &Frame<'_>, record: &Record, rules: &Rules) {
-        if record.kind == Kind::Gtpu && record.message == 255 {
-            if let Some(uplink) = uplink(record, rules) {
-                self.report.direction(record.tap, uplink);
-            }
-        } else if record.source_port == DNS
-            && record.protocol == protocol::UDP
-            && let Some(client) = Party::unpack(record.destination).equipment()
-        {
-            let datagram = frame.bytes.get(usize::from(record.outer_l4)..).unwrap_or_default();
-            if let Ok(udp) = Udp::parse(datagram) {
-                self.report.dns_answer(record.time, client, udp.payload());
-            }
-=======
-            ledger.add(record, bytes, pending.key, pending.upward, pending.hash);
->>>>>>> bench
+            ledger.add(record, setup.link(record.tap), bytes, &pending.packet);
         }
     }
 

@@ -57,6 +57,8 @@ pub(crate) struct Plan {
     pub(crate) sources: Sources,
     /// Whether the input ends: captures, not live taps.
     pub(crate) replay: bool,
+    /// Whether the captures are the command line's, which must be judged or refused.
+    pub(crate) judged_whole: bool,
     pub(crate) speed: Speed,
     pub(crate) workers: u16,
     /// Cores to pin the workers to; empty: none.
@@ -100,6 +102,7 @@ impl Plan {
             taps,
             sources,
             replay: is_capture,
+            judged_whole: options.is_replay(),
             speed: options.speed.unwrap_or(default_speed),
             workers: options.workers.unwrap_or(cores.len().max(1) as u16),
             cores,

@@ -143,7 +143,8 @@ impl Sensor {
             outfits(&plan, &links, &lanes, lane_blocks, worker_blocks, slice, &policy, &notice)?;
         let (stations, desks): (Vec<Station>, Vec<Desk>) =
             outfits.into_iter().map(Station::new).unzip();
-        if plan.replay && !await_briefing(&briefing, &policy, &stop) {
+        // What was captured waits for its policy; a live tap does not wait for anybody.
+        if captured && !await_briefing(&briefing, &policy, &stop) && plan.judged_whole {
             hanging_up.ask();
             let _ = courier.join();
             if stop.is_asked() {

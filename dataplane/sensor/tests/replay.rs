@@ -142,3 +142,25 @@ fn a_socket_in_use_is_refused() {
     sensor.child.kill().unwrap();
     sensor.child.wait().unwrap();
 }
+
+#[test]
+fn after_kill_9_the_next_sensor_has_the_last_good_policy_before_any_control_speaks() {
+    let state = tempfile::tempdir().unwrap();
+    let small = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../pcaps/captures/small/capture.pcap");
+    let file = small.to_str().unwrap();
+    let socket = state.path().join("sensor.sock");
+    let lab = attack_lab("10.0.2.1", "10.0.1.1", "10.0.0.1");
+    let mut first = command(state.path(), &[file]).spawn().unwrap();
+    let mut control = Control::attach(&socket);
+    assert_eq!(control.greeting.policy, None);
+    control.send_policy(&lab.0, &lab.1);
+    first.kill().unwrap();
+    first.wait().unwrap();
+    let mut second = command(state.path(), &[file]).spawn().unwrap();
+    let next = Control::attach(&socket);
+    assert_ne!(next.attachment.boot_id(), control.attachment.boot_id());
+    assert!(next.greeting.policy.is_some());
+    second.kill().unwrap();
+    second.wait().unwrap();
+}

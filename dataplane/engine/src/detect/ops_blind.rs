@@ -25,6 +25,9 @@ pub const DETECTION: Detection = Detection {
 /// A live clock that jumps ahead by more than this was set.
 const AHEAD_TOLERANCE: Nanos = Nanos::from_secs(60);
 
+/// How long a live sensor may wait for its first policy.
+const BRIEFING: Nanos = Nanos::from_secs(10);
+
 /// What the sensor knows of itself at the end of a slice.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Vitals {
@@ -54,7 +57,8 @@ pub struct Watch {
     taps: HashMap<TapId, TapSides>,
     evictions: [u64; Table::ALL.len()],
     control_away: bool,
-    without_policy: bool,
+    /// Since when there is no policy, and whether that was said.
+    without_policy: Option<(Nanos, bool)>,
 }
 
 impl Watch {
@@ -81,16 +85,20 @@ impl Watch {
         let defaults = Settings::default();
         let settings = match settings {
             Some(settings) => {
-                self.without_policy = false;
+                self.without_policy = None;
                 settings
             }
             None => &defaults,
         };
         let mut facts = Vec::new();
         let nowhere = TapId(0);
-        if std::ptr::eq(settings, &defaults) && !self.without_policy {
-            self.without_policy = true;
-            facts.push((nowhere, Fact::NoPolicy));
+        if std::ptr::eq(settings, &defaults) {
+            let (since, said) = self.without_policy.get_or_insert((now, false));
+            let patience = if vitals.live { BRIEFING } else { Nanos(0) };
+            if !*said && now.since(*since) >= patience {
+                *said = true;
+                facts.push((nowhere, Fact::NoPolicy));
+            }
         }
         facts.extend(self.loss(now, vitals, settings).map(|fact| (nowhere, fact)));
         for report in reports {
@@ -226,5 +234,16 @@ mod tests {
         assert_eq!(full, [(TapId(0), Fact::table_full(Table::Flows))]);
         let blind = watch.slice(Nanos::from_secs(6), &[], &away, [1, 0, 0, 0], None);
         assert_eq!(blind, [(TapId(0), Fact::NoPolicy)]);
+    }
+
+    #[test]
+    fn a_live_sensor_may_wait_for_its_policy() {
+        let mut watch = Watch::default();
+        let live = Vitals { live: true, ..Vitals::default() };
+        let mut at = |second| watch.slice(Nanos::from_secs(second), &[], &live, [0; 4], None);
+        assert_eq!(at(1), []);
+        assert_eq!(at(10), []);
+        assert_eq!(at(11), [(TapId(0), Fact::NoPolicy)]);
+        assert_eq!(at(12), []);
     }
 }
