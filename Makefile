@@ -32,7 +32,7 @@ deny:
 	fi
 
 bench: setup-test
-	cargo bench --locked -p weir-benches
+	cargo run --release --locked -p weir-benches --bin weir-bench
 
 setup:
 	deploy/setup.sh build
