@@ -20,6 +20,7 @@ demo: build
 test: setup-test
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo clippy -p weir-sensor --no-default-features --locked -- -D warnings
 	$(MAKE) --no-print-directory deny
 	cargo build --locked $(PROGRAMS)
 	cargo test --workspace --locked

@@ -173,9 +173,10 @@ impl Court {
 
     fn vitals(&self) -> Vitals {
         let seen = Nanos(self.status.control_heartbeat()).max(self.started);
+        let lost = self.notice.lost.load(Ordering::Relaxed);
         Vitals {
-            received: self.notice.received.load(Ordering::Relaxed),
-            lost: self.notice.lost.load(Ordering::Relaxed),
+            received: self.notice.received.load(Ordering::Relaxed) + lost,
+            lost,
             control_away: clock::now().since(seen),
             live: self.live,
         }

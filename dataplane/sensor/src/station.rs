@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use crossbeam::channel::{Receiver, Sender};
 use weir_engine::account::Lane;
 use weir_engine::contract::words::{BLOCK, Reason, Words};
+#[cfg(feature = "dpdk")]
 use weir_engine::time::REORDER_TOLERANCE;
 use weir_engine::{Frame, Nanos, Report, Worker};
 use weir_shm::BlockWriter;
@@ -147,39 +148,6 @@ impl Station {
         lane.not_inspected(reason);
     }
 
-    /// Whether a frame of this time begins another slice.
-    #[inline]
-    pub(crate) fn crosses(&self, time: Nanos) -> bool {
-        self.slice.is_some_and(|open| open < self.latest.max(time).slice(self.slice_len))
-    }
-
-    /// Notes a clock that was set back, or, live, ahead.
-    #[inline]
-    pub(crate) fn step(&mut self, time: Nanos, live: bool) {
-        let back = self.latest.since(time);
-        if back > REORDER_TOLERANCE {
-            self.worker.clock_step(back, Nanos(0));
-        }
-        if live && self.latest > Nanos(0) {
-            self.worker.clock_step(Nanos(0), time.since(self.latest));
-        }
-    }
-
-    /// Moves packet time on, and closes the slice if it has passed its end.
-    #[inline]
-    pub(crate) fn advance(&mut self, time: Nanos) {
-        self.latest = self.latest.max(time);
-        let slice = self.latest.slice(self.slice_len);
-        match self.slice {
-            None => self.slice = Some(slice),
-            Some(open) if open < slice => {
-                self.hand_over(false);
-                self.slice = Some(slice);
-            }
-            Some(_) => {}
-        }
-    }
-
     /// Closes a slice that another thread has cut.
     pub(crate) fn close(&mut self, slice: u64, latest: Nanos) {
         self.slice = Some(slice);
@@ -232,5 +200,42 @@ impl Station {
         }
         self.publish();
         let _ = self.handed.send(Handed::Done);
+    }
+}
+
+/// What a worker does that cuts time itself: one that polls devices.
+#[cfg(feature = "dpdk")]
+impl Station {
+    /// Whether a frame of this time begins another slice.
+    #[inline]
+    pub(crate) fn crosses(&self, time: Nanos) -> bool {
+        self.slice.is_some_and(|open| open < self.latest.max(time).slice(self.slice_len))
+    }
+
+    /// Notes a clock that was set back, or, live, ahead.
+    #[inline]
+    pub(crate) fn step(&mut self, time: Nanos, live: bool) {
+        let back = self.latest.since(time);
+        if back > REORDER_TOLERANCE {
+            self.worker.clock_step(back, Nanos(0));
+        }
+        if live && self.latest > Nanos(0) {
+            self.worker.clock_step(Nanos(0), time.since(self.latest));
+        }
+    }
+
+    /// Moves packet time on, and closes the slice if it has passed its end.
+    #[inline]
+    pub(crate) fn advance(&mut self, time: Nanos) {
+        self.latest = self.latest.max(time);
+        let slice = self.latest.slice(self.slice_len);
+        match self.slice {
+            None => self.slice = Some(slice),
+            Some(open) if open < slice => {
+                self.hand_over(false);
+                self.slice = Some(slice);
+            }
+            Some(_) => {}
+        }
     }
 }
