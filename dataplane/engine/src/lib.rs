@@ -15,6 +15,7 @@ pub mod contract;
 pub mod decode;
 pub mod detect;
 pub mod frame;
+mod gather;
 pub mod judge;
 pub mod lpm;
 pub mod record;

@@ -1,0 +1,100 @@
+//! What a frame shows besides its flow: equipment in unlisted clothes, DNS
+//! answers to equipment, and which way the user plane goes.
+
+use weir_wire::ethernet::Ethernet;
+use weir_wire::udp::Udp;
+
+use crate::decode::protocol;
+use crate::frame::Frame;
+use crate::record::{Kind, Record};
+use crate::report::{Report, Trait};
+use crate::rules::{EquipmentId, Party, Roles, Rules};
+
+/// UDP port of DNS.
+const DNS: u16 = 53;
+
+/// Compares what equipment with listed MAC addresses shows below IP.
+pub(crate) fn sight(report: &mut Report, frame: &Frame<'_>, record: &Record, rules: &Rules) {
+    let sender = Party::unpack(record.source).equipment();
+    if record.kind == Kind::NotIp {
+        sight_below_ip(report, frame, record, rules);
+    } else if let Some(id) = sender
+        && let Some(equipment) = rules.equipment(id)
+        && !equipment.macs.is_empty()
+        && !record
+            .outer_addresses(frame.bytes)
+            .is_some_and(|(_, destination)| destination.is_local_scope())
+        && let Ok(ethernet) = Ethernet::parse(frame.bytes)
+    {
+        if equipment.macs.contains(&ethernet.source()) {
+            report.sight(frame, id, Trait::Vlan(record.vlan));
+        } else {
+            report.sight(frame, id, Trait::Mac(ethernet.source()));
+        }
+    }
+}
+
+#[cold]
+fn sight_below_ip(report: &mut Report, frame: &Frame<'_>, record: &Record, rules: &Rules) {
+    let Ok(ethernet) = Ethernet::parse(frame.bytes) else { return };
+    if let Some(id) = rules.equipment_by_mac(ethernet.source())
+        && !is_common(record.ether_type)
+    {
+        report.sight(frame, id, Trait::EtherType(record.ether_type));
+    }
+}
+
+/// Keeps DNS answers to equipment, and counts the user plane's directions.
+pub(crate) fn listen(report: &mut Report, frame: &Frame<'_>, record: &Record, rules: &Rules) {
+    if record.kind == Kind::Gtpu && record.message == 255 {
+        if let Some(uplink) = uplink(record, rules) {
+            report.direction(record.tap, uplink);
+        }
+    } else if record.source_port == DNS
+        && record.protocol == protocol::UDP
+        && let Some(client) = Party::unpack(record.destination).equipment()
+    {
+        let datagram = frame.bytes.get(usize::from(record.outer_l4)..).unwrap_or_default();
+        if let Ok(udp) = Udp::parse(datagram) {
+            report.dns_answer(record.time, client, udp.payload());
+        }
+    }
+}
+
+/// Whether a G-PDU between the radio side and a UPF goes up; none between others.
+fn uplink(record: &Record, rules: &Rules) -> Option<bool> {
+    let roles = |packed: u32| {
+        Party::unpack(packed)
+            .equipment()
+            .and_then(|id: EquipmentId| rules.equipment(id))
+            .map(|equipment| equipment.roles)
+    };
+    let (from, to) = (roles(record.source)?, roles(record.destination)?);
+    if from.any(Roles::RADIO) && to.any(Roles::UPF) {
+        Some(true)
+    } else if from.any(Roles::UPF) && to.any(Roles::RADIO) {
+        Some(false)
+    } else {
+        None
+    }
+}
+
+/// EtherTypes that carriers' equipment speaks as a matter of course; below
+/// 1,536 stand lengths of 802.3 frames, which carry spanning tree.
+const fn is_common(ether_type: u16) -> bool {
+    matches!(
+        ether_type,
+        0..0x600
+            | 0x0800 // IPv4
+            | 0x0806 // ARP
+            | 0x86dd // IPv6
+            | 0x8809 // LACP and Ethernet OAM
+            | 0x88cc // LLDP
+            | 0x88f7 // PTP
+            | 0x8902 // connectivity fault management
+            | 0x888e // 802.1X
+            | 0x8847 | 0x8848 // MPLS
+            | 0x8863 | 0x8864 // PPPoE
+            | 0x8100 | 0x88a8 | 0x9100 // VLAN tags beyond the decoder's depth
+    )
+}
