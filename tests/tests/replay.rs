@@ -76,6 +76,31 @@ fn the_reverse_shell_is_one_alert_with_the_equipments_whole_entry() {
 }
 
 #[test]
+fn a_second_replay_into_the_same_files_replaces_them() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    let (inventory, policy, capture) =
+        (small("inventory.toml"), small("policy.toml"), small("capture.pcap"));
+    let replayed = || {
+        let output = run(&[
+            "replay",
+            "--events",
+            text(&at("events")),
+            "--summary",
+            text(&at("summary")),
+            "--inventory",
+            text(&inventory),
+            "--policy",
+            text(&policy),
+            text(&capture),
+        ]);
+        assert!(output.status.success(), "{}", said(&output));
+        std::fs::read(at("events")).unwrap()
+    };
+    assert!(replayed() == replayed());
+}
+
+#[test]
 fn benign_sessions_give_no_alert() {
     let Some(shared) = shared() else { return };
     let file = shared.join("5g-attacks/benign_sessions.pcap");

@@ -102,6 +102,7 @@ impl Source {
 
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     options.judge()?;
+    options.empty_events()?;
     let place = Place::make()?;
     let outcome = supervise::run(&options.plan(&place))?;
     if options.summary.is_none() {
@@ -144,6 +145,18 @@ impl Options {
             eprintln!("{error}");
         }
         if findings.has_errors() { Err(Failure::Said(2)) } else { Ok(()) }
+    }
+
+    /// Empties the event file of an earlier replay: control appends, so that
+    /// one that is started again goes on, but a replay tells its own story.
+    fn empty_events(&self) -> Result<(), Failure> {
+        let Some(path) = self.events.as_ref().filter(|path| path.is_file()) else { return Ok(()) };
+        File::create(path).map(drop).map_err(|why| {
+            Failure::usage(format!(
+                "the events can't be written: {why}; {}; choose another file with --events",
+                path.display()
+            ))
+        })
     }
 
     fn plan(&self, place: &Place) -> Plan {
