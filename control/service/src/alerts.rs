@@ -319,7 +319,7 @@ impl Row {
             _ => {}
         }
         let explained = alert.superseded_by.is_none() && record.superseded_by.is_some();
-        alert.superseded_by = alert.superseded_by.or(record.superseded_by);
+        alert.superseded_by = record.superseded_by;
         explained
     }
 }

@@ -62,7 +62,7 @@ pub struct Report {
     pub slice: u64,
     /// The largest packet time seen so far, whatever the slice.
     pub latest: Nanos,
-    /// The version of the policy that told equipment from others, 0 for none.
+    /// The identity of the policy that told equipment from others, 0 for none.
     pub policy: u64,
     /// Whether further reports for this slice follow.
     pub partial: bool,

@@ -340,6 +340,12 @@ impl Rules {
         self.sha256
     }
 
+    /// A number that tells this policy from others, even of the same version.
+    pub fn identity(&self) -> u64 {
+        let [a, b, c, d, e, f, g, h, ..] = self.sha256;
+        u64::from_be_bytes([a, b, c, d, e, f, g, h]) ^ (self.version << 1 | 1)
+    }
+
     /// The parameters of the detections.
     pub fn settings(&self) -> &Settings {
         &self.settings

@@ -184,6 +184,13 @@ pub struct GPdu {
     pub inner: Tuple,
 }
 
+impl GPdu {
+    /// What makes one of several G-PDUs the first, whoever saw them.
+    pub fn order(&self) -> (Nanos, u32) {
+        (self.time, self.teid)
+    }
+}
+
 /// What a flow did in a slice.
 #[derive(Clone, Copy, Debug)]
 pub struct FlowDelta {
@@ -220,7 +227,7 @@ impl FlowDelta {
         self.up.join(&later.up);
         self.down.join(&later.down);
         if let Some(g_pdu) = later.g_pdu
-            && self.g_pdu.is_none_or(|first| (g_pdu.time, g_pdu.teid) < (first.time, first.teid))
+            && self.g_pdu.is_none_or(|first| g_pdu.order() < first.order())
         {
             self.g_pdu = Some(g_pdu);
         }
@@ -319,8 +326,9 @@ impl Ledger {
         }
         if record.flags.has(Flags::VERIFIED_GPDU) && record.kind == Kind::Gtpu {
             side.gpdus += 1;
-            if row.g_pdu.is_none() {
-                row.g_pdu = g_pdu(record, bytes, upward);
+            let order = (record.time, record.teid);
+            if row.g_pdu.is_none_or(|first| order < first.order()) {
+                row.g_pdu = g_pdu(record, bytes, upward).or(row.g_pdu);
             }
         }
         if record.protocol == protocol::TCP && record.evidence.any(Evidence::ACKNOWLEDGES) {

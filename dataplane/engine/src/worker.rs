@@ -117,8 +117,14 @@ impl Worker {
         report.slice = slice;
         report.latest = latest;
         report.partial = partial;
-        report.policy = self.rules.as_ref().map_or(0, |rules| rules.version());
+        report.policy = self.rules.as_ref().map_or(0, |rules| rules.identity());
         report
+    }
+
+    /// Gives up the flows of the open slice, and counts them as not reported.
+    pub fn discard(&mut self) {
+        let rows = self.ledger.hand_over(Vec::new());
+        self.report.dropped += rows.len() as u64;
     }
 
     fn decode(&mut self, frames: &[Frame<'_>]) {

@@ -291,3 +291,69 @@ fn one_alert_a_day_with_an_update_at_every_tenfold() {
     assert!(said.contains(&(250, true, today)));
     assert_eq!(&said[said.len() - 2..], [(1, false, today + 1), (1, true, today + 1)]);
 }
+
+#[test]
+fn an_unknown_address_is_named_again_on_another_day() {
+    let mut script = Script::default();
+    let say = |script: &mut Script| {
+        for _ in 0..5 {
+            script.udp("10.9.9.9:1000", "10.9.8.8:2000", b"x");
+        }
+    };
+    say(&mut script);
+    script.wait(3.0 * 86_400.0);
+    say(&mut script);
+    let counts: Vec<u64> = on_mixed(&script).iter().map(|alert| alert.packets).collect();
+    assert_eq!(counts, [5, 5]);
+}
+
+#[test]
+fn a_tunnel_elsewhere_does_not_explain_a_reverse_shell() {
+    let (upf, c2) = UPF_TO_C2;
+    let mut script = Script::default();
+    script.tcp(upf, c2, SYN, 0, b"");
+    script.udp("172.19.41.9:2152", "10.0.0.1:2152", &g_pdu(7)).wait(5.0);
+    script.tcp(upf, "172.19.41.10:5555", SYN, 0, b"");
+    let shell = on_mixed(&script)
+        .into_iter()
+        .find(|alert| alert.detection == weir_engine::detect::EGR_NOTALLOWED)
+        .unwrap();
+    assert_eq!((shell.superseded_by, shell.packets, shell.equipment), (None, 2, Some(UPF)));
+}
+
+#[test]
+fn the_first_of_several_g_pdus_of_one_instant_is_the_same_for_all_workers() {
+    let mut script = Script::default();
+    for teid in (1..10).rev() {
+        script.udp("10.0.1.1:2152", "172.31.5.5:2152", &g_pdu(teid));
+        script.now = 0.0;
+    }
+    assert_eq!(on_mixed(&script)[0].tunnel.unwrap().teid, 1);
+}
+
+#[test]
+fn a_time_stamp_of_1970_makes_one_hourly_record() {
+    let (upf, c2) = UPF_TO_C2;
+    let mut script = Script::default();
+    script.tcp(upf, c2, SYN, 0, b"").tcp(upf, c2, ACK, 1, b"").wait(1.0).tcp(upf, c2, ACK, 2, b"");
+    script.shots[1].time = weir_engine::Nanos(0);
+    let flows = flows(&script.shots);
+    assert!(flows.len() <= 3, "{}", flows.len());
+}
+
+#[test]
+fn a_scan_of_many_networks_costs_no_more_per_flow_than_a_small_one() {
+    // Each /24 is an alert of its own; a search through all of them for every
+    // flow would take minutes.
+    let mut script = Script::default();
+    for n in 0..60_000_u32 {
+        let target = std::net::Ipv4Addr::from(0x0b00_0001 + (n << 8));
+        let frame = tcp("10.0.1.1:40000", &format!("{target}:80"), SYN, 0, b"");
+        script.shots.push(Shot { time: at(f64::from(n) / 1e4), bytes: frame });
+    }
+    let alerts = judge(&script.shots, Link::Mixed, rule_set(), 1)
+        .into_iter()
+        .filter(|verdict| matches!(verdict, Verdict::Alert(alert) if alert.last_word))
+        .count();
+    assert_eq!(alerts, 60_000);
+}

@@ -22,6 +22,8 @@ const VERDICT: u16 = 1;
 const NAP: Duration = Duration::from_millis(20);
 /// How long a live slice waits for a worker that does not report.
 const PATIENCE: Duration = Duration::from_millis(250);
+/// How long the last verdicts wait for a control that is attached and does not read.
+const FAREWELL: Duration = Duration::from_secs(30);
 /// A worker without a sign of life for this long hangs.
 const HANG: Nanos = Nanos::SECOND;
 
@@ -53,6 +55,8 @@ pub(crate) struct Court {
     /// Whether a full ring makes the judge wait for control.
     pub(crate) patient: bool,
     pub(crate) started: Nanos,
+    /// When waiting for room ends, once the input has ended.
+    pub(crate) until: Option<Instant>,
 }
 
 /// One worker's reports that wait for the others'.
@@ -84,7 +88,9 @@ impl Court {
         let mut begun = Nanos(0);
         let mut last = None;
         while let Some(slice) = self.gather(&mut piles) {
-            let begin = Nanos(slice.saturating_mul(self.slice.0)).max(begun);
+            let begin = Nanos(slice.saturating_mul(self.slice.0));
+            // A live clock may be set back; a capture's time only grows.
+            let begin = if self.live { begin } else { begin.max(begun) };
             begun = begin;
             if let Some(rules) = self.policy.changed(&mut epoch) {
                 judge.set_rules(rules, begin, &mut |verdict| self.say(&verdict));
@@ -92,7 +98,7 @@ impl Court {
             let mut reports = Vec::with_capacity(piles.len());
             let mut owners = Vec::with_capacity(piles.len());
             for (number, pile) in piles.iter_mut().enumerate() {
-                if pile.slice().is_some_and(|of| of <= slice) {
+                if pile.slice().is_some_and(|of| of <= slice || self.live) {
                     owners.extend(pile.reports.iter().map(|_| number));
                     reports.append(&mut pile.reports);
                 }
@@ -128,6 +134,9 @@ impl Court {
         // The last word comes after the last count.
         judge.words().store(&mut words);
         self.block.publish(&words);
+        // Nobody feeds the workers any more: the last verdicts wait for room.
+        self.patient = true;
+        self.until = Some(Instant::now() + FAREWELL);
         for verdict in &said {
             self.say(verdict);
         }
@@ -149,7 +158,9 @@ impl Court {
                     }
                 }
             }
-            let ready = piles.iter().all(|pile| pile.done || pile.slice().is_some());
+            // Who waits for an empty report must not wait for others' full ones.
+            let ready = piles.iter().all(|pile| pile.done || pile.slice().is_some())
+                || piles.iter().any(|pile| pile.reports.len() >= EXCHANGE);
             let smallest = piles.iter().filter_map(Pile::slice).min();
             match smallest {
                 Some(slice) if ready || (self.live && began.elapsed() > PATIENCE) => {

@@ -227,6 +227,7 @@ fn poll(
     if burst.is_empty() {
         if !feed.captured {
             // So that timers fire on a quiet link.
+            station.step(now);
             station.advance(now);
         }
         station.polled(0, began);
@@ -246,7 +247,7 @@ fn poll(
             station.burst(lane, &frames[..ready]);
             ready = 0;
         }
-        station.step(time, !feed.captured);
+        station.step(time);
         station.advance(time);
         match claim(&received, time, &feed.shares) {
             Ok(frame) => {

@@ -177,7 +177,8 @@ fn configured(config: &Config) -> anyhow::Result<(Vec<Tap>, Sources)> {
         let link = Link::from_code(tap.link.code()).unwrap_or_default();
         taps.push(Tap {
             name: TapName { name: tap.name.clone(), link },
-            two_way: tap.direction == Direction::Both && matches!(link, Link::N3 | Link::N9),
+            // Only here do roles tell which way a user's packet goes.
+            two_way: tap.direction == Direction::Both && link == Link::N3,
         });
         let share = Share {
             tap: TapId(number as u16),

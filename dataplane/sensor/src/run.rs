@@ -166,6 +166,7 @@ impl Sensor {
             live: !captured,
             patient: plan.replay && plan.speed == Speed::Max,
             started,
+            until: None,
         };
         let control_core = plan.control_core;
         let court = spawn("judge", move || {
@@ -301,7 +302,8 @@ fn outfits(
             };
             let worker = Worker::new(setup).context("no memory for a worker's ledger")?;
             let (policy, notice) = (policy.clone(), notice.clone());
-            Ok(Outfit { worker, lanes, block, policy, notice, slice })
+            let live = slice == LIVE_SLICE;
+            Ok(Outfit { worker, lanes, block, policy, notice, slice, live })
         })
         .collect()
 }

@@ -59,6 +59,8 @@ pub(crate) struct Station {
     epoch: u64,
     slice: Option<u64>,
     slice_len: Nanos,
+    /// Whether packet time is the system's.
+    live: bool,
     latest: Nanos,
     published: Instant,
     polled: Instant,
@@ -76,6 +78,7 @@ pub(crate) struct Outfit {
     pub(crate) policy: Arc<PolicySlot>,
     pub(crate) notice: Arc<Notice>,
     pub(crate) slice: Nanos,
+    pub(crate) live: bool,
 }
 
 impl Station {
@@ -105,6 +108,7 @@ impl Station {
             epoch: 0,
             slice: None,
             slice_len: outfit.slice,
+            live: outfit.live,
             latest: Nanos(0),
             published: now,
             polled: now,
@@ -158,10 +162,23 @@ impl Station {
 
     fn hand_over(&mut self, partial: bool) {
         let slice = self.slice.unwrap_or_else(|| self.latest.slice(self.slice_len));
-        // Both calls wait for the judge; whoever drops the desk ends the waiting.
-        let Ok(empty) = self.empties.recv() else { return };
+        let Some(empty) = self.empty_report() else { return };
         let report = self.worker.close(slice, self.latest, partial, *empty);
         let _ = self.handed.send(Handed::Report(Box::new(report)));
+    }
+
+    /// An empty report to go on with. A replay waits for the judge. A live
+    /// worker never does: it gathers on into the open slice, and if its ledger is
+    /// full, gives up what the ledger holds, counted.
+    fn empty_report(&mut self) -> Option<Box<Report>> {
+        if !self.live {
+            return self.empties.recv().ok();
+        }
+        let empty = self.empties.try_recv().ok();
+        if empty.is_none() && self.worker.is_full() {
+            self.worker.discard();
+        }
+        empty
     }
 
     /// Notes that a poll brought `frames` frames and began at `began`; publishes
@@ -206,20 +223,27 @@ impl Station {
 /// What a worker does that cuts time itself: one that polls devices.
 #[cfg(feature = "dpdk")]
 impl Station {
-    /// Whether a frame of this time begins another slice.
+    /// Whether a frame of this time ends the open slice.
     #[inline]
     pub(crate) fn crosses(&self, time: Nanos) -> bool {
-        self.slice.is_some_and(|open| open < self.latest.max(time).slice(self.slice_len))
+        let stepped = self.live && self.latest.since(time) > REORDER_TOLERANCE;
+        stepped || self.slice.is_some_and(|open| open < self.latest.max(time).slice(self.slice_len))
     }
 
-    /// Notes a clock that was set back, or, live, ahead.
+    /// Notes a clock that was set back, or, live, ahead. A live clock that was set
+    /// back ends the open slice: time goes on from there.
     #[inline]
-    pub(crate) fn step(&mut self, time: Nanos, live: bool) {
+    pub(crate) fn step(&mut self, time: Nanos) {
         let back = self.latest.since(time);
         if back > REORDER_TOLERANCE {
             self.worker.clock_step(back, Nanos(0));
+            if self.live {
+                self.hand_over(false);
+                self.slice = None;
+                self.latest = time;
+            }
         }
-        if live && self.latest > Nanos(0) {
+        if self.live && self.latest > Nanos(0) {
             self.worker.clock_step(Nanos(0), time.since(self.latest));
         }
     }

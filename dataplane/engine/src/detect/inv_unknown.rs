@@ -33,10 +33,21 @@ const VLANS: usize = 1 << 17;
 
 /// An unknown address.
 #[derive(Clone, Debug)]
-pub struct Stranger {
+struct Stranger {
     /// Packets per slice, within the window.
     recent: Vec<(Nanos, u64)>,
-    /// All packets that it sent.
+    /// What no alert counts yet.
+    uncounted: Seen,
+    /// Whether it has sent enough to be reported.
+    ripe: bool,
+    /// Whether its report waits for a more specific detection.
+    held: bool,
+}
+
+/// What an unknown address sent.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen {
+    /// Packets.
     pub packets: u64,
     /// Their bytes.
     pub bytes: u64,
@@ -46,8 +57,6 @@ pub struct Stranger {
     pub last: Nanos,
     /// The first equipment that it exchanged packets with.
     pub counterpart: Option<EquipmentId>,
-    /// Whether it has been reported.
-    pub reported: bool,
 }
 
 /// Everything undeclared that is being watched.
@@ -82,42 +91,57 @@ impl Strangers {
         })
     }
 
-    /// Adds packets that an unknown address sent, and tells whether it is now
-    /// to be reported for the first time.
+    /// Adds packets that an unknown address sent, and tells whether they are now
+    /// to be reported: it has sent enough, and its report is not being held.
     pub fn add(&mut self, sent: Sent<'_>, counterpart: Option<EquipmentId>, rules: &Rules) -> bool {
         let settings = rules.settings();
         let side = sent.side;
         let stranger = self.addresses.entry(sent.address, || Stranger {
             recent: Vec::new(),
-            packets: 0,
-            bytes: 0,
-            first: side.first,
-            last: side.last,
-            counterpart: None,
-            reported: false,
+            uncounted: Seen {
+                packets: 0,
+                bytes: 0,
+                first: side.first,
+                last: side.last,
+                counterpart: None,
+            },
+            ripe: false,
+            held: false,
         });
-        stranger.packets += side.packets;
-        stranger.bytes += side.bytes;
-        stranger.first = stranger.first.min(side.first);
-        stranger.last = stranger.last.max(side.last);
-        stranger.counterpart = stranger.counterpart.or(counterpart);
-        if stranger.reported {
-            return false;
+        let seen = &mut stranger.uncounted;
+        if seen.packets == 0 {
+            seen.first = side.first;
         }
-        stranger.recent.push((side.last, side.packets));
-        let last = stranger.last;
-        stranger.recent.retain(|(time, _)| last.since(*time) <= settings.unknown_window);
-        let within: u64 = stranger.recent.iter().map(|(_, packets)| packets).sum();
-        if within >= settings.unknown_min_packets {
-            stranger.reported = true;
-            stranger.recent = Vec::new();
+        seen.packets += side.packets;
+        seen.bytes += side.bytes;
+        seen.first = seen.first.min(side.first);
+        seen.last = seen.last.max(side.last);
+        seen.counterpart = seen.counterpart.or(counterpart);
+        if !stranger.ripe {
+            stranger.recent.push((side.last, side.packets));
+            let last = seen.last;
+            stranger.recent.retain(|(time, _)| last.since(*time) <= settings.unknown_window);
+            let within: u64 = stranger.recent.iter().map(|(_, packets)| packets).sum();
+            stranger.ripe = within >= settings.unknown_min_packets;
         }
-        stranger.reported
+        stranger.ripe && !stranger.held
     }
 
-    /// A watched address.
-    pub fn stranger(&self, address: Address) -> Option<&Stranger> {
-        self.addresses.find(&address)
+    /// Notes whether the report of an address is being held.
+    pub fn set_held(&mut self, address: Address, held: bool) {
+        if let Some(stranger) = self.addresses.find_mut(&address) {
+            stranger.held = held;
+        }
+    }
+
+    /// Takes what no alert counts yet; none if there is nothing.
+    pub fn take(&mut self, address: Address) -> Option<Seen> {
+        let stranger = self.addresses.find_mut(&address)?;
+        stranger.recent = Vec::new();
+        let seen = stranger.uncounted;
+        stranger.uncounted.packets = 0;
+        stranger.uncounted.bytes = 0;
+        (seen.packets > 0).then_some(seen)
     }
 
     /// Whether a sighting is news about that equipment. VLANs that it shows in

@@ -8,6 +8,7 @@ use weir_wire::Address;
 
 use crate::Nanos;
 use crate::contract::verdict::{Alert, Fact};
+use crate::detect::INV_UNKNOWN;
 use crate::rules::EquipmentId;
 
 /// Rows that are kept at a time.
@@ -59,6 +60,8 @@ pub(crate) struct Alerts {
     rows: BTreeMap<AlertKey, Row>,
     /// Which detection names a peer, with the day.
     named: HashMap<Address, (u16, u32)>,
+    /// The first day whose alerts have not ended.
+    ended_to: u32,
     instances: u64,
     folded: u64,
     evictions: u64,
@@ -92,7 +95,12 @@ impl Alerts {
             {
                 *round_trips = (*round_trips).max(now);
             }
-            if alert.packets >= row.threshold {
+            let explained_no_more =
+                alert.superseded_by.is_some() && observed.flow_id != alert.flow_id;
+            if explained_no_more {
+                alert.superseded_by = None;
+                row.say(say);
+            } else if alert.packets >= row.threshold {
                 row.threshold = row.threshold.saturating_mul(10);
                 row.say(say);
             } else if at.since(row.said.0) >= REFRESH {
@@ -101,7 +109,7 @@ impl Alerts {
             return;
         }
         if self.rows.len() >= ALERTS {
-            self.give_up_one(say);
+            self.give_up_some(say);
         }
         self.instances += 1;
         let alert = Alert { instance: self.instances, ..observed };
@@ -125,42 +133,55 @@ impl Alerts {
         self.named.get(&peer).map(|(detection, _)| *detection)
     }
 
-    /// A more specific detection explains what these alerts said: they become info.
+    /// A more specific detection explains what these alerts said: they become
+    /// info. It explains a flow's own alert, and that its peer is unknown.
     pub(crate) fn supersede(
         &mut self,
         detection: u16,
-        peer: Address,
+        (peer, flow): (Address, u64),
         by: u16,
         at: Nanos,
         say: &mut impl FnMut(Alert),
     ) {
+        // Most peers are named by nothing more general.
+        if self.names(peer).is_none_or(|named| named >= by) {
+            return;
+        }
         for (key, row) in &mut self.rows {
+            let alert = &mut row.alert;
             if key.detection == detection
                 && key.discriminator == 0
-                && row.alert.peer.map(Address::from) == Some(peer)
-                && row.alert.superseded_by.is_none()
+                && alert.peer.map(Address::from) == Some(peer)
+                && (detection == INV_UNKNOWN || alert.flow_id == flow)
+                && alert.superseded_by.is_none()
             {
-                row.alert.superseded_by = Some(by);
-                row.alert.at = at;
+                alert.superseded_by = Some(by);
+                alert.at = at;
                 row.say(say);
             }
         }
     }
 
-    fn give_up_one(&mut self, say: &mut impl FnMut(Alert)) {
-        let victim = self
-            .rows
-            .iter()
-            .min_by_key(|(key, row)| (row.alert.severity, row.alert.last, **key))
-            .map(|(key, _)| *key);
-        if let Some(mut row) = victim.and_then(|key| self.rows.remove(&key)) {
-            self.evictions += 1;
-            row.last_word(row.alert.last, say);
+    /// Gives up some rows at once, the least grave and longest silent first, so
+    /// that a flood does not sort the table for each of its alerts.
+    fn give_up_some(&mut self, say: &mut impl FnMut(Alert)) {
+        let mut order: Vec<_> =
+            self.rows.iter().map(|(key, row)| (row.alert.severity, row.alert.last, *key)).collect();
+        order.sort_unstable();
+        for (_, last, key) in order.into_iter().take(ALERTS / 64) {
+            if let Some(mut row) = self.rows.remove(&key) {
+                self.evictions += 1;
+                row.last_word(last, say);
+            }
         }
     }
 
     /// Ends the alerts of the days before `day`.
     pub(crate) fn end_days_before(&mut self, day: u32, at: Nanos, say: &mut impl FnMut(Alert)) {
+        if day <= self.ended_to && day != u32::MAX {
+            return;
+        }
+        self.ended_to = if day == u32::MAX { 0 } else { day };
         let ended: Vec<AlertKey> = self.rows.keys().filter(|key| key.day < day).copied().collect();
         for key in ended {
             if let Some(mut row) = self.rows.remove(&key) {

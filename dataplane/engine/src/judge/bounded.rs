@@ -38,6 +38,11 @@ impl<K: Clone + Eq + Hash, V> Bounded<K, V> {
         self.rows.get(key)
     }
 
+    /// The row of `key`, to be changed.
+    pub(crate) fn find_mut(&mut self, key: &K) -> Option<&mut V> {
+        self.rows.get_mut(key)
+    }
+
     /// Empties the map; what it gave up stays counted.
     pub(crate) fn clear(&mut self) {
         self.rows.clear();

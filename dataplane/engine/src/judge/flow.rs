@@ -49,6 +49,8 @@ pub struct Flow {
     /// Who the low end and the high end are, packed, by the policy of this version.
     parties: (u32, u32),
     version: u64,
+    /// What that policy is known by.
+    identity: u64,
     /// The first verified G-PDU.
     pub g_pdu: Option<GPdu>,
     /// Whether the policy allows the flow as far as it was seen.
@@ -82,6 +84,7 @@ impl Flow {
             is_gtp_or_pfcp: delta.is_gtp_or_pfcp,
             parties: (0, 0),
             version: 0,
+            identity: 0,
             g_pdu: None,
             allowed: false,
             offence: None,
@@ -100,10 +103,15 @@ impl Flow {
         self.uncounted.1 += delta.up.bytes + delta.down.bytes;
         // The earlier one, whichever worker's report came first.
         if let Some(g_pdu) = delta.g_pdu
-            && self.g_pdu.is_none_or(|first| g_pdu.time < first.time)
+            && self.g_pdu.is_none_or(|first| g_pdu.order() < first.order())
         {
             self.g_pdu = Some(g_pdu);
         }
+    }
+
+    /// The version of the policy that the flow was judged by, 0 for none.
+    pub fn policy(&self) -> u64 {
+        self.version
     }
 
     /// What was sent in a direction.
@@ -189,10 +197,11 @@ impl Flow {
     /// Under another policy than before, the flow's ends are looked up again and
     /// what it was flagged for is forgotten.
     pub fn ask(&mut self, rules: &Rules) {
-        if self.version != rules.version() {
+        if self.identity != rules.identity() {
             let party = |address| party(address, self.given, self.is_gtp_or_pfcp, rules);
             self.parties = (party(self.key.low), party(self.key.high));
             self.version = rules.version();
+            self.identity = rules.identity();
             self.offence = None;
         }
         let proven = matches!(self.key.protocol, protocol::TCP | protocol::SCTP);

@@ -116,7 +116,9 @@ impl Flows {
             }
             if hourly <= now {
                 due.push(Due { flow: flow.clone(), at: hourly, end: FlowEnd::Hourly });
-                flow.hourly = hourly.plus(HOUR);
+                // An hour is said once, however long ago the one before was due.
+                let hours = now.since(hourly).0 / HOUR.0 + 1;
+                flow.hourly = hourly.plus(Nanos(HOUR.0.saturating_mul(hours)));
             }
             let next = flow.deadline().min(flow.hourly);
             self.timers.push(Reverse((next, row)));

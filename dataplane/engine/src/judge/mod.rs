@@ -114,14 +114,15 @@ impl Judge {
         say: &mut impl FnMut(Verdict),
     ) {
         self.run_timers(begin, say);
-        self.now = self.now.max(end);
+        // A live clock may be set back, and time goes on from there.
+        self.now = if vitals.live { end } else { self.now.max(end) };
         for report in reports {
             self.words.clock_steps += report.clock_steps;
             self.words.unreported += report.dropped;
         }
         if let Some(rules) = self.rules.clone() {
             // Numbers of another inventory say nothing here.
-            let of_today = |report: &&Report| report.policy == rules.version();
+            let of_today = |report: &&Report| report.policy == rules.identity();
             self.learn_names(reports.iter().filter(of_today));
             self.judge_sightings(reports.iter().filter(of_today), say);
             self.judge_flows(reports, &rules, say);
@@ -319,15 +320,17 @@ impl Judge {
             }
             let address = flow.sender(way);
             let counterpart = flow.equipment(way.reverse());
-            let known = self.strangers.stranger(address).is_some_and(|s| s.reported);
-            if self.strangers.add(Sent { address, side }, counterpart, rules) {
-                self.hold(side.last.plus(HOLD), Held::Stranger(address, flow.tap, flow.link));
-            } else if known && self.alerts.names(address) == Some(INV_UNKNOWN) {
-                let alert =
-                    self.stranger_alert(address, flow.tap, flow.link, (side.packets, side.bytes));
-                if let Some(alert) = alert {
-                    self.observe(Alert { first: side.first, last: side.last, ..alert }, say);
+            if !self.strangers.add(Sent { address, side }, counterpart, rules) {
+                continue;
+            }
+            match self.alerts.names(address) {
+                None => {
+                    self.strangers.set_held(address, true);
+                    self.hold(side.last.plus(HOLD), Held::Stranger(address, flow.tap, flow.link));
                 }
+                Some(INV_UNKNOWN) => self.accuse_stranger(address, flow.tap, flow.link, say),
+                // A more specific alert tells of it.
+                Some(_) => drop(self.strangers.take(address)),
             }
         }
     }
@@ -349,10 +352,10 @@ impl Judge {
             self.held.pop_front();
             match held {
                 Held::Stranger(address, tap, link) => {
-                    if self.alerts.names(address).is_none()
-                        && let Some(alert) = self.stranger_total(address, tap, link)
-                    {
-                        self.observe(alert, say);
+                    self.strangers.set_held(address, false);
+                    match self.alerts.names(address) {
+                        None | Some(INV_UNKNOWN) => self.accuse_stranger(address, tap, link, say),
+                        Some(_) => drop(self.strangers.take(address)),
                     }
                 }
                 Held::Flow(row, key) => {
@@ -403,7 +406,8 @@ impl Judge {
         };
         for general in [EGR_NOTALLOWED, INV_UNKNOWN] {
             if general < offence.detection {
-                self.alerts.supersede(general, peer, offence.detection, now, &mut |alert| {
+                let explained = (peer, flow.id());
+                self.alerts.supersede(general, explained, offence.detection, now, &mut |alert| {
                     say(Verdict::Alert(Box::new(alert)));
                 });
             }
@@ -415,31 +419,28 @@ impl Judge {
         self.alerts.observe(alert, &mut |alert| say(Verdict::Alert(Box::new(alert))));
     }
 
-    fn stranger_total(&self, address: Address, tap: TapId, link: Link) -> Option<Alert> {
-        let stranger = self.strangers.stranger(address)?;
-        let counts = (stranger.packets, stranger.bytes);
-        let alert = self.stranger_alert(address, tap, link, counts)?;
-        Some(Alert { first: stranger.first, last: stranger.last, ..alert })
-    }
-
-    fn stranger_alert(
-        &self,
+    /// Adds what is not counted yet of an unknown address to its alert.
+    fn accuse_stranger(
+        &mut self,
         address: Address,
         tap: TapId,
         link: Link,
-        (packets, bytes): (u64, u64),
-    ) -> Option<Alert> {
-        let stranger = self.strangers.stranger(address)?;
-        Some(Alert {
-            equipment: stranger.counterpart,
+        say: &mut impl FnMut(Verdict),
+    ) {
+        let Some(seen) = self.strangers.take(address) else { return };
+        let alert = Alert {
+            equipment: seen.counterpart,
             peer: Some(address.into()),
             initiator: Initiator::Peer,
             tap: tap.0,
             link,
-            packets,
-            bytes,
-            ..self.blank(INV_UNKNOWN, Severity::Medium, Fact::UnknownAddress, stranger.last)
-        })
+            packets: seen.packets,
+            bytes: seen.bytes,
+            first: seen.first,
+            last: seen.last,
+            ..self.blank(INV_UNKNOWN, Severity::Medium, Fact::UnknownAddress, seen.last)
+        };
+        self.observe(alert, say);
     }
 
     fn blind(&mut self, tap: TapId, fact: Fact, say: &mut impl FnMut(Verdict)) {
@@ -545,7 +546,7 @@ impl Judge {
             name: named,
             tap: flow.tap.0,
             link: flow.link,
-            policy: self.words.policy_version,
+            policy: flow.policy(),
         })));
     }
 }
