@@ -14,7 +14,7 @@ build: setup
 	cargo build --release --locked $(PROGRAMS)
 
 demo: build
-	target/release/weir demo $(OPTIONS)
+	"$${CARGO_TARGET_DIR:-target}/release/weir" demo $(OPTIONS)
 
 # The programs are built first, since the tests of the whole run them.
 test: setup-test

@@ -225,6 +225,22 @@ fn wrong_input_is_refused_or_read_as_far_as_it_goes() {
     assert_eq!(absent.code, Some(2));
     assert!(absent.said.contains("error: ") && absent.said.contains("/nowhere/a.pcap"));
 
+    // Nothing that is read is ever written over.
+    let before = std::fs::read(at("cut.pcap")).unwrap();
+    let cut = at("cut.pcap");
+    for arguments in [
+        ["--events", text(&cut), "--summary", "x", text(&cut)],
+        ["--events", "x", "--summary", text(&cut), text(&cut)],
+        ["--events", "x", "--summary", "x", text(&cut)],
+    ] {
+        let output = run(&[&["replay"][..], &arguments].concat());
+        assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+    }
+    assert!(std::fs::read(&cut).unwrap() == before);
+    let by_dpdk = replay(&["--source", "dpdk", text(&cut)]);
+    assert_eq!(by_dpdk.code, Some(1), "{}", by_dpdk.said);
+    assert!(by_dpdk.said.contains("damaged at byte"), "{}", by_dpdk.said);
+
     std::fs::copy(small("inventory.toml"), at("inventory.toml")).unwrap();
     let policy =
         "[[allow]]\nfrom = { id = \"gnb-17\" }\nto = { role = \"upf\" }\nservices = [\"gtpu\"]\n";

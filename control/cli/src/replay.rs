@@ -140,11 +140,38 @@ impl Options {
         for file in self.files.iter().chain(self.taps.iter().map(|tap| &tap.file)) {
             is_capture(file).map_err(|why| unreadable(file, &why))?;
         }
+        self.keeps_its_inputs()?;
         let findings = Findings::of(&self.rules);
         for error in findings.errors() {
             eprintln!("{error}");
         }
         if findings.has_errors() { Err(Failure::Said(2)) } else { Ok(()) }
+    }
+
+    /// Refuses results that would be written over an input, or over each other.
+    fn keeps_its_inputs(&self) -> Result<(), Failure> {
+        let place = |path: &PathBuf| path.canonicalize().ok();
+        let inputs: Vec<PathBuf> = self
+            .files
+            .iter()
+            .chain(self.taps.iter().map(|tap| &tap.file))
+            .filter_map(place)
+            .collect();
+        let results = [("--events", &self.events), ("--summary", &self.summary)];
+        for (option, path) in results {
+            if path.as_ref().and_then(place).is_some_and(|path| inputs.contains(&path)) {
+                return Err(Failure::usage(format!(
+                    "{option} would be written over a capture that is read; the command line; \
+                     give it a file of its own"
+                )));
+            }
+        }
+        if self.events.is_some() && self.events == self.summary {
+            return Err(Failure::usage(
+                "events and summary can't go to one file; --events --summary; give each its own",
+            ));
+        }
+        Ok(())
     }
 
     /// Empties the event file of an earlier replay: control appends, so that

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::{Handle, Signals};
 
 use crate::failure::Failure;
@@ -266,7 +266,7 @@ struct SignalQueue {
 
 impl SignalQueue {
     fn open() -> Result<Self, Failure> {
-        let mut signals = Signals::new([SIGCHLD, SIGINT, SIGTERM]).map_err(|why| {
+        let mut signals = Signals::new([SIGCHLD, SIGHUP, SIGINT, SIGTERM]).map_err(|why| {
             Failure::work(format!("can't listen for signals: {why}; the system; run it again"))
         })?;
         let handle = signals.handle();

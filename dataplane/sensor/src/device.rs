@@ -1,5 +1,6 @@
 //! DPDK devices as a source: every worker polls its own queues.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -8,7 +9,7 @@ use anyhow::{Context, bail};
 use weir_dpdk::{
     Capabilities, Eal, EalConfig, Hugepages, Pool, Port, PortConfig, RxFrame, RxQueue,
 };
-use weir_engine::capture::Reader;
+use weir_engine::capture::{Damage, LinkType, Reader};
 use weir_engine::contract::words::PortWords;
 use weir_engine::contract::words::Reason;
 use weir_engine::frame::BURST;
@@ -132,13 +133,32 @@ fn port_config(device: &Device, capabilities: &Capabilities, workers: u16) -> Po
 }
 
 /// The whole packets of a capture: what net_pcap will give.
-fn count(path: &std::path::Path) -> anyhow::Result<u64> {
+fn count(path: &Path) -> anyhow::Result<u64> {
     let map = FileMap::open(path).with_context(|| format!("can't read {}", path.display()))?;
-    let reader = match Reader::open(&map) {
+    let packets = match Reader::open(&map) {
         Ok(reader) => reader,
         Err(damage) => bail!("{damage}; {}; give a pcap or pcapng file", path.display()),
     };
-    Ok(reader.take_while(Result::is_ok).count() as u64)
+    let mut count = 0;
+    for packet in packets.map_while(Result::ok) {
+        if let LinkType::Other(code) = packet.link_type {
+            bail!(
+                "link type {code} is no Ethernet, which DPDK takes it for; {}; use --source file",
+                path.display()
+            );
+        }
+        count += 1;
+    }
+    Ok(count)
+}
+
+/// The place at which a capture is damaged: net_pcap itself ends there in silence.
+pub(crate) fn damage(path: &Path) -> Option<Damage> {
+    let map = FileMap::open(path).ok()?;
+    match Reader::open(&map) {
+        Ok(reader) => reader.filter_map(Result::err).next(),
+        Err(damage) => Some(damage),
+    }
 }
 
 impl Devices {

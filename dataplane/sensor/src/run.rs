@@ -449,6 +449,13 @@ fn watch_devices(
             "the device withheld {owed} frames of the capture; net_pcap; read it with --source file"
         );
     }
+    if let Sources::Devices(devices) = &plan.sources {
+        for path in devices.iter().filter_map(|device| device.capture.as_deref()) {
+            if let Some(damage) = device::damage(path) {
+                bail!("{damage}; {}; what stands before it was read", path.display());
+            }
+        }
+    }
     Ok(())
 }
 

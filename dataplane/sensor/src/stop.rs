@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 /// Shared by all threads; once asked for, it stays.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +18,8 @@ impl Stop {
             signal_hook::flag::register_conditional_default(signal, stop.0.clone())?;
             signal_hook::flag::register(signal, stop.0.clone())?;
         }
+        // Control reads its files again on SIGHUP; here it means nothing.
+        signal_hook::flag::register(SIGHUP, Arc::default())?;
         Ok(stop)
     }
 
