@@ -204,5 +204,7 @@ fn af_packet_with_two_queues_and_workers_says_what_the_file_says() {
 fn af_xdp_says_what_the_file_says() {
     let Some(space) = Namespace::with_veth("xdp") else { return };
     let reference = replayed(&[]);
-    assert_eq!(watched(&space, "net_af_xdp0,force_copy=1", "[0]"), reference);
+    for workers in ["[0]", "[0, 1]"] {
+        assert_eq!(watched(&space, "net_af_xdp0,force_copy=1", workers), reference, "{workers}");
+    }
 }
