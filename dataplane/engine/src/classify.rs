@@ -18,12 +18,8 @@ pub fn classify(record: &mut Record, bytes: &[u8], given: Link, rules: &Rules) {
         if given == Link::Mixed { infer(record, source, destination, rules) } else { given };
     // An undeclared link stays undeclared for NAT, whatever was inferred.
     let is_gtp_or_pfcp = record.is_gtp_or_pfcp();
-    if rules.is_nat(source, given, is_gtp_or_pfcp) {
-        record.source = Party::Subscriber.pack();
-    }
-    if rules.is_nat(destination, given, is_gtp_or_pfcp) {
-        record.destination = Party::Subscriber.pack();
-    }
+    record.source = behind_nat(record.source, source, given, is_gtp_or_pfcp, rules);
+    record.destination = behind_nat(record.destination, destination, given, is_gtp_or_pfcp, rules);
     if given == Link::Mixed && record.link == Link::Mixed && has_subscriber(record) {
         record.link = Link::N6;
     }
@@ -31,10 +27,19 @@ pub fn classify(record: &mut Record, bytes: &[u8], given: Link, rules: &Rules) {
 
 /// Who holds an address on a tap's link, NAT included; packed.
 pub(crate) fn party(address: Address, given: Link, is_gtp_or_pfcp: bool, rules: &Rules) -> u32 {
-    if rules.is_nat(address, given, is_gtp_or_pfcp) {
-        return Party::Subscriber.pack();
-    }
-    rules.party(address)
+    behind_nat(rules.party(address), address, given, is_gtp_or_pfcp, rules)
+}
+
+/// The subscribers behind an address that is a NAT's, else who holds it by itself.
+#[inline]
+fn behind_nat(
+    party: u32,
+    address: Address,
+    given: Link,
+    is_gtp_or_pfcp: bool,
+    rules: &Rules,
+) -> u32 {
+    if rules.is_nat(address, given, is_gtp_or_pfcp) { Party::Subscriber.pack() } else { party }
 }
 
 fn has_subscriber(record: &Record) -> bool {

@@ -32,7 +32,7 @@ const HANG: Nanos = Nanos::SECOND;
 pub(crate) struct Notice {
     /// Whether control is attached.
     pub(crate) attached: AtomicBool,
-    /// Frames received, lost ones included.
+    /// Frames that workers got.
     pub(crate) received: AtomicU64,
     /// Frames lost before inspection.
     pub(crate) lost: AtomicU64,
@@ -79,14 +79,14 @@ impl Pile {
 
 impl Court {
     /// Judges until all workers are done; gives back the ring, to be watched
-    /// until control has read it, and the last packet's time.
-    pub(crate) fn sit(mut self) -> (RingWriter, Option<Nanos>) {
+    /// until control has read it.
+    pub(crate) fn sit(mut self) -> RingWriter {
         let mut judge = Judge::new(self.two_way.iter().copied());
         let mut piles: Vec<Pile> = self.desks.iter().map(|_| Pile::default()).collect();
         let mut epoch = 0;
         let mut words = vec![0; BLOCK];
         let mut begun = Nanos(0);
-        let mut last = None;
+        let mut last = Nanos(0);
         while let Some(slice) = self.gather(&mut piles) {
             let begin = Nanos(slice.saturating_mul(self.slice.0));
             // A live clock may be set back; a capture's time only grows.
@@ -103,7 +103,7 @@ impl Court {
                     reports.append(&mut pile.reports);
                 }
             }
-            last = reports.iter().map(|report| report.latest).max().max(last);
+            last = reports.iter().map(|report| report.latest).fold(last, Nanos::max);
             let vitals = self.vitals();
             let mut said = Vec::new();
             judge.slice(begin, begin.plus(self.slice), &reports, &vitals, &mut |verdict| {
@@ -128,7 +128,7 @@ impl Court {
             self.status.heartbeat(clock::now().0);
             std::thread::sleep(Duration::from_millis(1));
         }
-        let end = InputEnd { last: last.unwrap_or_default() };
+        let end = InputEnd { last };
         let mut said = Vec::new();
         judge.finish(end, &mut |verdict| said.push(verdict));
         // The last word comes after the last count.
@@ -140,7 +140,7 @@ impl Court {
         for verdict in &said {
             self.say(verdict);
         }
-        (self.ring, last)
+        self.ring
     }
 
     /// Waits until every worker that is not done has reported a slice whole, and
@@ -194,11 +194,14 @@ impl Court {
     }
 
     /// Writes a verdict. A replay at full speed waits for room while control is
-    /// attached; otherwise a full ring drops it, and counts it.
+    /// attached, and so do, for a while, the last verdicts of any input; otherwise a full ring drops it, and counts it.
     fn say(&mut self, verdict: &Verdict) {
         let mut slot = [0; MAX_BYTES];
         let Some(bytes) = verdict.encode(&mut slot) else { return };
-        while self.patient && !self.ring.has_room() && self.notice.attached.load(Ordering::Relaxed)
+        while self.patient
+            && !self.ring.has_room()
+            && self.notice.attached.load(Ordering::Relaxed)
+            && self.until.is_none_or(|until| Instant::now() < until)
         {
             self.status.heartbeat(clock::now().0);
             std::thread::sleep(Duration::from_micros(200));

@@ -51,6 +51,8 @@ const FAREWELL: Duration = Duration::from_secs(30);
 const ABSENCE: Duration = Duration::from_secs(5);
 /// How often ports and progress are looked at.
 const ROUND: Duration = Duration::from_millis(50);
+/// How often the end of a capture is looked for: small ones should end at once.
+const GLANCE: Duration = Duration::from_millis(5);
 
 /// The opened sources.
 enum Opened {
@@ -177,7 +179,7 @@ impl Sensor {
         let outcome =
             inspect(&plan, opened, stations, Ports { blocks: port_blocks, notice: &notice }, &stop);
         notice.settled.store(true, Ordering::Release);
-        let (ring, _) = court.join().map_err(|_| anyhow::anyhow!("the judge's thread failed"))?;
+        let ring = court.join().map_err(|_| anyhow::anyhow!("the judge's thread failed"))?;
         say_farewell(ring, &notice, &status);
         hanging_up.ask();
         let _ = courier.join();
@@ -368,7 +370,7 @@ fn read_captures(
     let bar = bar(total, "{bar:40} {bytes}/{total_bytes} {bytes_per_sec} {eta}");
     while workers.iter().any(|worker| !worker.is_finished()) {
         bar.set_position(progress.0.load(Ordering::Relaxed));
-        thread::sleep(ROUND.min(Duration::from_millis(5)));
+        thread::sleep(GLANCE);
     }
     bar.finish_and_clear();
     for worker in workers {

@@ -50,8 +50,8 @@ struct Row {
     alert: Alert,
     /// Packets at which an update is due.
     threshold: u64,
-    /// When and with how many packets it was last said.
-    said: (Nanos, u64),
+    /// When it was last said.
+    said: Nanos,
 }
 
 /// The rows.
@@ -103,7 +103,7 @@ impl Alerts {
             } else if alert.packets >= row.threshold {
                 row.threshold = row.threshold.saturating_mul(10);
                 row.say(say);
-            } else if at.since(row.said.0) >= REFRESH {
+            } else if at.since(row.said) >= REFRESH {
                 row.say(say);
             }
             return;
@@ -113,8 +113,7 @@ impl Alerts {
         }
         self.instances += 1;
         let alert = Alert { instance: self.instances, ..observed };
-        let mut row =
-            Row { threshold: alert.packets.saturating_mul(10).max(10), said: (at, 0), alert };
+        let mut row = Row { threshold: alert.packets.saturating_mul(10).max(10), said: at, alert };
         row.say(say);
         self.rows.insert(key, row);
     }
@@ -204,7 +203,7 @@ impl Alerts {
 
 impl Row {
     fn say(&mut self, say: &mut impl FnMut(Alert)) {
-        self.said = (self.alert.at, self.alert.packets);
+        self.said = self.alert.at;
         say(self.alert.clone());
     }
 
