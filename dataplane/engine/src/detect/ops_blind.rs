@@ -82,17 +82,11 @@ impl Watch {
         evictions: [u64; Table::ALL.len()],
         settings: Option<&Settings>,
     ) -> Vec<(TapId, Fact)> {
-        let defaults = Settings::default();
-        let settings = match settings {
-            Some(settings) => {
-                self.without_policy = None;
-                settings
-            }
-            None => &defaults,
-        };
         let mut facts = Vec::new();
         let nowhere = TapId(0);
-        if std::ptr::eq(settings, &defaults) {
+        if settings.is_some() {
+            self.without_policy = None;
+        } else {
             let (since, said) = self.without_policy.get_or_insert((now, false));
             let patience = if vitals.live { BRIEFING } else { Nanos(0) };
             if !*said && now.since(*since) >= patience {
@@ -100,6 +94,8 @@ impl Watch {
                 facts.push((nowhere, Fact::NoPolicy));
             }
         }
+        let defaults = Settings::default();
+        let settings = settings.unwrap_or(&defaults);
         facts.extend(self.loss(now, vitals, settings).map(|fact| (nowhere, fact)));
         for report in reports {
             if report.clock_back > REORDER_TOLERANCE {
