@@ -5,7 +5,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use crossbeam::channel::bounded;
-use weir_engine::capture::Reader;
+use weir_capture::Reader;
 use weir_engine::frame::BURST;
 use weir_engine::{Frame, RxMeta, TapId};
 
@@ -84,7 +84,7 @@ pub fn read_and_inspect(file: &[u8], times: usize, run: &mut EngineRun) -> anyho
                         time: packet.time,
                         wire_len: packet.wire_len,
                         tap: TapId(0),
-                        stripped_vlan: None,
+                        ..RxMeta::default()
                     };
                     hand.push(Frame { bytes: packet.bytes, meta });
                 }

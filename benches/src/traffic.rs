@@ -54,7 +54,7 @@ impl Traffic {
             time: START.plus(Nanos(n as u64 * GAP.0)),
             wire_len: bytes.len() as u32,
             tap: TapId(0),
-            stripped_vlan: None,
+            ..RxMeta::default()
         };
         let numbered = self.frames.iter().enumerate();
         numbered.map(|(n, bytes)| Frame { bytes, meta: arrival((n, bytes)) }).collect()

@@ -6,6 +6,47 @@ use crate::Nanos;
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub struct TapId(pub u16);
 
+/// How a frame's bytes begin (the registry of LINKTYPE_ values).
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub enum LinkType {
+    /// 0: a 4-byte address family in the capturing host's byte order, then the packet.
+    Null,
+    /// 1: Ethernet.
+    #[default]
+    Ethernet,
+    /// 101: an IP packet of either version.
+    Raw,
+    /// 108: a 4-byte address family in network byte order, then the packet.
+    Loop,
+    /// 113: Linux cooked capture.
+    Sll,
+    /// 228: an IPv4 packet.
+    Ipv4,
+    /// 229: an IPv6 packet.
+    Ipv6,
+    /// 276: Linux cooked capture, version 2.
+    Sll2,
+    /// Any other number: frames of it are not inspected.
+    Other(u16),
+}
+
+impl LinkType {
+    /// From the number in a capture's header. 12 and 14 are what some systems write for raw IP.
+    pub const fn from_code(code: u16) -> Self {
+        match code {
+            0 => LinkType::Null,
+            1 => LinkType::Ethernet,
+            12 | 14 | 101 => LinkType::Raw,
+            108 => LinkType::Loop,
+            113 => LinkType::Sll,
+            228 => LinkType::Ipv4,
+            229 => LinkType::Ipv6,
+            276 => LinkType::Sll2,
+            other => LinkType::Other(other),
+        }
+    }
+}
+
 /// What the source knows about a frame besides its bytes.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RxMeta {
@@ -15,14 +56,16 @@ pub struct RxMeta {
     pub wire_len: u32,
     /// The tap that it came from.
     pub tap: TapId,
+    /// How the frame's bytes begin.
+    pub link_type: LinkType,
     /// A VLAN tag that the driver took off the frame.
     pub stripped_vlan: Option<u16>,
 }
 
-/// A frame: Ethernet bytes, contiguous, and their metadata.
+/// A frame: contiguous bytes and their metadata.
 #[derive(Clone, Copy, Debug)]
 pub struct Frame<'a> {
-    /// The bytes from the Ethernet header on.
+    /// The bytes from the link layer's header on.
     pub bytes: &'a [u8],
     /// What the source knows about them.
     pub meta: RxMeta,

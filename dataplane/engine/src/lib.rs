@@ -9,7 +9,6 @@
 #![forbid(unsafe_code)]
 
 pub mod account;
-pub mod capture;
 pub mod classify;
 pub mod contract;
 pub mod decode;

@@ -3,7 +3,7 @@
 mod lab;
 
 use lab::*;
-use weir_engine::capture::Reader;
+use weir_capture::Reader;
 use weir_engine::contract::verdict::Verdict;
 use weir_engine::rules::Link;
 

@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use weir_capture::{Damage, LinkType, Reader};
 use weir_dpdk::{
     Capabilities, Eal, EalConfig, Hugepages, Pool, Port, PortConfig, RxFrame, RxQueue,
 };
-use weir_engine::capture::{Damage, LinkType, Reader};
 use weir_engine::contract::words::PortWords;
 use weir_engine::contract::words::Reason;
 use weir_engine::frame::BURST;
@@ -296,6 +296,7 @@ fn claim<'a>(received: &RxFrame<'a>, time: Nanos, shares: &Shares) -> Result<Fra
             time,
             wire_len: received.wire_len - cut,
             tap,
+            link_type: LinkType::Ethernet,
             stripped_vlan: received.stripped_vlan.map(|tag| tag & 0x0fff),
         },
     })

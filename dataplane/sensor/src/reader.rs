@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use crossbeam::channel::{Receiver, Sender};
-use weir_engine::capture::{Damage, LinkType, Packet, Reader};
+use weir_capture::{Damage, LinkType, Packet, Reader};
 use weir_engine::contract::words::Reason;
 use weir_engine::decode::Ports;
 use weir_engine::frame::BURST;
@@ -167,14 +167,14 @@ pub(crate) fn read(
         slice = Some(now);
         let capture = &captures[number];
         let (fate, bytes) = match packet.link_type {
-            LinkType::Ethernet => match capture.shares.claim(packet.bytes, None) {
-                Ok((tap, bytes)) => (Ok(tap), bytes),
-                Err(reason) => (Err(reason), packet.bytes),
-            },
             LinkType::Other(code) => {
                 out.link_type.get_or_insert((number as u16, code));
                 (Err(Reason::LinkType), packet.bytes)
             }
+            _ => match capture.shares.claim(packet.bytes, None) {
+                Ok((tap, bytes)) => (Ok(tap), bytes),
+                Err(reason) => (Err(reason), packet.bytes),
+            },
         };
         let worker = match dealers.len() {
             1 => 0,
@@ -254,7 +254,7 @@ fn inspect(burst: &[Dealt], captures: &[Capture], station: &mut Station) {
                         time: dealt.time,
                         wire_len: dealt.wire_len,
                         tap,
-                        stripped_vlan: None,
+                        ..RxMeta::default()
                     },
                 };
                 ready += 1;

@@ -5,7 +5,7 @@ use std::fmt;
 use std::io::{self, Write};
 
 use serde::{Serialize, Serializer};
-use weir_engine::capture::{LinkType, Packet};
+use weir_capture::{LinkType, Packet};
 use weir_engine::decode::{Ports, Trail, decode};
 use weir_engine::record::Kind;
 use weir_engine::{Frame, Nanos, Record, RxMeta, TapId};
@@ -99,6 +99,7 @@ impl Lines {
                 time: packet.time,
                 wire_len: packet.wire_len,
                 tap: TapId::default(),
+                link_type: packet.link_type,
                 stripped_vlan: None,
             };
             record = decode(&Frame { bytes: packet.bytes, meta }, &self.ports, &mut self.path);

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use weir_engine::capture::{Damage, LinkType, Reader};
+use weir_capture::{Damage, LinkType, Reader};
 use weir_engine::decode::Ports;
 use weir_mem::FileMap;
 

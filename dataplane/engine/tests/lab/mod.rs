@@ -132,7 +132,7 @@ pub fn judge(shots: &[Shot], link: Link, set: RuleSet, workers: usize) -> Vec<Ve
             time: shot.time,
             wire_len: shot.bytes.len() as u32,
             tap: TapId(0),
-            stripped_vlan: None,
+            ..RxMeta::default()
         };
         team[worker].burst(&[Frame { bytes: &shot.bytes, meta }]);
     }

@@ -2,29 +2,13 @@
 //!
 //! A damaged file gives the packets before the damage, then the damage with
 //! its offset. Every length is checked against the bytes that are there.
+#![forbid(unsafe_code)]
 
 mod pcap;
 mod pcapng;
 
-use crate::Nanos;
-
-/// How a capture's frames begin (the registry of LINKTYPE_ values).
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum LinkType {
-    /// 1: Ethernet.
-    Ethernet,
-    /// Any other number.
-    Other(u16),
-}
-
-impl LinkType {
-    fn from_code(code: u16) -> Self {
-        match code {
-            1 => LinkType::Ethernet,
-            other => LinkType::Other(other),
-        }
-    }
-}
+use weir_engine::Nanos;
+pub use weir_engine::frame::LinkType;
 
 /// A packet of a capture.
 #[derive(Clone, Copy, Debug)]

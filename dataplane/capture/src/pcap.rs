@@ -1,7 +1,7 @@
 //! The classic pcap format: microseconds or nanoseconds, either byte order.
 
 use super::{Damage, LONGEST, LinkType, Order, Packet};
-use crate::Nanos;
+use weir_engine::Nanos;
 
 const MICROSECONDS: u32 = 0xa1b2_c3d4;
 const NANOSECONDS: u32 = 0xa1b2_3c4d;

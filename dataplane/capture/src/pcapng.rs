@@ -2,7 +2,7 @@
 //! their own link type and time resolution, enhanced, simple and old packets.
 
 use super::{Damage, LONGEST, LinkType, Order, Packet};
-use crate::Nanos;
+use weir_engine::Nanos;
 
 const SECTION: u32 = 0x0a0d_0d0a;
 const INTERFACE: u32 = 1;
