@@ -2,7 +2,7 @@
 
 use weir_wire::Address;
 
-use crate::record::{Kind, Record};
+use crate::record::{Flags, Kind, Record};
 use crate::rules::{Link, Party, Roles, Rules};
 
 /// Fills in the link and both parties of a record. `given` is the tap's link.
@@ -22,6 +22,12 @@ pub fn classify(record: &mut Record, bytes: &[u8], given: Link, rules: &Rules) {
     record.destination = behind_nat(record.destination, destination, given, is_gtp_or_pfcp, rules);
     if given == Link::Mixed && record.link == Link::Mixed && has_subscriber(record) {
         record.link = Link::N6;
+    }
+    if record.kind == Kind::Gtpu
+        && let Some((_, destination)) = record.inner_addresses(bytes)
+        && rules.is_infrastructure(destination)
+    {
+        record.flags.set(Flags::INTO_INFRASTRUCTURE);
     }
 }
 

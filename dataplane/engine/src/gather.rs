@@ -5,7 +5,7 @@ use weir_wire::ethernet::Ethernet;
 use weir_wire::udp::Udp;
 
 use crate::decode::protocol;
-use crate::frame::Frame;
+use crate::frame::{Frame, LinkType};
 use crate::record::{Kind, Record};
 use crate::report::{Report, Trait};
 use crate::rules::{EquipmentId, Party, Roles, Rules};
@@ -13,8 +13,12 @@ use crate::rules::{EquipmentId, Party, Roles, Rules};
 /// UDP port of DNS.
 const DNS: u16 = 53;
 
-/// Compares what equipment with listed MAC addresses shows below IP.
+/// Compares what equipment with listed MAC addresses shows below IP. A frame
+/// whose wrapper was taken off, or that is none of Ethernet's, shows nothing.
 pub(crate) fn sight(report: &mut Report, frame: &Frame<'_>, record: &Record, rules: &Rules) {
+    if frame.meta.link_type != LinkType::Ethernet {
+        return;
+    }
     let sender = Party::unpack(record.source).equipment();
     if record.kind == Kind::NotIp {
         sight_below_ip(report, frame, record, rules);

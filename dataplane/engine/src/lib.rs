@@ -13,6 +13,7 @@ pub mod classify;
 pub mod contract;
 pub mod decode;
 pub mod detect;
+pub mod finding;
 pub mod frame;
 mod gather;
 pub mod judge;

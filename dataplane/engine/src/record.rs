@@ -1,6 +1,7 @@
 //! What `decode` and `classify` learn about a frame: one cache line, by which
 //! the later stages find what they need in the frame again.
 
+use weir_wire::foreign::Foreign;
 use weir_wire::ipv4::Ipv4;
 use weir_wire::ipv6::Ipv6;
 use weir_wire::{Address, ErrorKind, Layer, WireError};
@@ -40,10 +41,31 @@ impl Flags {
     pub const VERIFIED_GPDU: Flags = Flags(1 << 4);
     /// A PDU Session Container gave a QFI.
     pub const QFI: Flags = Flags(1 << 5);
-    /// Bytes behind the length of the GTP-U header.
-    pub const TRAILING: Flags = Flags(1 << 6);
     /// A header promises more bytes than there are.
-    pub const SHORT: Flags = Flags(1 << 7);
+    pub const SHORT: Flags = Flags(1 << 6);
+    /// A later fragment whose first one was seen: its ports and TEID are that one's.
+    pub const ATTRIBUTED: Flags = Flags(1 << 7);
+    /// GTP-U or PFCP inside a tunnel that is not GTP-U; [`Record::gtp`] and
+    /// [`Record::message`] are about it.
+    pub const WRAPPED: Flags = Flags(1 << 8);
+    /// GTP-U inside a G-PDU, by a header that holds together.
+    pub const NESTED: Flags = Flags(1 << 9);
+    /// PFCP, GTP-C or the application protocols of the RAN inside a G-PDU.
+    pub const CONTROL_INSIDE: Flags = Flags(1 << 10);
+    /// The inner destination is infrastructure.
+    pub const INTO_INFRASTRUCTURE: Flags = Flags(1 << 11);
+
+    /// Whether any bit of `wanted` is set.
+    #[inline]
+    pub const fn any(self, wanted: Flags) -> bool {
+        self.0 & wanted.0 != 0
+    }
+
+    /// Both sets of bits.
+    #[must_use]
+    pub const fn or(self, more: Flags) -> Flags {
+        Flags(self.0 | more.0)
+    }
 
     /// Whether every bit of `wanted` is set.
     #[inline]
@@ -93,9 +115,46 @@ impl Evidence {
     }
 }
 
-/// A frame's record. Offsets count from the frame's first byte; 0 says "absent",
-/// since no header but Ethernet's stands there.
-#[derive(Clone, Copy, Debug, Default)]
+/// What is odd about a GTP-U header: bits that a sender may hide data in.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Oddities(pub u8);
+
+impl Oddities {
+    /// The spare bit of the first octet is set.
+    pub const SPARE: Oddities = Oddities(1);
+    /// Bytes stand behind the header's length.
+    pub const TRAILING: Oddities = Oddities(1 << 1);
+    /// A path management message has a Private Extension.
+    pub const PRIVATE: Oddities = Oddities(1 << 2);
+    /// A path management message is longer than its elements need.
+    pub const PADDED: Oddities = Oddities(1 << 3);
+    /// There is an extension header besides the PDU Session Container: [`Record::extension`].
+    pub const EXTENSION: Oddities = Oddities(1 << 4);
+    /// An Echo Request or Response: nothing odd by itself, but they are counted.
+    pub const ECHO: Oddities = Oddities(1 << 5);
+
+    /// Whether every bit of `wanted` is set.
+    #[inline]
+    pub const fn has(self, wanted: Oddities) -> bool {
+        self.0 & wanted.0 == wanted.0
+    }
+
+    /// Whether no bit is set.
+    #[inline]
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Sets the bits of `more`.
+    #[inline]
+    pub const fn set(&mut self, more: Oddities) {
+        self.0 |= more.0;
+    }
+}
+
+/// A frame's record. Offsets count from the frame's first byte;
+/// [`Record::ABSENT`] says that there is no such header.
+#[derive(Clone, Copy, Debug)]
 #[repr(C, align(64))]
 pub struct Record {
     /// Packet time.
@@ -148,6 +207,12 @@ pub struct Record {
     pub evidence: Evidence,
     /// TCP flags as they stand.
     pub tcp_flags: u8,
+    /// What is odd about the GTP-U header.
+    pub oddities: Oddities,
+    /// The type of the extension header that [`Oddities::EXTENSION`] is about.
+    pub extension: u8,
+    /// The tunnel other than GTP-U that the outer packet is.
+    pub tunnel: Option<Foreign>,
     /// The link, given or inferred.
     pub link: Link,
     pub(crate) error: u8,
@@ -155,9 +220,52 @@ pub struct Record {
 
 const _: () = assert!(size_of::<Record>() == 64);
 
+impl Default for Record {
+    #[inline]
+    fn default() -> Self {
+        Self::EMPTY
+    }
+}
+
 impl Record {
     /// The VLAN of frames without a tag.
     pub const UNTAGGED: u16 = 0xffff;
+    /// The offset of a header that is not there.
+    pub const ABSENT: u16 = 0xffff;
+
+    /// The record of a frame in which nothing was found.
+    const EMPTY: Self = Self {
+        time: Nanos(0),
+        wire_len: 0,
+        teid: 0,
+        source: 0,
+        destination: 0,
+        outer_ip: Self::ABSENT,
+        outer_l4: Self::ABSENT,
+        gtp: Self::ABSENT,
+        inner_ip: Self::ABSENT,
+        inner_l4: Self::ABSENT,
+        source_port: 0,
+        destination_port: 0,
+        ether_type: 0,
+        vlan: Self::UNTAGGED,
+        payload_len: 0,
+        error_offset: 0,
+        flags: Flags(0),
+        tap: TapId(0),
+        kind: Kind::NotIp,
+        message: 0,
+        protocol: 0,
+        inner_protocol: 0,
+        qfi: 0,
+        evidence: Evidence(0),
+        tcp_flags: 0,
+        oddities: Oddities(0),
+        extension: 0,
+        tunnel: None,
+        link: Link::Mixed,
+        error: 0,
+    };
 
     /// The error that ended the decoding, if one did.
     pub const fn error(&self) -> Option<WireError> {
@@ -182,6 +290,12 @@ impl Record {
         matches!(self.kind, Kind::Gtpu | Kind::Pfcp)
     }
 
+    /// Whether the outer packet is a fragment of a series.
+    #[inline]
+    pub const fn is_fragment(&self) -> bool {
+        self.flags.any(Flags::FIRST_FRAGMENT.or(Flags::LATER_FRAGMENT))
+    }
+
     /// The outer addresses, source first, read from the frame again; none
     /// without an IP header.
     #[inline]
@@ -189,7 +303,7 @@ impl Record {
         addresses(bytes, self.outer_ip, self.flags.has(Flags::OUTER_V6))
     }
 
-    /// The inner addresses of a G-PDU, source first.
+    /// The addresses of the packet inside a G-PDU or another tunnel, source first.
     #[inline]
     pub fn inner_addresses(&self, bytes: &[u8]) -> Option<(Address, Address)> {
         addresses(bytes, self.inner_ip, self.flags.has(Flags::INNER_V6))
@@ -207,7 +321,7 @@ const _: () = assert!(ERRORS < 255);
 
 #[inline]
 fn addresses(bytes: &[u8], offset: u16, v6: bool) -> Option<(Address, Address)> {
-    if offset == 0 {
+    if offset == Record::ABSENT {
         return None;
     }
     let header = bytes.get(usize::from(offset)..)?;

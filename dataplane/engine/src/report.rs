@@ -1,5 +1,6 @@
 //! What one worker saw in one slice.
 
+use crate::finding::Findings;
 use crate::frame::TapId;
 use crate::rules::EquipmentId;
 use crate::track::FlowDelta;
@@ -76,9 +77,11 @@ pub struct Report {
     pub dns: Vec<DnsAnswer>,
     /// Their bytes.
     pub dns_bytes: Vec<u8>,
+    /// What single packets of GTP-U showed.
+    pub findings: Findings,
     /// User packets per direction and tap: (tap, uplink, downlink).
     pub directions: Vec<(TapId, u64, u64)>,
-    /// Sightings and answers that found no room.
+    /// Sightings, findings and answers that found no room.
     pub dropped: u64,
     /// The largest backward step of the clock in the slice.
     pub clock_back: Nanos,
@@ -96,6 +99,7 @@ impl Report {
             hints: vec![0; SIGHTINGS],
             dns: Vec::with_capacity(DNS_ANSWERS),
             dns_bytes: Vec::with_capacity(DNS_BYTES),
+            findings: Findings::with_room(),
             directions: Vec::with_capacity(64),
             ..Self::default()
         }
@@ -107,6 +111,7 @@ impl Report {
         self.sightings.clear();
         self.dns.clear();
         self.dns_bytes.clear();
+        self.findings.clear();
         self.directions.clear();
         self.partial = false;
         self.dropped = 0;

@@ -85,6 +85,8 @@ impl Roles {
     pub const UPF: Roles = Roles(1 << 3);
     /// SMF.
     pub const SMF: Roles = Roles(1 << 4);
+    /// DNS.
+    pub const DNS: Roles = Roles(1 << 9);
     /// Operation and maintenance: O&M stations, DNS, NTP, syslog, mediation.
     pub const OAM: Roles = Roles(0b1_1111 << 8);
 
@@ -197,6 +199,17 @@ pub struct Allow {
     pub not_after: Option<Nanos>,
 }
 
+/// A vendor's harmless oddity, of which a detection says nothing.
+#[derive(Clone, Debug)]
+pub struct Quirk {
+    /// The detection, by position in [`crate::detect::CATALOGUE`].
+    pub detection: u16,
+    /// The equipment that has it, by ascending number.
+    pub equipment: Vec<EquipmentId>,
+    /// What it is, as the detection names it.
+    pub value: String,
+}
+
 /// Parameters of the detections, by their published names.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -206,6 +219,10 @@ pub struct Settings {
     pub unknown_min_packets: u64,
     /// INV-UNKNOWN `window_seconds`.
     pub unknown_window: Nanos,
+    /// GTP-HDRCOV `echo_responses`.
+    pub echo_responses: u64,
+    /// GTP-HDRCOV `echo_window_seconds`.
+    pub echo_window: Nanos,
     /// OPS-BLIND `loss_ratio`.
     pub blind_loss_ratio: f64,
     /// OPS-BLIND `loss_window_seconds`.
@@ -222,6 +239,8 @@ impl Default for Settings {
             enabled: [true; crate::detect::CATALOGUE.len()],
             unknown_min_packets: 3,
             unknown_window: Nanos::from_secs(60),
+            echo_responses: 2,
+            echo_window: Nanos::from_secs(60),
             blind_loss_ratio: 0.000_01,
             blind_loss_window: Nanos::from_secs(10),
             blind_silent: Nanos::from_secs(60),
@@ -243,14 +262,20 @@ pub struct RuleSet {
     pub ue_pools: Vec<Prefix>,
     /// Local break-out servers.
     pub mec: Vec<Prefix>,
+    /// Addresses that subscribers must never reach.
+    pub infrastructure: Vec<Prefix>,
     /// Roaming partners.
     pub roaming: Vec<Prefix>,
     /// Addresses behind which subscribers are masqueraded, per link.
     pub nat: Vec<(Link, Prefix)>,
     /// Links by address.
     pub link_defaults: Vec<(Prefix, Link)>,
+    /// Ends between which only ESP may pass.
+    pub esp_only: Vec<(Prefix, Prefix)>,
     /// The allow-list.
     pub allow: Vec<Allow>,
+    /// Vendors' oddities.
+    pub quirks: Vec<Quirk>,
     /// Detections' parameters.
     pub settings: Settings,
 }
@@ -266,7 +291,11 @@ pub struct Rules {
     links: Lpm,
     nat: Vec<(Link, Lpm)>,
     declared: Lpm,
+    /// Where no user's packet may go; none if nothing was said.
+    infrastructure: Option<Lpm>,
+    esp_only: Vec<(Prefix, Prefix)>,
     allow: Vec<Allow>,
+    quirks: Vec<Quirk>,
     settings: Settings,
 }
 
@@ -308,6 +337,7 @@ impl Rules {
                 nat.push((link, Lpm::of(on_link.map(|(_, prefix)| (*prefix, 1)))));
             }
         }
+        let infrastructure = (!set.infrastructure.is_empty()).then(|| forbidden_to_users(&set));
         Ok(Self {
             version: set.version,
             sha256: set.sha256,
@@ -324,8 +354,11 @@ impl Rules {
                     .flatten()
                     .map(|prefix| (prefix, 1)),
             ),
+            infrastructure,
+            esp_only: set.esp_only,
             equipment: set.equipment,
             allow: set.allow,
+            quirks: set.quirks,
             settings: set.settings,
         })
     }
@@ -393,6 +426,28 @@ impl Rules {
         })
     }
 
+    /// Whether an address is infrastructure that no user's packet may go to.
+    #[inline]
+    pub fn is_infrastructure(&self, address: Address) -> bool {
+        self.infrastructure.as_ref().is_some_and(|table| table.find(address) == FORBIDDEN)
+    }
+
+    /// Whether only ESP may pass between two addresses.
+    pub fn is_esp_only(&self, a: Address, b: Address) -> bool {
+        self.esp_only.iter().any(|(from, to)| {
+            (from.contains(a) && to.contains(b)) || (from.contains(b) && to.contains(a))
+        })
+    }
+
+    /// Whether what a detection found on an equipment is its vendor's known oddity.
+    pub fn is_quirk(&self, detection: u16, equipment: EquipmentId, value: &str) -> bool {
+        self.quirks.iter().any(|quirk| {
+            quirk.detection == detection
+                && quirk.value == value
+                && quirk.equipment.binary_search(&equipment).is_ok()
+        })
+    }
+
     /// Whether some allow rule names this address by a prefix.
     pub fn is_declared(&self, address: Address) -> bool {
         self.declared.find(address) != 0
@@ -427,6 +482,25 @@ impl Rules {
                     || (rule.services.iter().any(|s| s.either_way && serves(s)) && backward()))
         })
     }
+}
+
+const FORBIDDEN: u32 = 1;
+const OPEN: u32 = 2;
+
+/// Infrastructure, less what subscribers may reach: the pools amid it by the
+/// longer prefix, local break-out and DNS servers whatever the lengths.
+fn forbidden_to_users(set: &RuleSet) -> Lpm {
+    let mut table = Lpm::of(
+        (set.ue_pools.iter().map(|prefix| (*prefix, OPEN)))
+            .chain(set.infrastructure.iter().map(|prefix| (*prefix, FORBIDDEN))),
+    );
+    let resolvers = set.equipment.iter().filter(|equipment| equipment.roles.any(Roles::DNS));
+    table.paint(
+        (set.mec.iter())
+            .chain(resolvers.flat_map(|equipment| &equipment.prefixes))
+            .map(|prefix| (*prefix, OPEN)),
+    );
+    table
 }
 
 #[cfg(test)]
@@ -493,6 +567,33 @@ mod tests {
         assert!(rules.is_nat(nat, Link::Mixed, false));
         assert!(!rules.is_nat(nat, Link::Mixed, true));
         assert!(!rules.is_nat(nat, Link::N3, false));
+    }
+
+    #[test]
+    fn infrastructure_is_closed_but_for_pools_break_out_and_resolvers() {
+        let rules = Rules::compile(RuleSet {
+            infrastructure: vec![prefix("10.0.0.0/8"), prefix("10.60.9.0/24")],
+            ue_pools: vec![prefix("10.60.0.0/16")],
+            mec: vec![prefix("10.0.9.0/24")],
+            equipment: vec![Equipment {
+                roles: Roles::DNS,
+                prefixes: vec![prefix("10.0.3.53/32")],
+                ..Equipment::default()
+            }],
+            ..RuleSet::default()
+        })
+        .unwrap();
+        for (text, closed) in [
+            ("10.0.1.1", true),
+            ("10.60.1.1", false),
+            ("10.60.9.1", true),
+            ("10.0.9.1", false),
+            ("10.0.3.53", false),
+            ("192.0.2.1", false),
+        ] {
+            assert_eq!(rules.is_infrastructure(address(text)), closed, "{text}");
+        }
+        assert!(!Rules::compile(RuleSet::default()).unwrap().is_infrastructure(address("10.0.1.1")));
     }
 
     #[test]

@@ -6,10 +6,11 @@
 //! and how the packets were spread over them, changes no verdict.
 
 use weir_mem::{HugeArray, prefetch};
+use weir_wire::foreign::Foreign;
 use weir_wire::tcp::Tcp;
 use weir_wire::{Address, tcp};
 
-use crate::contract::verdict::Tuple;
+use crate::contract::verdict::{Tunnel, Tuple};
 use crate::decode::protocol;
 use crate::record::{Evidence, Flags, Kind, Record};
 use crate::rules::{Link, Party};
@@ -169,25 +170,52 @@ impl Acknowledged {
     }
 }
 
-/// A flow's first verified G-PDU of a slice.
+/// The packet inside a G-PDU or another tunnel.
 #[derive(Clone, Copy, Debug)]
-pub struct GPdu {
-    /// Its time.
+pub struct Inner {
+    /// When it was seen.
     pub time: Nanos,
-    /// Whether it goes from low to high.
-    pub upward: bool,
-    /// The TEID.
-    pub teid: u32,
-    /// The QoS flow.
-    pub qfi: Option<u8>,
-    /// The inner packet.
-    pub inner: Tuple,
+    /// The GTP-U tunnel, if it is one.
+    pub tunnel: Option<Tunnel>,
+    /// Its own ends.
+    pub tuple: Tuple,
 }
 
-impl GPdu {
-    /// What makes one of several G-PDUs the first, whoever saw them.
+impl Inner {
+    /// Reads it from a frame again; none without an inner IP header.
+    pub fn of(record: &Record, bytes: &[u8]) -> Option<Self> {
+        let (source, destination) = record.inner_addresses(bytes)?;
+        let has_ports =
+            matches!(record.inner_protocol, protocol::TCP | protocol::UDP | protocol::SCTP)
+                && record.inner_l4 != Record::ABSENT;
+        let ports = bytes
+            .get(usize::from(record.inner_l4)..)
+            .and_then(|header| header.first_chunk::<4>())
+            .filter(|_| has_ports)
+            .map_or((0, 0), |p| {
+                (u16::from_be_bytes([p[0], p[1]]), u16::from_be_bytes([p[2], p[3]]))
+            });
+        let is_gtpu = record.kind == Kind::Gtpu
+            || (record.flags.has(Flags::WRAPPED) && record.teid != 0);
+        Some(Self {
+            time: record.time,
+            tunnel: is_gtpu.then_some(Tunnel {
+                teid: record.teid,
+                qfi: record.flags.has(Flags::QFI).then_some(record.qfi),
+            }),
+            tuple: Tuple {
+                source: source.into(),
+                destination: destination.into(),
+                source_port: ports.0,
+                destination_port: ports.1,
+                protocol: record.inner_protocol,
+            },
+        })
+    }
+
+    /// What makes one of several the first, whoever saw them.
     pub fn order(&self) -> (Nanos, u32) {
-        (self.time, self.teid)
+        (self.time, self.tunnel.map_or(0, |tunnel| tunnel.teid))
     }
 }
 
@@ -208,8 +236,10 @@ pub struct FlowDelta {
     pub given: Link,
     /// Whether the first packet was GTP-U or PFCP by its header.
     pub is_gtp_or_pfcp: bool,
-    /// The first verified G-PDU.
-    pub g_pdu: Option<GPdu>,
+    /// The tunnel other than GTP-U that the low end, and the high end, sent.
+    pub tunnels: (Option<Foreign>, Option<Foreign>),
+    /// The first packet inside a verified G-PDU or another tunnel.
+    pub inner: Option<Inner>,
 }
 
 impl FlowDelta {
@@ -222,14 +252,25 @@ impl FlowDelta {
         }
     }
 
+    #[cold]
+    fn tunnel(&mut self, upward: bool, tunnel: Foreign, record: &Record, bytes: &[u8]) {
+        let sent = if upward { &mut self.tunnels.0 } else { &mut self.tunnels.1 };
+        *sent = Some(tunnel);
+        if self.inner.is_none_or(|first| record.time < first.time) {
+            self.inner = Inner::of(record, bytes).or(self.inner);
+        }
+    }
+
     /// Adds what another worker, or a later part of the slice, saw of the flow.
     pub fn join(&mut self, later: &FlowDelta) {
         self.up.join(&later.up);
         self.down.join(&later.down);
-        if let Some(g_pdu) = later.g_pdu
-            && self.g_pdu.is_none_or(|first| g_pdu.order() < first.order())
+        self.tunnels.0 = self.tunnels.0.or(later.tunnels.0);
+        self.tunnels.1 = self.tunnels.1.or(later.tunnels.1);
+        if let Some(inner) = later.inner
+            && self.inner.is_none_or(|first| inner.order() < first.order())
         {
-            self.g_pdu = Some(g_pdu);
+            self.inner = Some(inner);
         }
     }
 }
@@ -327,9 +368,12 @@ impl Ledger {
         if record.flags.has(Flags::VERIFIED_GPDU) && record.kind == Kind::Gtpu {
             side.gpdus += 1;
             let order = (record.time, record.teid);
-            if row.g_pdu.is_none_or(|first| order < first.order()) {
-                row.g_pdu = g_pdu(record, bytes, upward).or(row.g_pdu);
+            if row.inner.is_none_or(|first| order < first.order()) {
+                row.inner = Inner::of(record, bytes).or(row.inner);
             }
+        }
+        if let Some(tunnel) = record.tunnel {
+            row.tunnel(upward, tunnel, record, bytes);
         }
         if record.protocol == protocol::TCP && record.evidence.any(Evidence::ACKNOWLEDGES) {
             let header = bytes.get(usize::from(record.outer_l4)..).unwrap_or_default();
@@ -362,7 +406,8 @@ impl Ledger {
             link: record.link,
             given,
             is_gtp_or_pfcp: record.is_gtp_or_pfcp(),
-            g_pdu: None,
+            tunnels: (None, None),
+            inner: None,
         });
         self.index[slot] = u64::from(self.generation) << 32 | row as u64;
         row
@@ -387,30 +432,6 @@ fn acknowledge(side: &mut Side, number: u32) {
         Some(acknowledged) => acknowledged.grow(number),
         none => *none = Some(Acknowledged { first: number, furthest: number, growths: 0 }),
     }
-}
-
-fn g_pdu(record: &Record, bytes: &[u8], upward: bool) -> Option<GPdu> {
-    let (source, destination) = record.inner_addresses(bytes)?;
-    let has_ports = matches!(record.inner_protocol, protocol::TCP | protocol::UDP | protocol::SCTP)
-        && record.inner_l4 != 0;
-    let ports = bytes
-        .get(usize::from(record.inner_l4)..)
-        .and_then(|header| header.first_chunk::<4>())
-        .filter(|_| has_ports)
-        .map_or((0, 0), |p| (u16::from_be_bytes([p[0], p[1]]), u16::from_be_bytes([p[2], p[3]])));
-    Some(GPdu {
-        time: record.time,
-        upward,
-        teid: record.teid,
-        qfi: record.flags.has(Flags::QFI).then_some(record.qfi),
-        inner: Tuple {
-            source: source.into(),
-            destination: destination.into(),
-            source_port: ports.0,
-            destination_port: ports.1,
-            protocol: record.inner_protocol,
-        },
-    })
 }
 
 /// Whether TCP flags say that a side has closed or broken the connection.

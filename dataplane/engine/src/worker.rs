@@ -7,7 +7,8 @@ use weir_mem::prefetch_slice;
 use crate::Nanos;
 use crate::account::Tally;
 use crate::classify::classify;
-use crate::decode::{Ports, decode};
+use crate::decode::{Ports, Wrapper, decode};
+use crate::finding::is_suspicious;
 use crate::frame::{BURST, Frame, TapId};
 use crate::gather::{listen, sight};
 use crate::record::{Kind, Record};
@@ -20,6 +21,8 @@ use crate::track::{FlowKey, Ledger, Prepared, concerns_equipment};
 pub struct Setup {
     /// The links of the taps, by [`crate::TapId`].
     pub links: Vec<Link>,
+    /// What their brokers wrap frames in; taps beyond the list have no wrapper.
+    pub wrappers: Vec<Option<Wrapper>>,
     /// Where GTP-U and PFCP are tried.
     pub ports: Ports,
     /// The secret of the flow index.
@@ -30,6 +33,11 @@ impl Setup {
     #[inline]
     fn link(&self, tap: TapId) -> Link {
         self.links.get(usize::from(tap.0)).copied().unwrap_or(Link::Mixed)
+    }
+
+    #[inline]
+    fn wrapper(&self, tap: TapId) -> Option<Wrapper> {
+        self.wrappers.get(usize::from(tap.0)).copied().flatten()
     }
 }
 
@@ -138,7 +146,8 @@ impl Worker {
                 prefetch_slice(next.bytes, 0);
                 prefetch_slice(next.bytes, 64);
             }
-            *record = decode(frame, &self.setup.ports, &mut ());
+            let wrapper = self.setup.wrapper(frame.meta.tap);
+            *record = decode(frame, wrapper, &self.setup.ports, &mut ());
         }
     }
 
@@ -158,6 +167,10 @@ impl Worker {
                 let packet = ledger.prepare(record, source, destination);
                 pending[ready] = Pending { record: i, packet };
                 ready += 1;
+            }
+            if is_suspicious(record) {
+                let ends = (source, destination);
+                report.dropped += report.findings.examine(frame, record, ends, rules);
             }
             listen(report, frame, record, rules);
         }

@@ -1,5 +1,6 @@
 //! Verdicts: the records of the event ring.
 
+use std::fmt;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
@@ -89,6 +90,37 @@ pub struct Tuple {
     pub protocol: u8,
 }
 
+/// Where in a GTP-U header data may be hidden.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub enum Hidden {
+    /// In the spare bit of the first octet.
+    SpareBit,
+    /// Behind the header's length.
+    Trailing,
+    /// In a Private Extension.
+    PrivateExtension,
+    /// Behind the elements of an Echo.
+    Padding,
+    /// In an extension header of this type, which is not standard on its link.
+    Extension(u8),
+    /// In the rhythm of Echoes.
+    EchoRate,
+}
+
+impl fmt::Display for Hidden {
+    /// As a `[[quirk]]` names it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Hidden::SpareBit => f.write_str("spare bit"),
+            Hidden::Trailing => f.write_str("trailing bytes"),
+            Hidden::PrivateExtension => f.write_str("private extension"),
+            Hidden::Padding => f.write_str("echo padding"),
+            Hidden::Extension(kind) => write!(f, "ext {kind:#04x}"),
+            Hidden::EchoRate => f.write_str("echo rate"),
+        }
+    }
+}
+
 /// What was seen, in a form that control puts into words.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
 pub enum Fact {
@@ -108,6 +140,18 @@ pub enum Fact {
     UndeclaredPair,
     /// GTP-U on the link to the data network.
     OnN6,
+    /// GTP-U inside a G-PDU.
+    Nested,
+    /// PFCP, GTP-C or a protocol of the RAN inside a G-PDU.
+    ControlInside,
+    /// A user's packet to infrastructure.
+    IntoInfrastructure,
+    /// A GTP-U header holds what its standard does not ask for.
+    Header(Hidden),
+    /// A tunnel that is not GTP-U: an index into [`weir_wire::foreign::Foreign::ALL`].
+    ForeignTunnel(u8),
+    /// G-PDUs in clear where only ESP may pass.
+    ClearGtpu,
     /// An address that nobody declared.
     UnknownAddress,
     /// A declared address sent from a MAC address that its entry does not list.
@@ -154,6 +198,12 @@ impl Fact {
             | Fact::Acknowledged { .. }
             | Fact::UndeclaredPair
             | Fact::OnN6
+            | Fact::Nested
+            | Fact::ControlInside
+            | Fact::IntoInfrastructure
+            | Fact::Header(_)
+            | Fact::ForeignTunnel(_)
+            | Fact::ClearGtpu
             | Fact::UnknownAddress => 0,
             Fact::NewMac([a, b, c, d, e, f]) => {
                 1 << 24 | u32::from_be_bytes([0, d ^ a, e ^ b, f ^ c])

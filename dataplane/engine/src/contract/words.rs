@@ -50,11 +50,14 @@ pub enum Table {
     Alerts,
     /// Names from DNS answers.
     Names,
+    /// GTP-U paths whose Echoes are counted.
+    Paths,
 }
 
 impl Table {
     /// Every table, in the order of its counter.
-    pub const ALL: [Table; 4] = [Table::Flows, Table::Unknown, Table::Alerts, Table::Names];
+    pub const ALL: [Table; 5] =
+        [Table::Flows, Table::Unknown, Table::Alerts, Table::Names, Table::Paths];
 
     /// The metric label `table`.
     pub const fn name(self) -> &'static str {
@@ -63,6 +66,7 @@ impl Table {
             Table::Unknown => "unknown_addresses",
             Table::Alerts => "alerts",
             Table::Names => "dns_names",
+            Table::Paths => "gtpu_paths",
         }
     }
 }

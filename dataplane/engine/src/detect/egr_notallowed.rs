@@ -18,6 +18,7 @@ pub const DETECTION: Detection = Detection {
     signature_id: 5_290_002,
     signature: "Equipment exchanges data with a peer that its policy does not allow",
     category: "Potential Corporate Privacy Violation",
+    rank: 1,
     technique: &["T1071", "T1041", "T1571"],
 };
 

@@ -16,6 +16,7 @@ pub const DETECTION: Detection = Detection {
     signature_id: 5_290_013,
     signature: "G-PDUs between outer addresses that nobody declared as a pair",
     category: "Misc Attack",
+    rank: 4,
     technique: &["T1572", "T1599"],
 };
 

@@ -20,6 +20,7 @@ pub const DETECTION: Detection = Detection {
     signature_id: 5_290_001,
     signature: "Something that nobody declared is on an infrastructure link",
     category: "Potentially Bad Traffic",
+    rank: 0,
     technique: &["T1200"],
 };
 

@@ -1,9 +1,13 @@
 //! The detections: each a module of its own, a function of the state it names.
 
 pub mod egr_notallowed;
+pub mod gtp_cpinup;
+pub mod gtp_hdrcov;
+pub mod gtp_nest;
 pub mod gtp_peer;
 pub mod inv_unknown;
 pub mod ops_blind;
+pub mod tun_foreign;
 
 /// A detection's standing data.
 #[derive(Clone, Copy, Debug)]
@@ -16,13 +20,23 @@ pub struct Detection {
     pub signature: &'static str,
     /// Suricata's category.
     pub category: &'static str,
+    /// What a detection of a higher rank explains, one of a lower rank does not repeat.
+    pub rank: u8,
     /// MITRE FiGHT and ATT&CK techniques.
     pub technique: &'static [&'static str],
 }
 
 /// Every detection of this version. What refers to one does so by its position.
-pub const CATALOGUE: [Detection; 4] =
-    [inv_unknown::DETECTION, egr_notallowed::DETECTION, gtp_peer::DETECTION, ops_blind::DETECTION];
+pub const CATALOGUE: [Detection; 8] = [
+    inv_unknown::DETECTION,
+    egr_notallowed::DETECTION,
+    gtp_peer::DETECTION,
+    ops_blind::DETECTION,
+    tun_foreign::DETECTION,
+    gtp_nest::DETECTION,
+    gtp_cpinup::DETECTION,
+    gtp_hdrcov::DETECTION,
+];
 
 /// Position of INV-UNKNOWN in [`CATALOGUE`].
 pub const INV_UNKNOWN: u16 = 0;
@@ -32,6 +46,19 @@ pub const EGR_NOTALLOWED: u16 = 1;
 pub const GTP_PEER: u16 = 2;
 /// Position of OPS-BLIND.
 pub const OPS_BLIND: u16 = 3;
+/// Position of TUN-FOREIGN.
+pub const TUN_FOREIGN: u16 = 4;
+/// Position of GTP-NEST.
+pub const GTP_NEST: u16 = 5;
+/// Position of GTP-CPINUP.
+pub const GTP_CPINUP: u16 = 6;
+/// Position of GTP-HDRCOV.
+pub const GTP_HDRCOV: u16 = 7;
+
+/// The rank of a detection by its position.
+pub fn rank(position: u16) -> u8 {
+    CATALOGUE.get(usize::from(position)).map_or(0, |detection| detection.rank)
+}
 
 #[cfg(test)]
 mod tests {
@@ -44,6 +71,10 @@ mod tests {
             (EGR_NOTALLOWED, "EGR-NOTALLOWED"),
             (GTP_PEER, "GTP-PEER"),
             (OPS_BLIND, "OPS-BLIND"),
+            (TUN_FOREIGN, "TUN-FOREIGN"),
+            (GTP_NEST, "GTP-NEST"),
+            (GTP_CPINUP, "GTP-CPINUP"),
+            (GTP_HDRCOV, "GTP-HDRCOV"),
         ] {
             assert_eq!(CATALOGUE[usize::from(position)].id, id);
         }

@@ -19,6 +19,7 @@ pub const DETECTION: Detection = Detection {
     signature_id: 5_290_029,
     signature: "Weir does not see everything that it should",
     category: "Not Suspicious Traffic",
+    rank: 0,
     technique: &["T1562"],
 };
 

@@ -1,6 +1,7 @@
 //! The lasting state of one flow.
 
 use weir_wire::Address;
+use weir_wire::foreign::Foreign;
 
 use crate::classify::party;
 use crate::contract::verdict::Volume;
@@ -8,7 +9,7 @@ use crate::decode::protocol;
 use crate::judge::offence::Offence;
 use crate::record::Evidence;
 use crate::rules::{EquipmentId, Link, Party, Rules};
-use crate::track::{FlowDelta, FlowKey, GPdu, Side, is_closing};
+use crate::track::{FlowDelta, FlowKey, Inner, Side, is_closing};
 use crate::{Nanos, TapId};
 
 /// One of a flow's two directions; it also names the end that sends in it.
@@ -51,8 +52,10 @@ pub struct Flow {
     version: u64,
     /// What that policy is known by.
     identity: u64,
-    /// The first verified G-PDU.
-    pub g_pdu: Option<GPdu>,
+    /// The tunnel other than GTP-U that the low end, and the high end, sent.
+    tunnels: (Option<Foreign>, Option<Foreign>),
+    /// The first packet inside a verified G-PDU or another tunnel.
+    pub inner: Option<Inner>,
     /// Whether the policy allows the flow as far as it was seen.
     pub allowed: bool,
     /// What is wrong with it.
@@ -85,7 +88,8 @@ impl Flow {
             parties: (0, 0),
             version: 0,
             identity: 0,
-            g_pdu: None,
+            tunnels: (None, None),
+            inner: None,
             allowed: false,
             offence: None,
             uncounted: (0, 0),
@@ -102,11 +106,13 @@ impl Flow {
         self.uncounted.0 += delta.up.packets + delta.down.packets;
         self.uncounted.1 += delta.up.bytes + delta.down.bytes;
         // The earlier one, whichever worker's report came first.
-        if let Some(g_pdu) = delta.g_pdu
-            && self.g_pdu.is_none_or(|first| g_pdu.order() < first.order())
+        if let Some(inner) = delta.inner
+            && self.inner.is_none_or(|first| inner.order() < first.order())
         {
-            self.g_pdu = Some(g_pdu);
+            self.inner = Some(inner);
         }
+        self.tunnels.0 = self.tunnels.0.or(delta.tunnels.0);
+        self.tunnels.1 = self.tunnels.1.or(delta.tunnels.1);
     }
 
     /// The version of the policy that the flow was judged by, 0 for none.
@@ -144,6 +150,14 @@ impl Flow {
             Way::Up => self.parties.0,
             Way::Down => self.parties.1,
         })
+    }
+
+    /// The tunnel other than GTP-U that was sent in a direction.
+    pub fn tunnel(&self, way: Way) -> Option<Foreign> {
+        match way {
+            Way::Up => self.tunnels.0,
+            Way::Down => self.tunnels.1,
+        }
     }
 
     /// The equipment that sends in a direction, if it is one.

@@ -7,6 +7,7 @@
 
 mod alerts;
 pub(crate) mod bounded;
+mod findings;
 pub mod flow;
 mod flows;
 mod names;
@@ -18,12 +19,16 @@ use weir_wire::Address;
 
 use crate::contract::verdict::{
     Alert, Direction, Fact, Flow as FlowVerdict, FlowEnd, Initiator, InputEnd, PolicySwap,
-    Severity, Tunnel, Verdict,
+    Severity, Verdict,
 };
 use crate::contract::words::{JudgeWords, LATENCY_BUCKETS, Table};
 use crate::detect::inv_unknown::{Sent, Strangers};
 use crate::detect::ops_blind::{Vitals, Watch};
-use crate::detect::{EGR_NOTALLOWED, GTP_PEER, INV_UNKNOWN, OPS_BLIND, egr_notallowed, gtp_peer};
+use crate::detect::gtp_hdrcov::Echoes;
+use crate::detect::{
+    EGR_NOTALLOWED, GTP_PEER, INV_UNKNOWN, OPS_BLIND, TUN_FOREIGN, egr_notallowed, gtp_peer, rank,
+    tun_foreign,
+};
 use crate::report::{Report, Sighting, Trait};
 use crate::rules::{EquipmentId, Link, Roles, Rules};
 use crate::track::FlowDelta;
@@ -56,6 +61,7 @@ pub struct Judge {
     flows: Flows,
     names: Names,
     strangers: Strangers,
+    echoes: Echoes,
     alerts: Alerts,
     held: std::collections::VecDeque<(Nanos, Held)>,
     watch: Watch,
@@ -126,6 +132,7 @@ impl Judge {
             self.learn_names(reports.iter().filter(of_today));
             self.judge_sightings(reports.iter().filter(of_today), say);
             self.judge_flows(reports, &rules, say);
+            self.judge_findings(reports.iter().filter(of_today), &rules, say);
         }
         let evictions = self.evictions();
         let settings = self.rules.as_ref().map(|rules| rules.settings().clone());
@@ -168,6 +175,7 @@ impl Judge {
             self.strangers.evictions(),
             self.alerts.evictions(),
             self.names.evictions(),
+            self.echoes.evictions(),
         ]
     }
 
@@ -271,6 +279,7 @@ impl Judge {
         let enabled = rules.settings().enabled;
         let found = [
             (GTP_PEER, gtp_peer::offence(flow)),
+            (TUN_FOREIGN, tun_foreign::offence(flow, rules)),
             (EGR_NOTALLOWED, if flow.allowed { None } else { egr_notallowed::offence(flow) }),
         ]
         .into_iter()
@@ -278,7 +287,9 @@ impl Judge {
         let before = flow.offence;
         // What a flow was flagged for stays, unless something more specific explains it.
         flow.offence = match (before, found) {
-            (Some(before), Some(found)) if found.detection < before.detection => Some(before),
+            (Some(before), Some(found)) if rank(found.detection) < rank(before.detection) => {
+                Some(before)
+            }
             (before, found) => found.or(before),
         };
         let (offence, snapshot) = (flow.offence, flow.clone());
@@ -384,7 +395,8 @@ impl Judge {
         let peer = flow.sender(offence.peer);
         let equipment = offence.suspect.and_then(|way| flow.equipment(way));
         let opener = flow.opener().unwrap_or_else(|| flow.first_sender());
-        let g_pdu = flow.g_pdu.filter(|_| offence.detection == GTP_PEER);
+        let inner =
+            flow.inner.filter(|_| [GTP_PEER, TUN_FOREIGN].contains(&offence.detection));
         let alert = Alert {
             equipment,
             peer_equipment: flow.equipment(offence.peer).filter(|_| equipment.is_some()),
@@ -395,8 +407,8 @@ impl Judge {
             link: flow.link,
             direction: self.direction(&flow, opener),
             outer: Some(flow.key.tuple(opener == Way::Up)),
-            inner: g_pdu.map(|g_pdu| g_pdu.inner),
-            tunnel: g_pdu.map(|g_pdu| Tunnel { teid: g_pdu.teid, qfi: g_pdu.qfi }),
+            inner: inner.map(|inner| inner.tuple),
+            tunnel: inner.and_then(|inner| inner.tunnel),
             flow_id: flow.id(),
             packets,
             bytes,
@@ -404,8 +416,8 @@ impl Judge {
             last: flow.last(),
             ..self.blank(offence.detection, offence.severity, offence.fact, now)
         };
-        for general in [EGR_NOTALLOWED, INV_UNKNOWN] {
-            if general < offence.detection {
+        for general in [TUN_FOREIGN, EGR_NOTALLOWED, INV_UNKNOWN] {
+            if rank(general) < rank(offence.detection) {
                 let explained = (peer, flow.id());
                 self.alerts.supersede(general, explained, offence.detection, now, &mut |alert| {
                     say(Verdict::Alert(Box::new(alert)));

@@ -1,0 +1,271 @@
+//! Findings: single packets of GTP-U that are wrong whatever their flow is
+//! allowed to carry. A worker sums them per slice like flows.
+
+use weir_wire::Address;
+
+use crate::decode::protocol;
+use crate::detect::gtp_hdrcov;
+use crate::frame::TapId;
+use crate::record::{Flags, Kind, Oddities, Record};
+use crate::rules::{Link, Party, Rules};
+use crate::track::{FlowKey, Inner};
+use crate::{Frame, Nanos};
+
+/// What is wrong with a packet.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Sign {
+    /// GTP-U inside a G-PDU.
+    Nested,
+    /// Control plane inside a G-PDU.
+    ControlInside,
+    /// A user's packet to infrastructure.
+    IntoInfrastructure,
+    /// The spare bit of the header is set.
+    SpareBit,
+    /// Bytes behind the header's length.
+    Trailing,
+    /// A Private Extension.
+    PrivateExtension,
+    /// A message longer than its elements need.
+    Padded,
+    /// An extension header that is not standard on its link.
+    Extension(u8),
+    /// An Echo Request: wrong only if there are too many.
+    EchoRequest,
+    /// An Echo Response.
+    EchoResponse,
+}
+
+/// What makes several findings one.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct FindingKey {
+    /// What is wrong.
+    pub sign: Sign,
+    /// The outer flow.
+    pub flow: FlowKey,
+    /// Whether the packets went from its low end to its high end.
+    pub upward: bool,
+    /// Whether an end of the inner packet is a subscriber's.
+    pub own: bool,
+    /// The /24 or /48 of the inner destination, or the zero address.
+    pub target: Address,
+}
+
+/// Packets of one kind in a slice.
+#[derive(Clone, Copy, Debug)]
+pub struct Finding {
+    /// What they share.
+    pub key: FindingKey,
+    /// The first one's time.
+    pub first: Nanos,
+    /// The last one's time.
+    pub last: Nanos,
+    /// How many.
+    pub packets: u64,
+    /// Their bytes on the wire.
+    pub bytes: u64,
+    /// The tap of the first one.
+    pub tap: TapId,
+    /// Its link.
+    pub link: Link,
+    /// The first one's inner packet.
+    pub inner: Option<Inner>,
+}
+
+impl Finding {
+    /// Adds what another worker, or a later part of the slice, saw.
+    pub fn join(&mut self, more: &Finding) {
+        if more.first < self.first {
+            (self.first, self.tap, self.link, self.inner) =
+                (more.first, more.tap, more.link, more.inner);
+        }
+        self.last = self.last.max(more.last);
+        self.packets += more.packets;
+        self.bytes += more.bytes;
+    }
+}
+
+/// Findings per slice and worker.
+const FINDINGS: usize = 4096;
+const SLOTS: usize = FINDINGS * 2;
+const FREE: u16 = u16::MAX;
+
+/// The findings of one slice, and an index over them.
+#[derive(Debug, Default)]
+pub struct Findings {
+    rows: Vec<Finding>,
+    index: Vec<u16>,
+}
+
+impl Findings {
+    /// Empty, with room for a slice.
+    pub fn with_room() -> Self {
+        Self { rows: Vec::with_capacity(FINDINGS), index: vec![FREE; SLOTS] }
+    }
+
+    /// Forgets all.
+    pub fn clear(&mut self) {
+        if !self.rows.is_empty() {
+            self.rows.clear();
+            self.index.fill(FREE);
+        }
+    }
+
+    /// The findings in order of arrival.
+    pub fn rows(&self) -> &[Finding] {
+        &self.rows
+    }
+
+    /// Adds one; no if there is no room for another kind.
+    fn add(&mut self, found: Finding) -> bool {
+        let kind = match found.key.sign {
+            Sign::Extension(kind) => u64::from(kind) << 8,
+            _ => 0,
+        };
+        let salt = found.key.target.0 as u64 ^ (found.key.target.0 >> 64) as u64 ^ kind;
+        let mut slot = found.key.flow.hash(salt) as usize % SLOTS;
+        // At most half of the slots are taken: the search ends.
+        while let Some(place) = self.index.get(slot).filter(|place| **place != FREE) {
+            match self.rows.get_mut(usize::from(*place)) {
+                Some(row) if row.key == found.key => {
+                    row.join(&found);
+                    return true;
+                }
+                _ => slot = (slot + 1) % SLOTS,
+            }
+        }
+        if self.rows.len() >= FINDINGS {
+            return false;
+        }
+        if let Some(free) = self.index.get_mut(slot) {
+            *free = self.rows.len() as u16;
+            self.rows.push(found);
+        }
+        true
+    }
+
+    /// Notes what is wrong with a packet; gives the number of findings that found no room.
+    #[cold]
+    pub(crate) fn examine(
+        &mut self,
+        frame: &Frame<'_>,
+        record: &Record,
+        ends: (Address, Address),
+        rules: &Rules,
+    ) -> u64 {
+        let (flow, upward) = FlowKey::of(record, ends.0, ends.1);
+        let inner = Inner::of(record, frame.bytes);
+        let inside = |sign| {
+            let subscriber =
+                |address: Address| Party::unpack(rules.party(address)) == Party::Subscriber;
+            let own = inner.is_some_and(|inner| {
+                subscriber(inner.tuple.source.into()) || subscriber(inner.tuple.destination.into())
+            });
+            let target = inner.map_or(Address::default(), |inner| {
+                Address::from(inner.tuple.destination).neighbourhood()
+            });
+            (FindingKey { sign, flow, upward, own, target }, inner)
+        };
+        let outside =
+            |sign| (FindingKey { sign, flow, upward, own: false, target: Address::default() }, None);
+        let header = [
+            (Oddities::SPARE, Sign::SpareBit),
+            (Oddities::TRAILING, Sign::Trailing),
+            (Oddities::PRIVATE, Sign::PrivateExtension),
+            (Oddities::PADDED, Sign::Padded),
+        ];
+        let odd = header
+            .into_iter()
+            .filter(|(oddity, _)| record.oddities.has(*oddity))
+            .map(|(_, sign)| outside(sign));
+        let extension = (record.oddities.has(Oddities::EXTENSION)
+            && !gtp_hdrcov::is_standard(record.extension, record.link, record.message))
+        .then(|| outside(Sign::Extension(record.extension)));
+        let echo = record.oddities.has(Oddities::ECHO).then(|| {
+            outside(if record.message == 1 { Sign::EchoRequest } else { Sign::EchoResponse })
+        });
+        // Of what is wrong inside, the most specific.
+        let inner_sign = if record.flags.has(Flags::NESTED) {
+            Some(Sign::Nested)
+        } else if record.flags.has(Flags::CONTROL_INSIDE) {
+            Some(Sign::ControlInside)
+        } else if record.flags.has(Flags::INTO_INFRASTRUCTURE) {
+            Some(Sign::IntoInfrastructure)
+        } else {
+            None
+        };
+        odd.chain(extension)
+            .chain(echo)
+            .chain(inner_sign.map(inside))
+            .map(|(key, inner)| {
+                let found = Finding {
+                    key,
+                    first: record.time,
+                    last: record.time,
+                    packets: 1,
+                    bytes: u64::from(record.wire_len),
+                    tap: record.tap,
+                    link: record.link,
+                    inner,
+                };
+                u64::from(!self.add(found))
+            })
+            .sum()
+    }
+}
+
+/// Whether a packet may hold a finding.
+#[inline]
+pub(crate) fn is_suspicious(record: &Record) -> bool {
+    const INSIDE: Flags =
+        Flags::NESTED.or(Flags::CONTROL_INSIDE).or(Flags::INTO_INFRASTRUCTURE);
+    record.kind == Kind::Gtpu
+        && (record.flags.any(INSIDE) || !record.oddities.is_empty())
+        && record.protocol == protocol::UDP
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn finding(flow: u32, sign: Sign, at: u64) -> Finding {
+        let address = |n: u32| Address::v4(n.to_be_bytes());
+        let flow = FlowKey { low: address(flow), high: address(u32::MAX), ..FlowKey::default() };
+        Finding {
+            key: FindingKey { sign, flow, upward: true, own: false, target: Address::default() },
+            first: Nanos(at),
+            last: Nanos(at),
+            packets: 1,
+            bytes: 100,
+            tap: TapId(at as u16),
+            link: Link::N3,
+            inner: None,
+        }
+    }
+
+    #[test]
+    fn findings_of_a_kind_are_one_whose_first_packet_stands_for_it() {
+        let mut findings = Findings::with_room();
+        assert!(findings.add(finding(1, Sign::Trailing, 7)));
+        assert!(findings.add(finding(1, Sign::Trailing, 5)));
+        assert!(findings.add(finding(1, Sign::Extension(0x5a), 5)));
+        assert!(findings.add(finding(1, Sign::Extension(0x5b), 5)));
+        let [trailing, ..] = findings.rows() else { panic!() };
+        assert_eq!((trailing.packets, trailing.bytes), (2, 200));
+        assert_eq!((trailing.first, trailing.last, trailing.tap), (Nanos(5), Nanos(7), TapId(5)));
+        assert_eq!(findings.rows().len(), 3);
+    }
+
+    #[test]
+    fn no_room_is_said_and_a_cleared_table_has_room_again() {
+        let mut findings = Findings::with_room();
+        for flow in 0..FINDINGS as u32 {
+            assert!(findings.add(finding(flow, Sign::Nested, 1)));
+        }
+        assert!(!findings.add(finding(FINDINGS as u32, Sign::Nested, 1)));
+        assert!(findings.add(finding(3, Sign::Nested, 1)), "a known kind needs no room");
+        findings.clear();
+        assert!(findings.rows().is_empty());
+        assert!(findings.add(finding(FINDINGS as u32, Sign::Nested, 1)));
+    }
+}
