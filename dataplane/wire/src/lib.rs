@@ -8,19 +8,26 @@
 
 pub mod address;
 pub mod error;
+pub mod erspan;
 pub mod ethernet;
+pub mod gre;
 pub mod gtpu;
 pub mod gtpu_extension;
 pub mod icmp;
 pub mod ipv4;
 pub mod ipv6;
+pub mod mpls;
 pub mod pfcp;
+pub mod pppoe;
 pub mod sctp;
 pub mod tcp;
 pub mod udp;
+pub mod vxlan;
 
 #[cfg(test)]
 mod hostile;
+#[cfg(test)]
+mod seeded;
 
 pub use address::Address;
 pub use error::{ErrorKind, Layer, WireError};
