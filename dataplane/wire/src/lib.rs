@@ -7,8 +7,10 @@
 #![forbid(unsafe_code)]
 
 pub mod address;
+pub mod ah;
 pub mod error;
 pub mod erspan;
+pub mod esp;
 pub mod ethernet;
 pub mod gre;
 pub mod gtpu;
@@ -17,9 +19,13 @@ pub mod icmp;
 pub mod ipv4;
 pub mod ipv6;
 pub mod mpls;
+pub mod null;
+pub mod pdu_session;
 pub mod pfcp;
 pub mod pppoe;
 pub mod sctp;
+pub mod sll;
+pub mod sll2;
 pub mod tcp;
 pub mod udp;
 pub mod vxlan;
