@@ -109,6 +109,22 @@ impl<'a> Gtpu<'a> {
         first_octet & 0xf0 == 0x30
     }
 
+    /// Whether bytes that may be anything are GTP-U: version and type, no spare
+    /// bit, a message type that exists, a length that is exactly theirs, and a
+    /// tunnel if it is a G-PDU. Strict, since a detection rests on it.
+    #[inline]
+    pub fn is_plausible(bytes: &[u8]) -> bool {
+        let Ok(gtpu) = Gtpu::parse(bytes) else { return false };
+        !gtpu.spare()
+            && !gtpu.is_short()
+            && gtpu.trailing == 0
+            && match gtpu.message() {
+                Message::GPdu => gtpu.teid() != Teid(0),
+                Message::Unknown(_) => false,
+                _ => true,
+            }
+    }
+
     /// Reads the header of a UDP payload.
     #[inline]
     pub fn parse(bytes: &'a [u8]) -> Result<Self, WireError> {
@@ -132,6 +148,12 @@ impl<'a> Gtpu<'a> {
             (Some(optional), rest)
         };
         Ok(Self { fixed, optional, rest, trailing, short })
+    }
+
+    /// Whether the first octet's spare bit is set, which receivers ignore.
+    #[inline]
+    pub const fn spare(&self) -> bool {
+        self.fixed[0] & 0x08 != 0
     }
 
     /// The message type.
@@ -237,6 +259,7 @@ impl TPdu {
 mod tests {
     extern crate std;
     use super::*;
+    use crate::seeded::Seeded;
 
     /// A G-PDU with E=1, an 0x85 extension (QFI 9) and four bytes of payload.
     const SESSION: [u8; 20] =
@@ -278,6 +301,72 @@ mod tests {
         assert_eq!((gtpu.trailing(), gtpu.is_short()), (0, true));
         bytes[3] = 3;
         assert_eq!(Gtpu::parse(&bytes).unwrap_err(), WireError::length(Layer::Gtpu));
+    }
+
+    #[test]
+    fn trailing_bytes_and_short_payloads_hide_no_packet() {
+        // Snort 3 and Arkime demand that length and payload be equal, and look past these.
+        let mut bytes = SESSION.to_vec();
+        bytes.push(0);
+        for seen in [&bytes[..], &bytes[..bytes.len() - 2]] {
+            let mut extensions = Gtpu::parse(seen).unwrap().extensions();
+            assert!(extensions.by_ref().all(|step| step.is_ok()));
+            assert_eq!(extensions.rest()[0], 0x45);
+        }
+    }
+
+    #[test]
+    fn a_spare_bit_is_told_and_hides_nothing() {
+        let mut bytes = SESSION;
+        assert!(!Gtpu::parse(&bytes).unwrap().spare());
+        bytes[0] |= 0x08;
+        let gtpu = Gtpu::parse(&bytes).unwrap();
+        assert!(gtpu.spare());
+        assert_eq!((gtpu.first_extension(), gtpu.teid()), (0x85, Teid(1)));
+    }
+
+    #[test]
+    fn what_only_resembles_gtpu_is_not_plausible() {
+        assert!(Gtpu::is_plausible(&SESSION));
+        let echo = [0x32, 1, 0, 4, 0, 0, 0, 0, 0, 1, 0, 0];
+        assert!(Gtpu::is_plausible(&echo));
+        // Spare bit, type, length, TEID 0: each alone is enough to say no.
+        for (index, value) in [(0, 0x3c), (0, 0x54), (1, 99), (3, 11), (3, 13), (7, 0)] {
+            let mut bytes = SESSION;
+            bytes[index] = value;
+            assert!(!Gtpu::is_plausible(&bytes), "{index} {value}");
+        }
+        for end in 0..SESSION.len() {
+            assert!(!Gtpu::is_plausible(&SESSION[..end]), "{end}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let mut seeded = Seeded::new(13);
+        for _ in 0..1_000 {
+            let [flags, code] = [seeded.next() as u8 & 0x0f, seeded.next() as u8];
+            let (teid, sequence) = (seeded.next() as u32, seeded.next() as u16);
+            let [n_pdu, next] = [seeded.next() as u8, seeded.next() as u8];
+            let mut body = std::vec![];
+            if flags & 7 != 0 {
+                body.extend(sequence.to_be_bytes());
+                body.extend([n_pdu, next]);
+            }
+            body.extend([0xaa; 5]);
+            let mut bytes = std::vec![0x30 | flags, code, 0, body.len() as u8];
+            bytes.extend(teid.to_be_bytes());
+            bytes.extend(&body);
+            let gtpu = Gtpu::parse(&bytes).unwrap();
+            assert_eq!((gtpu.message_code(), gtpu.teid()), (code, Teid(teid)));
+            assert_eq!(usize::from(gtpu.length()), body.len());
+            assert_eq!(gtpu.spare(), flags & 8 != 0);
+            assert_eq!(gtpu.sequence(), (flags & 2 != 0).then_some(sequence));
+            assert_eq!(gtpu.n_pdu(), (flags & 1 != 0).then_some(n_pdu));
+            assert_eq!(gtpu.first_extension(), if flags & 4 != 0 { next } else { 0 });
+            assert_eq!(gtpu.extensions().rest(), [0xaa; 5]);
+            assert_eq!((gtpu.trailing(), gtpu.is_short()), (0, false));
+        }
     }
 
     #[test]

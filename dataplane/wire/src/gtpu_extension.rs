@@ -1,12 +1,11 @@
-//! GTP-U extension headers (TS 29.281 §5.2) and the PDU Session Container
-//! (TS 38.415 §5.5).
+//! GTP-U extension headers (TS 29.281 §5.2).
 //!
 //! A header is: length in 4-byte units, content, type of the next header.
 //! Length 0 is an error, and the chain is bounded.
 
 use crate::{Layer, WireError};
 
-/// Type of the PDU Session Container.
+/// Type of the PDU Session Container ([`PduSession`](crate::pdu_session::PduSession)).
 pub const PDU_SESSION_CONTAINER: u8 = 0x85;
 
 /// The longest chain of extension headers that is walked.
@@ -92,67 +91,6 @@ impl<'a> Iterator for Extensions<'a> {
     }
 }
 
-/// The PDU Session Container's first two octets; the optional fields behind
-/// them follow in a later step.
-#[derive(Clone, Copy, Debug)]
-pub struct PduSession<'a> {
-    fixed: &'a [u8; 2],
-    rest: &'a [u8],
-}
-
-impl<'a> PduSession<'a> {
-    /// Reads the content of an extension header of type [`PDU_SESSION_CONTAINER`].
-    #[inline]
-    pub fn parse(content: &'a [u8]) -> Result<Self, WireError> {
-        let (fixed, rest) = content.split_first_chunk().ok_or(WireError::truncated(Layer::Gtpu))?;
-        Ok(Self { fixed, rest })
-    }
-
-    /// The PDU type: 0 downlink (UPF to RAN), 1 uplink, others reserved.
-    #[inline]
-    pub const fn pdu_type(&self) -> u8 {
-        self.fixed[0] >> 4
-    }
-
-    /// QMP: QoS monitoring information follows.
-    pub const fn qmp(&self) -> bool {
-        self.fixed[0] & 0x08 != 0
-    }
-
-    /// SNP: a QFI sequence number follows (downlink: bit 3; uplink: bit 1).
-    pub const fn snp(&self) -> bool {
-        match self.pdu_type() {
-            0 => self.fixed[0] & 0x04 != 0,
-            1 => self.fixed[0] & 0x01 != 0,
-            _ => false,
-        }
-    }
-
-    /// PPP of a downlink PDU: a paging policy indicator follows.
-    pub const fn ppp(&self) -> bool {
-        self.pdu_type() == 0 && self.fixed[1] & 0x80 != 0
-    }
-
-    /// RQI of a downlink PDU: reflective QoS.
-    pub const fn rqi(&self) -> bool {
-        self.pdu_type() == 0 && self.fixed[1] & 0x40 != 0
-    }
-
-    /// The QoS flow identifier, 6 bits.
-    #[inline]
-    pub const fn qfi(&self) -> u8 {
-        self.fixed[1] & 0x3f
-    }
-
-    /// The paging policy indicator, 3 bits, if [`PduSession::ppp`] and it is there.
-    pub const fn ppi(&self) -> Option<u8> {
-        match self.rest {
-            [first, ..] if self.ppp() => Some(*first >> 5),
-            _ => None,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     extern crate std;
@@ -182,14 +120,5 @@ mod tests {
         let walked: Vec<_> = Extensions::new(0x20, &endless).collect();
         assert_eq!(walked.len(), MAX_EXTENSIONS + 1);
         assert_eq!(walked.last(), Some(&Err(WireError::depth(Layer::Gtpu))));
-    }
-
-    #[test]
-    fn the_container_tells_direction_and_flow() {
-        let down = PduSession::parse(&[0x00, 0xc9, 0x60]).unwrap();
-        assert_eq!((down.pdu_type(), down.qfi(), down.rqi(), down.ppi()), (0, 9, true, Some(3)));
-        let up = PduSession::parse(&[0x10, 0xc9]).unwrap();
-        assert_eq!((up.pdu_type(), up.qfi(), up.rqi(), up.ppi()), (1, 9, false, None));
-        assert!(PduSession::parse(&[0x10]).is_err());
     }
 }

@@ -7,20 +7,37 @@
 #![forbid(unsafe_code)]
 
 pub mod address;
+pub mod ah;
 pub mod error;
+pub mod erspan;
+pub mod esp;
 pub mod ethernet;
+pub mod foreign;
+pub mod gre;
+pub mod gtpc;
 pub mod gtpu;
+pub mod gtpu_element;
 pub mod gtpu_extension;
 pub mod icmp;
 pub mod ipv4;
 pub mod ipv6;
+pub mod mpls;
+pub mod null;
+pub mod pdu_session;
 pub mod pfcp;
+pub mod pfcp_walk;
+pub mod pppoe;
 pub mod sctp;
+pub mod sll;
+pub mod sll2;
 pub mod tcp;
 pub mod udp;
+pub mod vxlan;
 
 #[cfg(test)]
 mod hostile;
+#[cfg(test)]
+mod seeded;
 
 pub use address::Address;
 pub use error::{ErrorKind, Layer, WireError};

@@ -61,6 +61,11 @@ impl Message {
             _ => NAMES.len(),
         }
     }
+
+    /// Whether the type has a name.
+    pub const fn is_known(self) -> bool {
+        self.counter() < NAMES.len()
+    }
 }
 
 /// A PFCP header and its message (§7.2.2).
@@ -79,6 +84,24 @@ impl<'a> Pfcp<'a> {
     /// Whether a datagram's first octet has PFCP version 1.
     pub const fn is_version_1(first_octet: u8) -> bool {
         first_octet >> 5 == 1
+    }
+
+    /// Whether bytes that may be anything are PFCP: of every message the version,
+    /// no spare bit and a type that exists; FO where another follows, and a
+    /// length that is exactly theirs where none does. Strict, since a detection
+    /// rests on it.
+    pub fn is_plausible(bytes: &[u8]) -> bool {
+        let mut rest = bytes;
+        loop {
+            let Ok(pfcp) = Pfcp::parse(rest) else { return false };
+            if pfcp.fixed[0] & 0x18 != 0 || !pfcp.message().is_known() || pfcp.short {
+                return false;
+            }
+            match pfcp.next_message() {
+                Some(next) => rest = next,
+                None => return pfcp.behind.is_empty(),
+            }
+        }
     }
 
     /// Reads the first message of a UDP payload. A message longer than the
@@ -193,6 +216,11 @@ impl<'a> Elements<'a> {
         Self { rest: bytes }
     }
 
+    /// What follows the elements walked so far.
+    pub const fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
     fn step(&mut self) -> Result<Element<'a>, WireError> {
         let (head, rest) =
             self.rest.split_first_chunk::<4>().ok_or(WireError::truncated(Layer::Pfcp))?;
@@ -229,6 +257,7 @@ impl<'a> Iterator for Elements<'a> {
 mod tests {
     extern crate std;
     use super::*;
+    use crate::seeded::Seeded;
     use std::vec::Vec;
 
     /// A session deletion response (cause 1) with a heartbeat bundled behind it.
@@ -285,6 +314,63 @@ mod tests {
         let cut = Pfcp::parse(&BUNDLE[..19]).unwrap();
         assert!(cut.is_short());
         assert_eq!(cut.elements().next(), Some(Err(WireError::truncated(Layer::Pfcp))));
+    }
+
+    #[test]
+    fn what_only_resembles_pfcp_is_not_plausible() {
+        assert!(Pfcp::is_plausible(&BUNDLE));
+        assert!(Pfcp::is_plausible(&BUNDLE[21..]));
+        // FO without a message behind it is sent by nobody but harms nobody.
+        assert!(Pfcp::is_plausible(&BUNDLE[..21]));
+        // Version, spare bits, type, length, no FO before a second message; the same of the second.
+        for (index, value) in [
+            (0, 0x45),
+            (0, 0x2d),
+            (0, 0x35),
+            (0, 0x21),
+            (1, 99),
+            (3, 18),
+            (21, 0x40),
+            (22, 0),
+            (24, 13),
+            (24, 11),
+        ] {
+            let mut bytes = BUNDLE;
+            bytes[index] = value;
+            assert!(!Pfcp::is_plausible(&bytes), "{index} {value}");
+        }
+        for end in (0..BUNDLE.len()).filter(|end| *end != 21) {
+            assert!(!Pfcp::is_plausible(&BUNDLE[..end]), "{end}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let mut seeded = Seeded::new(14);
+        for round in 0..500 {
+            let (code, seid) = (seeded.next() as u8, seeded.next());
+            let (sequence, kind) = (seeded.next() as u32 >> 8, seeded.next() as u16 & 0x7fff);
+            let value = seeded.next().to_be_bytes();
+            let mut message = Vec::new();
+            if round % 2 == 0 {
+                message.extend(seid.to_be_bytes());
+            }
+            message.extend((sequence << 8).to_be_bytes());
+            message.extend(kind.to_be_bytes());
+            message.extend([0, 8]);
+            message.extend(value);
+            let mut bytes =
+                std::vec![0x20 | u8::from(round % 2 == 0), code, 0, message.len() as u8];
+            bytes.extend(&message);
+            let pfcp = Pfcp::parse(&bytes).unwrap();
+            assert_eq!((pfcp.message(), pfcp.sequence()), (Message(code), sequence));
+            assert_eq!(usize::from(pfcp.length()), message.len());
+            assert_eq!(pfcp.seid(), (round % 2 == 0).then_some(Seid(seid)));
+            let mut elements = pfcp.elements();
+            let element = Element { kind, enterprise: None, value: &value };
+            assert_eq!(elements.next(), Some(Ok(element)));
+            assert!(elements.next().is_none() && elements.rest().is_empty());
+        }
     }
 
     #[test]
