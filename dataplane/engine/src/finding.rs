@@ -166,8 +166,9 @@ impl Findings {
             });
             (FindingKey { sign, flow, upward, own, target }, inner)
         };
-        let outside =
-            |sign| (FindingKey { sign, flow, upward, own: false, target: Address::default() }, None);
+        let outside = |sign| {
+            (FindingKey { sign, flow, upward, own: false, target: Address::default() }, None)
+        };
         let header = [
             (Oddities::SPARE, Sign::SpareBit),
             (Oddities::TRAILING, Sign::Trailing),
@@ -217,8 +218,7 @@ impl Findings {
 /// Whether a packet may hold a finding.
 #[inline]
 pub(crate) fn is_suspicious(record: &Record) -> bool {
-    const INSIDE: Flags =
-        Flags::NESTED.or(Flags::CONTROL_INSIDE).or(Flags::INTO_INFRASTRUCTURE);
+    const INSIDE: Flags = Flags::NESTED.or(Flags::CONTROL_INSIDE).or(Flags::INTO_INFRASTRUCTURE);
     record.kind == Kind::Gtpu
         && (record.flags.any(INSIDE) || !record.oddities.is_empty())
         && record.protocol == protocol::UDP

@@ -593,7 +593,9 @@ mod tests {
         ] {
             assert_eq!(rules.is_infrastructure(address(text)), closed, "{text}");
         }
-        assert!(!Rules::compile(RuleSet::default()).unwrap().is_infrastructure(address("10.0.1.1")));
+        assert!(
+            !Rules::compile(RuleSet::default()).unwrap().is_infrastructure(address("10.0.1.1"))
+        );
     }
 
     #[test]

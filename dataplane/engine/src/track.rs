@@ -195,8 +195,8 @@ impl Inner {
             .map_or((0, 0), |p| {
                 (u16::from_be_bytes([p[0], p[1]]), u16::from_be_bytes([p[2], p[3]]))
             });
-        let is_gtpu = record.kind == Kind::Gtpu
-            || (record.flags.has(Flags::WRAPPED) && record.teid != 0);
+        let is_gtpu =
+            record.kind == Kind::Gtpu || (record.flags.has(Flags::WRAPPED) && record.teid != 0);
         Some(Self {
             time: record.time,
             tunnel: is_gtpu.then_some(Tunnel {
@@ -372,14 +372,14 @@ impl Ledger {
                 row.inner = Inner::of(record, bytes).or(row.inner);
             }
         }
-        if let Some(tunnel) = record.tunnel {
-            row.tunnel(upward, tunnel, record, bytes);
-        }
         if record.protocol == protocol::TCP && record.evidence.any(Evidence::ACKNOWLEDGES) {
             let header = bytes.get(usize::from(record.outer_l4)..).unwrap_or_default();
             if let Ok(tcp) = Tcp::parse(header) {
                 acknowledge(side, tcp.acknowledgement());
             }
+        }
+        if let Some(tunnel) = record.tunnel {
+            row.tunnel(upward, tunnel, record, bytes);
         }
     }
 

@@ -190,9 +190,9 @@ impl Worker {
 
 /// A symmetric hash of a frame's flow, for spreading frames over workers: both
 /// directions of a flow, and nothing more is needed, get the same number.
-pub fn spread(frame: &[u8], ports: &Ports) -> u64 {
-    let record = decode(&Frame { bytes: frame, meta: crate::RxMeta::default() }, ports, &mut ());
-    let Some((source, destination)) = record.outer_addresses(frame) else { return 0 };
+pub fn spread(frame: &Frame<'_>, wrapper: Option<Wrapper>, ports: &Ports) -> u64 {
+    let record = decode(frame, wrapper, ports, &mut ());
+    let Some((source, destination)) = record.outer_addresses(frame.bytes) else { return 0 };
     let (key, _) = FlowKey::of(&record, source, destination);
     let tunnel = if record.kind == Kind::Gtpu { u64::from(record.teid) } else { 0 };
     key.hash(0x5eed) ^ tunnel.wrapping_mul(0x9e37_79b9_7f4a_7c15)

@@ -176,9 +176,10 @@ pub(crate) fn read(
                 Err(reason) => (Err(reason), packet.bytes),
             },
         };
+        let meta = RxMeta { link_type: packet.link_type, ..RxMeta::default() };
         let worker = match dealers.len() {
             1 => 0,
-            many => (spread(bytes, ports) % many as u64) as usize,
+            many => (spread(&Frame { bytes, meta }, None, ports) % many as u64) as usize,
         };
         let cut = (packet.bytes.len() - bytes.len()) as u32;
         dealers[worker].deal(Dealt {

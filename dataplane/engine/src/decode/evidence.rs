@@ -118,9 +118,7 @@ impl<'a, T: Trail> Walk<'a, '_, T> {
                 self.inner_transport(Layer::Udp, payload);
                 self.datagram(&udp, within);
             }),
-            protocol::TCP => {
-                Tcp::parse(payload).map(|_| self.inner_transport(Layer::Tcp, payload))
-            }
+            protocol::TCP => Tcp::parse(payload).map(|_| self.inner_transport(Layer::Tcp, payload)),
             protocol::SCTP => Sctp::parse(payload).map(|sctp| {
                 self.inner_transport(Layer::Sctp, payload);
                 self.ran_application(&sctp, within);

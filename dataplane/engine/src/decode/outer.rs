@@ -1,11 +1,11 @@
 //! The outermost IP packet and its transport header.
 
+use weir_wire::foreign::Foreign;
 use weir_wire::gre::Gre;
 use weir_wire::gtpu::{self, Gtpu};
 use weir_wire::icmp::{Icmp, Purpose};
 use weir_wire::ipv4::Ipv4;
 use weir_wire::ipv6::Ipv6;
-use weir_wire::foreign::Foreign;
 use weir_wire::pfcp::Pfcp;
 use weir_wire::sctp::{self, Sctp};
 use weir_wire::tcp::{self, Tcp};
@@ -127,8 +127,7 @@ impl<'a, T: Trail> Walk<'a, '_, T> {
             self.pfcp(payload);
         } else if is_control(udp.source(), udp.destination(), first) {
             self.trail.layer(Layer::Gtpc, payload);
-        } else if let Some(tunnel) =
-            Foreign::of_datagram(udp.source(), udp.destination(), payload)
+        } else if let Some(tunnel) = Foreign::of_datagram(udp.source(), udp.destination(), payload)
         {
             self.tunnel_in_udp(tunnel, payload);
         }

@@ -1,7 +1,7 @@
 //! GTP-U and the user's packet in it.
 
 use weir_wire::gtpu::{Gtpu, Message, TPdu};
-use weir_wire::gtpu_element::Elements;
+use weir_wire::gtpu_element::{self, Elements, PRIVATE_EXTENSION};
 use weir_wire::gtpu_extension::{Extension, PDU_SESSION_CONTAINER};
 use weir_wire::icmp::Icmp;
 use weir_wire::ipv4::Ipv4;
@@ -16,9 +16,6 @@ use super::evidence::Within;
 use super::link::looks_like_ethernet;
 use super::{Trail, Walk, protocol};
 use crate::record::{Flags, Ip, Kind, Oddities};
-
-/// Type of a Private Extension, an element that carries whatever a vendor likes.
-const PRIVATE_EXTENSION: u8 = 255;
 
 impl<'a, T: Trail> Walk<'a, '_, T> {
     #[inline]
@@ -87,7 +84,7 @@ impl<'a, T: Trail> Walk<'a, '_, T> {
         if elements.any(|element| element.kind == PRIVATE_EXTENSION) {
             self.record.oddities.set(Oddities::PRIVATE);
         }
-        if echo && Elements::needed(body) < body.len() {
+        if echo && gtpu_element::needed(body) < body.len() {
             self.record.oddities.set(Oddities::PADDED);
         }
     }

@@ -180,7 +180,13 @@ mod tests {
     fn slice(watch: &mut Watch, second: u64, report: Report, vitals: &Vitals) -> Vec<Fact> {
         let settings = Settings::default();
         watch
-            .slice(Nanos::from_secs(second), &[report], vitals, [0; 4], Some(&settings))
+            .slice(
+                Nanos::from_secs(second),
+                &[report],
+                vitals,
+                [0; Table::ALL.len()],
+                Some(&settings),
+            )
             .into_iter()
             .map(|(_, fact)| fact)
             .collect()
@@ -226,10 +232,12 @@ mod tests {
         let away = Vitals { control_away: Nanos::from_secs(61), ..Vitals::default() };
         assert_eq!(slice(&mut watch, 3, Report::default(), &away), [Fact::ControlAway]);
         assert_eq!(slice(&mut watch, 4, Report::default(), &away), []);
+        let mut one_eviction = [0; Table::ALL.len()];
+        one_eviction[Table::Flows as usize] = 1;
         let full =
-            watch.slice(Nanos::from_secs(5), &[], &away, [1, 0, 0, 0], Some(&Settings::default()));
+            watch.slice(Nanos::from_secs(5), &[], &away, one_eviction, Some(&Settings::default()));
         assert_eq!(full, [(TapId(0), Fact::table_full(Table::Flows))]);
-        let blind = watch.slice(Nanos::from_secs(6), &[], &away, [1, 0, 0, 0], None);
+        let blind = watch.slice(Nanos::from_secs(6), &[], &away, one_eviction, None);
         assert_eq!(blind, [(TapId(0), Fact::NoPolicy)]);
     }
 
@@ -237,7 +245,8 @@ mod tests {
     fn a_live_sensor_may_wait_for_its_policy() {
         let mut watch = Watch::default();
         let live = Vitals { live: true, ..Vitals::default() };
-        let mut at = |second| watch.slice(Nanos::from_secs(second), &[], &live, [0; 4], None);
+        let mut at =
+            |second| watch.slice(Nanos::from_secs(second), &[], &live, [0; Table::ALL.len()], None);
         assert_eq!(at(1), []);
         assert_eq!(at(10), []);
         assert_eq!(at(11), [(TapId(0), Fact::NoPolicy)]);

@@ -43,15 +43,12 @@ fn foreign(flow: &Flow) -> Option<(Way, Fact)> {
     if flow.allowed {
         return None;
     }
-    flow.equipment_ways()
-        .find_map(|way| Some((way, Fact::ForeignTunnel(flow.tunnel(way)? as u8))))
+    flow.equipment_ways().find_map(|way| Some((way, Fact::ForeignTunnel(flow.tunnel(way)? as u8))))
 }
 
 fn clear_gtpu(flow: &Flow, rules: &Rules) -> Option<(Way, Fact)> {
     if !rules.is_esp_only(flow.key.low, flow.key.high) {
         return None;
     }
-    flow.equipment_ways()
-        .find(|way| flow.side(*way).gpdus > 0)
-        .map(|way| (way, Fact::ClearGtpu))
+    flow.equipment_ways().find(|way| flow.side(*way).gpdus > 0).map(|way| (way, Fact::ClearGtpu))
 }

@@ -75,6 +75,11 @@ impl Flows {
         self.rows.get_mut(row)?.as_mut()
     }
 
+    /// The flow of a key, if it is in the table.
+    pub(crate) fn find(&self, key: &FlowKey) -> Option<&Flow> {
+        self.rows.get(*self.index.get(key)?)?.as_ref()
+    }
+
     fn evict(&mut self) -> Option<Due> {
         let len = self.rows.len();
         let victim = (self.hand..self.hand + CANDIDATES)

@@ -22,9 +22,9 @@ use crate::contract::verdict::{
     Severity, Verdict,
 };
 use crate::contract::words::{JudgeWords, LATENCY_BUCKETS, Table};
+use crate::detect::gtp_hdrcov::Echoes;
 use crate::detect::inv_unknown::{Sent, Strangers};
 use crate::detect::ops_blind::{Vitals, Watch};
-use crate::detect::gtp_hdrcov::Echoes;
 use crate::detect::{
     EGR_NOTALLOWED, GTP_PEER, INV_UNKNOWN, OPS_BLIND, TUN_FOREIGN, egr_notallowed, gtp_peer, rank,
     tun_foreign,
@@ -395,8 +395,7 @@ impl Judge {
         let peer = flow.sender(offence.peer);
         let equipment = offence.suspect.and_then(|way| flow.equipment(way));
         let opener = flow.opener().unwrap_or_else(|| flow.first_sender());
-        let inner =
-            flow.inner.filter(|_| [GTP_PEER, TUN_FOREIGN].contains(&offence.detection));
+        let inner = flow.inner.filter(|_| [GTP_PEER, TUN_FOREIGN].contains(&offence.detection));
         let alert = Alert {
             equipment,
             peer_equipment: flow.equipment(offence.peer).filter(|_| equipment.is_some()),

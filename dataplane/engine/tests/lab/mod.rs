@@ -127,14 +127,15 @@ pub fn judge(shots: &[Shot], link: Link, set: RuleSet, workers: usize) -> Vec<Ve
             close(&mut team, &mut judge, open, latest, &mut say);
         }
         open = Some(slice);
-        let worker = spread(&shot.bytes, &Default::default()) as usize % workers;
         let meta = RxMeta {
             time: shot.time,
             wire_len: shot.bytes.len() as u32,
             tap: TapId(0),
             ..RxMeta::default()
         };
-        team[worker].burst(&[Frame { bytes: &shot.bytes, meta }]);
+        let frame = Frame { bytes: &shot.bytes, meta };
+        let worker = spread(&frame, None, &Default::default()) as usize % workers;
+        team[worker].burst(&[frame]);
     }
     if let Some(open) = open {
         close(&mut team, &mut judge, open, latest, &mut say);
