@@ -13,7 +13,7 @@ use weir_wire::udp::Udp;
 
 /// An IP packet's ends. Ports are absent where unknown.
 #[derive(Serialize)]
-pub(super) struct Ends<'a> {
+pub(super) struct Ends {
     src: IpAddr,
     dst: IpAddr,
     proto: u8,
@@ -23,14 +23,12 @@ pub(super) struct Ends<'a> {
     dport: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
     frag: Option<&'static str>,
-    #[serde(skip)]
-    udp: Option<&'a [u8]>,
 }
 
-impl<'a> Ends<'a> {
+impl Ends {
     /// Reads the packet's headers again; none if they are not IP's, which the walk that led here
     /// has ruled out.
-    pub(super) fn read(packet: &'a [u8]) -> Option<Self> {
+    pub(super) fn read(packet: &[u8]) -> Option<Self> {
         let (source, destination, protocol, fragment, payload) = match packet.first()? >> 4 {
             4 => {
                 let ip = Ipv4::parse(packet).ok()?;
@@ -52,7 +50,6 @@ impl<'a> Ends<'a> {
                 Fragment::First => "first",
                 Fragment::Later => "later",
             }),
-            udp: None,
         };
         if fragment != Fragment::Later {
             ends.transport(payload);
@@ -60,12 +57,9 @@ impl<'a> Ends<'a> {
         Some(ends)
     }
 
-    fn transport(&mut self, payload: &'a [u8]) {
+    fn transport(&mut self, payload: &[u8]) {
         let ports = match self.proto {
-            protocol::UDP => Udp::parse(payload).ok().map(|udp| {
-                self.udp = Some(udp.payload());
-                (udp.source(), udp.destination())
-            }),
+            protocol::UDP => Udp::parse(payload).ok().map(|udp| (udp.source(), udp.destination())),
             protocol::TCP => Tcp::parse(payload).ok().map(|tcp| (tcp.source(), tcp.destination())),
             protocol::SCTP => {
                 Sctp::parse(payload).ok().map(|sctp| (sctp.source(), sctp.destination()))
@@ -75,9 +69,9 @@ impl<'a> Ends<'a> {
         (self.sport, self.dport) = ports.unzip();
     }
 
-    /// The UDP payload, if the packet has one.
-    pub(super) fn udp_payload(&self) -> Option<&'a [u8]> {
-        self.udp
+    /// The same, as of a datagram put together.
+    pub(super) fn reassembled(self) -> Self {
+        Self { frag: Some("reassembled"), ..self }
     }
 
     /// The same without `frag`, which only the outer packet shows.

@@ -1,12 +1,17 @@
-//! The key `gtpu`: the header and its extension headers.
+//! The key `gtpu`: the header, its extension headers, and the elements of messages that have some.
 
-use serde::Serialize;
-use weir_wire::gtpu::Gtpu;
-use weir_wire::gtpu_extension::{Extension, PDU_SESSION_CONTAINER, PduSession};
+use std::fmt;
+use std::net::IpAddr;
+
+use serde::{Serialize, Serializer};
+use weir_wire::gtpu::{Gtpu, Message};
+use weir_wire::gtpu_element::{Element, Elements};
+use weir_wire::gtpu_extension::{Extension, PDU_SESSION_CONTAINER};
+use weir_wire::pdu_session::PduSession;
 
 /// A GTP-U header.
 #[derive(Serialize)]
-pub(super) struct Header {
+pub(super) struct Header<'a> {
     #[serde(rename = "type")]
     kind: u8,
     teid: u32,
@@ -14,6 +19,8 @@ pub(super) struct Header {
     seq: Option<u16>,
     npdu: Option<u8>,
     ext: Vec<ExtensionHeader>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    ie: Vec<InformationElement<'a>>,
 }
 
 #[derive(Serialize)]
@@ -48,23 +55,82 @@ struct Downlink {
 struct Measured {
     qmp: bool,
     snp: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    qfi_seq: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mbs_qfi_seq: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dl_sent: Option<Hex>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dl_received: Option<Hex>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ul_sent: Option<Hex>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dl_delay: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ul_delay: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    n3_n9_delay: Option<u32>,
 }
 
-impl Header {
-    /// Reads the header at the start of a UDP payload, and the bytes behind its extension headers.
-    pub(super) fn read(bytes: &[u8]) -> Option<(Self, &[u8])> {
+/// An information element by its type, with what it means where Weir reads it.
+#[derive(Serialize)]
+struct InformationElement<'a> {
+    #[serde(rename = "type")]
+    kind: u8,
+    len: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recovery: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    teid: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    peer: Option<IpAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    extension_types: Option<&'a [u8]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tunnel_status: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recovery_time_stamp: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    enterprise: Option<u16>,
+}
+
+/// A 64-bit time stamp (RFC 5905 format), as a hexadecimal string.
+struct Hex(u64);
+
+impl fmt::Display for Hex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#x}", self.0)
+    }
+}
+
+impl Serialize for Hex {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+impl<'a> Header<'a> {
+    /// Reads the header at the start of a UDP payload.
+    pub(super) fn read(bytes: &'a [u8]) -> Option<Self> {
         let gtpu = Gtpu::parse(bytes).ok()?;
         let mut extensions = gtpu.extensions();
         let ext = extensions.by_ref().map_while(Result::ok).map(ExtensionHeader::of).collect();
-        let header = Self {
+        let ie = if gtpu.message() == Message::GPdu {
+            Vec::new()
+        } else {
+            let elements = Elements::new(extensions.rest());
+            elements.map_while(Result::ok).map(InformationElement::of).collect()
+        };
+        Some(Self {
             kind: gtpu.message_code(),
             teid: gtpu.teid().0,
             length: gtpu.length(),
             seq: gtpu.sequence(),
             npdu: gtpu.n_pdu(),
             ext,
-        };
-        Some((header, extensions.rest()))
+            ie,
+        })
     }
 }
 
@@ -82,12 +148,39 @@ impl Container {
     fn of(container: &PduSession<'_>) -> Self {
         let downlink =
             Downlink { rqi: container.rqi(), ppp: container.ppp(), ppi: container.ppi() };
-        let measured = Measured { qmp: container.qmp(), snp: container.snp() };
+        let measured = Measured {
+            qmp: container.qmp(),
+            snp: container.snp(),
+            qfi_seq: container.qfi_sequence_number(),
+            mbs_qfi_seq: container.mbs_qfi_sequence_number(),
+            dl_sent: container.dl_sending_time_stamp().map(Hex),
+            dl_received: container.dl_received_time_stamp().map(Hex),
+            ul_sent: container.ul_sending_time_stamp().map(Hex),
+            dl_delay: container.dl_delay_result(),
+            ul_delay: container.ul_delay_result(),
+            n3_n9_delay: container.n3_n9_delay_result(),
+        };
         Self {
             pdu_type: container.pdu_type(),
             qfi: container.qfi(),
             downlink: (container.pdu_type() == 0).then_some(downlink),
             measured: (container.pdu_type() <= 1).then_some(measured),
+        }
+    }
+}
+
+impl<'a> InformationElement<'a> {
+    fn of(element: Element<'a>) -> Self {
+        Self {
+            kind: element.kind,
+            len: element.value.len(),
+            recovery: element.recovery(),
+            teid: element.teid().map(|teid| teid.0),
+            peer: element.peer().map(IpAddr::from),
+            extension_types: element.extension_types(),
+            tunnel_status: element.tunnel_status(),
+            recovery_time_stamp: element.recovery_time_stamp(),
+            enterprise: element.private_extension().map(|(enterprise, _)| enterprise),
         }
     }
 }

@@ -1,41 +1,31 @@
 //! The line of a frame: the engine's own walk, followed, with the headers read again at the places
-//! that its record names.
+//! that it went through.
 
 use std::fmt;
 use std::io::{self, Write};
 
 use serde::{Serialize, Serializer};
-use weir_capture::{LinkType, Packet};
-use weir_engine::decode::{Ports, Trail, decode};
-use weir_engine::record::Kind;
-use weir_engine::{Frame, Nanos, Record, RxMeta, TapId};
+use weir_capture::Packet;
+use weir_engine::decode::{Ports, decode};
+use weir_engine::frame::LinkType;
+use weir_engine::{Frame, Nanos, Record, RxMeta};
 use weir_wire::Layer;
 
+use super::datagram::{Datagrams, Standing};
 use super::ends::Ends;
+use super::path::Path;
 use super::{gtpu, pfcp};
 
-/// Writes frames as lines. What is kept between them is memory, and the count.
+/// Writes frames as lines. What is kept between them is memory, the count, and the datagrams
+/// of which fragments are missing.
 pub(super) struct Lines {
     ports: Ports,
     count: u64,
     path: Path,
-}
-
-/// The layers of one frame.
-#[derive(Default)]
-struct Path {
+    /// The path through a datagram put together.
+    onward: Path,
+    datagrams: Datagrams,
     layers: Vec<&'static str>,
-    vlans: Vec<u16>,
-}
-
-impl Trail for Path {
-    fn layer(&mut self, layer: Layer) {
-        self.layers.push(layer.name());
-    }
-
-    fn vlan(&mut self, id: u16) {
-        self.vlans.push(id);
-    }
 }
 
 #[derive(Serialize)]
@@ -48,18 +38,19 @@ struct Line<'a> {
     vlan: &'a [u16],
     mpls: &'a [u32],
     #[serde(skip_serializing_if = "Option::is_none")]
-    outer: Option<Ends<'a>>,
+    outer: Option<Ends>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    gtpu: Option<gtpu::Header>,
+    gtpu: Option<gtpu::Header<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    inner: Option<Ends<'a>>,
+    inner: Option<Ends>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pfcp: Vec<pfcp::Message>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<Fault>,
 }
 
-/// What ended the decoding.
+/// What ended the decoding. The offset counts from the frame's first byte, or from the first byte
+/// of the IP packet that fragments were put together to.
 #[derive(Serialize)]
 struct Fault {
     layer: &'static str,
@@ -85,35 +76,50 @@ impl Serialize for Time {
 impl Lines {
     /// Nothing written yet.
     pub(super) fn new(ports: Ports) -> Self {
-        Self { ports, count: 0, path: Path::default() }
+        Self {
+            ports,
+            count: 0,
+            path: Path::default(),
+            onward: Path::default(),
+            datagrams: Datagrams::new(),
+            layers: Vec::new(),
+        }
     }
 
     /// Writes the line of the next frame.
     pub(super) fn write(&mut self, packet: &Packet<'_>, out: &mut impl Write) -> io::Result<()> {
         self.count += 1;
-        self.path.layers.clear();
-        self.path.vlans.clear();
-        let mut record = Record::default();
-        if packet.link_type == LinkType::Ethernet {
-            let meta = RxMeta {
-                time: packet.time,
-                wire_len: packet.wire_len,
-                tap: TapId::default(),
-                link_type: packet.link_type,
-                stripped_vlan: None,
-            };
-            record = decode(&Frame { bytes: packet.bytes, meta }, &self.ports, &mut self.path);
-        } else {
-            self.path.layer(Layer::Other);
+        self.path.begin(packet.bytes);
+        let meta = RxMeta { link_type: packet.link_type, ..RxMeta::default() };
+        let frame = Frame { bytes: packet.bytes, meta };
+        let mut record = decode(&frame, None, &self.ports, &mut self.path);
+        let standing = self.standing(packet);
+        match standing {
+            Standing::Whole => {}
+            Standing::Part { .. } => record = Record::default(),
+            Standing::Completes => {
+                let bytes = self.datagrams.whole();
+                self.onward.begin(bytes);
+                let meta = RxMeta { link_type: LinkType::Raw, ..RxMeta::default() };
+                record = decode(&Frame { bytes, meta }, None, &self.ports, &mut self.onward);
+            }
         }
+        self.layers.clear();
+        self.layers.extend(self.path.names());
+        let (path, bytes) = if standing == Standing::Completes {
+            self.layers.extend(self.onward.names());
+            (&self.onward, self.datagrams.whole())
+        } else {
+            (&self.path, packet.bytes)
+        };
         let mut line = Line {
             n: self.count,
             ts: Time(packet.time),
             caplen: packet.bytes.len(),
             len: packet.wire_len,
-            layers: &self.path.layers,
+            layers: &self.layers,
             vlan: &self.path.vlans,
-            mpls: &[],
+            mpls: &self.path.mpls,
             outer: None,
             gtpu: None,
             inner: None,
@@ -124,39 +130,50 @@ impl Lines {
                 offset: record.error_offset.into(),
             }),
         };
-        line.fill(packet.bytes, &record);
+        line.fill(path, bytes);
+        if standing == Standing::Completes {
+            line.outer = line.outer.map(Ends::reassembled);
+        }
         serde_json::to_writer(&mut *out, &line)?;
         out.write_all(b"\n")
+    }
+
+    /// What the frame is to its datagram. The path keeps what can be said of a part alone.
+    fn standing(&mut self, packet: &Packet<'_>) -> Standing {
+        let Some(position) = self.path.innermost_carrier() else { return Standing::Whole };
+        let Some(carrier) = self.path.bytes(position, packet.bytes) else {
+            return Standing::Whole;
+        };
+        let standing = self.datagrams.take(carrier, packet.time);
+        match standing {
+            Standing::Whole => {}
+            Standing::Part { .. } => self.path.cut_behind_transport(position),
+            Standing::Completes => self.path.cut(position),
+        }
+        standing
     }
 }
 
 impl<'a> Line<'a> {
-    fn fill(&mut self, frame: &'a [u8], record: &Record) {
-        if record.outer_ip == 0 {
-            return;
+    /// Reads the headers that the path names out of the bytes that it is about.
+    fn fill(&mut self, path: &Path, bytes: &'a [u8]) {
+        let at = |position: usize| path.bytes(position, bytes);
+        self.outer = path.carrier().and_then(at).and_then(Ends::read);
+        if let Some(position) = path.first(Layer::Gtpu) {
+            self.gtpu = at(position).and_then(gtpu::Header::read);
+            let inner = path.ip_behind(position).filter(|_| self.gtpu.is_some());
+            self.inner = inner.and_then(at).and_then(Ends::read).map(Ends::without_fragment);
         }
-        self.outer = frame.get(usize::from(record.outer_ip)..).and_then(Ends::read);
-        let Some(payload) = self.outer.as_ref().and_then(Ends::udp_payload) else { return };
-        match record.kind {
-            Kind::Gtpu => {
-                let Some((header, rest)) = gtpu::Header::read(payload) else { return };
-                self.gtpu = Some(header);
-                if record.inner_ip != 0 {
-                    self.inner = Ends::read(rest).map(Ends::without_fragment);
-                }
+        if let Some(position) = path.first(Layer::Pfcp) {
+            let (messages, fault) = pfcp::read(at(position).unwrap_or_default());
+            self.pfcp = messages;
+            if let (None, Some((error, within))) = (&self.error, fault) {
+                self.error = Some(Fault {
+                    layer: error.layer.name(),
+                    kind: error.kind.name(),
+                    offset: path.offset(position) + within,
+                });
             }
-            Kind::Pfcp => {
-                let (messages, fault) = pfcp::read(payload);
-                self.pfcp = messages;
-                if let (None, Some((error, at))) = (&self.error, fault) {
-                    self.error = Some(Fault {
-                        layer: error.layer.name(),
-                        kind: error.kind.name(),
-                        offset: usize::from(record.gtp) + at,
-                    });
-                }
-            }
-            Kind::NotIp | Kind::Ip => {}
         }
     }
 }

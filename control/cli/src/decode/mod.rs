@@ -1,8 +1,10 @@
 //! `weir decode`: one JSON object per frame of a capture.
 
+mod datagram;
 mod ends;
 mod gtpu;
 mod line;
+mod path;
 mod pfcp;
 
 use std::collections::BTreeSet;

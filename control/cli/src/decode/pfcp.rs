@@ -4,11 +4,9 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 use weir_engine::decode::pfcp_bundle;
-use weir_wire::pfcp::{Elements, Pfcp, Seid};
+use weir_wire::pfcp::Seid;
+use weir_wire::pfcp_walk::walk;
 use weir_wire::{ErrorKind, Layer, WireError};
-
-/// The deepest nesting that is followed; TS 29.244 nests four deep.
-const MAX_DEPTH: usize = 16;
 
 /// One PFCP message.
 #[derive(Serialize)]
@@ -53,8 +51,10 @@ pub(super) fn read(datagram: &[u8]) -> (Vec<Message>, Option<Fault>) {
                 break;
             }
         };
-        let (ie, fault) = element_types(datagram, &pfcp, start);
-        let incomplete = pfcp.is_short().then_some((truncated(), start));
+        let mut ie = Vec::new();
+        let fault = walk(&pfcp, &mut |_, element| ie.push(element.kind));
+        let fault = fault.map(|(error, at)| (error, offset(datagram, at)));
+        let incomplete = pfcp.is_short().then_some((TRUNCATED, start));
         first = first.or(fault).or(incomplete);
         messages.push(Message {
             kind: pfcp.message().0,
@@ -70,44 +70,7 @@ pub(super) fn read(datagram: &[u8]) -> (Vec<Message>, Option<Fault>) {
     (messages, first)
 }
 
-/// The types of a message's elements, the members of a grouped one behind it. A member that is cut
-/// ends its group only: what follows the group is still read.
-fn element_types(datagram: &[u8], pfcp: &Pfcp<'_>, start: usize) -> (Vec<u16>, Option<Fault>) {
-    let mut types = Vec::new();
-    let mut fault = None;
-    let header = if pfcp.seid().is_some() { 16 } else { 8 };
-    let mut groups = vec![(pfcp.elements(), start + header)];
-    while let Some((elements, at)) = groups.last_mut() {
-        match elements.next() {
-            None => {
-                groups.pop();
-            }
-            Some(Err(error)) => {
-                fault.get_or_insert((error, *at));
-                groups.pop();
-            }
-            Some(Ok(element)) => {
-                let value = offset(datagram, element.value);
-                let element_at = std::mem::replace(at, value + element.value.len());
-                types.push(element.kind);
-                if !element.is_grouped() {
-                    continue;
-                }
-                if groups.len() == MAX_DEPTH {
-                    let error = WireError { layer: Layer::Pfcp, kind: ErrorKind::Depth };
-                    fault.get_or_insert((error, element_at));
-                } else {
-                    groups.push((Elements::new(element.value), value));
-                }
-            }
-        }
-    }
-    (types, fault)
-}
-
-fn truncated() -> WireError {
-    WireError { layer: Layer::Pfcp, kind: ErrorKind::Truncated }
-}
+const TRUNCATED: WireError = WireError { layer: Layer::Pfcp, kind: ErrorKind::Truncated };
 
 /// Where a part of the datagram stands in it.
 fn offset(datagram: &[u8], part: &[u8]) -> usize {

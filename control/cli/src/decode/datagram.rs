@@ -1,0 +1,83 @@
+//! Datagrams that come in fragments, put together.
+
+use weir_engine::Nanos;
+use weir_engine::fragment::Piece;
+use weir_engine::reassembly::{Limits, Outcome, Reassembler};
+use weir_wire::ipv4::Ipv4;
+use weir_wire::ipv6::Ipv6;
+
+/// What a packet is to its datagram.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Standing {
+    /// It is no fragment.
+    Whole,
+    /// Others are missing, or it was given up.
+    Part { first: bool },
+    /// It completes the datagram, which stands in [`Datagrams::whole`].
+    Completes,
+}
+
+/// Puts the datagrams of a capture together.
+pub(super) struct Datagrams {
+    table: Reassembler,
+    whole: Vec<u8>,
+}
+
+/// A replay of one file has no secret to keep.
+const KEY: u64 = 0x5eed;
+
+impl Datagrams {
+    /// None are waiting.
+    pub(super) fn new() -> Self {
+        Self { table: Reassembler::new(Limits::default(), KEY), whole: Vec::new() }
+    }
+
+    /// The last datagram that was completed, from its IP header on.
+    pub(super) fn whole(&self) -> &[u8] {
+        &self.whole
+    }
+
+    /// Takes a packet in that was seen at `time`.
+    pub(super) fn take(&mut self, packet: &[u8], time: Nanos) -> Standing {
+        if let Ok(ip) = Ipv4::parse(packet) {
+            self.take_v4(packet, &ip, time)
+        } else if let Ok(ip) = Ipv6::parse(packet) {
+            self.take_v6(packet, &ip, time)
+        } else {
+            Standing::Whole
+        }
+    }
+
+    fn take_v4(&mut self, packet: &[u8], ip: &Ipv4<'_>, time: Nanos) -> Standing {
+        let Some(piece) = Piece::v4(ip, time) else { return Standing::Whole };
+        let (Outcome::Complete(datagram), Some(header)) =
+            (self.table.add(&piece), packet.first_chunk::<20>())
+        else {
+            return Standing::Part { first: piece.offset == 0 };
+        };
+        self.whole.clear();
+        self.whole.extend_from_slice(header);
+        self.whole.extend_from_slice(datagram.payload);
+        let length = u16::try_from(self.whole.len()).unwrap_or(u16::MAX);
+        self.whole[0] = 0x45;
+        self.whole[2..4].copy_from_slice(&length.to_be_bytes());
+        self.whole[6..8].fill(0);
+        Standing::Completes
+    }
+
+    fn take_v6(&mut self, packet: &[u8], ip: &Ipv6<'_>, time: Nanos) -> Standing {
+        let Some(piece) = Piece::v6(ip, time) else { return Standing::Whole };
+        let (Outcome::Complete(datagram), Some(header)) =
+            (self.table.add(&piece), packet.first_chunk::<40>())
+        else {
+            return Standing::Part { first: piece.offset == 0 };
+        };
+        self.whole.clear();
+        self.whole.extend_from_slice(header);
+        self.whole.extend_from_slice(datagram.payload);
+        let length = u16::try_from(datagram.payload.len()).unwrap_or(u16::MAX);
+        self.whole[4..6].copy_from_slice(&length.to_be_bytes());
+        self.whole[6] = datagram.protocol;
+        Standing::Completes
+    }
+}
