@@ -102,7 +102,10 @@ impl Path {
     /// Forgets what stands behind the layer at a position and its transport header.
     pub(super) fn cut_behind_transport(&mut self, position: usize) {
         let is_transport = |step: &Step| {
-            matches!(step.layer, Layer::Udp | Layer::Tcp | Layer::Sctp | Layer::Icmp | Layer::Icmpv6)
+            matches!(
+                step.layer,
+                Layer::Udp | Layer::Tcp | Layer::Sctp | Layer::Icmp | Layer::Icmpv6
+            )
         };
         let transport = self.steps.get(position + 1).is_some_and(is_transport);
         self.steps.truncate(position + 1 + usize::from(transport));
