@@ -324,7 +324,7 @@ mod tests {
 
     #[test]
     fn reserved_bits_do_not_hide_a_vxlan_frame() {
-        // Wireshark follows the group policy bits; VTEPs that ignore them forward the frame.
+        // RFC 7348 has receivers ignore them: a VTEP forwards this frame all the same.
         let mut payload = filled(&[0x88, 0, 0, 9, 0, 0, 1, 0], 8 + 12);
         payload.extend([0x08, 0x00, 0x45]);
         assert_eq!(Foreign::of_datagram(50_000, 4789, &payload), Some(Foreign::Vxlan));
