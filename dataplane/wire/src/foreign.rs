@@ -301,6 +301,45 @@ mod tests {
     }
 
     #[test]
+    fn each_part_of_a_form_is_demanded() {
+        // The specimen's index above, an octet of it, and a value that its form forbids.
+        for (index, octet, value) in [
+            (0, 0, 0x00), // VXLAN without its I flag,
+            (0, 7, 0x01), // with a reserved octet and no known frame;
+            (2, 0, 0x40), // Geneve of another version,
+            (2, 0, 0x3f), // with more options than octets,
+            (2, 1, 0x01), // with reserved bits,
+            (2, 2, 0x12), // of an unknown protocol,
+            (2, 7, 0x01), // with its last octet set;
+            (3, 0, 0xc0), // L2TP control without sequence numbers,
+            (3, 1, 0x04), // of version 4,
+            (3, 3, 0x15), // longer than it is;
+            (4, 0, 0x44), // data with a reserved bit,
+            (4, 7, 0x00), // of no session,
+            (5, 7, 0x00), // of no session in version 3;
+            (6, 0, 0x45), // Teredo with IPv4,
+            (6, 5, 0x01), // shorter than it says;
+            (9, 1, 0x01), // WireGuard with a reserved octet, in each message,
+            (10, 2, 0x01),
+            (11, 3, 0x01),
+            (9, 0, 0x02), // or of another message's type.
+        ] {
+            let (foreign, source, destination, mut payload) = specimens().swap_remove(index);
+            payload[octet] = value;
+            let found = Foreign::of_datagram(source, destination, &payload);
+            assert_eq!(found, None, "{foreign:?} {octet}");
+        }
+        let uncounted = filled(&[1, 2, 3, 4, 0, 0, 0, 0], 84);
+        let ragged = filled(&[1, 2, 3, 4, 0, 0, 0, 1], 83);
+        for payload in [uncounted, ragged] {
+            assert_eq!(Foreign::of_datagram(4500, 4500, &payload), None);
+        }
+        let mut trailing = ipv6(0);
+        trailing.push(0);
+        assert_eq!(Foreign::of_datagram(50_000, TEREDO, &trailing), None);
+    }
+
+    #[test]
     fn what_shares_a_port_is_not_taken_for_its_tunnel() {
         let ike = filled(&[0, 0, 0, 0], 32);
         let keepalive = std::vec![0xff];
@@ -324,7 +363,7 @@ mod tests {
 
     #[test]
     fn reserved_bits_do_not_hide_a_vxlan_frame() {
-        // Wireshark follows the group policy bits; VTEPs that ignore them forward the frame.
+        // RFC 7348 has receivers ignore them: a VTEP forwards this frame all the same.
         let mut payload = filled(&[0x88, 0, 0, 9, 0, 0, 1, 0], 8 + 12);
         payload.extend([0x08, 0x00, 0x45]);
         assert_eq!(Foreign::of_datagram(50_000, 4789, &payload), Some(Foreign::Vxlan));

@@ -123,6 +123,8 @@ mod tests {
         let mut unannounced = both.clone();
         unannounced[0] = 0x48;
         assert_eq!(identify(&unannounced), None);
+        let endless = [session, session].concat();
+        assert_eq!(identify(&endless), None, "the rider announces a rider");
         let third = [session, session, bearer].concat();
         assert_eq!(identify(&third), None, "one only may ride along");
     }

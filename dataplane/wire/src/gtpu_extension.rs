@@ -95,6 +95,7 @@ impl<'a> Iterator for Extensions<'a> {
 mod tests {
     extern crate std;
     use super::*;
+    use crate::seeded::Seeded;
     use std::vec::Vec;
 
     #[test]
@@ -120,5 +121,47 @@ mod tests {
         let walked: Vec<_> = Extensions::new(0x20, &endless).collect();
         assert_eq!(walked.len(), MAX_EXTENSIONS + 1);
         assert_eq!(walked.last(), Some(&Err(WireError::depth(Layer::Gtpu))));
+    }
+
+    #[test]
+    fn a_container_behind_other_headers_is_found() {
+        // scapy reads the PDU Session Container only where it is the first header.
+        let bytes = [1, 0x08, 0x68, 0xc0, 1, 0, 7, 0x85, 1, 0x10, 9, 0, 0x45];
+        let mut walk = Extensions::new(0x40, &bytes);
+        let container = walk.find_map(|step| step.ok().filter(|it| it.kind == 0x85)).unwrap();
+        assert_eq!(container.content, [0x10, 9]);
+        assert!(walk.next().is_none());
+        assert_eq!(walk.rest(), [0x45]);
+    }
+
+    #[test]
+    fn what_is_written_is_read_and_every_truncation_is_told() {
+        let mut seeded = Seeded::new(19);
+        for _ in 0..300 {
+            let kinds: Vec<u8> = (0..seeded.next() % 6).map(|_| seeded.next() as u8 | 1).collect();
+            let (mut bytes, mut written) = (Vec::new(), Vec::new());
+            for (index, kind) in kinds.iter().enumerate() {
+                let units = 1 + seeded.next() as usize % 5;
+                let content: Vec<u8> = (0..units * 4 - 2).map(|_| seeded.next() as u8).collect();
+                bytes.push(units as u8);
+                bytes.extend(&content);
+                bytes.push(kinds.get(index + 1).copied().unwrap_or(0));
+                written.push((*kind, content));
+            }
+            let end = bytes.len();
+            bytes.push(0x45);
+            let mut walk = Extensions::new(kinds.first().copied().unwrap_or(0), &bytes);
+            for (kind, content) in &written {
+                let extension = walk.next().unwrap().unwrap();
+                assert_eq!((extension.kind, extension.content), (*kind, &content[..]));
+                assert_eq!(extension.len(), content.len() + 2);
+            }
+            assert!(walk.next().is_none());
+            assert_eq!(walk.rest(), [0x45]);
+            for cut in 0..end {
+                let last = Extensions::new(kinds[0], &bytes[..cut]).last();
+                assert_eq!(last, Some(Err(WireError::truncated(Layer::Gtpu))), "{cut}");
+            }
+        }
     }
 }

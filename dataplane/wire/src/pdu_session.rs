@@ -345,6 +345,29 @@ mod tests {
     }
 
     #[test]
+    fn an_uplink_container_with_everything_in_it() {
+        // Figure 5.5.2.2-1 with every flag set. tshark 4.0 shows all of it as spare.
+        let mut bytes = std::vec![0x1f, 0xc7];
+        bytes.extend([1_u64, 2, 3].map(u64::to_be_bytes).concat());
+        bytes.extend([4_u32, 5].map(u32::to_be_bytes).concat());
+        bytes.extend([0, 0, 6, 0, 0, 0, 7, 0x07, 0x01, 0x25, 0x66, 0x03, 0xe8, 0, 0, 0]);
+        let container = PduSession::parse(&bytes).unwrap();
+        assert_eq!((container.pdu_type(), container.qfi(), container.snp()), (1, 7, true));
+        assert_eq!(container.dl_sending_time_stamp(), Some(1));
+        assert_eq!(container.dl_received_time_stamp(), Some(2));
+        assert_eq!(container.ul_sending_time_stamp(), Some(3));
+        assert_eq!((container.dl_delay_result(), container.ul_delay_result()), (Some(4), Some(5)));
+        assert_eq!(container.qfi_sequence_number(), Some(6));
+        assert_eq!(container.n3_n9_delay_result(), Some(7));
+        assert_eq!(container.d1_ul_pdcp_delay_result(), Some(true));
+        assert_eq!(
+            (container.ul_congestion(), container.dl_congestion()),
+            (Some(9574), Some(1000))
+        );
+        assert!(!container.is_cut());
+    }
+
+    #[test]
     fn extension_octets_of_the_new_flags_are_stepped_over() {
         // New IE Flags with D1 and an extension octet: the indication stands behind both.
         let container = PduSession::parse(&[0x10, 0x47, 0x81, 0x00, 0x01, 0x00]).unwrap();
