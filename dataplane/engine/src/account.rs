@@ -1,12 +1,14 @@
 //! `account`: the counters of a worker and of its lanes, plain words that are
 //! published to shared memory once a burst.
 
-use weir_wire::gtpu;
+use weir_wire::gtpu::{self, Gtpu};
+use weir_wire::pfcp;
 
 use crate::contract::words::{LaneWords, Reason, WorkerWords};
 use crate::decode::pfcp_bundle;
 use crate::frame::BURST;
-use crate::record::{Kind, Record, error_index};
+use crate::record::{Flags, Kind, Record, error_index};
+use crate::{fragment_trails, reassembly, series};
 
 /// Counters of one lane: what one worker received from one queue of one port.
 #[derive(Clone, Debug, Default)]
@@ -55,16 +57,41 @@ impl Tally {
                 let message = gtpu::Message::from_code(record.message);
                 self.words.gtpu_messages[message.counter()] += 1;
             }
+            // Counted when it is whole.
+            Kind::Pfcp if record.is_fragment() => {}
             Kind::Pfcp => {
                 let start = usize::from(record.gtp);
                 let datagram = bytes.get(start..start + usize::from(record.payload_len));
                 self.pfcp(datagram.unwrap_or_default());
             }
+            Kind::Ip if record.flags.has(Flags::WRAPPED) => self.wrapped(record, bytes),
             Kind::Ip | Kind::NotIp => {}
         }
     }
 
-    fn pfcp(&mut self, payload: &[u8]) {
+    /// Counts the GTP-U or PFCP message inside another tunnel.
+    #[cold]
+    fn wrapped(&mut self, record: &Record, bytes: &[u8]) {
+        let datagram = bytes.get(usize::from(record.gtp)..).unwrap_or_default();
+        if datagram.first().is_some_and(|first| Gtpu::is_version_1(*first)) {
+            let message = gtpu::Message::from_code(record.message);
+            self.words.gtpu_messages[message.counter()] += 1;
+        } else {
+            self.words.pfcp_messages[pfcp::Message(record.message).counter()] += 1;
+        }
+    }
+
+    /// Takes the counters of the worker's tables of fragments over.
+    pub(crate) fn fragments(
+        &mut self,
+        trails: &fragment_trails::Counters,
+        datagrams: &reassembly::Counters,
+    ) {
+        (self.words.fragments, self.words.reassembly) = series::words(trails, datagrams);
+    }
+
+    /// Counts the PFCP messages of a datagram.
+    pub(crate) fn pfcp(&mut self, payload: &[u8]) {
         for message in pfcp_bundle(payload) {
             match message {
                 Ok(message) => self.words.pfcp_messages[message.message().counter()] += 1,

@@ -43,7 +43,7 @@ impl Flags {
     pub const QFI: Flags = Flags(1 << 5);
     /// A header promises more bytes than there are.
     pub const SHORT: Flags = Flags(1 << 6);
-    /// A later fragment whose first one was seen: its ports and TEID are that one's.
+    /// A later fragment of GTP-U or PFCP: ports and TEID are those of its first one.
     pub const ATTRIBUTED: Flags = Flags(1 << 7);
     /// GTP-U or PFCP inside a tunnel that is not GTP-U; [`Record::gtp`] and
     /// [`Record::message`] are about it.
@@ -54,6 +54,12 @@ impl Flags {
     pub const CONTROL_INSIDE: Flags = Flags(1 << 10);
     /// The inner destination is infrastructure.
     pub const INTO_INFRASTRUCTURE: Flags = Flags(1 << 11);
+
+    /// Clears the bits of `less`.
+    #[inline]
+    pub const fn clear(&mut self, less: Flags) {
+        self.0 &= !less.0;
+    }
 
     /// Whether any bit of `wanted` is set.
     #[inline]
@@ -284,10 +290,10 @@ impl Record {
         self.error_offset = offset;
     }
 
-    /// Whether the frame is GTP-U or PFCP by its header.
+    /// Whether the frame is GTP-U or PFCP by its header, or by that of its first fragment.
     #[inline]
     pub const fn is_gtp_or_pfcp(&self) -> bool {
-        matches!(self.kind, Kind::Gtpu | Kind::Pfcp)
+        matches!(self.kind, Kind::Gtpu | Kind::Pfcp) || self.flags.has(Flags::ATTRIBUTED)
     }
 
     /// Whether the outer packet is a fragment of a series.

@@ -9,11 +9,13 @@ use crate::account::Tally;
 use crate::classify::classify;
 use crate::decode::{Ports, Wrapper, decode};
 use crate::finding::is_suspicious;
+use crate::fragment_trails::set_of;
 use crate::frame::{BURST, Frame, TapId};
 use crate::gather::{listen, sight};
 use crate::record::{Kind, Record};
 use crate::report::Report;
 use crate::rules::{Link, Rules};
+use crate::series::{Series, datagram_of};
 use crate::track::{FlowKey, Ledger, Prepared, concerns_equipment};
 
 /// What a worker is told at its start.
@@ -48,6 +50,7 @@ pub struct Worker {
     rules: Option<Arc<Rules>>,
     records: [Record; BURST],
     pending: [Pending; BURST],
+    series: Series,
     ledger: Ledger,
     tally: Tally,
     report: Report,
@@ -67,6 +70,7 @@ impl Worker {
     /// If there is no memory for its ledger.
     pub fn new(setup: Setup) -> std::io::Result<Self> {
         Ok(Self {
+            series: Series::new(setup.hash_key),
             ledger: Ledger::new(setup.hash_key)?,
             setup,
             rules: None,
@@ -148,6 +152,9 @@ impl Worker {
             }
             let wrapper = self.setup.wrapper(frame.meta.tap);
             *record = decode(frame, wrapper, &self.setup.ports, &mut ());
+            if record.is_fragment() {
+                self.series.take(frame, record, &self.setup.ports, &mut self.tally);
+            }
         }
     }
 
@@ -188,12 +195,18 @@ impl Worker {
     }
 }
 
-/// A symmetric hash of a frame's flow, for spreading frames over workers: both
-/// directions of a flow, and nothing more is needed, get the same number.
-pub fn spread(frame: &Frame<'_>, wrapper: Option<Wrapper>, ports: &Ports) -> u64 {
+/// A number by which frames are spread over workers: the same for both
+/// directions of a flow and, so that later fragments find their first one, for
+/// all fragments whose trails share a set. `hash_key` is [`Setup::hash_key`].
+pub fn spread(frame: &Frame<'_>, wrapper: Option<Wrapper>, ports: &Ports, hash_key: u64) -> u64 {
     let record = decode(frame, wrapper, ports, &mut ());
+    if record.is_fragment()
+        && let Some(datagram) = datagram_of(frame.bytes, &record)
+    {
+        return set_of(&datagram, hash_key) as u64;
+    }
     let Some((source, destination)) = record.outer_addresses(frame.bytes) else { return 0 };
     let (key, _) = FlowKey::of(&record, source, destination);
     let tunnel = if record.kind == Kind::Gtpu { u64::from(record.teid) } else { 0 };
-    key.hash(0x5eed) ^ tunnel.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    key.hash(hash_key) ^ tunnel.wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }

@@ -1,5 +1,7 @@
 //! Counters: which word of a block means what.
 
+use crate::fragment_trails;
+use crate::reassembly::{self, GiveUp};
 use weir_wire::{gtpu, pfcp};
 
 use crate::frame::BURST;
@@ -156,6 +158,21 @@ words! {
     }
 }
 
+/// Counters of the fragments that are accounted to their tunnels.
+pub const FRAGMENT_COUNTERS: usize = 5;
+/// Counters of the datagrams that are put together.
+pub const REASSEMBLY_COUNTERS: usize = 5 + GiveUp::ALL.len();
+
+/// The names of the fragments' counters, in the metric label `kind`.
+pub fn fragment_names() -> Vec<&'static str> {
+    fragment_trails::Counters::default().named().into_iter().map(|(name, _)| name).collect()
+}
+
+/// The names of the reassembly's counters, in the metric label `kind`.
+pub fn reassembly_names() -> Vec<&'static str> {
+    reassembly::Counters::default().named().map(|(name, _)| name).collect()
+}
+
 words! {
     /// One worker.
     WorkerWords {
@@ -165,6 +182,10 @@ words! {
         gtpu_messages: (gtpu::Message::COUNTERS),
         /// PFCP messages by type, bundled ones each.
         pfcp_messages: (pfcp::Message::COUNTERS),
+        /// Fragments by what became of them (see [`fragment_names`]).
+        fragments: (FRAGMENT_COUNTERS),
+        /// PFCP in fragments by what became of it (see [`reassembly_names`]).
+        reassembly: (REASSEMBLY_COUNTERS),
         /// Polls by the number of frames they brought.
         bursts: (BURST + 1),
         /// Nanoseconds spent on frames.

@@ -4,7 +4,7 @@
 use weir_wire::ah::Ah;
 use weir_wire::erspan::{self, Erspan};
 use weir_wire::foreign::Foreign;
-use weir_wire::gre::Gre;
+use weir_wire::gre::{self, Gre};
 use weir_wire::gtpc;
 use weir_wire::gtpu::{Gtpu, Message, TPdu};
 use weir_wire::icmp::Icmp;
@@ -32,9 +32,6 @@ pub(super) enum Within {
     /// A G-PDU in a G-PDU, where the walk ends.
     Nested,
 }
-
-/// GRE's protocol number of a bridged Ethernet frame.
-const BRIDGED: u16 = 0x6558;
 
 impl<'a, T: Trail> Walk<'a, '_, T> {
     /// The network packet in GRE, ERSPAN or VXLAN.
@@ -70,14 +67,15 @@ impl<'a, T: Trail> Walk<'a, '_, T> {
             erspan::TYPE_II | erspan::TYPE_III => {
                 self.trail.layer(Layer::Erspan, rest);
                 match Erspan::parse(rest) {
-                    Ok(mirror) => self.ethernet(mirror.payload(), None),
+                    Ok(mirror) if mirror.is_ethernet() => self.ethernet(mirror.payload(), None),
+                    Ok(mirror) => self.by_version(mirror.payload()),
                     Err(error) => {
                         self.fail(error, rest);
                         Network::Nothing
                     }
                 }
             }
-            BRIDGED => self.ethernet(rest, None),
+            gre::ETHERNET => self.ethernet(rest, None),
             ether_type if gre.version() == 0 => self.network(ether_type, rest, 0),
             _ => {
                 self.trail.layer(Layer::Other, rest);
@@ -212,7 +210,7 @@ impl<'a, T: Trail> Walk<'a, '_, T> {
             self.wrapped(bytes, gtpu.message_code(), gtpu.teid().0);
             Within::User
         } else {
-            if Gtpu::is_plausible(bytes) {
+            if is_nested(bytes, &gtpu) {
                 self.record.flags.set(Flags::NESTED);
             }
             Within::Nested
@@ -251,4 +249,14 @@ impl<'a, T: Trail> Walk<'a, '_, T> {
             self.control_inside();
         }
     }
+}
+
+/// Whether a datagram inside a G-PDU is GTP-U. Bytes behind its length do not
+/// hide it if a user's packet stands where the header says.
+fn is_nested(bytes: &[u8], gtpu: &Gtpu<'_>) -> bool {
+    let Some(message) = bytes.get(..bytes.len() - gtpu.trailing()) else { return false };
+    let mut extensions = gtpu.extensions();
+    let sound = extensions.by_ref().all(|step| step.is_ok());
+    let carries_ip = sound && TPdu::guess(extensions.rest()) != TPdu::Opaque;
+    Gtpu::is_plausible(message) && (gtpu.trailing() == 0 || carries_ip)
 }

@@ -45,7 +45,7 @@ impl Ports {
     }
 
     #[inline]
-    pub(super) fn is_pfcp(&self, source: u16, destination: u16) -> bool {
+    pub(crate) fn is_pfcp(&self, source: u16, destination: u16) -> bool {
         either(&self.pfcp, source, destination)
     }
 }

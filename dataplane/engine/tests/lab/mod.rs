@@ -19,6 +19,9 @@ use weir_engine::{Frame, Judge, Nanos, Report, RxMeta, TapId, Worker};
 
 pub const START: u64 = 1_767_600_000;
 
+/// The secret of the workers' tables.
+const HASH_KEY: u64 = 7;
+
 /// A frame with its packet time in nanoseconds since [`START`].
 #[derive(Clone)]
 pub struct Shot {
@@ -93,7 +96,7 @@ pub fn judge(shots: &[Shot], link: Link, set: RuleSet, workers: usize) -> Vec<Ve
     let rules = Arc::new(Rules::compile(set).unwrap());
     let mut team: Vec<Worker> = (0..workers)
         .map(|_| {
-            let setup = Setup { links: vec![link], hash_key: 7, ..Setup::default() };
+            let setup = Setup { links: vec![link], hash_key: HASH_KEY, ..Setup::default() };
             let mut worker = Worker::new(setup).unwrap();
             worker.set_rules(Some(rules.clone()));
             worker
@@ -134,7 +137,7 @@ pub fn judge(shots: &[Shot], link: Link, set: RuleSet, workers: usize) -> Vec<Ve
             ..RxMeta::default()
         };
         let frame = Frame { bytes: &shot.bytes, meta };
-        let worker = spread(&frame, None, &Default::default()) as usize % workers;
+        let worker = spread(&frame, None, &Default::default(), HASH_KEY) as usize % workers;
         team[worker].burst(&[frame]);
     }
     if let Some(open) = open {
