@@ -59,7 +59,7 @@ impl Damage {
     /// The offset in words, which say of what it is one.
     pub fn place(&self) -> impl fmt::Display {
         let whole = if self.packing.is_some() { " of the decompressed capture" } else { "" };
-        format!("byte {}{whole}", self.offset)
+        format!("byte offset {}{whole}", self.offset)
     }
 }
 

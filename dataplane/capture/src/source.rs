@@ -40,7 +40,7 @@ pub fn open(path: &Path) -> io::Result<Source> {
     }
     // A pipe without a writer would block its opening.
     if !path.metadata()?.is_file() {
-        return invalid("not a regular file; pipes are read as -");
+        return invalid("not a regular file");
     }
     let mut head = Vec::with_capacity(4);
     File::open(path)?.take(4).read_to_end(&mut head)?;
