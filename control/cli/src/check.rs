@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use weir_policy::{Checked, Diagnostic, Inventory, PolicyMessage, Severity};
+use weir_capture::{Reader, Source, Stream, open};
+use weir_policy::{Checked, Diagnostic, Inventory, PacketSource, PolicyMessage, Severity, Tap};
 
 use crate::failure::Failure;
 use crate::output::print;
@@ -37,12 +38,18 @@ pub(crate) struct Findings {
     files: usize,
     equipment: usize,
     rules: usize,
+    /// Those of weir.toml.
+    #[serde(skip)]
+    taps: Vec<Tap>,
     #[serde(serialize_with = "as_objects")]
     diagnostics: Vec<Diagnostic>,
 }
 
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
-    let findings = Findings::of(&options.files);
+    let mut findings = Findings::of(&options.files);
+    if let Some(config) = &options.files.config {
+        findings.check_captures(config);
+    }
     if findings.files == 0 {
         return Err(Failure::usage(
             "nothing to check; the command line; give --config, --inventory or --policy",
@@ -66,7 +73,9 @@ impl Findings {
         let mut findings = Self::default();
         let paths = files.config.as_deref().and_then(|path| {
             findings.files += 1;
-            findings.take(weir_policy::load_config(path)).map(|config| config.paths)
+            let config = findings.take(weir_policy::load_config(path))?;
+            findings.taps = config.taps;
+            Some(config.paths)
         });
         let paths = paths.unwrap_or_default();
         let inventory_path = files.inventory.as_ref().or(paths.inventory.as_ref());
@@ -86,6 +95,30 @@ impl Findings {
             }
         }
         findings
+    }
+
+    /// The captures that weir.toml names as taps' sources.
+    pub(crate) fn captures(&self) -> impl Iterator<Item = &Path> {
+        self.taps.iter().filter_map(|tap| match &tap.source {
+            PacketSource::File(path) => Some(path.as_path()),
+            _ => None,
+        })
+    }
+
+    /// Checks that those captures can be read, and are captures.
+    pub(crate) fn check_captures(&mut self, config: &Path) {
+        for tap in &self.taps {
+            let PacketSource::File(path) = &tap.source else { continue };
+            let Err(why) = is_capture(path) else { continue };
+            self.diagnostics.push(Diagnostic {
+                severity: Severity::Error,
+                file: config.display().to_string(),
+                line: tap.source_place.0,
+                column: tap.source_place.1,
+                message: format!("the capture {} can't be read: {why}", path.display()),
+                remedy: "name a readable pcap or pcapng file; its path counts from here".into(),
+            });
+        }
     }
 
     /// Whether any finding stops its file from being used.
@@ -153,6 +186,14 @@ impl Findings {
         }
         line
     }
+}
+
+fn is_capture(path: &Path) -> Result<(), String> {
+    match open(path).map_err(|why| why.to_string())? {
+        Source::Mapped(map) => Reader::open(&map).map(drop),
+        Source::Stream(input) => Stream::open(input).map(drop),
+    }
+    .map_err(|why| why.to_string())
 }
 
 fn counted(count: usize, one: &str, many: &str) -> String {
@@ -223,5 +264,27 @@ mod tests {
         assert_eq!(of_policy.len(), 1, "{of_policy:?}");
         assert_eq!((of_policy[0].line, of_policy[0].column), (1, 1));
         assert!(findings.errors().any(|found| found.file.ends_with("i.toml")));
+    }
+
+    #[test]
+    fn the_captures_that_weir_toml_names_are_opened() {
+        let directory = tempfile::tempdir().unwrap();
+        let config = directory.path().join("weir.toml");
+        let tap = |name: &str| format!("[[tap]]\nname = \"{name}\"\nsource = \"file:{name}\"\n");
+        fs::write(&config, [tap("whole"), tap("missing"), tap("text")].concat()).unwrap();
+        fs::write(directory.path().join("text"), "no capture").unwrap();
+        let whole = include_bytes!("../../../pcaps/captures/small/capture.pcap");
+        fs::write(directory.path().join("whole"), whole).unwrap();
+        let mut findings =
+            Findings::of(&Files { config: Some(config.clone()), ..Files::default() });
+        // A replay that brings its own captures does not mind.
+        assert!(!findings.has_errors());
+        assert_eq!(findings.captures().count(), 3);
+        findings.check_captures(&config);
+        let found: Vec<_> = findings.errors().map(|found| (found.line, found.column)).collect();
+        assert_eq!(found, [(6, 10), (9, 10)]);
+        let said: Vec<_> = findings.errors().map(|found| found.message.as_str()).collect();
+        assert!(said[0].contains("missing can't be read: No such file"), "{said:?}");
+        assert!(said[1].contains("not a capture: it seems to be text"), "{said:?}");
     }
 }

@@ -113,7 +113,7 @@ fn play(
         let metrics = format!("http://{}/metrics", options.listen);
         format!("the replay has ended; {metrics} stays up; Ctrl-C shows what was caught and ends")
     });
-    supervise::run(&Plan { sensor: sensor.0, control: control.0, staying })
+    supervise::run(&Plan { sensor: sensor.0, passes_input: false, control: control.0, staying })
 }
 
 fn events(place: &Place, source: Source) -> PathBuf {

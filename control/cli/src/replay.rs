@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use tempfile::TempDir;
+use weir_capture::is_standard_input;
 use weir_policy::Link;
 
 use crate::check::{Files, Findings};
@@ -24,7 +25,8 @@ pub(crate) struct Options {
     /// A capture of one link (n2 n3 n4 n6 n9 xn f1 s1u sbi oam mixed)
     #[arg(long = "tap", value_name = "LINK=FILE")]
     taps: Vec<TapFile>,
-    /// Captures, as one tap of all links
+    /// Captures, as one tap of all links; - for standard input. Without any, and without --tap, those
+    /// that weir.toml names
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
     /// How fast: max, recorded, or a multiple of recorded such as 60x
@@ -132,34 +134,71 @@ impl Options {
                  give one of them a file",
             ));
         }
-        if self.files.is_empty() && self.taps.is_empty() {
+        if self.captures().filter(|file| is_standard_input(file)).count() > 1 {
+            return Err(Failure::usage(
+                "standard input is one capture; the command line; name - once",
+            ));
+        }
+        for file in self.captures() {
+            can_be_opened(file).map_err(|why| unreadable(file, &why))?;
+        }
+        let mut findings = Findings::of(&self.rules);
+        if let Some(config) = &self.rules.config {
+            self.choose_captures(config, &mut findings)?;
+        } else if self.captures().next().is_none() {
             return Err(Failure::usage(
                 "nothing to replay; the command line; give captures, or --tap LINK=FILE",
             ));
         }
-        for file in self.files.iter().chain(self.taps.iter().map(|tap| &tap.file)) {
-            is_capture(file).map_err(|why| unreadable(file, &why))?;
-        }
-        self.keeps_its_inputs()?;
-        let findings = Findings::of(&self.rules);
+        let inputs = self.captures().chain(findings.captures());
+        self.keeps_its_inputs(inputs)?;
         for error in findings.errors() {
             eprintln!("{error}");
         }
         if findings.has_errors() { Err(Failure::Said(2)) } else { Ok(()) }
     }
 
+    /// The captures that the command line names.
+    fn captures(&self) -> impl Iterator<Item = &Path> {
+        self.taps.iter().map(|tap| &tap.file).chain(&self.files).map(PathBuf::as_path)
+    }
+
+    /// The command line's captures are replayed if there are any, else those of weir.toml.
+    fn choose_captures(&self, config: &Path, findings: &mut Findings) -> Result<(), Failure> {
+        let config_has_any = findings.captures().next().is_some();
+        if self.captures().next().is_some() {
+            if config_has_any {
+                eprintln!(
+                    "warning: the captures of the command line are replayed, not those that [[tap]] \
+                     names; {}; leave them out to replay the taps",
+                    config.display()
+                );
+            }
+            return Ok(());
+        }
+        if !config_has_any && !findings.has_errors() {
+            return Err(Failure::usage(format!(
+                "nothing to replay; no tap of {} is a file:; give captures, or --tap LINK=FILE",
+                config.display()
+            )));
+        }
+        if self.source == Source::Dpdk {
+            return Err(Failure::usage(
+                "the captures of weir.toml are read by the sensor itself; --source dpdk; name the \
+                 capture on the command line",
+            ));
+        }
+        findings.check_captures(config);
+        Ok(())
+    }
+
     /// Refuses results that would be written over an input, or over each other.
-    fn keeps_its_inputs(&self) -> Result<(), Failure> {
-        let place = |path: &PathBuf| path.canonicalize().ok();
-        let inputs: Vec<PathBuf> = self
-            .files
-            .iter()
-            .chain(self.taps.iter().map(|tap| &tap.file))
-            .filter_map(place)
-            .collect();
+    fn keeps_its_inputs<'a>(&self, inputs: impl Iterator<Item = &'a Path>) -> Result<(), Failure> {
+        let place = |path: &Path| path.canonicalize().ok();
+        let inputs: Vec<PathBuf> = inputs.filter_map(place).collect();
         let results = [("--events", &self.events), ("--summary", &self.summary)];
         for (option, path) in results {
-            if path.as_ref().and_then(place).is_some_and(|path| inputs.contains(&path)) {
+            if path.as_deref().and_then(place).is_some_and(|path| inputs.contains(&path)) {
                 return Err(Failure::usage(format!(
                     "{option} would be written over a capture that is read; the command line; \
                      give it a file of its own"
@@ -211,7 +250,12 @@ impl Options {
         if self.events.is_none() && !is_stdout(self.summary.as_ref()) {
             control.0.push("--print-alerts".into());
         }
-        Plan { sensor: sensor.0, control: control.0, staying: None }
+        Plan {
+            sensor: sensor.0,
+            passes_input: self.captures().any(is_standard_input),
+            control: control.0,
+            staying: None,
+        }
     }
 }
 
@@ -277,11 +321,7 @@ fn is_stdout(place: Option<&PathBuf>) -> bool {
     place.is_some_and(|path| path.as_os_str() == "-")
 }
 
-/// Whether a file can be opened as a capture.
-fn is_capture(path: &Path) -> io::Result<()> {
-    // A pipe without a writer would block the opening.
-    if !path.metadata()?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
-    }
-    File::open(path).map(drop)
+/// Whether a capture can be opened. What it holds is the sensor's to say.
+fn can_be_opened(path: &Path) -> io::Result<()> {
+    weir_capture::open(path).map(drop)
 }

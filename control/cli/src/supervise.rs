@@ -30,6 +30,8 @@ const STOPPING: Duration = Duration::from_secs(10);
 pub(crate) struct Plan {
     /// The arguments of weir-sensor.
     pub(crate) sensor: Vec<OsString>,
+    /// Whether the sensor reads our standard input.
+    pub(crate) passes_input: bool,
     /// The arguments of weir-control.
     pub(crate) control: Vec<OsString>,
     /// What to say when the sensor has read everything and control stays up; `None`: control ends
@@ -53,11 +55,12 @@ pub(crate) fn run(plan: &Plan) -> Result<Outcome, Failure> {
     let programs = [programs::find(programs::SENSOR)?, programs::find(programs::CONTROL)?];
     let signals = SignalQueue::open()?;
     let [sensor, control] = &programs;
+    let input = if plan.passes_input { Stdio::inherit() } else { Stdio::null() };
     let mut watch = Watch {
         plan,
         program: control,
-        control: Some(Process::start(programs::CONTROL, control, &plan.control)?),
-        sensor: Some(Process::start(programs::SENSOR, sensor, &plan.sensor)?),
+        control: Some(Process::start(programs::CONTROL, control, &plan.control, Stdio::null())?),
+        sensor: Some(Process::start(programs::SENSOR, sensor, &plan.sensor, input)?),
         started: Instant::now(),
         restarts: 0,
         deadline: None,
@@ -122,7 +125,8 @@ impl Watch<'_> {
                 cause(status),
                 self.restarts
             );
-            let again = Process::start(programs::CONTROL, self.program, &self.plan.control)?;
+            let (program, arguments) = (self.program, &self.plan.control);
+            let again = Process::start(programs::CONTROL, program, arguments, Stdio::null())?;
             self.control = Some(again);
             return Ok(());
         }
@@ -201,18 +205,21 @@ struct Process {
 }
 
 impl Process {
-    fn start(name: &'static str, program: &Path, arguments: &[OsString]) -> Result<Self, Failure> {
-        let child = Command::new(program)
-            .args(arguments)
-            .stdin(Stdio::null())
-            .process_group(0)
-            .spawn()
-            .map_err(|why| {
-                Failure::work(format!(
-                    "can't run {name}: {why}; {}; check that it is a program of this machine",
-                    program.display()
-                ))
-            })?;
+    fn start(
+        name: &'static str,
+        program: &Path,
+        arguments: &[OsString],
+        input: Stdio,
+    ) -> Result<Self, Failure> {
+        let child =
+            Command::new(program).args(arguments).stdin(input).process_group(0).spawn().map_err(
+                |why| {
+                    Failure::work(format!(
+                        "can't run {name}: {why}; {}; check that it is a program of this machine",
+                        program.display()
+                    ))
+                },
+            )?;
         Ok(Self { name, child, asked: false })
     }
 

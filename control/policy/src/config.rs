@@ -46,6 +46,8 @@ pub struct Tap {
     pub direction: Direction,
     /// Where its frames come from. A file's path is resolved against the directory of `weir.toml`.
     pub source: PacketSource,
+    /// Line and column of `source`, for findings about what it names.
+    pub source_place: (u32, u32),
     /// The broker's VLAN ids whose frames are this tap; empty: every frame of the source.
     pub vlans: Vec<u16>,
     /// Whether every parallel path of the link is tapped; false when not given.
@@ -148,6 +150,7 @@ fn taps(root: &Section<'_>, base: &Path) -> Vec<Tap> {
             PacketSource::File(path) => PacketSource::File(base.join(path)),
             other => other,
         };
+        let source_place = root.findings.place(place.start);
         let line = root.findings.line(place.start);
         if let Some(line) = sources.entry(source.clone()).or_default().take(&vlans, line) {
             let message = format!("the tap on line {line} takes the same frames of this source");
@@ -155,7 +158,16 @@ fn taps(root: &Section<'_>, base: &Path) -> Vec<Tap> {
             root.findings.error(place, Mistake::new(message, remedy));
         }
         let name = name.into_inner().0;
-        taps.push(Tap { name, link, direction, source, vlans, complete, trailer_bytes });
+        taps.push(Tap {
+            name,
+            link,
+            direction,
+            source,
+            source_place,
+            vlans,
+            complete,
+            trailer_bytes,
+        });
     }
     taps
 }

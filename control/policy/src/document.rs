@@ -137,6 +137,13 @@ impl<'t> Findings<'t> {
         self.line_starts.partition_point(|start| *start <= offset)
     }
 
+    /// The line and the column in characters, both from 1, of this byte.
+    pub(crate) fn place(&self, offset: usize) -> (u32, u32) {
+        let line = self.line(offset);
+        let before = self.text.get(self.line_starts[line - 1]..offset).unwrap_or_default();
+        (line as u32, before.chars().count() as u32 + 1)
+    }
+
     /// Sorts the findings into file order and gives them lines and columns. One pass over the text
     /// serves all of them, so that a file of a single long line does not cost its length for each.
     fn conclude<T>(self, value: Option<T>) -> Result<Checked<T>, Vec<Diagnostic>> {

@@ -1,85 +1,88 @@
-//! The classic pcap format: microseconds or nanoseconds, either byte order.
+//! The classic pcap format: microseconds or nanoseconds, either byte order, and
+//! the longer record headers of the "modified" format of old Linux systems.
 
-use super::{Damage, LONGEST, LinkType, Order, Packet};
 use weir_engine::Nanos;
+
+use crate::format::{Found, Order, Step};
+use crate::{LONGEST, LinkType};
 
 const MICROSECONDS: u32 = 0xa1b2_c3d4;
 const NANOSECONDS: u32 = 0xa1b2_3c4d;
-const HEADER: usize = 24;
+const MODIFIED: u32 = 0xa1b2_cd34;
 const RECORD: usize = 16;
+/// An interface's number, a protocol, a packet type and padding follow the length.
+const MODIFIED_RECORD: usize = 24;
+
+/// Bytes of the file's header.
+pub(crate) const HEADER: usize = 24;
+
+/// Byte order, nanoseconds per unit of time, and the size of a record's header.
+fn variant(magic: [u8; 4]) -> Option<(Order, u64, usize)> {
+    Order::ALL.into_iter().find_map(|order| match order.u32(magic) {
+        MICROSECONDS => Some((order, 1_000, RECORD)),
+        NANOSECONDS => Some((order, 1, RECORD)),
+        MODIFIED => Some((order, 1_000, MODIFIED_RECORD)),
+        _ => None,
+    })
+}
+
+/// Whether a file begins as a pcap file does.
+pub(crate) fn is_pcap(file: &[u8]) -> bool {
+    file.first_chunk().is_some_and(|magic| variant(*magic).is_some())
+}
 
 #[derive(Clone, Debug)]
-pub(super) struct Pcap<'a> {
-    file: &'a [u8],
-    at: usize,
+pub(crate) struct Pcap {
     order: Order,
     unit: u64,
+    record: usize,
     link_type: LinkType,
 }
 
-impl<'a> Pcap<'a> {
-    pub(super) fn open(file: &'a [u8]) -> Result<Self, Damage> {
-        let damage = |what| Damage { offset: 0, what };
-        let header = file.first_chunk::<HEADER>().ok_or(damage(if file.is_empty() {
-            "the file is empty"
-        } else {
-            "too short for a capture's header"
-        }))?;
-        let magic = [header[0], header[1], header[2], header[3]];
-        let (order, unit) = [Order::Little, Order::Big]
-            .into_iter()
-            .find_map(|order| match order.u32(magic) {
-                MICROSECONDS => Some((order, 1_000)),
-                NANOSECONDS => Some((order, 1)),
-                _ => None,
-            })
-            .ok_or(damage("neither pcap nor pcapng"))?;
+impl Pcap {
+    pub(crate) fn open(header: &[u8; HEADER]) -> Option<Self> {
+        let (order, unit, record) = variant(*header.first_chunk()?)?;
         // The upper half may hold the length of a frame check sequence.
-        let link_type = order.u32([header[20], header[21], header[22], header[23]]) as u16;
-        Ok(Self { file, at: HEADER, order, unit, link_type: LinkType::from_code(link_type) })
+        let link_type = order.u32_at(header, 20)? as u16;
+        Some(Self { order, unit, record, link_type: LinkType::from_code(link_type) })
     }
 
     #[inline]
-    pub(super) fn next(&mut self) -> Option<Result<Packet<'a>, Damage>> {
-        if self.at >= self.file.len() {
-            return None;
-        }
-        let packet = self.packet();
-        match &packet {
-            Ok(packet) => self.at = packet.offset + packet.bytes.len(),
-            Err(_) => self.at = self.file.len(),
-        }
-        Some(packet)
-    }
-
-    #[inline]
-    fn packet(&self) -> Result<Packet<'a>, Damage> {
-        let damage = |what| Damage { offset: self.at, what };
-        let record = self.file[self.at..]
-            .first_chunk::<RECORD>()
-            .ok_or(damage("the file ends within a record's header"))?;
+    pub(crate) fn step(&self, window: &[u8]) -> Step {
+        let Some(record) = window.first_chunk::<RECORD>().filter(|_| window.len() >= self.record)
+        else {
+            return Step::More {
+                need: self.record,
+                within: "the capture ends within a record's header",
+            };
+        };
         let word =
             |i: usize| self.order.u32([record[i], record[i + 1], record[i + 2], record[i + 3]]);
         let (seconds, fraction, captured, wire_len) =
             (word(0), word(4), word(8) as usize, word(12));
         if captured > LONGEST {
-            return Err(damage("a record claims an impossible length"));
+            return Step::Damage("a record claims an impossible length");
         }
-        let offset = self.at + RECORD;
-        let bytes = self
-            .file
-            .get(offset..offset + captured)
-            .ok_or(damage("the file ends within a packet"))?;
+        let consumed = self.record + captured;
+        if window.len() < consumed {
+            return Step::More { need: consumed, within: "the capture ends within a packet" };
+        }
         let time = u64::from(seconds) * 1_000_000_000 + u64::from(fraction) * self.unit;
-        let wire_len = wire_len.max(captured as u32);
-        Ok(Packet { bytes, offset, wire_len, time: Nanos(time), link_type: self.link_type })
+        Step::Packet(Found {
+            start: self.record,
+            len: captured,
+            consumed,
+            wire_len: wire_len.max(captured as u32),
+            time: Nanos(time),
+            link_type: self.link_type,
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::Reader;
     use super::*;
+    use crate::{Damage, OpenError, Reader};
 
     fn file(order: Order, magic: u32, records: &[(u32, u32, &[u8])]) -> Vec<u8> {
         let put = |n: u32| match order {
@@ -122,8 +125,21 @@ mod tests {
             assert_eq!(read[1].as_ref().unwrap_err().offset, 43, "cut at {end}");
             assert_eq!(read.len(), 2);
         }
-        for end in 0..24 {
-            assert_eq!(Reader::open(&file[..end]).unwrap_err().offset, 0);
+        for end in 4..24 {
+            let Err(OpenError::Damaged(damage)) = Reader::open(&file[..end]) else { panic!() };
+            assert_eq!(damage.offset, 0);
+        }
+    }
+
+    #[test]
+    fn the_longer_record_headers_of_the_modified_format_are_passed() {
+        for order in Order::ALL {
+            let plain = file(order, MODIFIED, &[(5, 7, b"abc"), (6, 0, b"defg")]);
+            let longer = [&plain[..40], &[9; 8], &plain[40..59], &[9; 8], &plain[59..]].concat();
+            let packets: Vec<_> = Reader::open(&longer).unwrap().map(Result::unwrap).collect();
+            assert_eq!((packets[0].bytes, packets[0].offset), (&b"abc"[..], 48));
+            assert_eq!((packets[1].bytes, packets[1].time), (&b"defg"[..], Nanos(6_000_000_000)));
+            assert_eq!(packets.len(), 2);
         }
     }
 

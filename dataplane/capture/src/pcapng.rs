@@ -1,8 +1,10 @@
 //! The pcapng format (IETF draft-ietf-opsawg-pcapng): sections, interfaces with
 //! their own link type and time resolution, enhanced, simple and old packets.
 
-use super::{Damage, LONGEST, LinkType, Order, Packet};
 use weir_engine::Nanos;
+
+use crate::format::{Found, Order, Step};
+use crate::{LONGEST, LinkType};
 
 const SECTION: u32 = 0x0a0d_0d0a;
 const INTERFACE: u32 = 1;
@@ -12,14 +14,17 @@ const ENHANCED_PACKET: u32 = 6;
 const BYTE_ORDER: u32 = 0x1a2b_3c4d;
 const OPTION_TSRESOL: u16 = 9;
 const OPTION_TSOFFSET: u16 = 14;
+const NANOS: u64 = 1_000_000_000;
 
+/// Type and length, before a block's body.
+const HEAD: usize = 8;
 /// The largest block that is believed.
 const LARGEST_BLOCK: usize = 16 << 20;
 /// The most interfaces of a section; more of them are damage.
 const INTERFACES: usize = 65_536;
 
 /// Whether a file begins with a section header block.
-pub(super) fn is_pcapng(file: &[u8]) -> bool {
+pub(crate) fn is_pcapng(file: &[u8]) -> bool {
     file.first_chunk().is_some_and(|magic| u32::from_be_bytes(*magic) == SECTION)
 }
 
@@ -32,81 +37,68 @@ struct Interface {
     offset_seconds: i64,
 }
 
-#[derive(Clone, Debug)]
-pub(super) struct Pcapng<'a> {
-    file: &'a [u8],
-    at: usize,
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Pcapng {
     order: Order,
     interfaces: Vec<Interface>,
+    /// The time of the last packet that had one.
+    last: Nanos,
 }
 
-impl<'a> Pcapng<'a> {
-    pub(super) fn new(file: &'a [u8]) -> Self {
-        Self { file, at: 0, order: Order::Little, interfaces: Vec::new() }
+impl Pcapng {
+    #[inline]
+    pub(crate) fn step(&mut self, window: &[u8]) -> Step {
+        self.block(window).unwrap_or_else(Step::Damage)
     }
 
     #[inline]
-    pub(super) fn next(&mut self) -> Option<Result<Packet<'a>, Damage>> {
-        while self.at < self.file.len() {
-            match self.block() {
-                Ok(Some(packet)) => return Some(Ok(packet)),
-                Ok(None) => {}
-                Err(damage) => {
-                    self.at = self.file.len();
-                    return Some(Err(damage));
-                }
-            }
+    fn block(&mut self, window: &[u8]) -> Result<Step, &'static str> {
+        let within = "the capture ends within a block";
+        let more = |need| Ok(Step::More { need, within });
+        let Some(kind) = window.first_chunk::<4>().filter(|_| window.len() >= HEAD) else {
+            return more(HEAD);
+        };
+        let is_section = u32::from_be_bytes(*kind) == SECTION;
+        let order = if is_section {
+            let Some(magic) = window.get(HEAD..).and_then(<[u8]>::first_chunk) else {
+                return more(HEAD + 4);
+            };
+            Order::ALL
+                .into_iter()
+                .find(|order| order.u32(*magic) == BYTE_ORDER)
+                .ok_or("a section header without a byte order")?
+        } else {
+            self.order
+        };
+        let len = order.u32_at(window, 4).unwrap_or_default() as usize;
+        if len < HEAD + 4 || !len.is_multiple_of(4) || len > LARGEST_BLOCK {
+            return Err("a block claims an impossible length");
         }
-        None
-    }
-
-    fn block(&mut self) -> Result<Option<Packet<'a>>, Damage> {
-        let start = self.at;
-        let damage = |what| Damage { offset: start, what };
-        let rest = &self.file[start..];
-        let cut = damage("the file ends within a block");
-        let kind = *rest.first_chunk::<4>().ok_or(cut)?;
-        if u32::from_be_bytes(kind) == SECTION {
-            self.section(rest).ok_or(damage("a section header without a byte order"))?;
+        let Some(block) = window.get(..len) else { return more(len) };
+        if order.u32_at(block, len - 4) != Some(len as u32) {
+            return Err("a block's two lengths differ");
         }
-        let len = self.order.u32_at(rest, 4).ok_or(cut)? as usize;
-        if len < 12 || !len.is_multiple_of(4) || len > LARGEST_BLOCK {
-            return Err(damage("a block claims an impossible length"));
+        let body = block.get(HEAD..len - 4).unwrap_or_default();
+        if is_section {
+            self.order = order;
+            self.interfaces.clear();
+            return Ok(Step::Skip(len));
         }
-        let block = rest.get(..len).ok_or(cut)?;
-        if self.order.u32_at(block, len - 4) != Some(len as u32) {
-            return Err(damage("a block's two lengths differ"));
-        }
-        self.at += len;
-        let body = &block[8..len - 4];
-        match self.order.u32(kind) {
+        let found = match order.u32(*kind) {
             INTERFACE => {
-                let interface = self.interface(body).ok_or(damage("a short interface block"))?;
+                let interface = self.interface(body).ok_or("a short interface block")?;
                 if self.interfaces.len() >= INTERFACES {
-                    return Err(damage("too many interfaces"));
+                    return Err("too many interfaces");
                 }
                 self.interfaces.push(interface);
-                Ok(None)
+                return Ok(Step::Skip(len));
             }
-            ENHANCED_PACKET => {
-                let id = self.order.u32_at(body, 0);
-                self.packet(start, body, id, 4).map(Some)
-            }
-            OLD_PACKET => {
-                let id = self.order.u16_at(body, 0).map(u32::from);
-                self.packet(start, body, id, 4).map(Some)
-            }
-            SIMPLE_PACKET => self.simple(start, body).map(Some),
-            _ => Ok(None),
-        }
-    }
-
-    fn section(&mut self, block: &[u8]) -> Option<()> {
-        let magic = *block.get(8..)?.first_chunk::<4>()?;
-        self.order =
-            [Order::Little, Order::Big].into_iter().find(|order| order.u32(magic) == BYTE_ORDER)?;
-        self.interfaces.clear();
-        Some(())
+            ENHANCED_PACKET => self.packet(body, order.u32_at(body, 0))?,
+            OLD_PACKET => self.packet(body, order.u16_at(body, 0).map(u32::from))?,
+            SIMPLE_PACKET => self.simple(body)?,
+            _ => return Ok(Step::Skip(len)),
+        };
+        Ok(Step::Packet(Found { start: HEAD + found.start, consumed: len, ..found }))
     }
 
     fn interface(&self, body: &[u8]) -> Option<Interface> {
@@ -126,11 +118,8 @@ impl<'a> Pcapng<'a> {
                 (0, _) => break,
                 (OPTION_TSRESOL, [exponent, ..]) => interface.units = resolution(*exponent),
                 (OPTION_TSOFFSET, value) => {
-                    if let Some(bytes) = value.first_chunk::<8>() {
-                        interface.offset_seconds = match self.order {
-                            Order::Little => i64::from_le_bytes(*bytes),
-                            Order::Big => i64::from_be_bytes(*bytes),
-                        };
+                    if let Some(bytes) = value.first_chunk() {
+                        interface.offset_seconds = self.order.i64(*bytes);
                     }
                 }
                 _ => {}
@@ -140,54 +129,49 @@ impl<'a> Pcapng<'a> {
         Some(interface)
     }
 
-    fn known(&self, start: usize, id: Option<u32>) -> Result<Interface, Damage> {
-        id.and_then(|id| self.interfaces.get(id as usize))
-            .copied()
-            .ok_or(Damage { offset: start, what: "a packet of an unknown interface" })
+    fn known(&self, id: Option<u32>) -> Result<&Interface, &'static str> {
+        id.and_then(|id| self.interfaces.get(id as usize)).ok_or("a packet of an unknown interface")
     }
 
-    /// An enhanced or an old packet: behind `fixed` bytes the two share a layout.
-    fn packet(
-        &self,
-        start: usize,
-        body: &'a [u8],
-        id: Option<u32>,
-        fixed: usize,
-    ) -> Result<Packet<'a>, Damage> {
-        let interface = self.known(start, id)?;
-        let short = Damage { offset: start, what: "a short packet block" };
-        let word = |i: usize| self.order.u32_at(body, fixed + i * 4).ok_or(short);
-        let stamp = u64::from(word(0)?) << 32 | u64::from(word(1)?);
-        let (captured, wire_len) = (word(2)? as usize, word(3)?);
-        let bytes = body
-            .get(fixed + 16..)
-            .and_then(|rest| rest.get(..captured))
-            .filter(|bytes| bytes.len() <= LONGEST)
-            .ok_or(Damage { offset: start, what: "a packet is longer than its block" })?;
-        Ok(Packet {
-            bytes,
-            offset: start + 8 + fixed + 16,
-            wire_len: wire_len.max(captured as u32),
-            time: interface.time(stamp),
-            link_type: interface.link_type,
-        })
+    /// An enhanced or an old packet: behind the interface's number, and in the
+    /// old one a count of drops, the two share a layout.
+    #[inline]
+    fn packet(&mut self, body: &[u8], id: Option<u32>) -> Result<Found, &'static str> {
+        const FIXED: usize = 20;
+        let interface = self.known(id)?;
+        let fixed = body.first_chunk::<FIXED>().ok_or("a short packet block")?;
+        let word = |i: usize| self.order.u32([fixed[i], fixed[i + 1], fixed[i + 2], fixed[i + 3]]);
+        let stamp = u64::from(word(4)) << 32 | u64::from(word(8));
+        let (captured, wire_len) = (word(12) as usize, word(16));
+        let (time, link_type) = (interface.time(stamp), interface.link_type);
+        self.last = time;
+        found(body, FIXED, captured, wire_len.max(captured as u32), time, link_type)
     }
 
-    /// A simple packet has no time stamp and belongs to the first interface.
-    fn simple(&self, start: usize, body: &'a [u8]) -> Result<Packet<'a>, Damage> {
-        let interface = self.known(start, Some(0))?;
-        let short = Damage { offset: start, what: "a short packet block" };
-        let wire_len = self.order.u32_at(body, 0).ok_or(short)?;
+    /// A simple packet belongs to the first interface. It has no time stamp, and
+    /// counts as captured with the packet before it, so that time does not leap.
+    fn simple(&self, body: &[u8]) -> Result<Found, &'static str> {
+        let interface = self.known(Some(0))?;
+        let wire_len = self.order.u32_at(body, 0).ok_or("a short packet block")?;
         let limit = if interface.snap_len == 0 { u32::MAX } else { interface.snap_len };
-        let captured = wire_len.min(limit) as usize;
-        let bytes = body
-            .get(4..)
-            .and_then(|rest| rest.get(..captured))
-            .filter(|bytes| bytes.len() <= LONGEST)
-            .ok_or(Damage { offset: start, what: "a packet is longer than its block" })?;
-        let time = Nanos(0);
-        Ok(Packet { bytes, offset: start + 12, wire_len, time, link_type: interface.link_type })
+        found(body, 4, wire_len.min(limit) as usize, wire_len, self.last, interface.link_type)
     }
+}
+
+/// A packet of `len` bytes at `start` of its block's body, if they are there.
+#[inline]
+fn found(
+    body: &[u8],
+    start: usize,
+    len: usize,
+    wire_len: u32,
+    time: Nanos,
+    link_type: LinkType,
+) -> Result<Found, &'static str> {
+    if len > LONGEST || body.len() - start < len {
+        return Err("a packet is longer than its block");
+    }
+    Ok(Found { start, len, consumed: 0, wire_len, time, link_type })
 }
 
 /// Units per second of an if_tsresol octet: a power of 10, or of 2 with the
@@ -195,22 +179,27 @@ impl<'a> Pcapng<'a> {
 fn resolution(exponent: u8) -> u64 {
     let power = u32::from(exponent & 0x7f);
     let base: u64 = if exponent & 0x80 == 0 { 10 } else { 2 };
-    base.checked_pow(power).unwrap_or(1_000_000_000)
+    base.checked_pow(power).unwrap_or(NANOS)
 }
 
 impl Interface {
+    #[inline]
     fn time(&self, stamp: u64) -> Nanos {
-        let seconds = stamp / self.units;
-        let fraction = u128::from(stamp % self.units) * 1_000_000_000 / u128::from(self.units);
+        let (seconds, rest) = (stamp / self.units, stamp % self.units);
+        let fraction = match rest.checked_mul(NANOS) {
+            Some(nanos) => nanos / self.units,
+            // Less than a second, as `rest` is less than `units`.
+            None => (u128::from(rest) * u128::from(NANOS) / u128::from(self.units)) as u64,
+        };
         let seconds = seconds.saturating_add_signed(self.offset_seconds);
-        Nanos(seconds.saturating_mul(1_000_000_000).saturating_add(fraction as u64))
+        Nanos(seconds.saturating_mul(NANOS).saturating_add(fraction))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::Reader;
     use super::*;
+    use crate::Reader;
 
     fn block(kind: u32, body: &[u8]) -> Vec<u8> {
         let padded = body.len().next_multiple_of(4);
@@ -265,7 +254,7 @@ mod tests {
         assert_eq!(packets.len(), 2);
         assert_eq!((packets[0].bytes, packets[0].time), (&b"abc"[..], Nanos(5_000_000_007)));
         assert_eq!((packets[1].bytes, packets[1].time), (&b"defgh"[..], Nanos(5_500_000_000)));
-        assert_eq!(packets[1].link_type, LinkType::Other(113));
+        assert_eq!(packets[1].link_type, LinkType::Sll);
         assert_eq!(&file[packets[1].offset..][..5], b"defgh");
     }
 

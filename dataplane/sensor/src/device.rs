@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use weir_capture::{Damage, LinkType, Reader};
+use weir_capture::{LinkType, Reader, Source};
 use weir_dpdk::{
     Capabilities, Eal, EalConfig, Hugepages, Pool, Port, PortConfig, RxFrame, RxQueue,
 };
@@ -14,10 +14,10 @@ use weir_engine::contract::words::PortWords;
 use weir_engine::contract::words::Reason;
 use weir_engine::frame::BURST;
 use weir_engine::{Frame, Nanos, RxMeta};
-use weir_mem::FileMap;
 
 use crate::clock::{self, Pace};
 use crate::plan::{Device, DeviceSource};
+use crate::run::cannot_read;
 use crate::station::Station;
 use crate::stop::Stop;
 use crate::tap::Shares;
@@ -42,6 +42,9 @@ pub(crate) struct Devices {
     ports: Vec<Port>,
     pools: Vec<Arc<Pool>>,
     pub(crate) eal: Arc<Eal>,
+    /// What is wrong with the replayed capture, and which it is: net_pcap itself
+    /// ends there in silence.
+    pub(crate) damage: Option<String>,
 }
 
 /// A queue and everything that its worker must know about it.
@@ -74,6 +77,10 @@ impl Feed {
 /// # Errors
 /// What can't be opened, and what to do about it.
 pub(crate) fn open(sources: &[DeviceSource], workers: u16) -> anyhow::Result<(Devices, Vec<Feed>)> {
+    let surveys = sources
+        .iter()
+        .map(|source| source.capture.as_deref().map(Survey::of).transpose())
+        .collect::<anyhow::Result<Vec<_>>>()?;
     let pci = sources
         .iter()
         .filter_map(|source| match &source.device {
@@ -96,9 +103,10 @@ pub(crate) fn open(sources: &[DeviceSource], workers: u16) -> anyhow::Result<(De
         memory_mib: 64 + PORT_MEMORY * sources.len() as u32,
         core: None,
     })?;
-    let mut devices = Devices { ports: Vec::new(), pools: Vec::new(), eal };
+    let damage = surveys.iter().flatten().find_map(|survey| survey.damage.clone());
+    let mut devices = Devices { ports: Vec::new(), pools: Vec::new(), eal, damage };
     let mut feeds = Vec::new();
-    for (number, source) in sources.iter().enumerate() {
+    for (number, (source, survey)) in sources.iter().zip(surveys).enumerate() {
         let name = match &source.device {
             Device::Pci(address) => address,
             Device::Virtual { name, .. } => name,
@@ -109,7 +117,7 @@ pub(crate) fn open(sources: &[DeviceSource], workers: u16) -> anyhow::Result<(De
         let (port, queues) =
             Port::open(name, &port_config(&source.device, &capabilities, workers), pool.clone())?;
         let captured = capabilities.driver == "net_pcap";
-        let owed = source.capture.as_deref().map(count).transpose()?;
+        let owed = survey.map(|survey| survey.packets);
         feeds.extend(queues.into_iter().map(|queue| Feed {
             port: number as u16,
             queue,
@@ -132,32 +140,35 @@ fn port_config(device: &Device, capabilities: &Capabilities, workers: u16) -> Po
     }
 }
 
-/// The whole packets of a capture: what net_pcap will give.
-fn count(path: &Path) -> anyhow::Result<u64> {
-    let map = FileMap::open(path).with_context(|| format!("can't read {}", path.display()))?;
-    let packets = match Reader::open(&map) {
-        Ok(reader) => reader,
-        Err(damage) => bail!("{damage}; {}; give a pcap or pcapng file", path.display()),
-    };
-    let mut count = 0;
-    for packet in packets.map_while(Result::ok) {
-        if let LinkType::Other(code) = packet.link_type {
-            bail!(
-                "link type {code} is no Ethernet, which DPDK takes it for; {}; use --source file",
-                path.display()
-            );
-        }
-        count += 1;
-    }
-    Ok(count)
+/// What net_pcap will give of a capture, told by our own reader.
+struct Survey {
+    packets: u64,
+    damage: Option<String>,
 }
 
-/// The place at which a capture is damaged: net_pcap itself ends there in silence.
-pub(crate) fn damage(path: &Path) -> Option<Damage> {
-    let map = FileMap::open(path).ok()?;
-    match Reader::open(&map) {
-        Ok(reader) => reader.filter_map(Result::err).next(),
-        Err(damage) => Some(damage),
+impl Survey {
+    /// Walks the capture once.
+    fn of(path: &Path) -> anyhow::Result<Self> {
+        let Source::Mapped(map) = weir_capture::open(path).with_context(|| cannot_read(path))?
+        else {
+            bail!("DPDK reads plain files only; {}; use --source file", path.display());
+        };
+        let reader = Reader::open(&map).map_err(|error| {
+            anyhow::anyhow!("{error}; {}; give a pcap or pcapng file", path.display())
+        })?;
+        let mut survey = Self { packets: 0, damage: None };
+        for packet in reader {
+            match packet {
+                Ok(packet) if packet.link_type == LinkType::Ethernet => survey.packets += 1,
+                Ok(packet) => bail!(
+                    "link type {:?} is no Ethernet, which DPDK takes it for; {}; use --source file",
+                    packet.link_type,
+                    path.display()
+                ),
+                Err(damage) => survey.damage = Some(format!("{damage}; {}", path.display())),
+            }
+        }
+        Ok(survey)
     }
 }
 
@@ -287,8 +298,8 @@ fn poll(
 }
 
 fn claim<'a>(received: &RxFrame<'a>, time: Nanos, shares: &Shares) -> Result<Frame<'a>, Reason> {
-    let (tap, bytes) =
-        shares.claim(received.bytes, received.stripped_vlan.map(|tag| tag & 0x0fff))?;
+    let stripped_vlan = received.stripped_vlan.map(|tag| tag & 0x0fff);
+    let (tap, bytes) = shares.claim(received.bytes, LinkType::Ethernet, stripped_vlan)?;
     let cut = (received.bytes.len() - bytes.len()) as u32;
     Ok(Frame {
         bytes,
@@ -297,7 +308,7 @@ fn claim<'a>(received: &RxFrame<'a>, time: Nanos, shares: &Shares) -> Result<Fra
             wire_len: received.wire_len - cut,
             tap,
             link_type: LinkType::Ethernet,
-            stripped_vlan: received.stripped_vlan.map(|tag| tag & 0x0fff),
+            stripped_vlan,
         },
     })
 }

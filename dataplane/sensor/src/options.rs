@@ -23,7 +23,7 @@ pub(crate) struct Options {
     /// A capture of one link: n2 n3 n4 n6 n9 xn f1 s1u sbi oam mixed
     #[arg(long, value_name = "LINK=FILE")]
     pub(crate) tap: Vec<TapFile>,
-    /// Captures to replay as one tap named "replay"
+    /// Captures to replay as one tap named "replay"; - for standard input
     #[arg(value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
     /// How fast captures are replayed: max, recorded, or a factor such as 10x

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use weir_capture::is_standard_input;
 use weir_engine::TapId;
 use weir_engine::contract::greeting::TapName;
 use weir_engine::decode::Ports;
@@ -115,6 +116,10 @@ impl Plan {
 }
 
 fn replayed(options: &Options) -> anyhow::Result<(Vec<Tap>, Sources)> {
+    let named = options.tap.iter().map(|tap| &tap.file).chain(&options.files);
+    if named.filter(|file| is_standard_input(file)).count() > 1 {
+        bail!("standard input is one capture; the command line; name - once");
+    }
     let mut taps = Vec::new();
     let mut files = Vec::new();
     let tap = |name: &str, link| Tap {

@@ -1,6 +1,7 @@
 //! The sensor's life: everything opened before anything starts, then the
 //! threads, then the end in a fixed order.
 
+use std::fs::File;
 use std::io::IsTerminal;
 use std::path::Path;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
+use weir_capture::{OpenError, Source, is_standard_input};
 use weir_engine::contract::SCHEMA;
 use weir_engine::contract::greeting::{Greeting, LaneName};
 use weir_engine::contract::words::BLOCK;
@@ -23,7 +25,6 @@ use weir_engine::rules::Link;
 use weir_engine::time::{LIVE_SLICE, REPLAY_SLICE};
 use weir_engine::worker::Setup;
 use weir_engine::{Nanos, TapId, Worker};
-use weir_mem::FileMap;
 use weir_shm::channel::Listener;
 use weir_shm::{BlockWriter, RingWriter, Segment, Shape};
 
@@ -35,7 +36,7 @@ use crate::court::{Court, Notice};
 #[cfg(feature = "dpdk")]
 use crate::device::{self, Devices, Feed, WatchOut};
 use crate::options::Speed;
-use crate::plan::{Plan, Sources};
+use crate::plan::{FileSource, Plan, Sources};
 use crate::policy::{LastGood, PolicySlot};
 use crate::reader::{self, Capture, Progress, ReadOut};
 use crate::station::{Desk, Outfit, Station};
@@ -56,7 +57,8 @@ const GLANCE: Duration = Duration::from_millis(5);
 
 /// The opened sources.
 enum Opened {
-    Captures(Arc<[Capture]>),
+    /// Captures, and the streams of those that have no map.
+    Captures(Arc<[Capture]>, Vec<Option<File>>),
     #[cfg(feature = "dpdk")]
     Devices(Box<Devices>, Vec<Feed>),
 }
@@ -190,16 +192,18 @@ impl Sensor {
 fn open(plan: &Plan) -> anyhow::Result<Opened> {
     match &plan.sources {
         Sources::Files(files) => {
-            let captures = files
-                .iter()
-                .map(|source| {
-                    let map =
-                        FileMap::open(&source.path).with_context(|| cannot_read(&source.path))?;
-                    let name = source.path.display().to_string();
-                    Ok(Capture { name, map, shares: source.shares.clone() })
-                })
-                .collect::<anyhow::Result<Vec<_>>>()?;
-            Ok(Opened::Captures(captures.into()))
+            let mut captures = Vec::with_capacity(files.len());
+            let mut inputs = Vec::with_capacity(files.len());
+            for FileSource { path, shares } in files {
+                let source = weir_capture::open(path).with_context(|| cannot_read(path))?;
+                let (map, input) = match source {
+                    Source::Mapped(map) => (Some(map), None),
+                    Source::Stream(input) => (None, Some(input)),
+                };
+                captures.push(Capture { name: capture_name(path), map, shares: shares.clone() });
+                inputs.push(input);
+            }
+            Ok(Opened::Captures(captures.into(), inputs))
         }
         #[cfg(feature = "dpdk")]
         Sources::Devices(devices) => {
@@ -207,9 +211,6 @@ fn open(plan: &Plan) -> anyhow::Result<Opened> {
                 bail!(
                     "DPDK can't merge captures by time; --source dpdk; give one FILE or use --source file"
                 );
-            }
-            for path in devices.iter().filter_map(|device| device.capture.as_deref()) {
-                FileMap::open(path).with_context(|| cannot_read(path))?;
             }
             let (devices, feeds) = device::open(devices, plan.workers)?;
             Ok(Opened::Devices(Box::new(devices), feeds))
@@ -221,14 +222,22 @@ fn open(plan: &Plan) -> anyhow::Result<Opened> {
     }
 }
 
-fn cannot_read(path: &Path) -> String {
-    format!("can't read the capture; {}; check the name and its permissions", path.display())
+/// The complaint about a capture that can't be opened.
+pub(crate) fn cannot_read(path: &Path) -> String {
+    format!("can't read the capture; {}; check the name and its permissions", capture_name(path))
+}
+
+fn capture_name(path: &Path) -> String {
+    if is_standard_input(path) {
+        return "standard input".to_owned();
+    }
+    path.display().to_string()
 }
 
 /// The names of ports and lanes. A port's queues go to the workers in turn.
 fn name(opened: &Opened, workers: u16) -> (Vec<String>, Vec<LaneName>) {
     match opened {
-        Opened::Captures(captures) => {
+        Opened::Captures(captures, _) => {
             let ports = captures.iter().map(|capture| port_name(&capture.name)).collect();
             let lanes = (0..workers)
                 .flat_map(|worker| {
@@ -261,7 +270,7 @@ fn port_name(path: &str) -> String {
 
 fn is_captured(opened: &Opened) -> bool {
     match opened {
-        Opened::Captures(_) => true,
+        Opened::Captures(..) => true,
         #[cfg(feature = "dpdk")]
         Opened::Devices(_, feeds) => feeds.iter().all(Feed::is_captured),
     }
@@ -335,7 +344,9 @@ fn inspect(
     stop: &Stop,
 ) -> anyhow::Result<()> {
     match opened {
-        Opened::Captures(captures) => read_captures(plan, &captures, stations, stop),
+        Opened::Captures(captures, inputs) => {
+            read_captures(plan, &captures, inputs, stations, stop)
+        }
         #[cfg(feature = "dpdk")]
         Opened::Devices(devices, feeds) => {
             watch_devices(plan, &devices, feeds, stations, ports, stop)
@@ -346,6 +357,7 @@ fn inspect(
 fn read_captures(
     plan: &Plan,
     captures: &Arc<[Capture]>,
+    inputs: Vec<Option<File>>,
     stations: Vec<Station>,
     stop: &Stop,
 ) -> anyhow::Result<()> {
@@ -364,10 +376,17 @@ fn read_captures(
     let reading = {
         let (captures, progress, stop) = (captures.clone(), progress.clone(), stop.clone());
         let (ports, speed) = (plan.ports, plan.speed);
-        spawn("reader", move || reader::read(&captures, dealers, &ports, speed, &progress, &stop))?
+        spawn("reader", move || {
+            reader::read(&captures, inputs, dealers, &ports, speed, &progress, &stop)
+        })?
     };
-    let total = captures.iter().map(|capture| capture.map.len() as u64).sum();
-    let bar = bar(total, "{bar:40} {bytes}/{total_bytes} {bytes_per_sec} {eta}");
+    // How much a stream holds is not known before its end.
+    let total: Option<usize> =
+        captures.iter().map(|capture| Some(capture.map.as_ref()?.len())).sum();
+    let bar = match total {
+        Some(total) => bar(total as u64, "{bar:40} {bytes}/{total_bytes} {bytes_per_sec} {eta}"),
+        None => bar(0, "{bytes} read, {bytes_per_sec}"),
+    };
     while workers.iter().any(|worker| !worker.is_finished()) {
         bar.set_position(progress.0.load(Ordering::Relaxed));
         thread::sleep(GLANCE);
@@ -384,10 +403,16 @@ fn read_captures(
 fn complain(out: &ReadOut, captures: &[Capture]) -> anyhow::Result<()> {
     let name = |number: u16| &captures[usize::from(number)].name;
     let mut complaints: Vec<String> = out
-        .damage
+        .ended
         .iter()
-        .map(|(number, damage)| {
-            format!("{damage}; {}; what stands before it was read", name(*number))
+        .map(|(number, error)| {
+            let then = match error {
+                OpenError::Damaged(_) => "what stands before it was read",
+                OpenError::Foreign(_) => {
+                    "give a pcap or pcapng file, plain or packed with gzip or zstd"
+                }
+            };
+            format!("{error}; {}; {then}", name(*number))
         })
         .collect();
     complaints.extend(out.link_type.map(|(number, code)| {
@@ -451,14 +476,10 @@ fn watch_devices(
             "the device withheld {owed} frames of the capture; net_pcap; read it with --source file"
         );
     }
-    if let Sources::Devices(devices) = &plan.sources {
-        for path in devices.iter().filter_map(|device| device.capture.as_deref()) {
-            if let Some(damage) = device::damage(path) {
-                bail!("{damage}; {}; what stands before it was read", path.display());
-            }
-        }
+    match &devices.damage {
+        Some(damage) => bail!("{damage}; what stands before it was read"),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// Where the ports' own losses are published.

@@ -1,5 +1,6 @@
 //! Taps: which frames of a source are whose.
 
+use weir_capture::LinkType;
 use weir_engine::TapId;
 use weir_engine::contract::greeting::TapName;
 use weir_engine::contract::words::Reason;
@@ -25,17 +26,22 @@ impl Shares {
         Self(vec![Share { tap, vlans: Vec::new(), trailer: 0 }])
     }
 
-    /// The tap of a frame, and the frame without its broker's trailer.
+    /// The tap of a frame, and the frame without its broker's trailer. Only
+    /// Ethernet has tags: what begins otherwise belongs to a tap without any.
     #[inline]
     pub(crate) fn claim<'a>(
         &self,
         frame: &'a [u8],
+        link_type: LinkType,
         stripped_vlan: Option<u16>,
     ) -> Result<(TapId, &'a [u8]), Reason> {
         let share = match self.0.as_slice() {
             [only] if only.vlans.is_empty() => only,
             shares => {
-                let vlan = stripped_vlan.or_else(|| outermost_vlan(frame));
+                let vlan = match link_type {
+                    LinkType::Ethernet => stripped_vlan.or_else(|| outermost_vlan(frame)),
+                    _ => None,
+                };
                 shares
                     .iter()
                     .find(|share| vlan.is_some_and(|id| share.vlans.contains(&id)))
@@ -79,15 +85,20 @@ mod tests {
         let share =
             |tap, vlans: &[u16], trailer| Share { tap: TapId(tap), vlans: vlans.to_vec(), trailer };
         let shares = Shares(vec![share(0, &[100, 101], 4), share(1, &[200], 0)]);
+        let ethernet = LinkType::Ethernet;
         let frame = tagged(101);
-        assert_eq!(shares.claim(&frame, None), Ok((TapId(0), &frame[..18])));
-        assert_eq!(shares.claim(&tagged(200), None).unwrap().0, TapId(1));
-        assert_eq!(shares.claim(&tagged(300), None), Err(Reason::Untapped));
-        assert_eq!(shares.claim(&[0; 60], None), Err(Reason::Untapped));
-        assert_eq!(shares.claim(&[0; 60], Some(200)).unwrap().0, TapId(1));
+        assert_eq!(shares.claim(&frame, ethernet, None), Ok((TapId(0), &frame[..18])));
+        assert_eq!(shares.claim(&tagged(200), ethernet, None).unwrap().0, TapId(1));
+        assert_eq!(shares.claim(&tagged(300), ethernet, None), Err(Reason::Untapped));
+        assert_eq!(shares.claim(&[0; 60], ethernet, None), Err(Reason::Untapped));
+        assert_eq!(shares.claim(&[0; 60], ethernet, Some(200)).unwrap().0, TapId(1));
+        // What looks like a tag there is none.
+        assert_eq!(shares.claim(&frame, LinkType::Raw, None), Err(Reason::Untapped));
         let mut with_rest = shares.0;
         with_rest.push(share(2, &[], 0));
-        assert_eq!(Shares(with_rest).claim(&[0; 60], None).unwrap().0, TapId(2));
-        assert_eq!(Shares::whole(TapId(7)).claim(&tagged(9), None).unwrap().0, TapId(7));
+        let with_rest = Shares(with_rest);
+        assert_eq!(with_rest.claim(&[0; 60], ethernet, None).unwrap().0, TapId(2));
+        assert_eq!(with_rest.claim(&frame, LinkType::Raw, None).unwrap().0, TapId(2));
+        assert_eq!(Shares::whole(TapId(7)).claim(&tagged(9), ethernet, None).unwrap().0, TapId(7));
     }
 }

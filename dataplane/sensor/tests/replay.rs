@@ -100,6 +100,58 @@ fn a_damaged_capture_is_read_to_the_damage_and_said() {
     assert!(said.contains("damaged at byte") && said.contains(cut), "{said}");
 }
 
+/// A sensor over standard input, which gives these bytes and ends.
+fn fed(state: &std::path::Path, arguments: &[&str], bytes: Vec<u8>) -> std::process::Child {
+    let mut child = command(state, arguments).stdin(std::process::Stdio::piped()).spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    std::thread::spawn(move || std::io::Write::write_all(&mut input, &bytes));
+    child
+}
+
+#[test]
+fn a_stream_gives_the_verdicts_of_the_file_with_any_number_of_workers() {
+    let small = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../pcaps/captures/small/capture.pcap");
+    let lab = attack_lab("10.0.2.1", "10.0.1.1", "10.0.0.1");
+    let (plain, code) = replay(&[small.to_str().unwrap()], &lab);
+    assert_eq!(code, 0);
+    assert!(!plain.alerts().is_empty());
+    for workers in ["1", "3"] {
+        let state = tempfile::tempdir().unwrap();
+        let bytes = std::fs::read(&small).unwrap();
+        let mut child = fed(state.path(), &["-", "--workers", workers], bytes);
+        let mut control = Control::attach(&state.path().join("sensor.sock"));
+        control.send_policy(&lab.0, &lab.1);
+        control.follow_to_the_end();
+        assert_eq!(control.verdicts, plain.verdicts, "{workers} workers");
+        let (seen, expected) = (control.counters(), plain.counters());
+        assert_eq!(seen.unaccounted(), 0);
+        assert_eq!(seen.lanes.inspected_packets, expected.lanes.inspected_packets);
+        assert_eq!(seen.lanes.received_bytes, expected.lanes.received_bytes);
+        control.release();
+        assert!(child.wait().unwrap().success());
+    }
+}
+
+#[test]
+fn a_stop_ends_the_wait_for_an_input_that_says_nothing() {
+    let state = tempfile::tempdir().unwrap();
+    let mut child =
+        command(state.path(), &["-"]).stdin(std::process::Stdio::piped()).spawn().unwrap();
+    let silent = child.stdin.take().unwrap();
+    let mut control = Control::attach(&state.path().join("sensor.sock"));
+    control.send(message::NO_POLICY, &[]);
+    nix::sys::signal::kill(
+        nix::unistd::Pid::from_raw(child.id() as i32),
+        nix::sys::signal::Signal::SIGTERM,
+    )
+    .unwrap();
+    control.follow_to_the_end();
+    control.release();
+    assert!(child.wait().unwrap().success());
+    drop(silent);
+}
+
 #[test]
 fn what_can_not_be_is_refused_before_anything_starts() {
     let state = tempfile::tempdir().unwrap();
@@ -114,6 +166,22 @@ fn what_can_not_be_is_refused_before_anything_starts() {
     refused(&[], &["error: nothing to watch", "--config"]);
     refused(&["/nowhere/a.pcap"], &["error: can't read the capture", "/nowhere/a.pcap"]);
     refused(&["--tap", "n5=a.pcap"], &["n5"]);
+    refused(&["-", "--tap", "n3=-"], &["standard input", "name - once"]);
+    let other = state.path().join("other");
+    let dpdk = |bytes: &[u8]| {
+        std::fs::write(&other, bytes).unwrap();
+        ["--source", "dpdk", other.to_str().unwrap()]
+    };
+    let remedy = "use --source file";
+    refused(&dpdk(&[0x1f, 0x8b, 8, 0]), &["error: DPDK reads plain files only", remedy]);
+    let mut sll = std::fs::read(
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../../pcaps/captures/small/capture.pcap"),
+    )
+    .unwrap();
+    sll[20] = 113;
+    refused(&dpdk(&sll), &["error: link type Sll is no Ethernet", remedy]);
+    refused(&dpdk(b"some text"), &["error: not a capture: it seems to be text"]);
     refused(&["--speed", "fast", "a.pcap"], &["max, recorded"]);
     let config = state.path().join("weir.toml");
     let tap = "[site]\nname = \"lab\"\n[[tap]]\nname = \"t\"\nlink = \"n3\"\ndirection = \"both\"\n\

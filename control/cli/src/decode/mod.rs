@@ -11,9 +11,9 @@ use std::collections::BTreeSet;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use weir_capture::{Damage, LinkType, Reader};
+use weir_capture::{Damage, LinkType, OpenError, Packet, Reader, Source, Stream};
+use weir_capture::{is_standard_input, open};
 use weir_engine::decode::Ports;
-use weir_mem::FileMap;
 
 use crate::failure::Failure;
 use crate::output::written;
@@ -21,14 +21,14 @@ use line::Lines;
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// A pcap or pcapng capture
+    /// A pcap or pcapng capture, plain or packed with gzip or zstd; - for standard input
     file: PathBuf,
 }
 
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
-    let file = FileMap::open(&options.file).map_err(|why| unreadable(&options.file, &why))?;
+    let source = open(&options.file).map_err(|why| unreadable(&options.file, &why))?;
     let mut out = BufWriter::with_capacity(256 << 10, io::stdout().lock());
-    let outcome = decode(&file, &mut out);
+    let outcome = decode(source, &mut out);
     match outcome.and_then(|end| out.flush().map(|()| end)) {
         Ok(end) => end.judge(&options.file),
         Err(why) => written(Err(why)),
@@ -38,62 +38,103 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
 /// The refusal of a capture that can't be opened.
 pub(crate) fn unreadable(path: &Path, why: &io::Error) -> Failure {
     Failure::usage(format!(
-        "can't read the capture: {why}; {}; give the path of a readable pcap or pcapng file",
-        path.display()
+        "can't read the capture: {why}; {}; give the path of a readable pcap or pcapng file, or - for \
+         standard input",
+        name(path)
     ))
 }
 
+/// A capture's name for people.
+fn name(path: &Path) -> impl std::fmt::Display {
+    if is_standard_input(path) { Path::new("standard input").display() } else { path.display() }
+}
+
 /// What a capture turned out to be, once its frames are printed.
+#[derive(Default)]
 struct End {
-    damage: Option<Damage>,
+    trouble: Option<OpenError>,
     undecoded: BTreeSet<u16>,
 }
 
 impl End {
     fn judge(&self, file: &Path) -> Result<(), Failure> {
+        let file = name(file);
         for link_type in &self.undecoded {
             eprintln!(
-                "error: link type {link_type} is not decoded in this version; {}; capture on an \
-                 Ethernet interface",
-                file.display()
+                "error: link type {link_type} is not decoded in this version; {file}; capture on an \
+                 Ethernet interface"
             );
         }
-        if let Some(Damage { offset, what }) = self.damage {
-            return Err(Failure::work(format!(
-                "damaged capture: {what}; {}, byte offset {offset}; the frames before it are \
-                 decoded, capture the rest again",
-                file.display()
-            )));
+        match &self.trouble {
+            Some(OpenError::Damaged(damage)) => Err(Failure::work(format!(
+                "damaged capture: {}; {file}, {}; the frames before it are decoded, capture the \
+                 rest again",
+                damage.what,
+                damage.place()
+            ))),
+            Some(error) => Err(Failure::work(format!(
+                "{error}; {file}; give a pcap or pcapng file, plain or packed with gzip or zstd"
+            ))),
+            None if self.undecoded.is_empty() => Ok(()),
+            None => Err(Failure::Said(1)),
         }
-        if self.undecoded.is_empty() { Ok(()) } else { Err(Failure::Said(1)) }
     }
 }
 
 /// Prints the frames of a capture up to its end or its damage.
-fn decode(file: &[u8], out: &mut impl Write) -> io::Result<End> {
-    let mut end = End { damage: None, undecoded: BTreeSet::new() };
-    let reader = match Reader::open(file) {
-        Ok(reader) => reader,
-        Err(damage) => {
-            end.damage = Some(damage);
-            return Ok(end);
-        }
-    };
-    let mut lines = Lines::new(Ports::default());
-    for packet in reader {
-        let packet = match packet {
-            Ok(packet) => packet,
-            Err(damage) => {
-                end.damage = Some(damage);
-                break;
-            }
-        };
-        if let LinkType::Other(code) = packet.link_type {
-            end.undecoded.insert(code);
-        }
-        lines.write(&packet, out)?;
+fn decode(source: Source, out: &mut impl Write) -> io::Result<End> {
+    let mut printer = Printer { lines: Lines::new(Ports::default()), end: End::default(), out };
+    match source {
+        Source::Mapped(map) => match Reader::open(&map) {
+            Ok(mut packets) => while printer.print(packets.next())? {},
+            Err(error) => printer.end.trouble = Some(error),
+        },
+        Source::Stream(input) => match Stream::open(input) {
+            Ok(packets) => printer.follow(packets)?,
+            Err(error) => printer.end.trouble = Some(error),
+        },
     }
-    Ok(end)
+    Ok(printer.end)
+}
+
+struct Printer<'o, W> {
+    lines: Lines,
+    end: End,
+    out: &'o mut W,
+}
+
+impl<W: Write> Printer<'_, W> {
+    /// Prints what comes, as soon as it has come.
+    fn follow(&mut self, mut packets: Stream) -> io::Result<()> {
+        loop {
+            let arrived = packets.arrived();
+            let goes_on = if arrived.is_some() {
+                self.print(arrived)?
+            } else {
+                self.out.flush()?;
+                self.print(packets.next())?
+            };
+            if !goes_on {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Prints a packet's line; false after the last one.
+    fn print(&mut self, packet: Option<Result<Packet<'_>, Damage>>) -> io::Result<bool> {
+        match packet {
+            Some(Ok(packet)) => {
+                if let LinkType::Other(code) = packet.link_type {
+                    self.end.undecoded.insert(code);
+                }
+                self.lines.write(&packet, self.out)?;
+                return Ok(true);
+            }
+            Some(Err(damage)) => self.end.trouble = Some(damage.into()),
+            None => {}
+        }
+        Ok(false)
+    }
 }
 
 #[cfg(test)]

@@ -56,8 +56,10 @@ fn node_to_node(port: u16, payload: &[u8]) -> Vec<u8> {
 }
 
 fn lines(file: &[u8]) -> (Vec<Value>, End) {
+    let mut place = tempfile::NamedTempFile::new().unwrap();
+    place.write_all(file).unwrap();
     let mut out = Vec::new();
-    let end = decode(file, &mut out).unwrap();
+    let end = decode(open(place.path()).unwrap(), &mut out).unwrap();
     let text = String::from_utf8(out).unwrap();
     (text.lines().map(|line| serde_json::from_str(line).unwrap()).collect(), end)
 }
@@ -168,7 +170,7 @@ fn a_damaged_file_gives_what_is_whole_and_the_place() {
 
 #[test]
 fn another_link_type_is_shown_as_other_and_told_at_the_end() {
-    let (lines, end) = lines(&capture(113, &[vec![0; 60]]));
+    let (lines, end) = lines(&capture(147, &[vec![0; 60]]));
     assert_eq!(lines[0]["layers"], json!(["other"]));
     assert!(matches!(end.judge(Path::new("a.pcap")), Err(Failure::Said(1))));
 }
