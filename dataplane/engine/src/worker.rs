@@ -41,6 +41,22 @@ impl Setup {
     fn wrapper(&self, tap: TapId) -> Option<Wrapper> {
         self.wrappers.get(usize::from(tap.0)).copied().flatten()
     }
+
+    /// A number by which frames are spread over workers: the same for both
+    /// directions of a flow and, so that later fragments find their first one, for
+    /// all fragments whose trails share a set.
+    pub fn spread(&self, frame: &Frame<'_>) -> u64 {
+        let record = decode(frame, self.wrapper(frame.meta.tap), &self.ports, &mut ());
+        if record.is_fragment()
+            && let Some(datagram) = datagram_of(frame.bytes, &record)
+        {
+            return set_of(&datagram, self.hash_key) as u64;
+        }
+        let Some((source, destination)) = record.outer_addresses(frame.bytes) else { return 0 };
+        let (key, _) = FlowKey::of(&record, source, destination);
+        let tunnel = if record.kind == Kind::Gtpu { u64::from(record.teid) } else { 0 };
+        key.hash(self.hash_key) ^ tunnel.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
 }
 
 /// One worker's engine.
@@ -193,20 +209,4 @@ impl Worker {
             self.tally.frame(record, frame.bytes);
         }
     }
-}
-
-/// A number by which frames are spread over workers: the same for both
-/// directions of a flow and, so that later fragments find their first one, for
-/// all fragments whose trails share a set. `hash_key` is [`Setup::hash_key`].
-pub fn spread(frame: &Frame<'_>, wrapper: Option<Wrapper>, ports: &Ports, hash_key: u64) -> u64 {
-    let record = decode(frame, wrapper, ports, &mut ());
-    if record.is_fragment()
-        && let Some(datagram) = datagram_of(frame.bytes, &record)
-    {
-        return set_of(&datagram, hash_key) as u64;
-    }
-    let Some((source, destination)) = record.outer_addresses(frame.bytes) else { return 0 };
-    let (key, _) = FlowKey::of(&record, source, destination);
-    let tunnel = if record.kind == Kind::Gtpu { u64::from(record.teid) } else { 0 };
-    key.hash(hash_key) ^ tunnel.wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }

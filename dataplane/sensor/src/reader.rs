@@ -15,10 +15,9 @@ use crossbeam::channel::{Receiver, Sender};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use weir_capture::{Damage, LinkType, OpenError, Packet, Reader, Stream};
 use weir_engine::contract::words::Reason;
-use weir_engine::decode::Ports;
 use weir_engine::frame::BURST;
 use weir_engine::time::{REORDER_TOLERANCE, REPLAY_SLICE};
-use weir_engine::worker::spread;
+use weir_engine::worker::Setup;
 use weir_engine::{Frame, Nanos, RxMeta, TapId};
 use weir_mem::FileMap;
 
@@ -246,7 +245,7 @@ pub(crate) fn read(
     captures: &[Capture],
     inputs: Vec<Option<File>>,
     mut dealers: Vec<Dealer>,
-    ports: &Ports,
+    setup: &Setup,
     speed: Speed,
     progress: &Progress,
     stop: &Stop,
@@ -302,10 +301,11 @@ pub(crate) fn read(
                 Err(reason) => (Err(reason), packet.bytes),
             },
         };
-        let meta = RxMeta { link_type: packet.link_type, ..RxMeta::default() };
+        let tap = fate.unwrap_or_default();
+        let meta = RxMeta { link_type: packet.link_type, tap, ..RxMeta::default() };
         let worker = match dealers.len() {
             1 => 0,
-            many => (spread(&Frame { bytes, meta }, None, ports) % many as u64) as usize,
+            many => (setup.spread(&Frame { bytes, meta }) % many as u64) as usize,
         };
         let cut = (packet.bytes.len() - bytes.len()) as u32;
         let dealt = Dealt {

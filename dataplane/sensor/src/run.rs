@@ -144,9 +144,8 @@ impl Sensor {
         };
         let courier = spawn("courier", move || courier.serve())?;
 
-        let links = plan.taps.iter().map(|tap| tap.name.link).collect::<Vec<_>>();
-        let outfits =
-            outfits(&plan, &links, &lanes, lane_blocks, worker_blocks, slice, &policy, &notice)?;
+        let setup = setup(&plan, slice)?;
+        let outfits = outfits(&setup, &lanes, lane_blocks, worker_blocks, slice, &policy, &notice)?;
         let (stations, desks): (Vec<Station>, Vec<Desk>) =
             outfits.into_iter().map(Station::new).unzip();
         // What was captured waits for its policy; a live tap does not wait for anybody.
@@ -285,10 +284,24 @@ fn two_way(plan: &Plan) -> Vec<TapId> {
         .collect()
 }
 
-#[expect(clippy::too_many_arguments, reason = "each is one thing that a station is made of")]
+/// What every worker is told. A replay has no secret to keep, and the same
+/// input must meet the same tables.
+fn setup(plan: &Plan, slice: Nanos) -> anyhow::Result<Setup> {
+    let mut key = *b"weir lab";
+    if slice == LIVE_SLICE {
+        getrandom::fill(&mut key)
+            .map_err(|error| anyhow::anyhow!("no random bytes; {error}"))?;
+    }
+    Ok(Setup {
+        links: plan.taps.iter().map(|tap| tap.name.link).collect(),
+        wrappers: Vec::new(),
+        ports: plan.ports,
+        hash_key: u64::from_ne_bytes(key),
+    })
+}
+
 fn outfits(
-    plan: &Plan,
-    links: &[Link],
+    setup: &Setup,
     lanes: &[LaneName],
     lane_blocks: Vec<BlockWriter>,
     worker_blocks: Vec<BlockWriter>,
@@ -296,8 +309,6 @@ fn outfits(
     policy: &Arc<PolicySlot>,
     notice: &Arc<Notice>,
 ) -> anyhow::Result<Vec<Outfit>> {
-    let mut key = [0; 8];
-    getrandom::fill(&mut key).map_err(|error| anyhow::anyhow!("no random bytes; {error}"))?;
     let mut of_worker: Vec<Vec<BlockWriter>> = worker_blocks.iter().map(|_| Vec::new()).collect();
     for (lane, block) in lanes.iter().zip(lane_blocks) {
         of_worker[usize::from(lane.worker)].push(block);
@@ -306,12 +317,7 @@ fn outfits(
         .into_iter()
         .zip(of_worker)
         .map(|(block, lanes)| {
-            let setup = Setup {
-                links: links.to_vec(),
-                ports: plan.ports,
-                hash_key: u64::from_ne_bytes(key),
-            };
-            let worker = Worker::new(setup).context("no memory for a worker's ledger")?;
+            let worker = Worker::new(setup.clone()).context("no memory for a worker's ledger")?;
             let (policy, notice) = (policy.clone(), notice.clone());
             let live = slice == LIVE_SLICE;
             Ok(Outfit { worker, lanes, block, policy, notice, slice, live })
@@ -375,9 +381,9 @@ fn read_captures(
     }
     let reading = {
         let (captures, progress, stop) = (captures.clone(), progress.clone(), stop.clone());
-        let (ports, speed) = (plan.ports, plan.speed);
+        let (setup, speed) = (setup.clone(), plan.speed);
         spawn("reader", move || {
-            reader::read(&captures, inputs, dealers, &ports, speed, &progress, &stop)
+            reader::read(&captures, inputs, dealers, &setup, speed, &progress, &stop)
         })?
     };
     // How much a stream holds is not known before its end.

@@ -14,13 +14,14 @@ use weir_engine::rules::{
     Allow, End, Equipment, EquipmentId, Link, Roles, RuleSet, Rules, Service,
 };
 use weir_engine::time::REPLAY_SLICE;
-use weir_engine::worker::{Setup, spread};
+use weir_engine::worker::Setup;
 use weir_engine::{Frame, Judge, Nanos, Report, RxMeta, TapId, Worker};
 
 pub const START: u64 = 1_767_600_000;
 
-/// The secret of the workers' tables.
-const HASH_KEY: u64 = 7;
+fn setup(link: Link) -> Setup {
+    Setup { links: vec![link], hash_key: 7, ..Setup::default() }
+}
 
 /// A frame with its packet time in nanoseconds since [`START`].
 #[derive(Clone)]
@@ -96,7 +97,7 @@ pub fn judge(shots: &[Shot], link: Link, set: RuleSet, workers: usize) -> Vec<Ve
     let rules = Arc::new(Rules::compile(set).unwrap());
     let mut team: Vec<Worker> = (0..workers)
         .map(|_| {
-            let setup = Setup { links: vec![link], hash_key: HASH_KEY, ..Setup::default() };
+            let setup = setup(link);
             let mut worker = Worker::new(setup).unwrap();
             worker.set_rules(Some(rules.clone()));
             worker
@@ -137,7 +138,7 @@ pub fn judge(shots: &[Shot], link: Link, set: RuleSet, workers: usize) -> Vec<Ve
             ..RxMeta::default()
         };
         let frame = Frame { bytes: &shot.bytes, meta };
-        let worker = spread(&frame, None, &Default::default(), HASH_KEY) as usize % workers;
+        let worker = setup(link).spread(&frame) as usize % workers;
         team[worker].burst(&[frame]);
     }
     if let Some(open) = open {
