@@ -43,23 +43,30 @@ impl DatagramKey {
         }
     }
 
-    /// A hash under a secret, so that nobody can aim datagrams at one bucket.
+    /// A hash under a secret, so that nobody can aim datagrams at one bucket. The
+    /// secret is in the multiplier too: with a known one, whoever chooses his own
+    /// identifications finds some that meet whatever the secret is.
     #[inline]
     pub fn hash(&self, secret: u64) -> u64 {
+        let multiplier = secret.rotate_left(32) ^ 0x9e37_79b9_7f4a_7c15 | 1;
         let protocol = self.protocol.map_or(0x100, u64::from);
-        let mut hash = secret;
-        for word in [
+        let words = [
             self.source.0 as u64,
             (self.source.0 >> 64) as u64,
             self.destination.0 as u64,
             (self.destination.0 >> 64) as u64,
             u64::from(self.identification) << 16 | protocol,
-        ] {
-            let product = u128::from(hash ^ word) * 0x9e37_79b9_7f4a_7c15_u128;
-            hash = (product as u64) ^ ((product >> 64) as u64);
-        }
-        hash
+        ];
+        let hash = words.into_iter().fold(secret, |hash, word| fold(hash ^ word, multiplier));
+        fold(hash, 0xd6e8_feb8_6659_fd93)
     }
+}
+
+/// Both halves of the product, so that every bit of it counts.
+#[inline]
+const fn fold(word: u64, multiplier: u64) -> u64 {
+    let product = word as u128 * multiplier as u128;
+    product as u64 ^ (product >> 64) as u64
 }
 
 /// One fragment.
@@ -108,5 +115,73 @@ impl<'a> Piece<'a> {
             payload,
             time,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(identification: u32) -> DatagramKey {
+        DatagramKey {
+            source: Address::v4([10, 0, 0, 1]),
+            destination: Address::v4([10, 0, 1, 1]),
+            identification,
+            protocol: Some(17),
+        }
+    }
+
+    #[test]
+    fn the_hash_depends_on_every_part_of_the_key_and_on_the_secret() {
+        let one = key(1);
+        for other in [
+            DatagramKey { source: one.destination, ..one },
+            DatagramKey { destination: one.source, ..one },
+            DatagramKey { source: one.destination, destination: one.source, ..one },
+            key(2),
+            DatagramKey { protocol: Some(6), ..one },
+            DatagramKey { protocol: None, ..one },
+            DatagramKey { protocol: Some(0), ..one },
+        ] {
+            assert_ne!(other.hash(1), one.hash(1), "{other:?}");
+        }
+        assert_ne!(one.hash(1), one.hash(2));
+    }
+
+    /// Whoever knows the code but not the secret can try out keys at home; what
+    /// meets there must not meet here.
+    #[test]
+    fn keys_that_meet_under_one_secret_part_under_another() {
+        let bucket = |key: &DatagramKey, secret| key.hash(secret) % 1024;
+        for secret in [0, 1, 0x0123_4567_89ab_cdef, u64::MAX] {
+            let aimed: Vec<_> =
+                (0..).map(key).filter(|key| bucket(key, 42) == 7).take(64).collect();
+            let mut hit: Vec<_> = aimed.iter().map(|key| bucket(key, secret)).collect();
+            hit.sort_unstable();
+            hit.dedup();
+            assert!(hit.len() > 54, "{secret}: {} buckets for 64 keys", hit.len());
+        }
+    }
+
+    /// Keys that differ in one part only meet no more and no less often than chance.
+    #[test]
+    fn no_difference_between_keys_makes_them_meet_or_part() {
+        type Change = fn(DatagramKey) -> DatagramKey;
+        let changes: [Change; 5] = [
+            |key| DatagramKey { source: Address::v4([10, 0, 0, 2]), ..key },
+            |key| DatagramKey { destination: Address::v4([10, 0, 0, 2]), ..key },
+            |key| DatagramKey { identification: key.identification ^ 0x8000, ..key },
+            |key| DatagramKey { protocol: Some(6), ..key },
+            |key| DatagramKey { protocol: None, ..key },
+        ];
+        for (i, change) in changes.into_iter().enumerate() {
+            for secret in [0, 1, 0x0123_4567_89ab_cdef] {
+                let meet = (0..102_400)
+                    .map(key)
+                    .filter(|key| key.hash(secret) % 1024 == change(*key).hash(secret) % 1024)
+                    .count();
+                assert!((50..=200).contains(&meet), "change {i}, secret {secret}: {meet} of 100");
+            }
+        }
     }
 }

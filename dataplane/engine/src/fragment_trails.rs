@@ -242,6 +242,25 @@ mod tests {
     }
 
     #[test]
+    fn keys_of_one_set_are_told_apart_by_every_part() {
+        type Change = fn(DatagramKey) -> DatagramKey;
+        let changes: [Change; 5] = [
+            |key| DatagramKey { source: Address::v4([10, 0, 0, 2]), ..key },
+            |key| DatagramKey { destination: Address::v4([10, 0, 0, 2]), ..key },
+            |key| DatagramKey { identification: key.identification ^ 0x8000, ..key },
+            |key| DatagramKey { protocol: Some(6), ..key },
+            |key| DatagramKey { protocol: None, ..key },
+        ];
+        for change in changes {
+            let alike = |key: &DatagramKey| set_of(key, SECRET) == set_of(&change(*key), SECRET);
+            let key = (0..1 << 20).map(key).find(alike).unwrap();
+            let mut trails = FragmentTrails::new(SECRET);
+            trails.remember(&key, trail(7), at(0));
+            assert_eq!(trails.find(&change(key), true, at(0)), None, "{:?}", change(key));
+        }
+    }
+
+    #[test]
     fn an_empty_table_finds_nothing_even_for_a_key_of_zeroes_at_time_zero() {
         let mut trails = FragmentTrails::new(SECRET);
         let zero = DatagramKey { protocol: None, ..DatagramKey::default() };
