@@ -5,6 +5,7 @@ use weir_wire::ipv4::Ipv4;
 use weir_wire::ipv6::Ipv6;
 
 use crate::Nanos;
+use crate::keyed_hash::keyed_hash;
 
 /// What the fragments of one datagram have in common.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -43,12 +44,9 @@ impl DatagramKey {
         }
     }
 
-    /// A hash under a secret, so that nobody can aim datagrams at one bucket. The
-    /// secret is in the multiplier too: with a known one, whoever chooses his own
-    /// identifications finds some that meet whatever the secret is.
+    /// A hash under a secret, so that nobody can aim datagrams at one bucket.
     #[inline]
     pub fn hash(&self, secret: u64) -> u64 {
-        let multiplier = secret.rotate_left(32) ^ 0x9e37_79b9_7f4a_7c15 | 1;
         let protocol = self.protocol.map_or(0x100, u64::from);
         let words = [
             self.source.0 as u64,
@@ -57,16 +55,8 @@ impl DatagramKey {
             (self.destination.0 >> 64) as u64,
             u64::from(self.identification) << 16 | protocol,
         ];
-        let hash = words.into_iter().fold(secret, |hash, word| fold(hash ^ word, multiplier));
-        fold(hash, 0xd6e8_feb8_6659_fd93)
+        keyed_hash(words, secret)
     }
-}
-
-/// Both halves of the product, so that every bit of it counts.
-#[inline]
-const fn fold(word: u64, multiplier: u64) -> u64 {
-    let product = word as u128 * multiplier as u128;
-    product as u64 ^ (product >> 64) as u64
 }
 
 /// One fragment.

@@ -19,6 +19,7 @@ pub mod fragment_trails;
 pub mod frame;
 mod gather;
 pub mod judge;
+mod keyed_hash;
 pub mod lpm;
 pub mod reassembly;
 pub mod record;

@@ -12,6 +12,7 @@ use weir_wire::{Address, tcp};
 
 use crate::contract::verdict::{Tunnel, Tuple};
 use crate::decode::protocol;
+use crate::keyed_hash::keyed_hash;
 use crate::record::{Evidence, Flags, Kind, Record};
 use crate::rules::{Link, Party};
 use crate::{Nanos, TapId};
@@ -68,18 +69,14 @@ impl FlowKey {
             | u64::from(self.high_port) << 16
             | u64::from(self.protocol) << 1
             | u64::from(self.fragments);
-        let mut hash = key;
-        for word in [
+        let words = [
             self.low.0 as u64,
             (self.low.0 >> 64) as u64,
             self.high.0 as u64,
             (self.high.0 >> 64) as u64,
             ports,
-        ] {
-            let product = u128::from(hash ^ word) * 0x9e37_79b9_7f4a_7c15_u128;
-            hash = (product as u64) ^ ((product >> 64) as u64);
-        }
-        hash
+        ];
+        keyed_hash(words, key)
     }
 }
 

@@ -289,8 +289,7 @@ fn two_way(plan: &Plan) -> Vec<TapId> {
 fn setup(plan: &Plan, slice: Nanos) -> anyhow::Result<Setup> {
     let mut key = *b"weir lab";
     if slice == LIVE_SLICE {
-        getrandom::fill(&mut key)
-            .map_err(|error| anyhow::anyhow!("no random bytes; {error}"))?;
+        getrandom::fill(&mut key).map_err(|error| anyhow::anyhow!("no random bytes; {error}"))?;
     }
     Ok(Setup {
         links: plan.taps.iter().map(|tap| tap.name.link).collect(),
