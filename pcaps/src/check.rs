@@ -35,6 +35,7 @@ impl Scenario {
         self.check_background()?;
         self.check_confounders()?;
         self.check_thefts()?;
+        self.check_shapes()?;
         if let Some(imix) = &self.imix {
             if imix.get_ref().tunnels == 0 || imix.get_ref().frames == 0 {
                 return Err(fault(imix, "an IMIX of nothing", "give tunnels and frames above 0"));
@@ -280,6 +281,24 @@ impl Scenario {
                 Target::Equipment(id) => {
                     self.managed(&Spanned::new(theft.to.span(), id.clone()))?;
                 }
+            }
+        }
+        Ok(())
+    }
+
+    fn check_shapes(&self) -> Result<(), Fault> {
+        let Some(place) = &self.shapes else { return Ok(()) };
+        let shapes = place.get_ref();
+        seconds(place, shapes.every_milliseconds)?;
+        for id in [&shapes.gnb, &shapes.upf] {
+            let equipment = self.known(id)?;
+            if equipment.n3.is_none() || equipment.n3_v6.is_none() {
+                return Err(fault(id, "it lacks an address of N3", "give it n3 and n3_v6"));
+            }
+        }
+        for id in [&shapes.upf, &shapes.smf] {
+            if self.known(id)?.n4.is_none() {
+                return Err(fault(id, "it has no N4 address", "give it n4"));
             }
         }
         Ok(())

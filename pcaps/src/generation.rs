@@ -12,7 +12,7 @@ use crate::n4::Association;
 use crate::plan::Link;
 use crate::scenario::{Layout, Role, Scenario};
 use crate::stage::{MILLI, Packet, SECOND, Stage};
-use crate::{confounder, inventory, oam, policy, subscriber, theft};
+use crate::{confounder, inventory, oam, policy, shapes, subscriber, theft};
 
 /// A scenario as it plays: packets in order of time. Memory is bounded by what is active at once.
 pub struct Generation {
@@ -104,6 +104,9 @@ impl Scenario {
             let (duration, chance) = (seconds * SECOND, stage.chance());
             stage.enter(0, imix::Mix { tunnels, frames, sent: 0, duration, chance });
         }
+        if let Some(shapes) = &self.shapes {
+            shapes::enter(&mut stage, shapes.get_ref());
+        }
         let start = self.start.as_nanosecond();
         let unsent = |expectation| Theft { expectation, first: None, last: None, packets: 0 };
         let labels = Labels {
@@ -116,6 +119,7 @@ impl Scenario {
             thefts: thefts.into_iter().map(unsent).collect(),
             messages: Messages::default(),
             links: BTreeMap::new(),
+            groups: std::mem::take(&mut stage.groups),
         };
         Generation { stage, labels }
     }

@@ -1,6 +1,6 @@
 //! `inventory.toml` of a scenario: the equipment as it is installed.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use serde::Serialize;
 
@@ -21,7 +21,7 @@ struct Entry<'a> {
     serial: &'a str,
     location: &'a str,
     roles: [Role; 1],
-    addresses: Vec<Ipv4Addr>,
+    addresses: Vec<IpAddr>,
     macs: Vec<String>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     components: &'a [Component],
@@ -40,7 +40,12 @@ pub(crate) fn text(scenario: &Scenario) -> Result<String, toml::ser::Error> {
             serial: &equipment.serial,
             location: &equipment.location,
             roles: [equipment.role],
-            addresses: own.into_iter().flatten().collect(),
+            addresses: own
+                .into_iter()
+                .flatten()
+                .map(IpAddr::V4)
+                .chain(equipment.n3_v6.as_ref().map(|address| IpAddr::V6(*address.get_ref())))
+                .collect(),
             macs: links
                 .map(|link| interface_mac(*equipment.mac.get_ref(), link).to_string())
                 .collect(),

@@ -47,6 +47,7 @@ pub(crate) struct Node {
     pub chooses_f_teid: bool,
     mac: MacAddr,
     addresses: [Option<Ipv4Addr>; 4],
+    n3_v6: Option<Ipv6Addr>,
 }
 
 impl Node {
@@ -57,12 +58,18 @@ impl Node {
             chooses_f_teid: equipment.chooses_f_teid,
             mac: *equipment.mac.get_ref(),
             addresses: equipment.addresses(),
+            n3_v6: equipment.n3_v6.as_ref().map(|address| *address.get_ref()),
         }
     }
 
     /// The address on a link; asked only for nodes chosen by `Plan::with` for that link.
     pub(crate) fn on(&self, link: Link) -> Ipv4Addr {
         self.addresses[link as usize].expect("the scenario's check asked for this interface")
+    }
+
+    /// The IPv6 address on N3; asked only where the scenario's check found one.
+    pub(crate) fn n3_v6(&self) -> Ipv6Addr {
+        self.n3_v6.expect("the scenario's check asked for this address")
     }
 
     pub(crate) fn has(&self, link: Link) -> bool {

@@ -83,6 +83,8 @@ pub(crate) fn text(scenario: &Scenario) -> Result<String, toml::ser::Error> {
         [(&plan.n3, "n3"), (&plan.n4, "n4"), (&plan.n6, "n6"), (&plan.oam, "oam")]
             .map(|(net, link)| (net.get_ref().to_string(), link))
             .into();
+    let six = scenario.equipment.iter().filter_map(|equipment| equipment.n3_v6.as_ref());
+    link_defaults.extend(six.map(|address| (format!("{}/128", address.get_ref()), "n3")));
     let nat = confounders.nat.as_ref().map(|nat| *nat.get_ref().addresses.get_ref());
     link_defaults.extend(nat.map(|net| (net.to_string(), "n6")));
     let mut text = toml::to_string(&Policy {

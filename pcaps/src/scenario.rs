@@ -2,7 +2,7 @@
 //! `check.rs` judges whether the parts fit together.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 use toml::Spanned;
 
 use crate::frame::MacAddr;
+use crate::shapes::Shapes;
 
 /// A week: more is a mistake in the unit.
 pub(crate) const LONGEST_SECONDS: u64 = 7 * 86_400;
@@ -62,6 +63,7 @@ pub struct Scenario {
     #[serde(default)]
     pub(crate) theft: Thefts,
     pub(crate) imix: Option<Spanned<Imix>>,
+    pub(crate) shapes: Option<Spanned<Shapes>>,
 }
 
 /// How the links are laid into files.
@@ -148,6 +150,8 @@ pub(crate) struct Equipment {
     #[serde(deserialize_with = "mac")]
     pub mac: Spanned<MacAddr>,
     pub n3: Option<Spanned<Ipv4Addr>>,
+    /// A second address on N3, for shapes of IPv6.
+    pub n3_v6: Option<Spanned<Ipv6Addr>>,
     pub n4: Option<Spanned<Ipv4Addr>>,
     pub n6: Option<Spanned<Ipv4Addr>>,
     pub oam: Option<Spanned<Ipv4Addr>>,

@@ -1,0 +1,114 @@
+//! The shapes, judged by tshark: each is dissected as what its label claims, and only those that
+//! are meant to be broken are malformed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::process::Command;
+
+use weir_pcaps::{Group, GroupKind, Labels, Packet, Scenario};
+
+fn load(name: &str) -> Scenario {
+    Scenario::load(format!("{}/scenarios/{name}.toml", env!("CARGO_MANIFEST_DIR"))).unwrap()
+}
+
+/// What tshark prints, or nothing where it is not installed.
+fn tshark(capture: &Path, arguments: &[String]) -> Option<String> {
+    let checks = ["ip", "udp", "tcp"].map(|layer| format!("{layer}.check_checksum:TRUE"));
+    let output = Command::new("tshark")
+        .arg("-n")
+        .args(checks.iter().flat_map(|check| ["-o", check]))
+        .args(["-o", "sctp.checksum:TRUE", "--disable-heuristic", "cltp_udp"])
+        .arg("-r")
+        .arg(capture)
+        .args(arguments)
+        .output();
+    match output {
+        Ok(output) => {
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            Some(String::from_utf8(output.stdout).unwrap())
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            eprintln!("skipped: tshark not installed");
+            None
+        }
+        Err(error) => panic!("tshark: {error}"),
+    }
+}
+
+/// The numbers of the frames that a display filter takes.
+fn frames(capture: &Path, filter: &str) -> Option<BTreeSet<u64>> {
+    let arguments = ["-Y", filter, "-T", "fields", "-e", "frame.number"].map(str::to_owned);
+    let text = tshark(capture, &arguments)?;
+    Some(text.lines().map(|line| line.parse().unwrap()).collect())
+}
+
+/// How many frames of its own each claim holds for, in one reading of the capture.
+fn held(capture: &Path, groups: &[&Group]) -> Option<Vec<u64>> {
+    let mut arguments = vec!["-q".to_owned()];
+    for group in groups {
+        let (first, last) = (group.frames[0], group.frames[group.frames.len() - 1]);
+        let own = format!("frame.number >= {first} && frame.number <= {last}");
+        arguments.extend(["-z".into(), format!("io,stat,0,({own}) && ({})", group.claim)]);
+    }
+    let text = tshark(capture, &arguments)?;
+    let row = |line: &&str| line.contains("<>");
+    let counts: Vec<u64> = text
+        .lines()
+        .filter(row)
+        .map(|line| line.split('|').nth(2).unwrap().trim().parse().unwrap())
+        .collect();
+    assert_eq!(counts.len(), groups.len(), "{text}");
+    Some(counts)
+}
+
+fn named<'a>(labels: &'a Labels, frames: &BTreeSet<u64>) -> BTreeMap<&'a str, GroupKind> {
+    let of = |group: &&Group| group.frames.iter().any(|frame| frames.contains(frame));
+    labels.groups.iter().filter(of).map(|group| (group.name.as_str(), group.kind)).collect()
+}
+
+#[test]
+fn every_shape_is_dissected_as_what_it_claims() {
+    let directory = tempfile::tempdir().unwrap();
+    let report = load("shapes").write_to(directory.path(), |_| ()).unwrap();
+    let (capture, labels) = (&report.captures[0], &report.labels);
+    let claiming: Vec<&Group> =
+        labels.groups.iter().filter(|group| !group.claim.is_empty()).collect();
+    let Some(held) = held(capture, &claiming) else { return };
+    let refuted: Vec<(&str, &str)> = claiming
+        .iter()
+        .zip(held)
+        .filter(|(_, count)| *count == 0)
+        .map(|(group, _)| (group.name.as_str(), group.claim))
+        .collect();
+    assert!(refuted.is_empty(), "{refuted:#?}");
+    let bad = ["ip", "udp", "tcp", "icmp", "icmpv6", "sctp"]
+        .map(|layer| format!("{layer}.checksum.status == 0"))
+        .join(" || ");
+    for filter in ["_ws.malformed", &bad] {
+        let mut named = named(labels, &frames(capture, filter).unwrap());
+        named.retain(|_, kind| *kind != GroupKind::Broken);
+        assert!(named.is_empty(), "{filter}: {named:#?}");
+    }
+}
+
+#[test]
+fn labels_number_every_frame_once() {
+    let mut generation = load("shapes").generate();
+    let packets: Vec<Packet> = generation.by_ref().collect();
+    let labels = generation.labels();
+    let mut names = BTreeSet::new();
+    let mut numbered = 0;
+    for (index, group) in labels.groups.iter().enumerate() {
+        assert!(names.insert(&group.name), "{} twice", group.name);
+        assert!(!group.frames.is_empty(), "{} has no frame", group.name);
+        assert!(group.frames.is_sorted());
+        for number in &group.frames {
+            assert_eq!(packets[*number as usize - 1].group, Some(index), "{}", group.name);
+            numbered += 1;
+        }
+    }
+    assert_eq!(numbered, packets.len());
+    assert!(packets.len() < 5_000, "{} frames", packets.len());
+    let again: Vec<Packet> = load("shapes").generate().collect();
+    assert!(packets == again);
+}
