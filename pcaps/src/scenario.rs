@@ -9,6 +9,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Deserializer, Serialize, de};
 use toml::Spanned;
 
+use crate::capture::{Format, LinkType};
 use crate::frame::MacAddr;
 use crate::shapes::Shapes;
 
@@ -53,6 +54,10 @@ pub struct Scenario {
     pub(crate) duration_seconds: Spanned<u64>,
     #[serde(default)]
     pub(crate) capture: Layout,
+    #[serde(default)]
+    pub(crate) format: Format,
+    #[serde(default)]
+    pub(crate) link_type: LinkType,
     pub(crate) plan: AddressPlan,
     pub(crate) equipment: Vec<Equipment>,
     pub(crate) subscribers: Option<Spanned<Subscribers>>,

@@ -198,7 +198,8 @@ impl Scene {
     /// A G-PDU with a PDU Session Container of uplink.
     fn g_pdu(&self, pdu: &[u8]) -> Vec<u8> {
         let extensions = [Extension::new(gtpu::PDU_SESSION_CONTAINER, &[0x10, 9])];
-        let header = Header { kind: gtpu::G_PDU, teid: TEID, extensions: &extensions, ..Header::default() };
+        let header =
+            Header { kind: gtpu::G_PDU, teid: TEID, extensions: &extensions, ..Header::default() };
         header.around(pdu)
     }
 

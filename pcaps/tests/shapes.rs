@@ -58,7 +58,10 @@ fn held(capture: &Path, groups: &[&Group]) -> Option<Vec<u64>> {
         .map(|line| line.split('|').nth(2).unwrap().trim().parse().unwrap())
         .collect();
     assert_eq!(counts.len(), groups.len(), "{text}");
-    Some(counts)
+    // tshark prints the last asked first; the head of the first table says so.
+    let asked = text.lines().find(|line| line.contains("Col 1:")).unwrap();
+    assert!(asked.contains(&format!(">= {} ", groups[groups.len() - 1].frames[0])), "{asked}");
+    Some(counts.into_iter().rev().collect())
 }
 
 fn named<'a>(labels: &'a Labels, frames: &BTreeSet<u64>) -> BTreeMap<&'a str, GroupKind> {
@@ -111,4 +114,51 @@ fn labels_number_every_frame_once() {
     assert!(packets.len() < 5_000, "{} frames", packets.len());
     let again: Vec<Packet> = load("shapes").generate().collect();
     assert!(packets == again);
+}
+
+/// The forms that a capture may have, and what a reader takes each for.
+#[test]
+fn every_capture_form_is_read_with_the_same_tunnels() {
+    let text =
+        std::fs::read_to_string(format!("{}/scenarios/shapes.toml", env!("CARGO_MANIFEST_DIR")))
+            .unwrap();
+    let mut tunnels = BTreeMap::new();
+    for (format, link_type, layer) in [
+        ("pcap", "en10mb", "eth"),
+        ("pcapng", "en10mb", "eth"),
+        ("pcap", "raw", "raw"),
+        ("pcapng", "raw", "raw"),
+        ("pcap", "sll", "sll"),
+        ("pcapng", "sll2", "sll"),
+        ("pcap", "sll2", "sll"),
+        ("pcap", "null", "null"),
+    ] {
+        // Extension headers and messages are all in plain IP: every link type carries them.
+        let head = format!("format = \"{format}\"\nlink_type = \"{link_type}\"\n[plan]");
+        let scenario: Scenario = (text.replace("[plan]", &head)
+            + "families = [\"extensions\", \"messages\", \"beside\"]\n")
+            .parse()
+            .unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let report = scenario.write_to(directory.path(), |_| ()).unwrap();
+        let name = report.captures[0].file_name().unwrap();
+        assert_eq!(name.to_str().unwrap(), format!("capture.{format}"));
+        let Some(of_layer) = frames(&report.captures[0], layer) else { return };
+        assert_eq!(of_layer.len() as u64, report.labels.frames, "{format} {link_type}");
+        let fields = [
+            "-Y",
+            "gtp && !icmp && !icmpv6",
+            "-T",
+            "fields",
+            "-e",
+            "gtp.teid",
+            "-e",
+            "gtp.ext_hdr.next",
+        ];
+        let fields = fields.map(str::to_owned);
+        let found = tshark(&report.captures[0], &fields).unwrap();
+        assert!(found.lines().count() > 40, "{found}");
+        tunnels.insert(found, (format, link_type));
+    }
+    assert_eq!(tunnels.len(), 1, "{tunnels:#?}");
 }

@@ -43,11 +43,7 @@ pub(super) fn shapes(scene: &Scene) -> Vec<Shape> {
             "gtp.message == 1 && udp.port == 2123",
             datagram(GTP_C, &gtpu::echo_request(9)),
         ),
-        Shape::new(
-            "beside/gtpv2-c-echo",
-            "gtpv2.message_type == 1",
-            datagram(GTP_C, &GTPV2_ECHO),
-        ),
+        Shape::new("beside/gtpv2-c-echo", "gtpv2.message_type == 1", datagram(GTP_C, &GTPV2_ECHO)),
         Shape::new(
             "beside/gtpv2-c-create-session",
             "gtpv2.message_type == 32",

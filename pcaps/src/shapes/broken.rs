@@ -57,11 +57,7 @@ fn gtpu_shapes(scene: &Scene) -> Vec<Shape> {
             "gtp",
             chained(&[&next(0x20), &endless[..796], &[1, 3, 0, 0], &pdu]),
         ),
-        Shape::new(
-            "broken/extension-unknown",
-            "gtp",
-            chained(&[&next(0x5a), &[1, 1, 2, 0], &pdu]),
-        ),
+        Shape::new("broken/extension-unknown", "gtp", chained(&[&next(0x5a), &[1, 1, 2, 0], &pdu])),
         Shape::new(
             "broken/container-flags-beyond-header",
             "gtp",
@@ -84,7 +80,7 @@ fn gtpu_shapes(scene: &Scene) -> Vec<Shape> {
 
 fn pfcp_shapes(scene: &Scene) -> Vec<Shape> {
     let stamp = pfcp::recovery_time_stamp(0xed00_0000);
-    let heartbeat = node_message(1, 50, &[stamp.clone()]);
+    let heartbeat = node_message(1, 50, std::slice::from_ref(&stamp));
     let with = |elements: &[Vec<u8>]| session_message(52, 9, 51, elements);
     let lying = |message: &[u8], length: u16| {
         let mut message = message.to_vec();

@@ -124,7 +124,12 @@ fn single(scene: &Scene) -> Vec<Shape> {
         ("0x84-nr-ran", NR_RAN_CONTAINER, &DL_USER_DATA, "gtp.ext_hdr.next == 0x84"),
         ("0xc0-pdcp", PDCP_NUMBER, &[0x01, 0x02], "gtp.ext_hdr.pdcp_sn == 258"),
         ("0x03-old-long-pdcp", 0x03, &[1, 2, 3], "gtp.ext_hdr.next == 0x03"),
-        ("0x84-nr-ran-status", NR_RAN_CONTAINER, &[0x10, 0, 0, 0, 0x10, 0, 0, 9, 0, 0], "gtp.ext_hdr.next == 0x84"),
+        (
+            "0x84-nr-ran-status",
+            NR_RAN_CONTAINER,
+            &[0x10, 0, 0, 0, 0x10, 0, 0, 9, 0, 0],
+            "gtp.ext_hdr.next == 0x84",
+        ),
     ];
     cases
         .map(|(name, kind, content, claim)| {
@@ -139,20 +144,26 @@ fn containers(scene: &Scene) -> Vec<Shape> {
     let stamp = 3_976_300_800 * SECOND;
     let down = |name: &str, claim, said: Downlink| {
         let extensions = [said.extension(9)];
-        let header = Header { kind: G_PDU, teid: TEID, extensions: &extensions, ..Header::default() };
+        let header =
+            Header { kind: G_PDU, teid: TEID, extensions: &extensions, ..Header::default() };
         let frame = scene.down(&header.around(&scene.answer()));
         Shape::new(format!("container/downlink-{name}"), claim, frame)
     };
     let up = |name: &str, said: Uplink| {
         let frame = g_pdu(scene, &[said.extension(9)]);
-        let claim = "gtp.ext_hdr.pdu_ses_con.pdu_type == 1 && gtp.ext_hdr.pdu_ses_con.qos_flow_id == 9";
+        let claim =
+            "gtp.ext_hdr.pdu_ses_con.pdu_type == 1 && gtp.ext_hdr.pdu_ses_con.qos_flow_id == 9";
         Shape::new(format!("container/uplink-{name}"), claim, frame)
     };
     let plain = "gtp.ext_hdr.pdu_ses_con.pdu_type == 0 && gtp.ext_hdr.pdu_ses_con.qos_flow_id == 9";
     let policy = "gtp.ext_hdr.pdu_ses_cont.ppp == 1 && gtp.ext_hdr.pdu_ses_cont.ppi == 5";
     vec![
         down("qfi", plain, Downlink::default()),
-        down("rqi", "gtp.ext_hdr.pdu_ses_cont.rqi == 1", Downlink { rqi: true, ..Downlink::default() }),
+        down(
+            "rqi",
+            "gtp.ext_hdr.pdu_ses_cont.rqi == 1",
+            Downlink { rqi: true, ..Downlink::default() },
+        ),
         down("ppi", policy, Downlink { paging_policy: Some(5), ..Downlink::default() }),
         down("qmp", plain, Downlink { sent: Some(stamp), ..Downlink::default() }),
         down("snp", plain, Downlink { number: Some(0x01_0203), ..Downlink::default() }),
@@ -169,7 +180,13 @@ fn containers(scene: &Scene) -> Vec<Shape> {
             },
         ),
         up("qfi", Uplink::default()),
-        up("qmp", Uplink { stamps: Some([stamp, stamp + SECOND / 100, stamp + SECOND / 50]), ..Uplink::default() }),
+        up(
+            "qmp",
+            Uplink {
+                stamps: Some([stamp, stamp + SECOND / 100, stamp + SECOND / 50]),
+                ..Uplink::default()
+            },
+        ),
         up("downlink-delay", Uplink { downlink_delay: Some(4_000), ..Uplink::default() }),
         up("uplink-delay", Uplink { uplink_delay: Some(6_000), ..Uplink::default() }),
         up("snp", Uplink { number: Some(0x01_0203), ..Uplink::default() }),

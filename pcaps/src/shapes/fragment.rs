@@ -58,8 +58,7 @@ fn cuts(packet: &[u8], id: u16) -> impl Iterator<Item = Cut> {
     let mut other = at(id | 7, (0, STEP), true);
     // The second text of the same octets: the inspector must not read what the receiver does not.
     other.iter_mut().skip(header(packet) + 600).for_each(|octet| *octet ^= 0x55);
-    let conflicting =
-        vec![at(id | 7, (0, STEP), true), other, at(id | 7, (STEP, length), false)];
+    let conflicting = vec![at(id | 7, (0, STEP), true), other, at(id | 7, (STEP, length), false)];
     let mut unended = pieces(packet, THIRD, id | 8);
     unended.pop();
     let unbegun = pieces(packet, THIRD, id | 9).split_off(1);

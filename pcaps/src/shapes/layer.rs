@@ -44,12 +44,12 @@ pub(super) fn shapes(scene: &Scene) -> Vec<Shape> {
         ),
         Shape::new(
             "layer/tags-4",
-            "vlan.id == 1 && vlan.id == 4 && gtp",
+            "ieee8021ad.svid == 1 && vlan.id == 4 && gtp",
             tags(&[(SERVICE_VLAN, 1), (SERVICE_VLAN, 2), (VLAN, 3), (VLAN, 4)]),
         ),
         Shape::new(
             "layer/tags-5",
-            "vlan.id == 1 && vlan.id == 5 && gtp",
+            "ieee8021ad.id == 1 && vlan.id == 5 && gtp",
             tags(&[(SERVICE_VLAN, 1), (VLAN, 2), (VLAN, 3), (VLAN, 4), (VLAN, 5)]),
         ),
         Shape::new("layer/mpls-1", "mpls.label == 16001 && gtp", labels(&[16_001])),
@@ -65,11 +65,7 @@ pub(super) fn shapes(scene: &Scene) -> Vec<Shape> {
             "vlan.id == 100 && mpls && gtp",
             encapsulation::tagged(&labels(&[16_001, 16_002]), &[(VLAN, 100)]),
         ),
-        Shape::new(
-            "layer/pppoe",
-            "pppoes && gtp",
-            encapsulation::pppoe(from, to, 0x0102, &packet),
-        ),
+        Shape::new("layer/pppoe", "pppoes && gtp", encapsulation::pppoe(from, to, 0x0102, &packet)),
         Shape::new(
             "layer/vlan-pppoe",
             "vlan && pppoes && gtp",

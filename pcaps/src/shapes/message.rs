@@ -28,7 +28,8 @@ pub(super) fn shapes(scene: &Scene) -> Vec<Shape> {
     let six = [&teid[..], &element(PEER_ADDRESS, &scene.upf.six.octets())].concat();
     let error = |extensions: &[Extension], body: &[u8]| {
         let kind = gtpu::ERROR_INDICATION;
-        scene.down(&Header { kind, sequence: Some(0), extensions, ..Header::default() }.around(body))
+        scene
+            .down(&Header { kind, sequence: Some(0), extensions, ..Header::default() }.around(body))
     };
     let port = [Extension::new(0x40, &[0x9c, 0x40])];
     let known = [&[EXTENSION_HEADER_TYPES, 3][..], &[0x40, 0x85, 0xc0]].concat();
@@ -38,13 +39,9 @@ pub(super) fn shapes(scene: &Scene) -> Vec<Shape> {
         scene.down(&Header { kind, teid: TEID, extensions, ..Header::default() }.around(&[]))
     };
     let status = element(TUNNEL_STATUS_INFORMATION, &[0x01]);
-    let status = Header {
-        kind: gtpu::TUNNEL_STATUS,
-        teid: TEID,
-        sequence: Some(3),
-        ..Header::default()
-    }
-    .around(&status);
+    let status =
+        Header { kind: gtpu::TUNNEL_STATUS, teid: TEID, sequence: Some(3), ..Header::default() }
+            .around(&status);
     vec![
         Shape::new("echo/request", "gtp.message == 1", echo(&[])),
         Shape::new("echo/response", "gtp.message == 2 && gtp.recovery == 0", answer(&[])),
@@ -55,15 +52,13 @@ pub(super) fn shapes(scene: &Scene) -> Vec<Shape> {
         Shape::new(
             "echo/request-container",
             "gtp.message == 1 && gtp.ext_hdr.next == 0x85",
-            scene.up(
-                &Header {
-                    kind: gtpu::ECHO_REQUEST,
-                    sequence: Some(8),
-                    extensions: &container,
-                    ..Header::default()
-                }
-                .around(&[]),
-            ),
+            scene.up(&Header {
+                kind: gtpu::ECHO_REQUEST,
+                sequence: Some(8),
+                extensions: &container,
+                ..Header::default()
+            }
+            .around(&[])),
         ),
         Shape::new("error-indication/ipv4", "gtp.message == 26 && gtp.gsn_ipv4", error(&[], &four)),
         Shape::new("error-indication/ipv6", "gtp.message == 26 && gtp.gsn_ipv6", error(&[], &six)),
@@ -77,7 +72,7 @@ pub(super) fn shapes(scene: &Scene) -> Vec<Shape> {
             "gtp.message == 31",
             scene.down(&numbered(gtpu::SUPPORTED_EXTENSION_HEADERS, 0, &known)),
         ),
-        Shape::new("tunnel-status", "gtp.message == 253", scene.down(&status)),
+        Shape::new("tunnel-status", "", scene.down(&status)),
         Shape::new("end-marker/plain", "gtp.message == 254", marker(&[])),
         Shape::new("end-marker/container", "gtp.message == 254", marker(&container)),
     ]

@@ -40,12 +40,10 @@ pub(super) fn shapes(scene: &Scene) -> Vec<Shape> {
     let pfd = group(58, &[element(24, b"video"), group(59, &[element(61, &filter)])]);
     let failure = group(102, &[element(103, &[&[0x02][..], &scene.gnb.four.octets()].concat())]);
     let moved = group(290, &[set.clone(), element(178, &[&[0x02][..], &cp.octets()].concat())]);
-    let from_cp = |kind, sequence, elements: &[Vec<u8>]| {
-        scene.ask(&node_message(kind, sequence, elements))
-    };
-    let from_up = |kind, sequence, elements: &[Vec<u8>]| {
-        scene.tell(&node_message(kind, sequence, elements))
-    };
+    let from_cp =
+        |kind, sequence, elements: &[Vec<u8>]| scene.ask(&node_message(kind, sequence, elements));
+    let from_up =
+        |kind, sequence, elements: &[Vec<u8>]| scene.tell(&node_message(kind, sequence, elements));
     let heartbeat = |sequence| node_message(1, sequence, &[started()]);
     let source = element(192, &[&[0x02][..], &cp.octets()].concat());
     let cases = [
@@ -66,10 +64,22 @@ pub(super) fn shapes(scene: &Scene) -> Vec<Shape> {
         (
             "association-update-request",
             "pfcp.msg_type == 7",
-            from_up(7, 4, &[up_id.clone(), pfcp::up_features(), element(111, &[1]), element(112, &[0x21])]),
+            from_up(
+                7,
+                4,
+                &[up_id.clone(), pfcp::up_features(), element(111, &[1]), element(112, &[0x21])],
+            ),
         ),
-        ("association-update-response", "pfcp.msg_type == 8", from_cp(8, 4, &[cp_id.clone(), ok()])),
-        ("association-release-request", "pfcp.msg_type == 9", from_cp(9, 5, &[cp_id.clone()])),
+        (
+            "association-update-response",
+            "pfcp.msg_type == 8",
+            from_cp(8, 4, &[cp_id.clone(), ok()]),
+        ),
+        (
+            "association-release-request",
+            "pfcp.msg_type == 9",
+            from_cp(9, 5, std::slice::from_ref(&cp_id)),
+        ),
         (
             "association-release-response",
             "pfcp.msg_type == 10",
@@ -89,7 +99,11 @@ pub(super) fn shapes(scene: &Scene) -> Vec<Shape> {
         (
             "heartbeat-vendor-elements",
             "pfcp.msg_type == 1 && pfcp.enterprise_id == 10415",
-            from_cp(1, 10, &[started(), vendor(1, b"build 9"), vendor(0x7fff, &[]), vendor(2, &[0; 64])]),
+            from_cp(
+                1,
+                10,
+                &[started(), vendor(1, b"build 9"), vendor(0x7fff, &[0]), vendor(2, &[0; 64])],
+            ),
         ),
         ("bundle-2", "pfcp.msg_type == 1", scene.ask(&bundle(&[heartbeat(11), heartbeat(12)]))),
         (

@@ -20,27 +20,52 @@ pub(super) fn shapes(scene: &Scene) -> Vec<Shape> {
     let to_cp = |kind, sequence, elements: &[Vec<u8>]| {
         scene.tell(&session_message(kind, CP_SEID, sequence, elements))
     };
-    let volume = element(66, &[&[0x07][..], &3_000u64.to_be_bytes(), &1_000u64.to_be_bytes(), &2_000u64.to_be_bytes()].concat());
+    let volume = element(
+        66,
+        &[&[0x07][..], &3_000u64.to_be_bytes(), &1_000u64.to_be_bytes(), &2_000u64.to_be_bytes()]
+            .concat(),
+    );
     let report = |kind, trigger: &[u8]| {
         let stamp = 0xed00_0100u32.to_be_bytes();
         let duration = element(67, &60u32.to_be_bytes());
         let number = element(104, &1u32.to_be_bytes());
-        group(kind, &[urr_id(), number, element(63, trigger), element(75, &stamp), element(76, &stamp), volume.clone(), duration])
+        group(
+            kind,
+            &[
+                urr_id(),
+                number,
+                element(63, trigger),
+                element(75, &stamp),
+                element(76, &stamp),
+                volume.clone(),
+                duration,
+            ],
+        )
     };
     let created = || group(pfcp::CREATED_PDR, &[pfcp::pdr_id(1), f_teid()]);
-    let both = element(21, &[&[0x03][..], &TEID.to_be_bytes(), &scene.upf.four.octets(), &scene.upf.six.octets()].concat());
+    let both = element(
+        21,
+        &[&[0x03][..], &TEID.to_be_bytes(), &scene.upf.four.octets(), &scene.upf.six.octets()]
+            .concat(),
+    );
     let endpoint = group(128, &[element(131, &[1]), both]);
     let changes = [
         group(9, &[pfcp::pdr_id(1), pfcp::precedence(200)]),
-        group(pfcp::UPDATE_FAR, &[
-            pfcp::far_id(2),
-            element(44, &[0x02, 0x00]),
-            group(pfcp::UPDATE_FORWARDING_PARAMETERS, &[
-                pfcp::destination_interface(Interface::Access),
-                pfcp::outer_header_creation(TEID, scene.gnb.four),
-                element(49, &[0x02]),
-            ]),
-        ]),
+        group(
+            pfcp::UPDATE_FAR,
+            &[
+                pfcp::far_id(2),
+                element(44, &[0x02, 0x00]),
+                group(
+                    pfcp::UPDATE_FORWARDING_PARAMETERS,
+                    &[
+                        pfcp::destination_interface(Interface::Access),
+                        pfcp::outer_header_creation(TEID, scene.gnb.four),
+                        element(49, &[0x02]),
+                    ],
+                ),
+            ],
+        ),
         group(13, &[urr_id(), element(31, &[&[0x01][..], &9_000u64.to_be_bytes()].concat())]),
         group(14, &[pfcp::qer_id(1), pfcp::mbr(10, 20)]),
         group(15, &[pfcp::pdr_id(3)]),
@@ -48,15 +73,26 @@ pub(super) fn shapes(scene: &Scene) -> Vec<Shape> {
         group(18, &[pfcp::qer_id(3)]),
         group(77, &[urr_id()]),
     ];
-    let duplicated = group(pfcp::UPDATE_FAR, &[
-        pfcp::far_id(2),
-        element(44, &[0x12]),
-        group(105, &[
-            pfcp::destination_interface(Interface::Core),
-            pfcp::outer_header_creation(9, scene.host),
-        ]),
-    ]);
-    let rejected = [element(60, &[&[0u8][..], &up.octets()].concat()), element(19, &[73]), element(40, &[0, 21]), element(114, &[0, 0, 1])];
+    let duplicated = group(
+        pfcp::UPDATE_FAR,
+        &[
+            pfcp::far_id(2),
+            element(44, &[0x12]),
+            group(
+                105,
+                &[
+                    pfcp::destination_interface(Interface::Core),
+                    pfcp::outer_header_creation(9, scene.host),
+                ],
+            ),
+        ],
+    );
+    let rejected = [
+        element(60, &[&[0u8][..], &up.octets()].concat()),
+        element(19, &[73]),
+        element(40, &[0, 21]),
+        element(114, &[0, 0, 1]),
+    ];
     let error = group(99, &[pfcp::f_teid(7, scene.gnb.four)]);
     let changed = session_message(52, UP_SEID, 40, &[changes[0].clone()]);
     let gone = session_message(54, UP_SEID, 41, &[]);
@@ -68,7 +104,11 @@ pub(super) fn shapes(scene: &Scene) -> Vec<Shape> {
             "pfcp.msg_type == 51 && pfcp.ie_type == 8",
             to_cp(51, 30, &[pfcp::node_id(up), ok(), up_f_seid(), created()]),
         ),
-        ("establishment-request-endpoints", "pfcp.ie_type == 127", establishment(&endpoints(scene))),
+        (
+            "establishment-request-endpoints",
+            "pfcp.ie_type == 127",
+            establishment(&endpoints(scene)),
+        ),
         (
             "establishment-response-endpoints",
             "pfcp.ie_type == 128",
@@ -107,9 +147,17 @@ pub(super) fn shapes(scene: &Scene) -> Vec<Shape> {
         (
             "modification-request-vendor-elements",
             "pfcp.enterprise_id == 10415",
-            to_up(52, 38, &[vendor(9, &scene.payload(40)), group(15, &[pfcp::pdr_id(4), vendor(10, &[1])])]),
+            to_up(
+                52,
+                38,
+                &[vendor(9, &scene.payload(40)), group(15, &[pfcp::pdr_id(4), vendor(10, &[1])])],
+            ),
         ),
-        ("bundle-2-sessions", "pfcp.msg_type == 54", scene.ask(&bundle(&[changed.clone(), gone.clone()]))),
+        (
+            "bundle-2-sessions",
+            "pfcp.msg_type == 54",
+            scene.ask(&bundle(&[changed.clone(), gone.clone()])),
+        ),
         (
             "bundle-3-mixed",
             "pfcp.msg_type == 54",
@@ -229,14 +277,13 @@ fn endpoints(scene: &Scene) -> Vec<Vec<u8>> {
 
 /// A session of IPv6 with both ends' addresses of that family.
 fn six(scene: &Scene, cp: std::net::Ipv4Addr) -> Vec<Vec<u8>> {
-    let seid = [&[0x03][..], &CP_SEID.to_be_bytes(), &cp.octets(), &scene.gnb.six.octets()].concat();
+    let seid =
+        [&[0x03][..], &CP_SEID.to_be_bytes(), &cp.octets(), &scene.gnb.six.octets()].concat();
     let teid = [&[0x02][..], &TEID.to_be_bytes(), &scene.upf.six.octets()].concat();
     let creation = [&[0x02, 0x00][..], &TEID.to_be_bytes(), &scene.gnb.six.octets()].concat();
     let ue = pfcp::ue_ip(scene.ue6.into(), true);
-    let pdi = group(
-        pfcp::PDI,
-        &[pfcp::source_interface(Interface::Access), element(21, &teid), ue],
-    );
+    let pdi =
+        group(pfcp::PDI, &[pfcp::source_interface(Interface::Access), element(21, &teid), ue]);
     let to_access = group(
         pfcp::FORWARDING_PARAMETERS,
         &[pfcp::destination_interface(Interface::Access), element(84, &creation)],
