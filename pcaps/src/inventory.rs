@@ -31,7 +31,10 @@ struct Entry<'a> {
 pub(crate) fn text(scenario: &Scenario) -> Result<String, toml::ser::Error> {
     let equipment = scenario.equipment.iter().map(|equipment| {
         let own = equipment.addresses();
-        let links = Link::ALL.into_iter().filter(|link| own[*link as usize].is_some());
+        let backhaul = equipment.backhaul.is_some();
+        let links = Link::ALL
+            .into_iter()
+            .filter(|link| own[*link as usize].is_some() || (backhaul && *link == Link::N3));
         Entry {
             id: equipment.id.get_ref(),
             vendor: &equipment.vendor,
@@ -43,6 +46,7 @@ pub(crate) fn text(scenario: &Scenario) -> Result<String, toml::ser::Error> {
             addresses: own
                 .into_iter()
                 .flatten()
+                .chain(equipment.backhaul.as_ref().map(|address| *address.get_ref()))
                 .map(IpAddr::V4)
                 .chain(equipment.n3_v6.as_ref().map(|address| IpAddr::V6(*address.get_ref())))
                 .collect(),

@@ -45,6 +45,8 @@ pub(crate) struct Node {
     pub id: String,
     pub role: Role,
     pub chooses_f_teid: bool,
+    /// Where it meets its security gateway.
+    pub backhaul: Option<Ipv4Addr>,
     mac: MacAddr,
     addresses: [Option<Ipv4Addr>; 4],
     n3_v6: Option<Ipv6Addr>,
@@ -56,6 +58,7 @@ impl Node {
             id: equipment.id.get_ref().clone(),
             role: equipment.role,
             chooses_f_teid: equipment.chooses_f_teid,
+            backhaul: equipment.backhaul.as_ref().map(|address| *address.get_ref()),
             mac: *equipment.mac.get_ref(),
             addresses: equipment.addresses(),
             n3_v6: equipment.n3_v6.as_ref().map(|address| *address.get_ref()),
@@ -113,7 +116,9 @@ impl Plan {
         let owners = nodes
             .iter()
             .enumerate()
-            .flat_map(|(index, node)| node.addresses.iter().flatten().map(move |a| (*a, index)))
+            .flat_map(|(index, node)| {
+                node.addresses.iter().chain([&node.backhaul]).flatten().map(move |a| (*a, index))
+            })
             .collect();
         Self {
             nodes,

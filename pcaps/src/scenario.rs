@@ -10,7 +10,9 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 use toml::Spanned;
 
 use crate::capture::{Format, LinkType};
+use crate::evasion::Evasion;
 use crate::frame::MacAddr;
+use crate::lookalike::Lookalikes;
 use crate::shapes::Shapes;
 
 /// A week: more is a mistake in the unit.
@@ -157,6 +159,8 @@ pub(crate) struct Equipment {
     pub n3: Option<Spanned<Ipv4Addr>>,
     /// A second address on N3, for shapes of IPv6.
     pub n3_v6: Option<Spanned<Ipv6Addr>>,
+    /// In the range of N3, instead of `n3`: where it meets its security gateway, in ESP alone.
+    pub backhaul: Option<Spanned<Ipv4Addr>>,
     pub n4: Option<Spanned<Ipv4Addr>>,
     pub n6: Option<Spanned<Ipv4Addr>>,
     pub oam: Option<Spanned<Ipv4Addr>>,
@@ -250,6 +254,8 @@ pub(crate) struct Confounders {
     pub link_protocols_seconds: Option<Spanned<u64>>,
     /// Subscribers of a neighbour, masqueraded on N6.
     pub nat: Option<Spanned<Nat>>,
+    /// What detections of evasions must stay silent for.
+    pub lookalikes: Option<Spanned<Lookalikes>>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -279,6 +285,7 @@ pub(crate) struct Thefts {
     pub gtp_peer: Vec<GtpPeer>,
     pub unknown_box: Vec<UnknownBox>,
     pub backdoor: Vec<Backdoor>,
+    pub evasion: Vec<Evasion>,
 }
 
 /// Equipment looks a name up, opens TLS to it and reports periodically.
@@ -530,7 +537,7 @@ mod tests {
 
     #[test]
     fn the_bundled_scenarios_are_valid() {
-        for name in ["demo", "small", "imix", "benign"] {
+        for name in ["demo", "small", "imix", "benign", "shapes", "evasion"] {
             let path = format!("{}/scenarios/{name}.toml", env!("CARGO_MANIFEST_DIR"));
             assert_eq!(Scenario::load(path).unwrap().name(), name);
         }

@@ -26,6 +26,8 @@ use crate::pfcp;
 use crate::plan::Link;
 use crate::stage::{Actor, MILLI, Micros, Stage};
 
+pub(crate) use pdu::NG_SETUP_REQUEST;
+
 /// What SCENARIO.toml says of shapes.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

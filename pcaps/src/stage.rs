@@ -110,6 +110,8 @@ pub(crate) struct Stage {
     pub groups: Vec<Group>,
     /// The group that what an actor sends belongs to; forgotten when the actor sleeps.
     pub group: Option<usize>,
+    /// The node that answers nobody on N3 now, and the group of the requests that it leaves open.
+    pub lost: Option<(usize, usize)>,
     seed: u64,
     streams: u64,
     start_ns: u64,
@@ -129,6 +131,7 @@ impl Stage {
             plan,
             groups: Vec::new(),
             group: None,
+            lost: None,
             sessions: vec![None; subscribers.map_or(0, |s| s.count as usize)],
             seed: scenario.seed,
             streams: 0,
