@@ -229,8 +229,13 @@ pub(crate) fn header(packet: &[u8]) -> usize {
     if packet[0] >> 4 == 6 { IPV6_HEADER } else { IPV4_HEADER }
 }
 
-/// An SCTP packet with one DATA chunk of a payload protocol (RFC 9260 §3).
-pub(crate) fn sctp(route: &Route, (sport, dport): (u16, u16), ppid: u32, data: &[u8]) -> Vec<u8> {
+/// An SCTP packet with one DATA chunk, the `number`th, of a payload protocol (RFC 9260 §3).
+pub(crate) fn sctp(
+    route: &Route,
+    (sport, dport): (u16, u16),
+    (ppid, number): (u32, u16),
+    data: &[u8],
+) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(28 + data.len());
     bytes.extend(sport.to_be_bytes());
     bytes.extend(dport.to_be_bytes());
@@ -238,8 +243,9 @@ pub(crate) fn sctp(route: &Route, (sport, dport): (u16, u16), ppid: u32, data: &
     bytes.extend([0; 4]);
     bytes.extend([0, 3]);
     bytes.extend((16 + data.len() as u16).to_be_bytes());
-    bytes.extend(1u32.to_be_bytes());
-    bytes.extend([0; 4]);
+    bytes.extend((1 + u32::from(number)).to_be_bytes());
+    bytes.extend([0, 0]);
+    bytes.extend(number.to_be_bytes());
     bytes.extend(ppid.to_be_bytes());
     bytes.extend_from_slice(data);
     bytes.resize(bytes.len().next_multiple_of(4), 0);

@@ -265,7 +265,7 @@ impl Hidden {
             }
             How::NgapInside => {
                 let setup = crate::shapes::NG_SETUP_REQUEST;
-                encapsulation::sctp(&from(own), (40_000, 38_412), 60, &setup)
+                encapsulation::sctp(&from(own), (40_000, 38_412), (60, self.sent as u16), &setup)
             }
             How::SubscriberToInfrastructure => {
                 let ends = [(session.ue, 50_200), (self.peer.into(), 22)];

@@ -105,7 +105,7 @@ fn nested(scene: &Scene) -> Vec<Shape> {
         pfcp::node_message(pfcp::HEARTBEAT_REQUEST, 1, &[pfcp::recovery_time_stamp(0xed00_0000)]);
     let echo = gtpu::echo_request(1);
     let (ppid, port) = NGAP;
-    let ngap = encapsulation::sctp(&outside, (40_000, port), ppid, &NG_SETUP_REQUEST);
+    let ngap = encapsulation::sctp(&outside, (40_000, port), (ppid, 0), &NG_SETUP_REQUEST);
     let six = frame::udp(&route(scene.ue6, scene.host6), gtpu::PORT, gtpu::PORT, &echo);
     let carry = |name, claim, pdu: &[u8]| carrying(scene, name, claim, pdu);
     vec![
