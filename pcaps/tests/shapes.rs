@@ -116,6 +116,55 @@ fn labels_number_every_frame_once() {
     assert!(packets == again);
 }
 
+/// What the brief of a decoder lists, by the types in the frames themselves.
+#[test]
+fn every_message_and_extension_header_occurs() {
+    const IPV4_UDP: usize = 14 + 20 + 8;
+    let mut generation = load("shapes").generate();
+    let packets: Vec<Packet> = generation.by_ref().collect();
+    let mut seen: BTreeMap<&str, BTreeSet<u8>> = BTreeMap::new();
+    for group in generation.labels().groups.iter().filter(|g| g.kind == GroupKind::Shape) {
+        for number in &group.frames {
+            let frame = &packets[*number as usize - 1].frame;
+            let Some(payload) = frame.get(IPV4_UDP..) else { continue };
+            // Plain IPv4 and UDP, uncut: the other forms hold nothing that these lack.
+            if frame[12..15] != [8, 0, 0x45] || frame[20] & 0x3f != 0 || frame[21] != 0 {
+                continue;
+            }
+            match u16::from_be_bytes([frame[36], frame[37]]) {
+                2152 if frame[23] == 17 => {
+                    seen.entry("gtpu").or_default().insert(payload[1]);
+                    if payload[0] & 4 != 0 {
+                        seen.entry("extension").or_default().insert(payload[11]);
+                    }
+                }
+                8805 if frame[23] == 17 => {
+                    seen.entry("pfcp").or_default().insert(payload[1]);
+                }
+                _ => {}
+            }
+        }
+    }
+    assert_eq!(seen["gtpu"], BTreeSet::from([1, 2, 26, 31, 253, 254, 255]));
+    let extensions = [0, 0x03, 0x20, 0x40, 0x81, 0x82, 0x83, 0x84, 0x85, 0xc0];
+    assert_eq!(seen["extension"], BTreeSet::from(extensions));
+    assert_eq!(seen["pfcp"], (1..=17).chain(50..=57).collect());
+}
+
+#[test]
+fn no_file_grows_beyond_600_lines() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for folder in ["src", "src/shapes", "tests"] {
+        for entry in std::fs::read_dir(root.join(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_file() {
+                let lines = std::fs::read_to_string(&path).unwrap().lines().count();
+                assert!(lines <= 600, "{}: {lines} lines", path.display());
+            }
+        }
+    }
+}
+
 /// The forms that a capture may have, and what a reader takes each for.
 #[test]
 fn every_capture_form_is_read_with_the_same_tunnels() {
