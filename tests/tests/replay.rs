@@ -233,14 +233,16 @@ fn a_line_appears_as_soon_as_its_frame_has_arrived() {
     let second = 24 + 16 + word(24 + 8);
     let mut child = weir(&["decode", "-"]).stdin(Stdio::piped()).spawn().unwrap();
     let mut input = child.stdin.take().unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let output = BufReader::new(child.stdout.take().unwrap());
+    let (give, lines) = std::sync::mpsc::channel();
+    std::thread::spawn(move || output.lines().try_for_each(|line| give.send(line.unwrap())));
     for (from, to) in [(0, second), (second, second + 16 + word(second + 8))] {
         input.write_all(&bytes[from..to]).unwrap();
-        // The pipe stays open: without the line this waits for ever.
-        assert!(lines.next().unwrap().unwrap().starts_with("{\"n\":"));
+        // The pipe stays open meanwhile.
+        assert!(lines.recv_timeout(PATIENCE).unwrap().starts_with("{\"n\":"));
     }
     drop(input);
-    assert!(lines.next().is_none());
+    assert!(lines.recv_timeout(PATIENCE).is_err());
     assert!(child.wait().unwrap().success());
 }
 
