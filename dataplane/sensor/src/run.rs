@@ -299,6 +299,7 @@ fn outfits(
         .map(|(block, lanes)| {
             let setup = Setup {
                 links: links.to_vec(),
+                wrappers: plan.wrappers.clone(),
                 ports: plan.ports,
                 hash_key: u64::from_ne_bytes(key),
             };
