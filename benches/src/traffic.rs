@@ -132,6 +132,7 @@ pub fn rules() -> anyhow::Result<Rules> {
         version: 1,
         equipment,
         ue_pools: vec![prefix([10, 60, 0, 0], 16)],
+        infrastructure: vec![prefix([10, 0, 0, 0], 16)],
         link_defaults: vec![
             (prefix([10, 0, 0, 0], 23), Link::N3),
             (prefix([10, 0, 2, 0], 24), Link::N4),

@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use ipnet::{IpNet, Ipv4Net};
 use toml::Spanned;
 
+use crate::plan::Link;
 use crate::scenario::{Equipment, LONGEST_SECONDS, Role, Scenario, Target};
 
 /// A mistake in a scenario and its byte offset in the text.
@@ -35,6 +36,8 @@ impl Scenario {
         self.check_background()?;
         self.check_confounders()?;
         self.check_thefts()?;
+        self.check_evasions()?;
+        self.check_shapes()?;
         if let Some(imix) = &self.imix {
             if imix.get_ref().tunnels == 0 || imix.get_ref().frames == 0 {
                 return Err(fault(imix, "an IMIX of nothing", "give tunnels and frames above 0"));
@@ -85,6 +88,7 @@ impl Scenario {
                 (&equipment.n4, "n4", &self.plan.n4),
                 (&equipment.n6, "n6", &self.plan.n6),
                 (&equipment.oam, "oam", &self.plan.oam),
+                (&equipment.backhaul, "n3", &self.plan.n3),
             ];
             for (address, link, net) in interfaces {
                 let Some(address) = address else { continue };
@@ -266,6 +270,9 @@ impl Scenario {
             self.undeclared(&theft.peer)?;
             self.need(&theft.peer, Role::Router, "n3", |e| e.n3.is_some())?;
         }
+        for evasion in &thefts.evasion {
+            once(&evasion.id)?;
+        }
         for theft in &thefts.unknown_box {
             once(&theft.id)?;
             seconds(&theft.id, theft.start_seconds)?;
@@ -280,6 +287,65 @@ impl Scenario {
                 Target::Equipment(id) => {
                     self.managed(&Spanned::new(theft.to.span(), id.clone()))?;
                 }
+            }
+        }
+        Ok(())
+    }
+
+    fn check_evasions(&self) -> Result<(), Fault> {
+        for evasion in &self.theft.evasion {
+            seconds(&evasion.id, evasion.start_seconds)?;
+            seconds(&evasion.id, evasion.every_milliseconds)?;
+            let equipment = self.known(&evasion.equipment)?;
+            match evasion.how.link() {
+                Some(Link::Oam) => self.reached_from_outside(&evasion.equipment, &evasion.peer)?,
+                Some(_) if equipment.n3.is_none() => {
+                    return Err(fault(&evasion.equipment, "it has no N3 address", "name a gNB"));
+                }
+                None if equipment.backhaul.is_none() => {
+                    return Err(fault(&evasion.equipment, "it has no backhaul", "give it one"));
+                }
+                _ => {}
+            }
+        }
+        let Some(place) = &self.confounders.lookalikes else { return Ok(()) };
+        let said = place.get_ref();
+        for time in [said.every_seconds, said.lost_at_seconds, said.lost_seconds] {
+            seconds(place, time)?;
+        }
+        no_host_bits(&said.mec, IpNet::V4(*said.mec.get_ref()))?;
+        if said.mec.get_ref().prefix_len() > 28 {
+            return Err(fault(&said.mec, "too narrow for its servers", "give a /28 or wider"));
+        }
+        if self.known(&said.secured)?.backhaul.is_none() {
+            return Err(fault(&said.secured, "it has no backhaul", "give it one"));
+        }
+        for id in [&said.gateway, &said.lost] {
+            if self.known(id)?.n3.is_none() {
+                return Err(fault(id, "it has no N3 address", "give it one"));
+            }
+        }
+        self.managed(&said.mirror)?;
+        self.managed(&said.broker)?;
+        self.need(place, Role::Gnb, "n3", |e| e.n3.is_some())?;
+        self.need(place, Role::Gnb, "oam", |e| e.oam.is_some())?;
+        self.need(place, Role::Upf, "n3", |e| e.n3.is_some())?;
+        self.need(place, Role::Dns, "oam", |e| e.oam.is_some())
+    }
+
+    fn check_shapes(&self) -> Result<(), Fault> {
+        let Some(place) = &self.shapes else { return Ok(()) };
+        let shapes = place.get_ref();
+        seconds(place, shapes.every_milliseconds)?;
+        for id in [&shapes.gnb, &shapes.upf] {
+            let equipment = self.known(id)?;
+            if equipment.n3.is_none() || equipment.n3_v6.is_none() {
+                return Err(fault(id, "it lacks an address of N3", "give it n3 and n3_v6"));
+            }
+        }
+        for id in [&shapes.upf, &shapes.smf] {
+            if self.known(id)?.n4.is_none() {
+                return Err(fault(id, "it has no N4 address", "give it n4"));
             }
         }
         Ok(())

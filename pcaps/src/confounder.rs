@@ -7,6 +7,7 @@ use ipnet::Ipv4Net;
 
 use crate::chance::Chance;
 use crate::frame::{self, MacAddr, Route};
+use crate::lookalike;
 use crate::oam;
 use crate::plan::Link;
 use crate::scenario::{Confounders, Role, Scanner};
@@ -48,6 +49,9 @@ pub(crate) fn enter(
         let every = MINUTE / nat.flows_per_minute.min(MINUTE);
         let addresses = *nat.addresses.get_ref();
         stage.enter(every, Masqueraded { addresses, every, chance });
+    }
+    if let Some(place) = &confounders.lookalikes {
+        lookalike::enter(stage, place.get_ref());
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::capture::Capture;
+use crate::capture::{Capture, LinkType};
 use crate::imix;
 use crate::labels::{Labels, Messages, Theft, rfc3339};
 use crate::n3::Path as GtpPath;
@@ -12,21 +12,27 @@ use crate::n4::Association;
 use crate::plan::Link;
 use crate::scenario::{Layout, Role, Scenario};
 use crate::stage::{MILLI, Packet, SECOND, Stage};
-use crate::{confounder, inventory, oam, policy, subscriber, theft};
+use crate::{confounder, inventory, oam, policy, shapes, subscriber, theft};
 
 /// A scenario as it plays: packets in order of time. Memory is bounded by what is active at once.
 pub struct Generation {
     stage: Stage,
     labels: Labels,
+    link_type: LinkType,
 }
 
 impl Iterator for Generation {
     type Item = Packet;
 
     fn next(&mut self) -> Option<Packet> {
-        let packet = self.stage.next_packet()?;
-        self.labels.count(&packet);
-        Some(packet)
+        loop {
+            let packet = self.stage.next_packet()?;
+            // What the link type has no room for was never captured.
+            let Some(frame) = self.link_type.dress(packet.frame) else { continue };
+            let packet = Packet { frame, ..packet };
+            self.labels.count(&packet);
+            return Some(packet);
+        }
     }
 }
 
@@ -104,6 +110,9 @@ impl Scenario {
             let (duration, chance) = (seconds * SECOND, stage.chance());
             stage.enter(0, imix::Mix { tunnels, frames, sent: 0, duration, chance });
         }
+        if let Some(shapes) = &self.shapes {
+            shapes::enter(&mut stage, shapes.get_ref());
+        }
         let start = self.start.as_nanosecond();
         let unsent = |expectation| Theft { expectation, first: None, last: None, packets: 0 };
         let labels = Labels {
@@ -116,11 +125,12 @@ impl Scenario {
             thefts: thefts.into_iter().map(unsent).collect(),
             messages: Messages::default(),
             links: BTreeMap::new(),
+            groups: std::mem::take(&mut stage.groups),
         };
-        Generation { stage, labels }
+        Generation { stage, labels, link_type: self.link_type }
     }
 
-    /// Writes the capture (`capture.pcap`, or one file a link: `n3.pcap` …), `labels.json`,
+    /// Writes the capture (`capture.pcap` or `.pcapng`, or one file a link: `n3.pcap` …), `labels.json`,
     /// `inventory.toml` and `policy.toml` into a directory, which is made if it is not there.
     ///
     /// # Errors
@@ -138,8 +148,9 @@ impl Scenario {
         };
         let mut captures = Vec::with_capacity(names.len());
         for name in names {
-            let path = directory.join(format!("{name}.pcap"));
-            captures.push(Capture::create(&path).map_err(refused(&path))?);
+            let path = directory.join(format!("{name}.{}", self.format.extension()));
+            let capture = Capture::create(&path, self.format, self.link_type);
+            captures.push(capture.map_err(refused(&path))?);
         }
         let start = u64::try_from(self.start.as_nanosecond()).unwrap_or(0);
         let whole = self.duration_seconds.get_ref() * 1_000_000_000;

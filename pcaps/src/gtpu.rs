@@ -11,9 +11,14 @@ pub(crate) const G_PDU: u8 = 255;
 const VERSION_1_GTP: u8 = 0x30;
 const EXTENSION: u8 = 0x04;
 const SEQUENCE: u8 = 0x02;
-const PDU_SESSION_CONTAINER: u8 = 0x85;
+const N_PDU: u8 = 0x01;
+pub(crate) const PDU_SESSION_CONTAINER: u8 = 0x85;
 /// Recovery (§8.2): the restart counter is not used in GTP-U and is 0.
-const RECOVERY: [u8; 2] = [14, 0];
+pub(crate) const RECOVERY: [u8; 2] = [14, 0];
+
+pub(crate) const ERROR_INDICATION: u8 = 26;
+pub(crate) const SUPPORTED_EXTENSION_HEADERS: u8 = 31;
+pub(crate) const TUNNEL_STATUS: u8 = 253;
 
 /// Which way a PDU goes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -58,13 +63,71 @@ pub(crate) fn end_marker(teid: u32) -> Vec<u8> {
     message(0, END_MARKER, teid, &[])
 }
 
+/// An extension header: its type, and what stands between its length and the next type.
+#[derive(Clone, Debug)]
+pub(crate) struct Extension {
+    pub kind: u8,
+    pub content: Vec<u8>,
+}
+
+impl Extension {
+    /// An extension header; the content is filled with zeros to the next 4n − 2 octets.
+    pub(crate) fn new(kind: u8, content: &[u8]) -> Self {
+        let mut content = content.to_vec();
+        content.resize((content.len() + 2).next_multiple_of(4).max(4) - 2, 0);
+        Self { kind, content }
+    }
+
+    /// The length in units of four octets, the content, and the type of what follows.
+    fn bytes(&self, next: u8) -> Vec<u8> {
+        [&[((self.content.len() + 2) / 4) as u8][..], &self.content, &[next]].concat()
+    }
+}
+
+/// A message whose header says all that a header can.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Header<'a> {
+    pub kind: u8,
+    pub teid: u32,
+    pub sequence: Option<u16>,
+    pub n_pdu: Option<u8>,
+    pub extensions: &'a [Extension],
+}
+
+impl Header<'_> {
+    /// The message around its body.
+    pub(crate) fn around(&self, body: &[u8]) -> Vec<u8> {
+        let flag = |present: bool, bit: u8| if present { bit } else { 0 };
+        let flags = flag(!self.extensions.is_empty(), EXTENSION)
+            | flag(self.sequence.is_some(), SEQUENCE)
+            | flag(self.n_pdu.is_some(), N_PDU);
+        let next = |n: usize| self.extensions.get(n).map_or(0, |extension| extension.kind);
+        let mut optional = optional(self.sequence.unwrap_or(0), next(0));
+        optional[2] = self.n_pdu.unwrap_or(0);
+        let chain: Vec<u8> = self
+            .extensions
+            .iter()
+            .enumerate()
+            .flat_map(|(n, extension)| extension.bytes(next(n + 1)))
+            .collect();
+        let optional: &[u8] = if flags == 0 { &[] } else { &optional };
+        message(flags, self.kind, self.teid, &[optional, &chain, body])
+    }
+}
+
+/// An information element with a length (§8.1).
+pub(crate) fn element(kind: u8, value: &[u8]) -> Vec<u8> {
+    [&[kind][..], &(value.len() as u16).to_be_bytes(), value].concat()
+}
+
 /// Sequence number, N-PDU number (never used here) and the type of the next extension header.
 fn optional(sequence: u16, next: u8) -> [u8; 4] {
     let [high, low] = sequence.to_be_bytes();
     [high, low, 0, next]
 }
 
-fn message(flags: u8, kind: u8, teid: u32, parts: &[&[u8]]) -> Vec<u8> {
+/// A message as its flags say, right or wrong: the parts are laid down as they are.
+pub(crate) fn message(flags: u8, kind: u8, teid: u32, parts: &[&[u8]]) -> Vec<u8> {
     let length: usize = parts.iter().map(|part| part.len()).sum();
     let mut bytes = Vec::with_capacity(8 + length);
     bytes.extend([VERSION_1_GTP | flags, kind]);
@@ -86,6 +149,17 @@ mod tests {
         let psc = Container { direction: Direction::Uplink, qfi: 5, rqi: true };
         let bytes = g_pdu(1, None, psc, &[]);
         assert_eq!(bytes, [0x34, 255, 0, 8, 0, 0, 0, 1, 0, 0, 0, 0x85, 1, 0x10, 5, 0]);
+    }
+
+    #[test]
+    fn a_chain_names_each_next_header_and_ends_in_none() {
+        let extensions = [Extension::new(0x40, &[0x08, 0x68]), Extension::new(0x82, &[1, 2, 3])];
+        let header = Header { kind: G_PDU, teid: 5, extensions: &extensions, ..Header::default() };
+        let bytes = header.around(&[0x45]);
+        assert_eq!(bytes[..12], [0x34, 255, 0, 17, 0, 0, 0, 5, 0, 0, 0, 0x40]);
+        assert_eq!(bytes[12..], [1, 0x08, 0x68, 0x82, 2, 1, 2, 3, 0, 0, 0, 0, 0x45]);
+        let plain = Header { kind: END_MARKER, teid: 9, ..Header::default() };
+        assert_eq!(plain.around(&[]), end_marker(9));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `inventory.toml` of a scenario: the equipment as it is installed.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use serde::Serialize;
 
@@ -21,7 +21,7 @@ struct Entry<'a> {
     serial: &'a str,
     location: &'a str,
     roles: [Role; 1],
-    addresses: Vec<Ipv4Addr>,
+    addresses: Vec<IpAddr>,
     macs: Vec<String>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     components: &'a [Component],
@@ -31,7 +31,10 @@ struct Entry<'a> {
 pub(crate) fn text(scenario: &Scenario) -> Result<String, toml::ser::Error> {
     let equipment = scenario.equipment.iter().map(|equipment| {
         let own = equipment.addresses();
-        let links = Link::ALL.into_iter().filter(|link| own[*link as usize].is_some());
+        let backhaul = equipment.backhaul.is_some();
+        let links = Link::ALL
+            .into_iter()
+            .filter(|link| own[*link as usize].is_some() || (backhaul && *link == Link::N3));
         Entry {
             id: equipment.id.get_ref(),
             vendor: &equipment.vendor,
@@ -40,7 +43,13 @@ pub(crate) fn text(scenario: &Scenario) -> Result<String, toml::ser::Error> {
             serial: &equipment.serial,
             location: &equipment.location,
             roles: [equipment.role],
-            addresses: own.into_iter().flatten().collect(),
+            addresses: own
+                .into_iter()
+                .flatten()
+                .chain(equipment.backhaul.as_ref().map(|address| *address.get_ref()))
+                .map(IpAddr::V4)
+                .chain(equipment.n3_v6.as_ref().map(|address| IpAddr::V6(*address.get_ref())))
+                .collect(),
             macs: links
                 .map(|link| interface_mac(*equipment.mac.get_ref(), link).to_string())
                 .collect(),

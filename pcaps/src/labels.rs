@@ -29,6 +29,48 @@ pub struct Labels {
     pub messages: Messages,
     /// Frames by link.
     pub links: BTreeMap<&'static str, u64>,
+    /// What is labelled frame by frame: shapes, and the evasions with their look-alikes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<Group>,
+}
+
+/// Frames that belong together, under a name.
+#[derive(Clone, Debug, Serialize)]
+pub struct Group {
+    /// The shape's name, the theft's id or the look-alike's key; no two groups share one.
+    pub name: String,
+    /// What kind of group it is.
+    pub kind: GroupKind,
+    /// A display filter of Wireshark 4.0 that holds for a frame of the group; empty where it does
+    /// not know the shape.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub claim: &'static str,
+    /// The gravest severity that an alert about it may have; absent: any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at_most: Option<&'static str>,
+    /// The numbers of its frames in order of time, from 1, over all files of the capture.
+    pub frames: Vec<u64>,
+}
+
+/// Kinds of groups.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GroupKind {
+    /// A synthetic shape that keeps the rules of its protocols.
+    Shape,
+    /// A synthetic shape that breaks them.
+    Broken,
+    /// Misbehaviour; the theft of the same id says what to expect.
+    Theft,
+    /// What looks like misbehaviour and must stay silent.
+    Silent,
+}
+
+impl Group {
+    /// A group without frames yet.
+    pub(crate) fn new(name: impl Into<String>, kind: GroupKind) -> Self {
+        Self { name: name.into(), kind, claim: "", at_most: None, frames: Vec::new() }
+    }
 }
 
 /// Messages by decimal type. A message in fragments counts once.
@@ -64,6 +106,9 @@ impl Labels {
             Some(Message::Gtpu(kind)) => *self.messages.gtpu.entry(kind).or_default() += 1,
             Some(Message::Pfcp(kind)) => *self.messages.pfcp.entry(kind).or_default() += 1,
             None => {}
+        }
+        if let Some(group) = packet.group.and_then(|index| self.groups.get_mut(index)) {
+            group.frames.push(self.frames);
         }
         if let Some(theft) = packet.theft.and_then(|index| self.thefts.get_mut(index)) {
             let time = rfc3339(packet.time_ns.into());

@@ -61,7 +61,8 @@ fn message(kind: u8, seid: Option<u64>, sequence: u32, elements: &[Vec<u8>]) -> 
     bytes
 }
 
-fn element(kind: u16, value: &[u8]) -> Vec<u8> {
+/// An information element as its value is (§8.1.1).
+pub(crate) fn element(kind: u16, value: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(4 + value.len());
     bytes.extend(kind.to_be_bytes());
     bytes.extend((value.len() as u16).to_be_bytes());

@@ -45,8 +45,11 @@ pub(crate) struct Node {
     pub id: String,
     pub role: Role,
     pub chooses_f_teid: bool,
+    /// Where it meets its security gateway.
+    pub backhaul: Option<Ipv4Addr>,
     mac: MacAddr,
     addresses: [Option<Ipv4Addr>; 4],
+    n3_v6: Option<Ipv6Addr>,
 }
 
 impl Node {
@@ -55,14 +58,21 @@ impl Node {
             id: equipment.id.get_ref().clone(),
             role: equipment.role,
             chooses_f_teid: equipment.chooses_f_teid,
+            backhaul: equipment.backhaul.as_ref().map(|address| *address.get_ref()),
             mac: *equipment.mac.get_ref(),
             addresses: equipment.addresses(),
+            n3_v6: equipment.n3_v6.as_ref().map(|address| *address.get_ref()),
         }
     }
 
     /// The address on a link; asked only for nodes chosen by `Plan::with` for that link.
     pub(crate) fn on(&self, link: Link) -> Ipv4Addr {
         self.addresses[link as usize].expect("the scenario's check asked for this interface")
+    }
+
+    /// The IPv6 address on N3; asked only where the scenario's check found one.
+    pub(crate) fn n3_v6(&self) -> Ipv6Addr {
+        self.n3_v6.expect("the scenario's check asked for this address")
     }
 
     pub(crate) fn has(&self, link: Link) -> bool {
@@ -106,7 +116,9 @@ impl Plan {
         let owners = nodes
             .iter()
             .enumerate()
-            .flat_map(|(index, node)| node.addresses.iter().flatten().map(move |a| (*a, index)))
+            .flat_map(|(index, node)| {
+                node.addresses.iter().chain([&node.backhaul]).flatten().map(move |a| (*a, index))
+            })
             .collect();
         Self {
             nodes,

@@ -1,9 +1,12 @@
 //! `policy.toml` of a scenario: what its equipment does on a good day, and nothing else.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
 
 use ipnet::{IpNet, Ipv4Net};
 use serde::Serialize;
+
+use crate::lookalike::Lookalikes;
 
 use crate::scenario::{Role, Scenario};
 
@@ -16,6 +19,33 @@ struct Policy<'a> {
     link_defaults: BTreeMap<String, &'static str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     nat: Vec<Nat>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    mec: Vec<Mec>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    esp_only: Vec<EspOnly>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    suppress: Vec<Suppress<'a>>,
+}
+
+#[derive(Serialize)]
+struct Mec {
+    addresses: [Ipv4Net; 1],
+}
+
+#[derive(Serialize)]
+struct EspOnly {
+    from: Ipv4Net,
+    to: Ipv4Net,
+}
+
+/// A finding that is known. Services have no name for GRE, so that a mirror can't be allowed.
+#[derive(Serialize)]
+struct Suppress<'a> {
+    detection: &'static str,
+    equipment: &'a str,
+    peer: Ipv4Addr,
+    until: toml::value::Datetime,
+    reason: &'static str,
 }
 
 struct Allow {
@@ -83,8 +113,14 @@ pub(crate) fn text(scenario: &Scenario) -> Result<String, toml::ser::Error> {
         [(&plan.n3, "n3"), (&plan.n4, "n4"), (&plan.n6, "n6"), (&plan.oam, "oam")]
             .map(|(net, link)| (net.get_ref().to_string(), link))
             .into();
+    let six = scenario.equipment.iter().filter_map(|equipment| equipment.n3_v6.as_ref());
+    link_defaults.extend(six.map(|address| (format!("{}/128", address.get_ref()), "n3")));
     let nat = confounders.nat.as_ref().map(|nat| *nat.get_ref().addresses.get_ref());
     link_defaults.extend(nat.map(|net| (net.to_string(), "n6")));
+    let said = confounders.lookalikes.as_ref().map(|place| place.get_ref());
+    if said.is_some() {
+        allow.extend(lookalikes(scenario));
+    }
     let mut text = toml::to_string(&Policy {
         ue_pools: [(*plan.ue4.get_ref()).into(), (*plan.ue6.get_ref()).into()],
         infrastructure: plan.infrastructure.iter().map(|net| *net.get_ref()).collect(),
@@ -92,11 +128,47 @@ pub(crate) fn text(scenario: &Scenario) -> Result<String, toml::ser::Error> {
         slices: [plan.slice.to_string()],
         link_defaults,
         nat: nat.map(|net| Nat { link: "n6", addresses: [net] }).into_iter().collect(),
+        mec: said.map(|said| Mec { addresses: [*said.mec.get_ref()] }).into_iter().collect(),
+        esp_only: scenario
+            .equipment
+            .iter()
+            .filter_map(|equipment| equipment.backhaul.as_ref())
+            .map(|own| EspOnly { from: Ipv4Net::from(*own.get_ref()), to: *plan.n3.get_ref() })
+            .collect(),
+        suppress: said.map(|said| mirrored(scenario, said)).unwrap_or_default(),
     })?;
     for rule in allow {
         text.push_str(&rule.text()?);
     }
     Ok(text)
+}
+
+/// What is declared for the look-alikes of evasions, so that they are none.
+fn lookalikes(scenario: &Scenario) -> [Allow; 3] {
+    let role = Selector::Role;
+    let rule = |from, to, services, note| Allow { from, to, services, note };
+    let subscribers = Selector::Cidr(*scenario.plan.ue4.get_ref());
+    [
+        rule(role(Role::Gnb), role(Role::Secgw), vec!["ipsec"], "backhaul"),
+        rule(role(Role::Gnb), role(Role::Gnb), vec!["gtpu"], "Xn: forwarding at handover"),
+        rule(subscribers, role(Role::Dns), vec!["dns"], "subscribers' resolver"),
+    ]
+}
+
+/// The mirror's way to its broker.
+fn mirrored<'a>(scenario: &'a Scenario, said: &'a Lookalikes) -> Vec<Suppress<'a>> {
+    let broker = scenario.equipment.iter().find(|e| e.id.get_ref() == said.broker.get_ref());
+    let address = broker.and_then(|broker| broker.oam.as_ref()).map(|address| *address.get_ref());
+    let detections = ["TUN-FOREIGN", "EGR-NOTALLOWED"].into_iter();
+    let date = toml::value::Date { year: 2099, month: 12, day: 31 };
+    let known = |(detection, peer)| Suppress {
+        detection,
+        equipment: said.mirror.get_ref(),
+        peer,
+        until: date.into(),
+        reason: "ERSPAN to the packet broker",
+    };
+    detections.filter_map(|detection| Some((detection, address?))).map(known).collect()
 }
 
 impl Allow {

@@ -2,14 +2,18 @@
 //! `check.rs` judges whether the parts fit together.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Deserializer, Serialize, de};
 use toml::Spanned;
 
+use crate::capture::{Format, LinkType};
+use crate::evasion::Evasion;
 use crate::frame::MacAddr;
+use crate::lookalike::Lookalikes;
+use crate::shapes::Shapes;
 
 /// A week: more is a mistake in the unit.
 pub(crate) const LONGEST_SECONDS: u64 = 7 * 86_400;
@@ -52,6 +56,10 @@ pub struct Scenario {
     pub(crate) duration_seconds: Spanned<u64>,
     #[serde(default)]
     pub(crate) capture: Layout,
+    #[serde(default)]
+    pub(crate) format: Format,
+    #[serde(default)]
+    pub(crate) link_type: LinkType,
     pub(crate) plan: AddressPlan,
     pub(crate) equipment: Vec<Equipment>,
     pub(crate) subscribers: Option<Spanned<Subscribers>>,
@@ -62,6 +70,7 @@ pub struct Scenario {
     #[serde(default)]
     pub(crate) theft: Thefts,
     pub(crate) imix: Option<Spanned<Imix>>,
+    pub(crate) shapes: Option<Spanned<Shapes>>,
 }
 
 /// How the links are laid into files.
@@ -148,6 +157,10 @@ pub(crate) struct Equipment {
     #[serde(deserialize_with = "mac")]
     pub mac: Spanned<MacAddr>,
     pub n3: Option<Spanned<Ipv4Addr>>,
+    /// A second address on N3, for shapes of IPv6.
+    pub n3_v6: Option<Spanned<Ipv6Addr>>,
+    /// In the range of N3, instead of `n3`: where it meets its security gateway, in ESP alone.
+    pub backhaul: Option<Spanned<Ipv4Addr>>,
     pub n4: Option<Spanned<Ipv4Addr>>,
     pub n6: Option<Spanned<Ipv4Addr>>,
     pub oam: Option<Spanned<Ipv4Addr>>,
@@ -241,6 +254,8 @@ pub(crate) struct Confounders {
     pub link_protocols_seconds: Option<Spanned<u64>>,
     /// Subscribers of a neighbour, masqueraded on N6.
     pub nat: Option<Spanned<Nat>>,
+    /// What detections of evasions must stay silent for.
+    pub lookalikes: Option<Spanned<Lookalikes>>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -270,6 +285,7 @@ pub(crate) struct Thefts {
     pub gtp_peer: Vec<GtpPeer>,
     pub unknown_box: Vec<UnknownBox>,
     pub backdoor: Vec<Backdoor>,
+    pub evasion: Vec<Evasion>,
 }
 
 /// Equipment looks a name up, opens TLS to it and reports periodically.
@@ -521,7 +537,7 @@ mod tests {
 
     #[test]
     fn the_bundled_scenarios_are_valid() {
-        for name in ["demo", "small", "imix", "benign"] {
+        for name in ["demo", "small", "imix", "benign", "shapes", "evasion"] {
             let path = format!("{}/scenarios/{name}.toml", env!("CARGO_MANIFEST_DIR"));
             assert_eq!(Scenario::load(path).unwrap().name(), name);
         }

@@ -8,6 +8,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use crate::chance::Chance;
 use crate::frame::{self, Route};
 use crate::gtpu::{self, Container, Direction};
+use crate::labels::Group;
 use crate::n4::Numbers;
 use crate::pfcp;
 use crate::plan::{Link, Plan};
@@ -29,12 +30,14 @@ pub struct Packet {
     pub time_ns: u64,
     /// The link that it is seen on.
     pub link: Link,
-    /// Ethernet frame without check sequence.
+    /// Frame of the scenario's link type, Ethernet unless it asks for another; no check sequence.
     pub frame: Vec<u8>,
     /// The GTP-U or PFCP message that this frame completes.
     pub message: Option<Message>,
     /// The injected misbehaviour that it belongs to: an index into the labels' thefts.
     pub theft: Option<usize>,
+    /// The shape, theft or look-alike whose frames are numbered: an index into the labels' groups.
+    pub group: Option<usize>,
 }
 
 /// A message by its type.
@@ -103,6 +106,12 @@ pub(crate) struct Stage {
     /// By subscriber.
     pub sessions: Vec<Option<Session>>,
     pub numbers: Numbers,
+    /// What is labelled frame by frame.
+    pub groups: Vec<Group>,
+    /// The group that what an actor sends belongs to; forgotten when the actor sleeps.
+    pub group: Option<usize>,
+    /// The node that answers nobody on N3 now, and the group of the requests that it leaves open.
+    pub lost: Option<(usize, usize)>,
     seed: u64,
     streams: u64,
     start_ns: u64,
@@ -120,6 +129,9 @@ impl Stage {
         Self {
             numbers: Numbers::new(scenario.start, plan.nodes.len()),
             plan,
+            groups: Vec::new(),
+            group: None,
+            lost: None,
             sessions: vec![None; subscribers.map_or(0, |s| s.count as usize)],
             seed: scenario.seed,
             streams: 0,
@@ -138,6 +150,12 @@ impl Stage {
         Chance::new(self.seed, self.streams)
     }
 
+    /// A group of frames to label one by one; its index.
+    pub(crate) fn label(&mut self, group: Group) -> usize {
+        self.groups.push(group);
+        self.groups.len() - 1
+    }
+
     /// Lets an actor wake for the first time.
     pub(crate) fn enter(&mut self, at: Micros, actor: impl Actor + 'static) {
         self.push(at, Item::Actor(Box::new(actor)));
@@ -149,6 +167,7 @@ impl Stage {
             match item {
                 Item::Packet(packet) => return Some(packet),
                 Item::Actor(mut actor) => {
+                    self.group = None;
                     if let Some(next) = actor.wake(at, self) {
                         // An actor that names the present is one that would never let time go on.
                         self.push(next.max(at + 1), Item::Actor(actor));
@@ -278,7 +297,8 @@ impl Stage {
         theft: Option<usize>,
     ) {
         let time_ns = self.start_ns + at * 1_000;
-        self.push(at, Item::Packet(Packet { time_ns, link, frame, message, theft }));
+        let group = self.group;
+        self.push(at, Item::Packet(Packet { time_ns, link, frame, message, theft, group }));
     }
 
     /// What lies beyond the end is not kept.

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use serde::Serialize;
 
 use crate::chance::Chance;
+use crate::evasion;
 use crate::frame::{self, MacAddr, Route};
 use crate::gtpu::{self, Container, Direction};
 use crate::oam;
@@ -118,6 +119,8 @@ pub(crate) fn enter(stage: &mut Stage, scenario: &Scenario) -> Vec<Expectation> 
         };
         stage.enter(unknown.start_seconds * SECOND, intruder);
     }
+    let evasions = evasion::enter(stage, scenario, expected.len());
+    expected.extend(evasions);
     expected
 }
 

@@ -84,6 +84,51 @@ fn fragments_are_sound() {
 }
 
 #[test]
+fn the_evasions_are_sound_and_seen_through() {
+    let directory = tempfile::tempdir().unwrap();
+    let report = load("evasion").write_to(directory.path(), |_| ()).unwrap();
+    let capture = &report.captures[0];
+    let bad = ["ip", "udp", "tcp", "icmp", "sctp"]
+        .map(|protocol| format!("{protocol}.checksum.status == 0"))
+        .join(" || ");
+    let Some(frames) = tshark(capture, &["-o", "sctp.checksum:TRUE", "-Y", &bad]) else { return };
+    assert_eq!(frames, "", "checksums");
+    let numbers = |filter: &str| {
+        let text = tshark(capture, &["-Y", filter, "-T", "fields", "-e", "frame.number"]).unwrap();
+        text.lines().map(|line| line.parse().unwrap()).collect::<std::collections::BTreeSet<u64>>()
+    };
+    for (name, claim) in [
+        ("nested-by-equipment", "gtp && ip.src == 10.0.0.1 && ip.dst == 192.0.2.66"),
+        ("nested-by-subscriber", "gtp && ip.dst == 198.51.100.99"),
+        ("pfcp-inside", "gtp && pfcp.msg_type == 54"),
+        ("pfcp-by-subscriber", "gtp && pfcp.msg_type == 54"),
+        ("gtpc-inside", "gtp && gtpv2.message_type == 1"),
+        ("ngap-inside", "gtp && ngap"),
+        ("subscriber-to-infrastructure", "gtp && tcp.dstport == 22"),
+        ("gre", "gre"),
+        ("ip-in-ip", "ip.proto == 4"),
+        ("vxlan", "vxlan"),
+        ("wireguard", "wg"),
+        ("esp", "esp"),
+        ("l2tp", "l2tp"),
+        ("erspan", "erspan"),
+        ("clear-gtpu", "gtp && ip.src == 10.0.0.3"),
+        ("unknown-extension", "gtp.ext_hdr.next == 0x5a"),
+        ("ipsec", "esp || isakmp"),
+        ("handover-forwarding", "gtp && ip.src == 10.0.0.1 && ip.dst == 10.0.0.2"),
+        ("error-indications", "gtp.message == 26 || gtp.message == 255"),
+        ("end-markers", "gtp.message == 254"),
+        ("erspan-to-broker", "erspan"),
+        ("path-failure", "gtp.message == 1"),
+    ] {
+        let group = report.labels.groups.iter().find(|group| group.name == name).unwrap();
+        let seen = numbers(claim);
+        let blind: Vec<&u64> = group.frames.iter().filter(|n| !seen.contains(n)).collect();
+        assert!(blind.is_empty(), "{name}: {blind:?}");
+    }
+}
+
+#[test]
 fn names_are_readable_where_a_thief_shows_them() {
     let directory = tempfile::tempdir().unwrap();
     let report = load("small").write_to(directory.path(), |_| ()).unwrap();

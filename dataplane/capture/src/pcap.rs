@@ -49,10 +49,9 @@ impl Pcap {
 
     #[inline]
     pub(crate) fn step(&self, window: &[u8]) -> Step {
-        let Some(record) = window.first_chunk::<RECORD>().filter(|_| window.len() >= self.record)
-        else {
+        let Some(record) = window.first_chunk::<RECORD>() else {
             return Step::More {
-                need: self.record,
+                need: RECORD,
                 within: "the capture ends within a record's header",
             };
         };

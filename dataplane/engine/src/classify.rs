@@ -5,10 +5,17 @@ use weir_wire::Address;
 use crate::record::{Flags, Kind, Record};
 use crate::rules::{Link, Party, Roles, Rules};
 
-/// Fills in the link and both parties of a record. `given` is the tap's link.
+/// Fills in the link and both parties of a record. `ends` are its outer
+/// addresses, `given` is the tap's link.
 #[inline]
-pub fn classify(record: &mut Record, bytes: &[u8], given: Link, rules: &Rules) {
-    let Some((source, destination)) = record.outer_addresses(bytes) else {
+pub fn classify(
+    record: &mut Record,
+    bytes: &[u8],
+    ends: Option<(Address, Address)>,
+    given: Link,
+    rules: &Rules,
+) {
+    let Some((source, destination)) = ends else {
         record.link = given;
         return;
     };
@@ -23,9 +30,7 @@ pub fn classify(record: &mut Record, bytes: &[u8], given: Link, rules: &Rules) {
     if given == Link::Mixed && record.link == Link::Mixed && has_subscriber(record) {
         record.link = Link::N6;
     }
-    if record.kind == Kind::Gtpu
-        && let Some((_, destination)) = record.inner_addresses(bytes)
-        && rules.is_infrastructure(destination)
+    if record.kind == Kind::Gtpu && rules.closes_infrastructure(|| record.inner_destination(bytes))
     {
         record.flags.set(Flags::INTO_INFRASTRUCTURE);
     }

@@ -1,13 +1,14 @@
-//! What a frame shows besides its flow: equipment in unlisted clothes, DNS
-//! answers to equipment, and which way the user plane goes.
+//! What a frame shows besides its flow: equipment in unlisted clothes, messages
+//! that name equipment's peers, and which way the user plane goes.
 
 use weir_wire::ethernet::Ethernet;
+use weir_wire::tcp::Tcp;
 use weir_wire::udp::Udp;
 
 use crate::decode::protocol;
 use crate::frame::{Frame, LinkType};
-use crate::record::{Kind, Record};
-use crate::report::{Report, Trait};
+use crate::record::{Evidence, Kind, Record};
+use crate::report::{Report, Speech, Trait};
 use crate::rules::{EquipmentId, Party, Roles, Rules};
 
 /// UDP port of DNS.
@@ -48,20 +49,47 @@ fn sight_below_ip(report: &mut Report, frame: &Frame<'_>, record: &Record, rules
     }
 }
 
-/// Keeps DNS answers to equipment, and counts the user plane's directions.
+/// Keeps DNS answers to equipment and its TLS hellos, and counts the user
+/// plane's directions.
 pub(crate) fn listen(report: &mut Report, frame: &Frame<'_>, record: &Record, rules: &Rules) {
     if record.kind == Kind::Gtpu && record.message == 255 {
         if let Some(uplink) = uplink(record, rules) {
             report.direction(record.tap, uplink);
         }
+    } else if record.protocol == protocol::TCP {
+        if record.evidence.any(Evidence::DATA)
+            && let Some(client) = Party::unpack(record.source).equipment()
+        {
+            hello(report, frame, record, client);
+        }
     } else if record.source_port == DNS
         && record.protocol == protocol::UDP
         && let Some(client) = Party::unpack(record.destination).equipment()
+        && let Ok(udp) = Udp::parse(transport(frame, record))
     {
-        let datagram = frame.bytes.get(usize::from(record.outer_l4)..).unwrap_or_default();
-        if let Ok(udp) = Udp::parse(datagram) {
-            report.dns_answer(record.time, client, udp.payload());
-        }
+        report.hear(record.time, client, Speech::DnsAnswer, udp.payload());
+    }
+}
+
+/// Keeps the segment if a ClientHello begins in it: a handshake record, of which
+/// servers ignore the minor version, with a message of type 1 (RFC 8446 §4, §5.1).
+fn hello(report: &mut Report, frame: &Frame<'_>, record: &Record, client: EquipmentId) {
+    let Ok(tcp) = Tcp::parse(transport(frame, record)) else { return };
+    // Behind the segment may stand what pads or trails the frame.
+    let segment = tcp.payload().get(..usize::from(record.payload_len)).unwrap_or(tcp.payload());
+    if let [0x16, 3, _, _, _, 1, ..] = segment
+        && let Some((_, server)) = record.outer_addresses(frame.bytes)
+    {
+        report.hear(record.time, client, Speech::ClientHello(server), segment);
+    }
+}
+
+/// The outer transport header and what follows it; nothing in a later fragment.
+#[inline]
+fn transport<'a>(frame: &Frame<'a>, record: &Record) -> &'a [u8] {
+    match record.outer_l4 {
+        Record::ABSENT => &[],
+        offset => frame.bytes.get(usize::from(offset)..).unwrap_or_default(),
     }
 }
 

@@ -314,6 +314,20 @@ impl Record {
     pub fn inner_addresses(&self, bytes: &[u8]) -> Option<(Address, Address)> {
         addresses(bytes, self.inner_ip, self.flags.has(Flags::INNER_V6))
     }
+
+    /// Where the packet inside a G-PDU or another tunnel goes.
+    #[inline]
+    pub fn inner_destination(&self, bytes: &[u8]) -> Option<Address> {
+        if self.inner_ip == Record::ABSENT {
+            return None;
+        }
+        let header = bytes.get(usize::from(self.inner_ip)..)?;
+        if self.flags.has(Flags::INNER_V6) {
+            header.get(24..)?.first_chunk().copied().map(Address::v6)
+        } else {
+            header.get(16..)?.first_chunk().copied().map(Address::v4)
+        }
+    }
 }
 
 /// The index of an error in a table of (layer, kind) counters.

@@ -1,5 +1,7 @@
 //! What one worker saw in one slice.
 
+use weir_wire::Address;
+
 use crate::finding::Findings;
 use crate::frame::TapId;
 use crate::rules::EquipmentId;
@@ -34,13 +36,24 @@ pub enum Trait {
     EtherType(u16),
 }
 
-/// A DNS answer to equipment, as it stands in [`Report::dns_bytes`].
+/// The kinds of messages from which equipment's names for addresses are learned.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Speech {
+    /// A DNS answer to the equipment, whole.
+    DnsAnswer,
+    /// The beginning of a TLS ClientHello of the equipment to this address.
+    ClientHello(Address),
+}
+
+/// A message that names an address; its bytes stand in [`Report::heard_bytes`].
 #[derive(Clone, Copy, Debug)]
-pub struct DnsAnswer {
+pub struct Heard {
     /// The packet's time.
     pub time: Nanos,
-    /// Who asked.
+    /// Which equipment asked the DNS, or says hello.
     pub client: EquipmentId,
+    /// What the message is.
+    pub speech: Speech,
     /// Where the message starts.
     pub start: u32,
     /// How long it is.
@@ -49,12 +62,19 @@ pub struct DnsAnswer {
 
 /// Sightings per slice.
 const SIGHTINGS: usize = 1024;
-/// Bytes of DNS answers per slice.
-const DNS_BYTES: usize = 256 << 10;
-/// DNS answers per slice.
-const DNS_ANSWERS: usize = 4096;
+/// Messages with names per slice.
+const HEARD: usize = 4096;
+/// Their bytes per slice.
+const HEARD_BYTES: usize = 256 << 10;
+/// Bytes per slice beyond which no ClientHello is kept: equipment that says
+/// hello without end leaves room for the answers that it gets.
+const HELLO_BYTES: usize = HEARD_BYTES / 2;
+/// Hellos per slice beyond which no more are kept, for the same reason.
+const HELLOS: usize = HEARD / 2;
 /// The largest DNS answer that is read; UDP answers are smaller as a rule.
 const DNS_LARGEST: usize = 4096;
+/// How much is read of a ClientHello; what follows is not looked at.
+const HELLO_LARGEST: usize = 2048;
 
 /// What one worker saw in one slice, or in a part of it if the slice was full.
 #[derive(Debug, Default)]
@@ -73,15 +93,15 @@ pub struct Report {
     pub sightings: Vec<Sighting>,
     /// Where an equipment's last sighting stands, by its number.
     pub(crate) hints: Vec<u16>,
-    /// DNS answers to equipment.
-    pub dns: Vec<DnsAnswer>,
+    /// Messages that name the addresses equipment talks to.
+    pub heard: Vec<Heard>,
     /// Their bytes.
-    pub dns_bytes: Vec<u8>,
+    pub heard_bytes: Vec<u8>,
     /// What single packets of GTP-U showed.
     pub findings: Findings,
     /// User packets per direction and tap: (tap, uplink, downlink).
     pub directions: Vec<(TapId, u64, u64)>,
-    /// Sightings, findings and answers that found no room.
+    /// Sightings, findings and messages with names that found no room.
     pub dropped: u64,
     /// The largest backward step of the clock in the slice.
     pub clock_back: Nanos,
@@ -97,8 +117,8 @@ impl Report {
         Self {
             sightings: Vec::with_capacity(SIGHTINGS),
             hints: vec![0; SIGHTINGS],
-            dns: Vec::with_capacity(DNS_ANSWERS),
-            dns_bytes: Vec::with_capacity(DNS_BYTES),
+            heard: Vec::with_capacity(HEARD),
+            heard_bytes: Vec::with_capacity(HEARD_BYTES),
             findings: Findings::with_room(),
             directions: Vec::with_capacity(64),
             ..Self::default()
@@ -109,8 +129,8 @@ impl Report {
     pub fn clear(&mut self) {
         self.flows.clear();
         self.sightings.clear();
-        self.dns.clear();
-        self.dns_bytes.clear();
+        self.heard.clear();
+        self.heard_bytes.clear();
         self.findings.clear();
         self.directions.clear();
         self.partial = false;
@@ -152,24 +172,31 @@ impl Report {
         }
     }
 
-    /// Keeps a DNS answer.
-    pub fn dns_answer(&mut self, time: Nanos, client: EquipmentId, message: &[u8]) {
-        let room = self.dns.len() < DNS_ANSWERS
+    /// Keeps a message that names an address. A DNS answer is kept whole or not
+    /// at all, since a cut one can't be read; of a ClientHello only the beginning.
+    pub fn hear(&mut self, time: Nanos, client: EquipmentId, speech: Speech, message: &[u8]) {
+        let (message, messages, bytes) = match speech {
+            Speech::DnsAnswer => (message, HEARD, HEARD_BYTES),
+            Speech::ClientHello(_) => {
+                (message.get(..HELLO_LARGEST).unwrap_or(message), HELLOS, HELLO_BYTES)
+            }
+        };
+        let room = self.heard.len() < messages
             && message.len() <= DNS_LARGEST
-            && self.dns_bytes.len() + message.len() <= DNS_BYTES;
+            && self.heard_bytes.len() + message.len() <= bytes;
         if !room {
             self.dropped += 1;
             return;
         }
-        let start = self.dns_bytes.len() as u32;
-        self.dns_bytes.extend_from_slice(message);
-        self.dns.push(DnsAnswer { time, client, start, len: message.len() as u32 });
+        let start = self.heard_bytes.len() as u32;
+        self.heard_bytes.extend_from_slice(message);
+        self.heard.push(Heard { time, client, speech, start, len: message.len() as u32 });
     }
 
-    /// The bytes of a DNS answer.
-    pub fn dns_message(&self, answer: &DnsAnswer) -> &[u8] {
-        let start = answer.start as usize;
-        self.dns_bytes.get(start..start + answer.len as usize).unwrap_or_default()
+    /// The bytes of a message that was heard.
+    pub fn message(&self, heard: &Heard) -> &[u8] {
+        let start = heard.start as usize;
+        self.heard_bytes.get(start..start + heard.len as usize).unwrap_or_default()
     }
 
     /// Counts a user packet of a tap.
@@ -188,6 +215,44 @@ impl Report {
             row.1 += 1;
         } else {
             row.2 += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SERVER: Speech = Speech::ClientHello(Address(7));
+
+    fn hear(report: &mut Report, speech: Speech, len: usize) {
+        report.hear(Nanos(1), EquipmentId(2), speech, &vec![3; len]);
+    }
+
+    #[test]
+    fn of_a_hello_the_beginning_is_kept_of_an_answer_all_or_nothing() {
+        let mut report = Report::with_room();
+        hear(&mut report, SERVER, 65_000);
+        hear(&mut report, Speech::DnsAnswer, DNS_LARGEST);
+        hear(&mut report, Speech::DnsAnswer, DNS_LARGEST + 1);
+        let kept: Vec<usize> = report.heard.iter().map(|it| report.message(it).len()).collect();
+        assert_eq!((kept, report.dropped), (vec![HELLO_LARGEST, DNS_LARGEST], 1));
+    }
+
+    #[test]
+    fn hellos_leave_room_for_answers_and_nothing_grows_beyond_its_room() {
+        for len in [0, 6, HELLO_LARGEST] {
+            let mut report = Report::with_room();
+            let capacity = (report.heard.capacity(), report.heard_bytes.capacity());
+            for speech in [SERVER, Speech::DnsAnswer] {
+                let before = report.heard.len();
+                for _ in 0..10_000 {
+                    hear(&mut report, speech, len);
+                }
+                assert!(report.heard.len() > before, "no room for {speech:?} of {len} bytes");
+            }
+            assert_eq!(report.dropped + report.heard.len() as u64, 20_000);
+            assert_eq!((report.heard.capacity(), report.heard_bytes.capacity()), capacity);
         }
     }
 }

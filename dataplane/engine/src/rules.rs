@@ -426,10 +426,13 @@ impl Rules {
         })
     }
 
-    /// Whether an address is infrastructure that no user's packet may go to.
+    /// Whether a user's packet may not go where it goes; `destination` is asked
+    /// only if the policy names infrastructure.
     #[inline]
-    pub fn is_infrastructure(&self, address: Address) -> bool {
-        self.infrastructure.as_ref().is_some_and(|table| table.find(address) == FORBIDDEN)
+    pub fn closes_infrastructure(&self, destination: impl FnOnce() -> Option<Address>) -> bool {
+        self.infrastructure.as_ref().is_some_and(|table| {
+            destination().is_some_and(|address| table.find(address) == FORBIDDEN)
+        })
     }
 
     /// Whether only ESP may pass between two addresses.
@@ -591,7 +594,7 @@ mod tests {
             ("10.0.3.53", false),
             ("192.0.2.1", false),
         ] {
-            assert_eq!(rules.is_infrastructure(address(text)), closed, "{text}");
+            assert_eq!(rules.closes_infrastructure(|| Some(address(text))), closed, "{text}");
         }
         assert!(
             !Rules::compile(RuleSet::default()).unwrap().is_infrastructure(address("10.0.1.1"))

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use weir_mem::prefetch_slice;
+use weir_wire::Address;
 
 use crate::Nanos;
 use crate::account::Tally;
@@ -65,6 +66,8 @@ pub struct Worker {
     setup: Setup,
     rules: Option<Arc<Rules>>,
     records: [Record; BURST],
+    /// The records' outer addresses, source first, which two stages need.
+    ends: [Option<(Address, Address)>; BURST],
     pending: [Pending; BURST],
     series: Series,
     ledger: Ledger,
@@ -91,6 +94,7 @@ impl Worker {
             setup,
             rules: None,
             records: [Record::default(); BURST],
+            ends: [None; BURST],
             pending: [Pending::default(); BURST],
             tally: Tally::default(),
             report: Report::with_room(),
@@ -175,17 +179,18 @@ impl Worker {
     }
 
     fn classify(&mut self, frames: &[Frame<'_>], rules: &Rules) {
-        for (frame, record) in frames.iter().zip(&mut self.records) {
-            classify(record, frame.bytes, self.setup.link(record.tap), rules);
+        for ((frame, record), ends) in frames.iter().zip(&mut self.records).zip(&mut self.ends) {
+            *ends = record.outer_addresses(frame.bytes);
+            classify(record, frame.bytes, *ends, self.setup.link(record.tap), rules);
         }
     }
 
     fn track(&mut self, frames: &[Frame<'_>], rules: &Rules) {
-        let Self { setup, records, pending, ledger, report, .. } = self;
+        let Self { setup, records, ends, pending, ledger, report, .. } = self;
         let mut ready = 0;
         for (i, (frame, record)) in frames.iter().zip(records.iter()).enumerate() {
             sight(report, frame, record, rules);
-            let Some((source, destination)) = record.outer_addresses(frame.bytes) else { continue };
+            let Some((source, destination)) = ends[i] else { continue };
             if concerns_equipment(record, source, destination) {
                 let packet = ledger.prepare(record, source, destination);
                 pending[ready] = Pending { record: i, packet };

@@ -269,6 +269,68 @@ fn the_name_that_equipment_asked_for_is_told() {
     assert_eq!(named, ["evil.example"]);
 }
 
+/// A TLS record with the ClientHello of `curl https://NAME`, up to its server name.
+fn client_hello(name: &str) -> Vec<u8> {
+    let be = |len: usize| (len as u16).to_be_bytes();
+    let mut extensions = vec![0, 0];
+    extensions.extend([be(name.len() + 5), be(name.len() + 3)].concat());
+    extensions.push(0);
+    extensions.extend(be(name.len()));
+    extensions.extend(name.as_bytes());
+    let mut hello = vec![3, 3];
+    hello.extend([0x5e; 32]);
+    hello.extend(b"\0\0\x02\x13\x01\x01\0");
+    hello.extend(be(extensions.len()));
+    hello.extend(extensions);
+    let mut record = vec![0x16, 3, 1];
+    record.extend(be(hello.len() + 4));
+    record.extend([1, 0]);
+    record.extend(be(hello.len()));
+    record.extend(hello);
+    record
+}
+
+#[test]
+fn the_name_that_equipment_says_in_its_tls_hello_is_told() {
+    let (upf, c2) = UPF_TO_C2;
+    let mut script = Script::default();
+    script.tcp(upf, c2, SYN, 0, b"").tcp(c2, upf, SYN | ACK, 1, b"").tcp(upf, c2, ACK, 1, b"");
+    script.tcp(upf, c2, PSH_ACK, 1, &client_hello("Telemetry.Vendor.Example"));
+    let fired = on_mixed(&script);
+    assert_eq!(summary(&fired), [("EGR-NOTALLOWED", Some(UPF), "172.19.41.9".to_owned(), 4)]);
+    assert_eq!(fired[0].peer_name.as_deref(), Some("telemetry.vendor.example"));
+    let named: Vec<_> = flows(&script.shots).into_iter().filter_map(|flow| flow.name).collect();
+    assert_eq!(named, ["telemetry.vendor.example"]);
+}
+
+#[test]
+fn a_peer_that_says_hello_to_equipment_names_nobody() {
+    let (intruder, upf) = ("172.19.41.9:50000", "10.0.1.1:4444");
+    let mut script = Script::default();
+    script.tcp(intruder, upf, SYN, 0, b"").tcp(upf, intruder, SYN | ACK, 1, b"");
+    script.tcp(intruder, upf, PSH_ACK, 1, &client_hello("bank.example"));
+    script.tcp(upf, intruder, PSH_ACK, 4, b"\x16\x03\x03\0\x02\x02\0");
+    let fired = on_mixed(&script);
+    assert_eq!((fired[0].fact, fired[0].peer_name.as_deref()), (Fact::Answered, None));
+    assert!(flows(&script.shots).iter().all(|flow| flow.name.is_none()));
+}
+
+#[test]
+fn what_pads_the_frame_or_is_a_later_fragment_says_no_name() {
+    let (upf, c2) = UPF_TO_C2;
+    let hello = client_hello("bank.example");
+    let mut script = Script::default();
+    let mut padded = tcp(upf, c2, PSH_ACK, 1, &hello[..hello.len() - 1]);
+    padded.push(*hello.last().unwrap());
+    script.push(padded);
+    let mut later = tcp(upf, c2, PSH_ACK, 1, &hello);
+    later[14 + 7] = 185;
+    later.resize(65_535, 0);
+    later.extend(&tcp(upf, c2, PSH_ACK, 1, &hello)[34..]);
+    script.push(later);
+    assert!(on_mixed(&script).iter().all(|alert| alert.peer_name.is_none()));
+}
+
 #[test]
 fn one_alert_a_day_with_an_update_at_every_tenfold() {
     let (upf, c2) = UPF_TO_C2;

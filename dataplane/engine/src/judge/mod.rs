@@ -29,7 +29,7 @@ use crate::detect::{
     EGR_NOTALLOWED, GTP_PEER, INV_UNKNOWN, OPS_BLIND, TUN_FOREIGN, egr_notallowed, gtp_peer, rank,
     tun_foreign,
 };
-use crate::report::{Report, Sighting, Trait};
+use crate::report::{Report, Sighting, Speech, Trait};
 use crate::rules::{EquipmentId, Link, Roles, Rules};
 use crate::track::FlowDelta;
 use crate::{Nanos, TapId};
@@ -192,14 +192,17 @@ impl Judge {
     }
 
     fn learn_names<'a>(&mut self, reports: impl Iterator<Item = &'a Report>) {
-        let mut answers: Vec<_> = reports
-            .flat_map(|report| report.dns.iter().map(move |answer| (answer, report)))
+        let mut heard: Vec<_> = reports
+            .flat_map(|report| report.heard.iter().map(|heard| (heard, report.message(heard))))
             .collect();
-        answers.sort_by_key(|(answer, report)| {
-            (answer.time, answer.client, report.dns_message(answer))
-        });
-        for (answer, report) in answers {
-            self.names.learn(answer.client, report.dns_message(answer));
+        heard.sort_by_key(|(heard, message)| (heard.time, heard.client, heard.speech, *message));
+        for (heard, message) in heard {
+            match heard.speech {
+                Speech::DnsAnswer => self.names.learn_answer(heard.client, message),
+                Speech::ClientHello(server) => {
+                    self.names.learn_hello(heard.client, server, message);
+                }
+            }
         }
     }
 
