@@ -1,10 +1,13 @@
 //! `weir check`: every mistake of the three files, with its place and remedy.
 
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 use weir_capture::{Reader, Source, Stream, open};
-use weir_policy::{Checked, Diagnostic, Inventory, PacketSource, PolicyMessage, Severity, Tap};
+use weir_policy::{
+    Checked, Diagnostic, Inventory, PacketSource, Paths, Policy, PolicyMessage, Severity, Tap,
+};
 
 use crate::failure::Failure;
 use crate::output::print;
@@ -71,29 +74,34 @@ impl Findings {
     /// Reads and checks the files that are given, and those that `weir.toml` names instead.
     pub(crate) fn of(files: &Files) -> Self {
         let mut findings = Self::default();
-        let paths = files.config.as_deref().and_then(|path| {
+        let named = files.config.as_deref().map_or_else(Paths::default, |path| {
             findings.files += 1;
-            let config = findings.take(weir_policy::load_config(path))?;
+            let Some(config) = findings.take(weir_policy::load_config(path)) else {
+                return weir_policy::load_paths(path);
+            };
             findings.taps = config.taps;
-            Some(config.paths)
+            config.paths
         });
-        let paths = paths.unwrap_or_default();
-        let inventory_path = files.inventory.as_ref().or(paths.inventory.as_ref());
-        let policy_path = files.policy.as_ref().or(paths.policy.as_ref());
-        let inventory = inventory_path.map(|path| {
+        let paths = Paths {
+            inventory: files.inventory.clone().or(named.inventory),
+            policy: files.policy.clone().or(named.policy),
+            ..named
+        };
+        let inventory = paths.inventory.as_deref().map(|path| {
             findings.files += 1;
             findings.take(weir_policy::load_inventory(path))
         });
         if let Some(Some(inventory)) = &inventory {
             findings.equipment = inventory.equipment().len();
         }
-        if let Some(path) = policy_path {
+        if let Some(path) = &paths.policy {
             findings.files += 1;
-            match inventory {
-                Some(None) => findings.policy_alone(path),
-                given => findings.policy(path, &given.flatten().unwrap_or_default()),
+            match inventory.flatten() {
+                Some(inventory) => findings.policy(path, &inventory),
+                None => findings.policy_alone(path),
             }
         }
+        findings.diagnostics.extend(paths.unpaired());
         findings
     }
 
@@ -145,7 +153,7 @@ impl Findings {
     }
 
     fn policy(&mut self, path: &Path, inventory: &Inventory) {
-        let Some(policy) = self.take(weir_policy::load_policy(path, inventory)) else { return };
+        let Some(policy) = self.take(load_policy(path, inventory)) else { return };
         self.rules = policy.allow.len();
         if let Err(why) = PolicyMessage::compile(inventory, &policy, 1).encode() {
             self.diagnostics.push(Diagnostic {
@@ -159,10 +167,10 @@ impl Findings {
         }
     }
 
-    /// Checks a policy whose inventory could not be read, but leaves out what only that inventory
+    /// Checks a policy whose inventory is not there or could not be read, but leaves out what only that inventory
     /// could answer: whether the equipment that it names is there.
     fn policy_alone(&mut self, path: &Path) {
-        let found = match weir_policy::load_policy(path, &Inventory::default()) {
+        let found = match load_policy(path, &Inventory::default()) {
             Ok(checked) => checked.warnings,
             Err(found) => found,
         };
@@ -194,6 +202,13 @@ fn is_capture(path: &Path) -> Result<(), String> {
         Source::Stream(input) => Stream::open(input).map(drop),
     }
     .map_err(|why| why.to_string())
+}
+
+/// Reads the policy, and warns of what is over today.
+fn load_policy(path: &Path, inventory: &Inventory) -> Result<Checked<Policy>, Vec<Diagnostic>> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
+    weir_policy::load_policy_as_of(path, inventory, now)
 }
 
 fn counted(count: usize, one: &str, many: &str) -> String {

@@ -138,7 +138,7 @@ pub const DETECTIONS: &[Detection] = &[
     detection("GTP-NEST", &[]),
     detection("GTP-CPINUP", &[]),
     detection("GTP-UESPOOF", &[count("min_packets", 5.0), positive("cohort_factor", 10.0)]),
-    detection("GTP-HDRCOV", &[count("max_echoes", 2.0), seconds("window_seconds", 60.0)]),
+    detection("GTP-HDRCOV", &[count("echo_responses", 2.0), seconds("echo_window_seconds", 60.0)]),
     detection("PFCP-PEER", &[seconds("interleave_seconds", 10.0)]),
     detection("PFCP-DUPL", &[]),
     detection("PFCP-REDIR", &[seconds("uplink_seconds", 60.0)]),
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn the_parameters_of_the_first_step_have_their_published_defaults() {
+    fn parameters_in_use_have_their_published_defaults() {
         let default = |id, name| Detection::find(id).unwrap().parameter(name).unwrap().default;
         assert_eq!(default("INV-UNKNOWN", "min_packets"), 3.0);
         assert_eq!(default("INV-UNKNOWN", "window_seconds"), 60.0);
@@ -214,6 +214,8 @@ mod tests {
         assert_eq!(default("OPS-BLIND", "silent_seconds"), 60.0);
         assert_eq!(default("OPS-BLIND", "n4_coverage"), 0.9);
         assert_eq!(default("OPS-BLIND", "control_away_seconds"), 60.0);
+        assert_eq!(default("GTP-HDRCOV", "echo_responses"), 2.0);
+        assert_eq!(default("GTP-HDRCOV", "echo_window_seconds"), 60.0);
     }
 
     #[test]

@@ -127,6 +127,18 @@ closed_list! {
 }
 
 closed_list! {
+    /// What a packet broker wraps a tap's frames in; it is taken off.
+    Wrapper ("wrapper") {
+        /// GRE.
+        Gre = "gre",
+        /// ERSPAN, types I to III.
+        Erspan = "erspan",
+        /// VXLAN.
+        Vxlan = "vxlan",
+    }
+}
+
+closed_list! {
     /// The directions that a tap delivers.
     Direction ("direction") {
         /// Uplink: from the subscriber.

@@ -8,8 +8,8 @@ use std::str::FromStr;
 
 use toml::Spanned;
 
-use crate::closed::{Direction, Link};
-use crate::diagnostic::{Checked, Diagnostic, Mistake};
+use crate::closed::{Direction, Link, Wrapper};
+use crate::diagnostic::{Checked, Diagnostic, Mistake, Severity};
 use crate::document::{self, Findings};
 use crate::nearest::{quoted, remedy};
 use crate::section::Section;
@@ -54,6 +54,8 @@ pub struct Tap {
     pub complete: bool,
     /// Bytes that the broker appends to each frame.
     pub trailer_bytes: u16,
+    /// What the broker wraps each frame in; `None`: nothing.
+    pub wrapper: Option<Wrapper>,
 }
 
 /// `[sensor]`.
@@ -91,12 +93,47 @@ pub struct Paths {
     pub lawful_intercept: Option<PathBuf>,
 }
 
+impl Paths {
+    /// What is amiss when one of inventory and policy is there without the other.
+    pub fn unpaired(&self) -> Option<Diagnostic> {
+        let (file, message, missing) = match (&self.inventory, &self.policy) {
+            (Some(inventory), None) => {
+                let message = "an inventory without a policy: no flow of its equipment is allowed";
+                (inventory, message, "policy")
+            }
+            (None, Some(policy)) => {
+                (policy, "a policy without an inventory: nothing can be judged", "inventory")
+            }
+            _ => return None,
+        };
+        Some(Diagnostic {
+            severity: Severity::Warning,
+            file: file.display().to_string(),
+            line: 0,
+            column: 0,
+            message: message.into(),
+            remedy: format!("name it with --{missing} or under [paths] of weir.toml"),
+        })
+    }
+}
+
 /// Reads and checks the `weir.toml` at `path`.
 ///
 /// # Errors
 /// Every mistake of the file, in file order, and its warnings among them.
 pub fn load_config(path: &Path) -> Result<Checked<Config>, Vec<Diagnostic>> {
     config_from_str(&path.display().to_string(), &document::read(path)?)
+}
+
+/// The files that the `weir.toml` at `path` names, whatever mistakes it makes elsewhere: so that
+/// they can be checked all the same.
+pub fn load_paths(path: &Path) -> Paths {
+    let text = document::read(path).unwrap_or_default();
+    let base = path.parent().unwrap_or(Path::new(""));
+    Findings::salvage("", &text, |findings, root| {
+        let root = Section::open(findings, "weir.toml", root, &["paths"]);
+        root.map_or_else(Paths::default, |root| paths(&root, base))
+    })
 }
 
 /// Checks the text of a `weir.toml`. `name` stands in diagnostics, and relative paths are resolved
@@ -135,7 +172,7 @@ fn taps(root: &Section<'_>, base: &Path) -> Vec<Tap> {
         let complete = section.boolean("complete").unwrap_or(false);
         let trailer_bytes = section.integer("trailer_bytes", 0..=255).unwrap_or(0) as u16;
         let vlans = distinct(&section, "vlan", 1..=4094);
-        section.parsed::<Unwrapped>("wrapper");
+        let wrapper = section.parsed::<Wrapping>("wrapper").and_then(|it| it.into_inner().0);
         if let Some(name) = &name
             && let Some(line) =
                 names.insert(name.get_ref().0.clone(), root.findings.line(name.span().start))
@@ -167,6 +204,7 @@ fn taps(root: &Section<'_>, base: &Path) -> Vec<Tap> {
             vlans,
             complete,
             trailer_bytes,
+            wrapper,
         });
     }
     taps
@@ -195,24 +233,20 @@ impl Frames {
     }
 }
 
-/// `wrapper = "none"`, the only one that this version takes off.
-struct Unwrapped;
+/// A broker's wrapper, or `none`.
+struct Wrapping(Option<Wrapper>);
 
-impl FromStr for Unwrapped {
+impl FromStr for Wrapping {
     type Err = Mistake;
 
     fn from_str(text: &str) -> Result<Self, Mistake> {
-        match text {
-            "none" => Ok(Self),
-            "gre" | "erspan" | "vxlan" => Err(Mistake::new(
-                format!("`wrapper = \"{text}\"` is not in this version"),
-                "let the broker deliver the frames without wrapper and write \"none\"",
-            )),
-            _ => Err(Mistake::new(
-                format!("unknown wrapper {}", quoted(text)),
-                remedy(text, ["none", "gre", "erspan", "vxlan"]),
-            )),
+        if text == "none" {
+            return Ok(Self(None));
         }
+        let names = || ["none"].into_iter().chain(Wrapper::ALL.iter().map(|one| one.name()));
+        text.parse()
+            .map(|wrapper| Self(Some(wrapper)))
+            .map_err(|Mistake { message, .. }| Mistake::new(message, remedy(text, names())))
     }
 }
 
@@ -419,12 +453,64 @@ policy = ""
         assert!(found[0].starts_with(
             "error: `policy_signing_key` is not in this version; weir.toml:2:22; remove the key"
         ));
-        let tap = "[[tap]]\nname = \"a\"\nsource = \"vdev:net_null0\"\nwrapper = ";
-        assert!(config_from_str("weir.toml", &format!("{tap}\"none\"")).is_ok());
-        assert!(
-            mistakes(&format!("{tap}\"vxlan\""))[0].contains("not in this version; weir.toml:4:11")
+    }
+
+    #[test]
+    fn a_brokers_wrapper_is_one_of_a_few_or_none() {
+        let tap = "[[tap]]\nname = \"a\"\nsource = \"vdev:net_null0\"\n";
+        let wrapper = |line: &str| {
+            config_from_str("weir.toml", &format!("{tap}{line}")).unwrap().value.taps[0].wrapper
+        };
+        assert_eq!((wrapper(""), wrapper("wrapper = \"none\"")), (None, None));
+        for wrapped in Wrapper::ALL {
+            assert_eq!(wrapper(&format!("wrapper = \"{wrapped}\"")), Some(*wrapped));
+        }
+        let found = mistakes(&format!("{tap}wrapper = \"vxlam\""));
+        assert_eq!(
+            found,
+            ["error: unknown wrapper `vxlam`; weir.toml:4:11; did you mean `vxlan`?"]
         );
-        assert!(mistakes(&format!("{tap}\"vxlam\""))[0].contains("did you mean `vxlan`?"));
+        let found = mistakes(&format!("{tap}wrapper = \"geneve\""));
+        assert!(found[0].ends_with("use one of: none, gre, erspan, vxlan"), "{found:?}");
+    }
+
+    #[test]
+    fn the_other_files_are_named_in_spite_of_mistakes() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("weir.toml");
+        let named = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            load_paths(&path).policy
+        };
+        let policy = Some(directory.path().join("p.toml"));
+        let paths = "[paths]\npolicy = \"p.toml\"\ninventory = 7\n";
+        assert_eq!(named(&format!("[site]\nnam = 5\n{paths}")), policy);
+        assert_eq!(named(&format!("[site]\nname = lab\n{paths}")), policy, "not even TOML");
+        assert_eq!(named("policy = \"p.toml\"\n"), None);
+        assert_eq!(load_paths(Path::new("no/such/weir.toml")), Paths::default());
+    }
+
+    #[test]
+    fn an_inventory_and_a_policy_belong_together() {
+        let unpaired = |inventory: Option<&str>, policy: Option<&str>| {
+            let paths = Paths {
+                inventory: inventory.map(PathBuf::from),
+                policy: policy.map(PathBuf::from),
+                lawful_intercept: None,
+            };
+            paths.unpaired().map(|found| found.to_string())
+        };
+        assert_eq!(unpaired(None, None), None);
+        assert_eq!(unpaired(Some("i.toml"), Some("p.toml")), None);
+        assert_eq!(
+            unpaired(None, Some("p.toml")).unwrap(),
+            "warning: a policy without an inventory: nothing can be judged; p.toml; \
+             name it with --inventory or under [paths] of weir.toml"
+        );
+        assert!(unpaired(Some("i.toml"), None).unwrap().ends_with(
+            "no flow of its equipment is allowed; i.toml; \
+             name it with --policy or under [paths] of weir.toml"
+        ));
     }
 
     #[test]

@@ -95,6 +95,17 @@ impl<'t> Findings<'t> {
         findings.conclude(value)
     }
 
+    /// What `take` makes of the text in spite of its mistakes, of which nothing is told.
+    pub(crate) fn salvage<T>(
+        name: &str,
+        text: &str,
+        take: impl FnOnce(&Findings<'_>, &Spanned<DeValue<'_>>) -> T,
+    ) -> T {
+        let (table, _) = DeTable::parse_recoverable(text);
+        let root = Spanned::new(0..0, DeValue::Table(table.into_inner()));
+        take(&Findings::over(name, text), &root)
+    }
+
     fn over(name: &'t str, text: &'t str) -> Self {
         let line_starts = std::iter::once(0)
             .chain(
@@ -114,6 +125,11 @@ impl<'t> Findings<'t> {
     /// Records that the file cannot be used because of what stands at `span`.
     pub(crate) fn error(&self, span: Range<usize>, mistake: Mistake) {
         self.record(Severity::Error, span, mistake);
+    }
+
+    /// Whether something was found that keeps the file from being used.
+    pub(crate) fn has_errors(&self) -> bool {
+        self.fatal.get()
     }
 
     /// Records that what stands at `span` is probably not what was meant.

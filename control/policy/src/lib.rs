@@ -26,8 +26,10 @@ mod source;
 mod values;
 
 pub use catalogue::{DETECTIONS, Detection, Parameter};
-pub use closed::{Direction, Link, Role, RoleSet};
-pub use config::{Config, ControlConfig, Paths, SensorConfig, Tap, config_from_str, load_config};
+pub use closed::{Direction, Link, Role, RoleSet, Wrapper};
+pub use config::{
+    Config, ControlConfig, Paths, SensorConfig, Tap, config_from_str, load_config, load_paths,
+};
 pub use diagnostic::{Checked, Diagnostic, Mistake, Severity};
 pub use inventory::{
     Component, Equipment, EquipmentId, Inventory, inventory_from_str, load_inventory,
@@ -38,11 +40,11 @@ pub use limits::{
 };
 pub use message::{
     AllowRule, DetectionSetting, End, EquipmentRule, FORMAT, MAGIC, MAX_BYTES, MessageError,
-    PolicyDiff, PolicyMessage,
+    PolicyDiff, PolicyMessage, QuirkRule,
 };
 pub use policy::{
     Allow, ChangeWindow, EspOnly, Nat, Policy, Quirk, RoamingPeer, Suppression, UePool,
-    load_policy, policy_from_str,
+    load_policy, load_policy_as_of, policy_from_str,
 };
 pub use service::ServiceMatch;
 pub use source::{PacketSource, PciAddress};

@@ -136,6 +136,41 @@ impl<'i> Selectors<'i> {
         Some(End { set: Some(set), cidr })
     }
 
+    /// The number of the set of equipment that the selector under `key` names: a `cidr` selects
+    /// what has an address in it.
+    pub(crate) fn equipment(
+        &mut self,
+        parent: &Section<'_>,
+        key: &str,
+        name: &'static str,
+    ) -> Option<u32> {
+        let End { set, cidr } = self.end(parent, key, name)?;
+        let Some(cidr) = cidr else { return set };
+        let inventory = self.inventory;
+        let chosen = set.map(|set| self.members(set));
+        let inside: Vec<_> = inventory
+            .numbered()
+            .filter(|(number, _)| chosen.is_none_or(|set| set.binary_search(number).is_ok()))
+            .filter(|(_, entry)| entry.addresses.iter().any(|net| cidr.contains(net)))
+            .map(|(number, _)| number)
+            .collect();
+        if inside.is_empty() {
+            let message = match set {
+                Some(_) => "no equipment has all of these attributes".into(),
+                None => format!("no equipment has an address in {cidr}"),
+            };
+            let span = parent.place(key).unwrap_or(parent.span());
+            let remedy = "it selects nothing until some has";
+            parent.findings.warning(span, Mistake::new(message, remedy));
+        }
+        self.number_of(parent, inside)
+    }
+
+    /// The members of a set that was resolved.
+    pub(crate) fn members(&self, set: u32) -> &[EquipmentId] {
+        self.sets.get(set as usize).map_or(&[], Vec::as_slice)
+    }
+
     /// The equipment with this id; an unknown one is reported with the nearest.
     pub(crate) fn named(&self, section: &Section<'_>, id: &Spanned<Text>) -> Option<EquipmentId> {
         let text = &id.get_ref().0;

@@ -12,7 +12,7 @@ const UDP: u8 = 17;
 const SCTP: u8 = 132;
 
 /// One protocol, and the responder's ports where the protocol has ports.
-#[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 pub struct ServiceMatch {
     /// IP protocol number.
     pub protocol: u8,
@@ -35,7 +35,7 @@ const fn portless(protocol: u8) -> ServiceMatch {
 }
 
 /// G-PDUs, PFCP requests, PTP messages and BGP sessions begin at either end, from any source port;
-/// so do IKE and ICMP. SNMP's traps come from the agent, whose manager the rule names first.
+/// so do IKE, ICMP and tunnels. SNMP's traps come from the agent, whose manager the rule names first.
 const NAMED: &[(&str, &[ServiceMatch])] = &[
     ("gtpu", &[from_either(UDP, 2152, 2152)]),
     ("pfcp", &[from_either(UDP, 8805, 8805)]),
@@ -61,6 +61,9 @@ const NAMED: &[(&str, &[ServiceMatch])] = &[
         &[from_either(UDP, 500, 500), from_either(UDP, 4500, 4500), portless(50), portless(51)],
     ),
     ("icmp", &[portless(1), portless(58)]),
+    ("gre", &[portless(47)]),
+    ("vxlan", &[from_either(UDP, 4789, 4789)]),
+    ("l2tp", &[from_either(UDP, 1701, 1701), portless(115)]),
 ];
 
 impl ServiceMatch {
@@ -85,18 +88,19 @@ impl FromStr for Service {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => {
                     let names: Vec<_> = NAMED.iter().map(|(name, _)| *name).collect();
-                    format!("use one of: {}, or a port as in udp/123", names.join(", "))
+                    format!("use one of: {}, or udp/123, or ip/47", names.join(", "))
                 }
             };
             return Err(Mistake::new(format!("unknown service {}", quoted(text)), remedy));
         };
         let protocol = match protocol {
+            "ip" => return without_ports(ports),
             "tcp" => TCP,
             "udp" => UDP,
             "sctp" => SCTP,
             _ => {
                 let message = format!("{} is no protocol with ports", quoted(protocol));
-                return Err(Mistake::new(message, "write tcp/…, udp/… or sctp/…"));
+                return Err(Mistake::new(message, "write tcp/…, udp/…, sctp/… or ip/…"));
             }
         };
         let (first, last) = ports.split_once('-').unwrap_or((ports, ports));
@@ -109,6 +113,22 @@ impl FromStr for Service {
                 "write a port from 1 to 65535, or a range as in udp/5000-5010",
             )),
         }
+    }
+}
+
+/// `ip/47`: a protocol by its number, wholly, whoever begins.
+fn without_ports(number: &str) -> Result<Service, Mistake> {
+    let digits = number.bytes().all(|digit| digit.is_ascii_digit());
+    match number.parse().ok().filter(|_| digits) {
+        Some(protocol) if ServiceMatch::has_ports(protocol) => Err(Mistake::new(
+            format!("IP protocol {protocol} has ports"),
+            "write tcp/…, udp/… or sctp/… with a port or a range",
+        )),
+        Some(protocol) => Ok(Service(vec![portless(protocol)])),
+        None => Err(Mistake::new(
+            format!("{} is no IP protocol", quoted(number)),
+            "write a number from 0 to 255, as in ip/47 for GRE",
+        )),
     }
 }
 
@@ -147,7 +167,21 @@ mod tests {
         for wrong in ["udp/0", "udp/65536", "udp/", "tcp/9-3", "sctp/1-", "udp/+5", "udp/1-2-3"] {
             assert!(service(wrong).unwrap_err().message.contains("neither a port"), "{wrong}");
         }
-        assert_eq!(service("icmp/8").unwrap_err().remedy, "write tcp/…, udp/… or sctp/…");
+        assert_eq!(service("icmp/8").unwrap_err().remedy, "write tcp/…, udp/…, sctp/… or ip/…");
+    }
+
+    #[test]
+    fn tunnels_have_names_and_every_protocol_without_ports_a_number() {
+        assert_eq!(service("gre"), service("ip/47"));
+        assert_eq!(service("vxlan").unwrap(), [from_either(17, 4789, 4789)]);
+        assert_eq!(service("l2tp").unwrap(), [from_either(17, 1701, 1701), portless(115)]);
+        assert_eq!(service("ip/4").unwrap(), [portless(4)]);
+        for wrong in ["ip/256", "ip/", "ip/+4", "ip/4-7", "ip/gre"] {
+            assert!(service(wrong).unwrap_err().message.contains("no IP protocol"), "{wrong}");
+        }
+        for wrong in ["ip/6", "ip/17", "ip/132"] {
+            assert!(service(wrong).unwrap_err().remedy.contains("with a port"), "{wrong}");
+        }
     }
 
     #[test]

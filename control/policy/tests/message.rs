@@ -4,8 +4,9 @@
 use std::time::{Duration, Instant};
 
 use weir_policy::{
-    AllowRule, End, EquipmentId, FORMAT, Inventory, Link, MAGIC, MAX_BYTES, MessageError, Policy,
-    PolicyDiff, PolicyMessage, RoleSet, ServiceMatch, inventory_from_str, policy_from_str,
+    AllowRule, End, EquipmentId, EquipmentRule, FORMAT, Inventory, Link, MAGIC, MAX_BYTES,
+    MessageError, Policy, PolicyDiff, PolicyMessage, QuirkRule, RoleSet, ServiceMatch,
+    inventory_from_str, policy_from_str,
 };
 
 const INVENTORY: &str = include_str!("../examples/inventory.toml");
@@ -39,6 +40,12 @@ fn a_compiled_policy_is_valid_and_survives_the_way() {
     assert_eq!(decoded.nat, [(Link::N6, "203.0.113.0/28".parse().unwrap())]);
     assert_eq!(decoded.allow.len(), 3);
     assert_eq!(decoded.allow[0].services[0].ports, Some((2152, 2152)));
+    let net = |text: &str| text.parse().unwrap();
+    assert_eq!(decoded.infrastructure, [net("10.0.0.0/16")]);
+    assert_eq!(decoded.esp_only, [(net("10.0.0.0/24"), net("10.0.1.0/24"))]);
+    let [quirk] = decoded.quirks.as_slice() else { panic!("{:?}", decoded.quirks) };
+    assert_eq!((quirk.detection.as_str(), quirk.value.as_str()), ("GTP-HDRCOV", "ext 0x40"));
+    assert_eq!(decoded.sets[quirk.set as usize], [EquipmentId(0)], "of that build");
 }
 
 #[test]
@@ -64,6 +71,10 @@ fn the_hash_follows_the_meaning_and_not_the_version() {
     assert_ne!(first.sha256, commented.sha256, "a rule lost its heartbeat");
     let reworded = compiled(INVENTORY, &POLICY.replace("note = \"N3\"", "note = \"user plane\""));
     assert_eq!(first.sha256, reworded.sha256, "a note means nothing to the sensor");
+    let hidden = POLICY.replace("peer = \"198.51.100.7\"", "peer = \"198.51.100.0/24\"");
+    assert_ne!(first.sha256, compiled(INVENTORY, &hidden).sha256, "other findings are hidden");
+    let excused = compiled(INVENTORY, &POLICY.replace("case 4711", "case 4712"));
+    assert_eq!(first.sha256, excused.sha256, "a reason hides nothing");
     let renamed = compiled(&INVENTORY.replace("AAU5613", "AAU5614"), POLICY);
     assert_ne!(first.sha256, renamed.sha256, "alerts would name another inventory entry");
 }
@@ -146,12 +157,12 @@ fn noise_and_lying_lengths_neither_panic_nor_take_memory_or_time() {
     }
     assert!(parsed > 500 && refused > 200, "{parsed} parsed, {refused} of them refused");
     // After version and hashes, a list of 2^63 entries: no byte of them is there.
-    let mut lying = valid[..8 + 1 + 64].to_vec();
+    let mut lying = valid[..8 + 1 + 96].to_vec();
     lying.extend([0xff; 9]);
     lying.push(1);
     assert!(matches!(PolicyMessage::decode(&lying), Err(MessageError::Malformed(_))));
     // A list that states one entry more than may be, all of them there.
-    let mut many = valid[..8 + 1 + 64].to_vec();
+    let mut many = valid[..8 + 1 + 96].to_vec();
     many.extend([0x81, 0x80, 0x08]);
     many.resize(MAX_BYTES, 0);
     assert!(matches!(PolicyMessage::decode(&many), Err(MessageError::Malformed(_))));
@@ -243,6 +254,24 @@ fn every_contradiction_is_refused() {
         let what = "a rule has ports without such a protocol, or none with one";
         assert_eq!(verdict(|m| rule(m, &change)), what);
     }
+    let unsorted = "`esp_only` is not sorted prefixes";
+    assert_eq!(verdict(|m| m.esp_only.push(m.esp_only[0])), unsorted);
+    assert_eq!(verdict(|m| m.esp_only[0].0 = net("10.0.0.1/24")), unsorted);
+    assert_eq!(verdict(|m| m.esp_only[0].1 = net("10.0.1.1/24")), unsorted);
+    assert_eq!(verdict(|m| m.quirks[0].set = 99), "a quirk names a set that does not exist");
+    let unknown = "a quirk is none that its detection knows";
+    assert_eq!(verdict(|m| m.quirks[0].detection = "GTP-NEST".into()), unknown);
+    assert_eq!(verdict(|m| m.quirks[0].value = "ext 0xAB".into()), unknown);
+    let many = |m: &mut PolicyMessage| {
+        let equipment = m.equipment.pop().unwrap();
+        // Every entry needs only what is its own: no address, no MAC.
+        let bare = EquipmentRule { prefixes: Vec::new(), macs: Vec::new(), ..equipment };
+        m.equipment.resize(100_000, bare);
+        m.sets.push((0..100_000).map(EquipmentId).collect());
+        let of_all = QuirkRule { set: m.sets.len() as u32 - 1, ..m.quirks[0].clone() };
+        m.quirks = vec![of_all; 41];
+    };
+    assert_eq!(verdict(many), "the quirks name too much equipment");
     assert_eq!(
         verdict(|m| m.detections[0].id = "NONE".into()),
         "a detection is not in the catalogue"

@@ -1,7 +1,9 @@
 //! Every kind of mistake in a policy is reported with its line, column and remedy, all of them at
 //! once.
 
-use weir_policy::{Inventory, Policy, Severity, inventory_from_str, policy_from_str};
+use weir_policy::{
+    Inventory, Policy, Severity, inventory_from_str, load_policy_as_of, policy_from_str,
+};
 
 const INVENTORY: &str = r#"
 [[equipment]]
@@ -233,6 +235,95 @@ fn a_suppression_must_not_silence_everything_and_should_end() {
     assert_eq!(warnings.len(), 1);
     let peer = "192.0.2.9".parse().ok();
     assert!(policy.suppressions()[0].matches("COV-DNS", Some("gnb-1"), peer, u64::MAX));
+}
+
+#[test]
+fn a_quirk_is_one_that_its_detection_knows() {
+    let quirk = |detection: &str, equipment: &str, value: &str| {
+        format!(
+            "[[quirk]]\ndetection = \"{detection}\"\nequipment = {equipment}\nvalue = \"{value}\"\n"
+        )
+    };
+    let by_build = "{ build = \"3\" }";
+    assert_eq!(
+        mistakes(
+            &(quirk("GTP-HDRCOV", by_build, "ext 0x4")
+                + &quirk("GTP-HDRCOV", by_build, "sparebit"))
+        ),
+        [
+            "error: `0x4` is not the type of an extension header; policy.toml:4:9; \
+             write two hexadecimal digits, as in `ext 0x40`",
+            "error: GTP-HDRCOV knows no `sparebit`; policy.toml:8:9; did you mean `spare bit`?",
+        ]
+    );
+    let (policy, warnings) = accepted(&quirk("GTP-NEST", by_build, "lab"));
+    assert!(policy.quirks.is_empty());
+    assert_eq!(
+        warnings,
+        ["warning: GTP-NEST has no quirks: the entry has no effect; policy.toml:1:1; \
+          use [[suppress]] for a finding that is known"]
+    );
+    let members = |equipment: &str| {
+        let (policy, warnings) = accepted(&quirk("GTP-HDRCOV", equipment, "ext 0xC0"));
+        assert_eq!(policy.quirks[0].value, "ext 0xc0");
+        let members = policy.members(policy.quirks[0].set);
+        (members.iter().map(|number| number.0).collect::<Vec<_>>(), warnings)
+    };
+    assert_eq!(members(by_build).0, [0, 2]);
+    assert_eq!(members("{ cidr = \"10.0.0.0/24\" }").0, [0, 1], "who has an address in it");
+    assert_eq!(members("{ build = \"3\", cidr = \"10.0.0.0/24\" }").0, [0]);
+    let (nobody, warnings) = members("{ cidr = \"192.0.2.0/24\" }");
+    assert_eq!(nobody, [0; 0]);
+    assert!(warnings[0].contains("no equipment has an address in 192.0.2.0/24; policy.toml:3:13"));
+}
+
+#[test]
+fn what_is_said_twice_is_warned_of() {
+    let allow = |from: &str, services: &str, more: &str| {
+        format!(
+            "[[allow]]\nfrom = {{ {from} }}\nto = {{ role = \"upf\" }}\nservices = [{services}]\n{more}"
+        )
+    };
+    let gnbs = "role = \"gnb\"";
+    let twice = allow(gnbs, "\"gtpu\", \"ssh\"", "")
+        + &allow("vendor = \"Vendor A\"", "\"ssh\", \"gtpu\"", "expires = 2026-01-01\n");
+    assert_eq!(
+        accepted(&twice).1,
+        ["warning: [[allow]] repeats the one on line 1; policy.toml:5:1; \
+          keep one of them, with the later `expires` if they have any"]
+    );
+    let different = allow(gnbs, "\"gtpu\"", "") + &allow(gnbs, "\"ssh\"", "");
+    assert_eq!(accepted(&different).1, [""; 0]);
+    let nobody = allow("role = \"amf\"", "\"ssh\"", "") + &allow("role = \"smf\"", "\"ssh\"", "");
+    assert!(accepted(&nobody).1.iter().all(|warning| warning.contains("no equipment has")));
+    let suppress =
+        "[[suppress]]\ndetection = \"COV-DNS\"\npeer = \"192.0.2.1\"\nuntil = 2027-01-01\n";
+    let quirk = "[[quirk]]\ndetection = \"GTP-HDRCOV\"\nequipment = { id = \"gnb-1\" }\n\
+                 value = \"spare bit\"\n";
+    for (section, line) in [(suppress, 5), (quirk, 5)] {
+        let (_, warnings) = accepted(&section.repeat(2));
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        assert!(warnings[0].contains(&format!("the one on line 1; policy.toml:{line}:1")));
+    }
+}
+
+#[test]
+fn what_is_over_is_warned_of_by_whoever_asks_for_the_day() {
+    let text = "[[allow]]\nfrom = { role = \"gnb\" }\nto = { role = \"upf\" }\n\
+                services = [\"gtpu\"]\nexpires = 2027-01-01\n\
+                [[suppress]]\ndetection = \"COV-DNS\"\npeer = \"192.0.2.1\"\nuntil = 2026-12-31\n";
+    assert_eq!(accepted(text).1, [""; 0], "a replay of an old capture judges by its own time");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("policy.toml");
+    std::fs::write(&path, text).unwrap();
+    // The first nanosecond of 2027.
+    let new_year = 1_798_761_600_000_000_000;
+    let warnings = |moment| load_policy_as_of(&path, &inventory(), moment).unwrap().warnings;
+    assert_eq!(warnings(new_year - 1), []);
+    let over = warnings(new_year);
+    assert_eq!((over[0].message.as_str(), over[0].line), ("[[allow]] is over", 5));
+    assert_eq!(over[0].remedy, "remove it, or set a later `expires` if it is still wanted");
+    assert_eq!((over[1].message.as_str(), over[1].line), ("[[suppress]] is over", 9));
 }
 
 #[test]

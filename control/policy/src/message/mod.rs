@@ -26,7 +26,7 @@ pub use diff::PolicyDiff;
 /// What every policy message begins with.
 pub const MAGIC: &[u8; 7] = b"WEIRPOL";
 /// The layout of the message; a sensor takes its own only.
-pub const FORMAT: u8 = 1;
+pub const FORMAT: u8 = 2;
 /// The largest message, in bytes.
 pub const MAX_BYTES: usize = 32 * 1024 * 1024;
 
@@ -42,6 +42,9 @@ pub struct PolicyMessage {
     /// SHA-256 over the postcard encodings of the inventory's entries, as events show them, in the
     /// order of their numbers. The sensor only passes it on.
     pub inventory_sha256: [u8; 32],
+    /// SHA-256 over what the policy says to control alone, suppressions first of all: a policy that
+    /// hides other findings is another policy. The sensor only passes it on.
+    pub control_sha256: [u8; 32],
     /// The equipment by number.
     #[serde(deserialize_with = "bounded::list::<_, _, MAX_EQUIPMENT>")]
     pub equipment: Vec<EquipmentRule>,
@@ -67,9 +70,15 @@ pub struct PolicyMessage {
     /// The link of an address where the tap does not say.
     #[serde(deserialize_with = "bounded::list::<_, _, MAX_PREFIXES>")]
     pub link_defaults: Vec<(IpNet, Link)>,
+    /// Ends between which clear GTP-U is a finding.
+    #[serde(deserialize_with = "bounded::list::<_, _, MAX_RULES>")]
+    pub esp_only: Vec<(IpNet, IpNet)>,
     /// What equipment may do, in file order.
     #[serde(deserialize_with = "bounded::list::<_, _, MAX_RULES>")]
     pub allow: Vec<AllowRule>,
+    /// Harmless oddities of vendors, in file order.
+    #[serde(deserialize_with = "bounded::list::<_, _, MAX_RULES>")]
+    pub quirks: Vec<QuirkRule>,
     /// Every detection of the catalogue with every parameter.
     #[serde(deserialize_with = "bounded::list::<_, _, MAX_DETECTIONS>")]
     pub detections: Vec<DetectionSetting>,
@@ -113,6 +122,19 @@ pub struct End {
     pub set: Option<u32>,
     /// The address lies in this prefix, whoever owns it.
     pub cidr: Option<IpNet>,
+}
+
+/// One `[[quirk]]`: what a detection says nothing of.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct QuirkRule {
+    /// The id of the detection.
+    #[serde(deserialize_with = "bounded::text")]
+    pub detection: String,
+    /// Whose oddity it is: an index into [`PolicyMessage::sets`].
+    pub set: u32,
+    /// What it is, as the detection names it.
+    #[serde(deserialize_with = "bounded::text")]
+    pub value: String,
 }
 
 /// How one detection is set.
@@ -184,10 +206,16 @@ impl PolicyMessage {
         let nat = policy.nat.iter();
         let nat = nat.flat_map(|nat| nat.addresses.iter().map(|address| (nat.link, *address)));
         let roaming = policy.roaming_peers.iter().flat_map(|peer| peer.addresses.iter().copied());
+        let quirks = policy.quirks.iter().map(|quirk| QuirkRule {
+            detection: quirk.detection.clone(),
+            set: quirk.set,
+            value: quirk.value.clone(),
+        });
         let message = Self {
             version,
             sha256: [0; 32],
             inventory_sha256: inventory_hash(inventory),
+            control_sha256: control_hash(policy),
             equipment: equipment.collect(),
             sets: policy.sets.clone(),
             ue_pools: sorted(policy.ue_pools.iter().map(|pool| pool.cidr)),
@@ -196,7 +224,9 @@ impl PolicyMessage {
             roaming: sorted(roaming),
             nat: sorted(nat),
             link_defaults: sorted(policy.link_defaults.iter().copied()),
+            esp_only: sorted(policy.esp_only.iter().map(|path| (path.from, path.to))),
             allow: policy.allow.iter().map(|allow| allow.rule.clone()).collect(),
+            quirks: quirks.collect(),
             detections: policy.detections.clone(),
         };
         let sha256 = message.hash();
@@ -291,4 +321,23 @@ fn inventory_hash(inventory: &Inventory) -> [u8; 32] {
         hash.update(encoding(entry));
     }
     hash.finalize().into()
+}
+
+/// Notes and reasons mean nothing, as in the rest of the message.
+fn control_hash(policy: &Policy) -> [u8; 32] {
+    let suppressions = policy.suppressions().iter();
+    let suppressions =
+        suppressions.map(|one| (&one.detection, &one.equipment, one.peer, one.until));
+    let windows = policy.change_windows.iter();
+    let windows = windows.map(|window| (window.equipment, window.start, window.end));
+    let instances = policy.ue_pools.iter().map(|pool| (pool.cidr, &pool.network_instance));
+    let partners = policy.roaming_peers.iter().map(|peer| (&peer.plmn, &peer.addresses));
+    let said = encoding(&(
+        sorted(suppressions),
+        windows.collect::<Vec<_>>(),
+        sorted(instances),
+        partners.collect::<Vec<_>>(),
+        (&policy.dnns, &policy.slices, &policy.smf_sets, policy.import_grace_seconds),
+    ));
+    Sha256::digest(said).into()
 }

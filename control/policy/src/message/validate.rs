@@ -13,6 +13,7 @@ use crate::limits::{
     MAX_DETECTIONS, MAX_EQUIPMENT, MAX_MEMBERS, MAX_PARAMETERS, MAX_PREFIXES, MAX_RULES,
     MAX_SERVICES, MAX_SETS,
 };
+use crate::policy::quirk;
 use crate::service::ServiceMatch;
 
 type Outcome = Result<(), MessageError>;
@@ -59,6 +60,12 @@ impl PolicyMessage {
         for (index, rule) in self.allow.iter().enumerate() {
             self.validate_rule(rule, index)?;
         }
+        ensure(self.esp_only.len() <= MAX_RULES, "too many paths", self.esp_only.len())?;
+        let improper = first_improper(&self.esp_only, |(from, _)| *from)
+            .or_else(|| self.esp_only.iter().position(|(_, to)| *to != to.trunc()));
+        let what = "`esp_only` is not sorted prefixes";
+        ensure(improper.is_none(), what, improper.unwrap_or(0))?;
+        self.validate_quirks()?;
         let mut ids = HashSet::new();
         for (index, setting) in self.detections.iter().enumerate() {
             ensure(ids.insert(&setting.id), "a detection is set twice", index)?;
@@ -109,6 +116,22 @@ impl PolicyMessage {
             ensure(ordered, "the ports of a rule are not in order", index)?;
             let fitting = ports.is_some() == ServiceMatch::has_ports(*protocol);
             ensure(fitting, "a rule has ports without such a protocol, or none with one", index)?;
+        }
+        Ok(())
+    }
+
+    fn validate_quirks(&self) -> Outcome {
+        ensure(self.quirks.len() <= MAX_RULES, "too many quirks", self.quirks.len())?;
+        let mut members = 0;
+        for (index, rule) in self.quirks.iter().enumerate() {
+            let set = self.sets.get(rule.set as usize);
+            ensure(set.is_some(), "a quirk names a set that does not exist", index)?;
+            // The sensor spells the sets out.
+            members += set.map_or(0, Vec::len);
+            ensure(members <= MAX_MEMBERS, "the quirks name too much equipment", index)?;
+            let known = quirk::are_known_to(&rule.detection)
+                && quirk::canonical(&rule.value).as_ref() == Ok(&rule.value);
+            ensure(known, "a quirk is none that its detection knows", index)?;
         }
         Ok(())
     }

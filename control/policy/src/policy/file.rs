@@ -1,6 +1,8 @@
 //! Reading `policy.toml` against an inventory.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
 use std::ops::Range;
 use std::path::Path;
 
@@ -8,14 +10,16 @@ use ipnet::IpNet;
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::{Allow, ChangeWindow, EspOnly, Nat, Policy, Quirk, RoamingPeer, Suppression, UePool};
+use super::{
+    Allow, ChangeWindow, EspOnly, Nat, Policy, Quirk, RoamingPeer, Suppression, UePool, quirk,
+};
 use crate::catalogue::{DETECTIONS, Detection};
 use crate::closed::Link;
 use crate::diagnostic::{Checked, Diagnostic, Mistake};
 use crate::document::{self, Findings};
 use crate::inventory::{EquipmentId, Inventory};
-use crate::limits::{MAX_PREFIXES, MAX_RULES, MAX_SERVICES};
-use crate::message::{AllowRule, DetectionSetting};
+use crate::limits::{MAX_MEMBERS, MAX_PREFIXES, MAX_RULES, MAX_SERVICES};
+use crate::message::{AllowRule, DetectionSetting, End};
 use crate::nearest::{quoted, remedy};
 use crate::section::Section;
 use crate::selector::Selectors;
@@ -33,6 +37,18 @@ pub fn load_policy(path: &Path, inventory: &Inventory) -> Result<Checked<Policy>
     policy_from_str(&path.display().to_string(), &document::read(path)?, inventory)
 }
 
+/// Like [`load_policy`], and warns of what is over at `moment`, in nanoseconds since 1970 UTC.
+///
+/// # Errors
+/// As [`load_policy`].
+pub fn load_policy_as_of(
+    path: &Path,
+    inventory: &Inventory,
+    moment: u64,
+) -> Result<Checked<Policy>, Vec<Diagnostic>> {
+    check(&path.display().to_string(), &document::read(path)?, inventory, Some(moment))
+}
+
 /// Checks the text of a `policy.toml` against the inventory; `name` stands in diagnostics.
 ///
 /// # Errors
@@ -41,6 +57,15 @@ pub fn policy_from_str(
     name: &str,
     text: &str,
     inventory: &Inventory,
+) -> Result<Checked<Policy>, Vec<Diagnostic>> {
+    check(name, text, inventory, None)
+}
+
+fn check(
+    name: &str,
+    text: &str,
+    inventory: &Inventory,
+    moment: Option<u64>,
 ) -> Result<Checked<Policy>, Vec<Diagnostic>> {
     const KEYS: &[&str] = &[
         "ue_pools",
@@ -77,14 +102,14 @@ pub fn policy_from_str(
             esp_only: esp_only(&root),
             import_grace_seconds: grace.unwrap_or(IMPORT_GRACE_SECONDS),
             smf_sets: smf_sets(&root, &selectors),
-            allow: allow(&root, &mut selectors),
+            allow: allow(&root, &mut selectors, moment),
             nat: nat(&root),
             mec: mec(&root),
             roaming_peers: roaming_peers(&root),
             change_windows: change_windows(&root, &mut selectors),
             quirks: quirks(&root, &mut selectors),
             detections: detections(&root),
-            suppressions: suppressions(&root, &selectors),
+            suppressions: suppressions(&root, &selectors, moment),
             sets: Vec::new(),
         };
         Some(Policy { sets: selectors.into_sets(), ..policy })
@@ -190,9 +215,50 @@ fn smf_sets(root: &Section<'_>, selectors: &Selectors<'_>) -> Vec<Vec<EquipmentI
     sets
 }
 
-fn allow(root: &Section<'_>, selectors: &mut Selectors<'_>) -> Vec<Allow> {
+/// What the sections of one kind mean, and on which line each stands.
+struct Meanings<K>(HashMap<K, usize>);
+
+impl<K: Eq + Hash> Meanings<K> {
+    fn new() -> Self {
+        Self(HashMap::new())
+    }
+
+    /// Warns of a section that means what an earlier one does.
+    fn note(&mut self, section: &Section<'_>, name: &str, meaning: K, remedy: &str) {
+        let line = section.findings.line(section.span().start);
+        match self.0.entry(meaning) {
+            Entry::Vacant(free) => {
+                free.insert(line);
+            }
+            // What a mistake left out may tell them apart.
+            Entry::Occupied(_) if section.findings.has_errors() => {}
+            Entry::Occupied(before) => {
+                let message = format!("{name} repeats the one on line {}", before.get());
+                section.findings.warning(section.span(), Mistake::new(message, remedy));
+            }
+        }
+    }
+}
+
+/// Warns of a section that is over at `moment`; `last` is its last nanosecond.
+fn warn_if_over(
+    section: &Section<'_>,
+    key: &str,
+    name: &str,
+    last: Option<u64>,
+    moment: Option<u64>,
+) {
+    if last.zip(moment).is_some_and(|(last, moment)| last < moment) {
+        let span = section.place(key).unwrap_or(section.span());
+        let remedy = format!("remove it, or set a later `{key}` if it is still wanted");
+        section.findings.warning(span, Mistake::new(format!("{name} is over"), remedy));
+    }
+}
+
+fn allow(root: &Section<'_>, selectors: &mut Selectors<'_>, moment: Option<u64>) -> Vec<Allow> {
     const KEYS: &[&str] = &["from", "to", "services", "note", "expires", "periodic"];
     let mut rules = Vec::new();
+    let mut meanings = Meanings::new();
     for section in root.tables("allow", "[[allow]]", KEYS, MAX_RULES) {
         let from = selectors.end(&section, "from", "from");
         let to = selectors.end(&section, "to", "to");
@@ -208,8 +274,17 @@ fn allow(root: &Section<'_>, selectors: &mut Selectors<'_>) -> Vec<Allow> {
         // The date of expiry is the first moment at which the rule holds no longer.
         let expires = section.instant("expires", Day::Start);
         let not_after = expires.map(|expires| expires.saturating_sub(1));
+        warn_if_over(&section, "expires", "[[allow]]", not_after, moment);
         let periodic = section.boolean("periodic").unwrap_or(false);
         let (Some(from), Some(to)) = (from, to) else { continue };
+        let mut served = services.clone();
+        served.sort_unstable();
+        let remedy = "keep one of them, with the later `expires` if they have any";
+        // Rules for nobody are warned of as such.
+        let is_for_some = |end: End| end.set.is_none_or(|set| !selectors.members(set).is_empty());
+        if is_for_some(from) && is_for_some(to) {
+            meanings.note(&section, "[[allow]]", (from, to, served), remedy);
+        }
         rules.push(Allow { rule: AllowRule { from, to, services, not_after, periodic }, note });
     }
     rules
@@ -270,19 +345,32 @@ fn change_windows(root: &Section<'_>, selectors: &mut Selectors<'_>) -> Vec<Chan
 
 fn quirks(root: &Section<'_>, selectors: &mut Selectors<'_>) -> Vec<Quirk> {
     const KEYS: &[&str] = &["detection", "equipment", "value"];
-    let mut quirks = Vec::new();
+    let mut quirks: Vec<Quirk> = Vec::new();
+    let mut meanings = Meanings::new();
     for section in root.tables("quirk", "[[quirk]]", KEYS, MAX_RULES) {
         let detection = section.required("detection", detection(&section));
-        let equipment = selectors.end(&section, "equipment", "equipment");
+        let set = selectors.equipment(&section, "equipment", "equipment");
         let value = section.required("value", section.parsed::<Text>("value"));
-        let (Some(detection), Some(equipment), Some(value)) = (detection, equipment, value) else {
+        let (Some(detection), Some(value)) = (detection, value) else { continue };
+        if !quirk::are_known_to(detection.id) {
+            let message = format!("{} has no quirks: the entry has no effect", detection.id);
+            let remedy = "use [[suppress]] for a finding that is known";
+            section.findings.warning(section.span(), Mistake::new(message, remedy));
             continue;
-        };
-        quirks.push(Quirk {
-            detection: detection.id.into(),
-            equipment,
-            value: value.into_inner().0,
-        });
+        }
+        let canonical = quirk::canonical(&value.get_ref().0);
+        let value = canonical.map_err(|mistake| section.findings.error(value.span(), mistake));
+        let (Some(set), Ok(value)) = (set, value) else { continue };
+        if !selectors.members(set).is_empty() {
+            meanings.note(&section, "[[quirk]]", (set, value.clone()), "remove one of them");
+        }
+        quirks.push(Quirk { detection: detection.id.into(), set, value });
+    }
+    let members: usize = quirks.iter().map(|quirk| selectors.members(quirk.set).len()).sum();
+    if members > MAX_MEMBERS {
+        let message = format!("`quirk` names {members} pieces of equipment in all");
+        let remedy = format!("name at most {MAX_MEMBERS}: join or drop entries");
+        root.error("quirk", Mistake::new(message, remedy));
     }
     quirks
 }
@@ -340,9 +428,14 @@ fn detections(root: &Section<'_>) -> Vec<DetectionSetting> {
     settings
 }
 
-fn suppressions(root: &Section<'_>, selectors: &Selectors<'_>) -> Vec<Suppression> {
+fn suppressions(
+    root: &Section<'_>,
+    selectors: &Selectors<'_>,
+    moment: Option<u64>,
+) -> Vec<Suppression> {
     const KEYS: &[&str] = &["detection", "equipment", "peer", "until", "reason"];
     let mut suppressions = Vec::new();
+    let mut meanings = Meanings::new();
     for section in root.tables("suppress", "[[suppress]]", KEYS, MAX_RULES) {
         let detection = section.required("detection", detection(&section));
         let equipment = section.parsed::<Text>("equipment");
@@ -352,6 +445,7 @@ fn suppressions(root: &Section<'_>, selectors: &Selectors<'_>) -> Vec<Suppressio
         let peer = section.parsed::<Prefix>("peer").map(|prefix| prefix.into_inner().0);
         // "Until" a bare date includes that day.
         let until = section.instant("until", Day::End);
+        warn_if_over(&section, "until", "[[suppress]]", until, moment);
         let reason = section.parsed::<Text>("reason").map(|reason| reason.into_inner().0);
         if section.place("equipment").is_none() && section.place("peer").is_none() {
             let message = "[[suppress]] names neither `equipment` nor `peer`";
@@ -365,6 +459,9 @@ fn suppressions(root: &Section<'_>, selectors: &Selectors<'_>) -> Vec<Suppressio
         }
         let Some(detection) = detection else { continue };
         let equipment = equipment.map(|id: Spanned<Text>| id.into_inner().0);
+        let remedy = "keep one of them, with the later `until`";
+        let meaning = (detection.id, equipment.clone(), peer);
+        meanings.note(&section, "[[suppress]]", meaning, remedy);
         let detection = detection.id.into();
         suppressions.push(Suppression { detection, equipment, peer, until, reason });
     }

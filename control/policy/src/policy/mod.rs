@@ -1,6 +1,7 @@
 //! `policy.toml`: what the equipment may do, and how the detections are set.
 
 mod file;
+pub(crate) mod quirk;
 mod suppression;
 
 use ipnet::IpNet;
@@ -9,7 +10,8 @@ use crate::closed::Link;
 use crate::inventory::EquipmentId;
 use crate::message::{AllowRule, DetectionSetting, End};
 
-pub use file::{load_policy, policy_from_str};
+pub use file::{load_policy, load_policy_as_of, policy_from_str};
+pub use quirk::Quirk;
 pub use suppression::Suppression;
 
 /// What `policy.toml` says, with its selectors resolved against the inventory that it was checked
@@ -119,15 +121,4 @@ pub struct ChangeWindow {
     pub end: u64,
     /// Why.
     pub reason: Option<String>,
-}
-
-/// One `[[quirk]]`.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Quirk {
-    /// The detection that it silences.
-    pub detection: String,
-    /// For whom.
-    pub equipment: End,
-    /// Which oddity, in the words of that detection.
-    pub value: String,
 }
