@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use weir_capture::is_standard_input;
 use weir_engine::TapId;
 use weir_engine::contract::greeting::TapName;
-use weir_engine::decode::Ports;
+use weir_engine::decode::{Ports, Wrapper};
 use weir_engine::rules::Link;
 use weir_policy::{Config, Direction, PacketSource};
 
@@ -55,6 +55,8 @@ pub(crate) enum Device {
 pub(crate) struct Plan {
     pub(crate) site: String,
     pub(crate) taps: Vec<Tap>,
+    /// What the taps' brokers wrap frames in, by tap; taps beyond the list have no wrapper.
+    pub(crate) wrappers: Vec<Option<Wrapper>>,
     pub(crate) sources: Sources,
     /// Whether the input ends: captures, not live taps.
     pub(crate) replay: bool,
@@ -89,6 +91,10 @@ impl Plan {
                 config.context("nothing to watch; command line; give FILEs or --config")?;
             configured(config)?
         };
+        let wrappers = match config {
+            Some(config) if !options.is_replay() => config.taps.iter().map(wrapper).collect(),
+            _ => Vec::new(),
+        };
         let cores: Vec<usize> = match (options.workers, config) {
             (None, Some(config)) => config.sensor.workers.iter().map(|c| usize::from(*c)).collect(),
             _ => Vec::new(),
@@ -101,6 +107,7 @@ impl Plan {
         Ok(Self {
             site: config.map_or_else(|| "lab".to_owned(), |config| config.site.clone()),
             taps,
+            wrappers,
             sources,
             replay: is_capture,
             judged_whole: options.is_replay(),
@@ -174,6 +181,10 @@ fn net_pcap(number: usize, path: &Path, shares: Shares) -> anyhow::Result<Device
     })
 }
 
+fn wrapper(tap: &weir_policy::Tap) -> Option<Wrapper> {
+    Wrapper::ALL.get(usize::from(tap.wrapper?.code())).copied()
+}
+
 fn configured(config: &Config) -> anyhow::Result<(Vec<Tap>, Sources)> {
     let mut taps = Vec::new();
     // Taps of one source, told apart by their VLANs.
@@ -226,5 +237,30 @@ fn configured(config: &Config) -> anyhow::Result<(Vec<Tap>, Sources)> {
         (false, false) => bail!(
             "captures and devices are mixed; [[tap]] source; a sensor reads one or the other: run two"
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[test]
+    fn each_tap_has_its_own_wrapper_and_a_replays_files_have_none() {
+        let tap = |name: &str, wrapper: &str| {
+            format!("[[tap]]\nname = \"{name}\"\nsource = \"file:{name}\"\n{wrapper}\n")
+        };
+        let text = tap("a", "wrapper = \"vxlan\"")
+            + &tap("b", "")
+            + &tap("c", "wrapper = \"gre\"")
+            + &tap("d", "wrapper = \"erspan\"");
+        let config = weir_policy::config_from_str("weir.toml", &text).unwrap().value;
+        let wrappers = |words: &[&str]| {
+            let options = Options::parse_from(["weir-sensor"].iter().chain(words));
+            Plan::of(&options, Some(&config)).unwrap().wrappers
+        };
+        let wrapped = [Some(Wrapper::Vxlan), None, Some(Wrapper::Gre), Some(Wrapper::Erspan)];
+        assert_eq!(wrappers(&[]), wrapped);
+        assert_eq!(wrappers(&["own.pcap"]), []);
     }
 }

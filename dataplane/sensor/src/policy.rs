@@ -11,9 +11,10 @@ use weir_engine::Nanos;
 use weir_engine::detect::CATALOGUE;
 use weir_engine::lpm::Prefix;
 use weir_engine::rules::{
-    Allow, End, Equipment, EquipmentId, Link, Roles, RuleSet, Rules, RulesError, Service, Settings,
+    Allow, End, Equipment, EquipmentId, Link, Quirk, Roles, RuleSet, Rules, RulesError, Service,
+    Settings,
 };
-use weir_policy::{MessageError, PolicyMessage};
+use weir_policy::{MessageError, PolicyMessage, QuirkRule};
 use weir_wire::Address;
 
 /// The rules in force: written by the courier, read by everybody who judges.
@@ -77,6 +78,7 @@ fn rule_set(message: &PolicyMessage) -> RuleSet {
             .collect(),
         ue_pools: prefixes(&message.ue_pools),
         mec: prefixes(&message.mec),
+        infrastructure: prefixes(&message.infrastructure),
         roaming: prefixes(&message.roaming),
         nat: message.nat.iter().map(|(on, net)| (link(*on), prefix(net))).collect(),
         link_defaults: message
@@ -84,6 +86,7 @@ fn rule_set(message: &PolicyMessage) -> RuleSet {
             .iter()
             .map(|(net, on)| (prefix(net), link(*on)))
             .collect(),
+        esp_only: message.esp_only.iter().map(|(from, to)| (prefix(from), prefix(to))).collect(),
         allow: message
             .allow
             .iter()
@@ -102,8 +105,25 @@ fn rule_set(message: &PolicyMessage) -> RuleSet {
                 not_after: rule.not_after.map(Nanos),
             })
             .collect(),
+        quirks: message.quirks.iter().filter_map(|rule| quirk(rule, message)).collect(),
         settings: settings(message),
     }
+}
+
+/// None for a detection that this sensor does not have.
+fn quirk(rule: &QuirkRule, message: &PolicyMessage) -> Option<Quirk> {
+    let detection = CATALOGUE.iter().position(|known| known.id == rule.detection)?;
+    Some(Quirk {
+        detection: detection as u16,
+        equipment: members(rule.set, message),
+        value: rule.value.clone(),
+    })
+}
+
+/// A set's members by ascending number, as validation demands.
+fn members(set: u32, message: &PolicyMessage) -> Vec<EquipmentId> {
+    let members = message.sets.get(set as usize).map_or(&[][..], Vec::as_slice);
+    members.iter().map(|id| EquipmentId(id.0)).collect()
 }
 
 fn prefix(net: &IpNet) -> Prefix {
@@ -118,12 +138,7 @@ fn link(link: weir_policy::Link) -> Link {
 
 fn end(end: &weir_policy::End, message: &PolicyMessage) -> End {
     End {
-        equipment: end.set.map(|set| {
-            let members = message.sets.get(set as usize).map_or(&[][..], Vec::as_slice);
-            let mut ids: Vec<_> = members.iter().map(|id| EquipmentId(id.0)).collect();
-            ids.sort_unstable();
-            ids
-        }),
+        equipment: end.set.map(|set| members(set, message)),
         prefix: end.cidr.as_ref().map(prefix),
     }
 }
@@ -143,10 +158,14 @@ fn settings(message: &PolicyMessage) -> Settings {
     if let Some(packets) = number("INV-UNKNOWN", "min_packets") {
         settings.unknown_min_packets = packets as u64;
     }
+    if let Some(responses) = number("GTP-HDRCOV", "echo_responses") {
+        settings.echo_responses = responses as u64;
+    }
     if let Some(ratio) = number("OPS-BLIND", "loss_ratio") {
         settings.blind_loss_ratio = ratio;
     }
     set(&mut settings.unknown_window, seconds("INV-UNKNOWN", "window_seconds"));
+    set(&mut settings.echo_window, seconds("GTP-HDRCOV", "echo_window_seconds"));
     set(&mut settings.blind_loss_window, seconds("OPS-BLIND", "loss_window_seconds"));
     set(&mut settings.blind_silent, seconds("OPS-BLIND", "silent_seconds"));
     set(&mut settings.blind_control_away, seconds("OPS-BLIND", "control_away_seconds"));
@@ -212,6 +231,8 @@ addresses = ["10.0.0.1", "2001:db8:1::/64"]
 
     const POLICY: &str = r#"
 ue_pools = ["10.60.0.0/16"]
+infrastructure = ["10.0.0.0/16"]
+esp_only = [{ from = "10.0.0.0/24", to = "10.0.1.0/24" }]
 link_defaults = { "10.0.0.0/24" = "n3" }
 [[allow]]
 from = { role = "gnb" }
@@ -221,11 +242,14 @@ services = ["gtpu"]
 min_packets = 7
 [detections.GTP-PEER]
 enabled = false
+[detections.GTP-HDRCOV]
+echo_responses = 5
+echo_window_seconds = 30
 "#;
 
-    fn encoded() -> Vec<u8> {
+    fn encoded(policy: &str) -> Vec<u8> {
         let inventory = inventory_from_str("inventory.toml", INVENTORY).unwrap().value;
-        let policy = policy_from_str("policy.toml", POLICY, &inventory).unwrap().value;
+        let policy = policy_from_str("policy.toml", policy, &inventory).unwrap().value;
         PolicyMessage::compile(&inventory, &policy, 4).encode().unwrap()
     }
 
@@ -236,7 +260,7 @@ enabled = false
     #[test]
     fn what_the_files_say_is_what_the_engine_knows() {
         use weir_engine::rules::Party;
-        let rules = compile(&encoded()).unwrap();
+        let rules = compile(&encoded(POLICY)).unwrap();
         let party = |text| Party::unpack(rules.party(address(text)));
         let (gnb, upf) = (Party::Equipment(EquipmentId(1)), Party::Equipment(EquipmentId(0)));
         assert_eq!(party("2001:db8:1::77"), gnb);
@@ -248,8 +272,61 @@ enabled = false
         assert!(rules.allows(ends.0, ends.1, 17, Some(2152), Nanos(1)));
         assert!(!rules.allows(ends.0, ends.1, 6, Some(2152), Nanos(1)));
         assert_eq!(rules.settings().unknown_min_packets, 7);
-        assert_eq!(rules.settings().enabled, [true, true, false, true]);
+        for (position, enabled) in rules.settings().enabled.iter().enumerate() {
+            assert_eq!(*enabled, CATALOGUE[position].id != "GTP-PEER");
+        }
+        assert_eq!(rules.settings().echo_responses, 5);
+        assert_eq!(rules.settings().echo_window, Nanos::from_secs(30));
+        assert!(rules.is_infrastructure(address("10.0.1.1")));
+        assert!(!rules.is_infrastructure(address("10.60.1.1")));
+        assert!(rules.is_esp_only(address("10.0.1.1"), address("10.0.0.1")));
+        assert!(!rules.is_esp_only(address("10.0.1.1"), address("10.0.2.1")));
         assert_eq!(rules.version(), 4);
+    }
+
+    #[test]
+    fn both_rooms_know_the_same_detections_parameters_and_wrappers() {
+        for detection in &CATALOGUE {
+            let known = weir_policy::DETECTIONS.iter().any(|known| known.id == detection.id);
+            assert!(known, "{}", detection.id);
+            let text = format!("[detections.{}]\nenabled = false\n", detection.id);
+            let rules = compile(&encoded(&text)).unwrap();
+            for (enabled, other) in rules.settings().enabled.iter().zip(&CATALOGUE) {
+                assert_eq!(*enabled, other.id != detection.id, "{} {}", detection.id, other.id);
+            }
+        }
+        let unset = compile(&encoded("")).unwrap();
+        let (set, default) = (unset.settings(), Settings::default());
+        assert_eq!(format!("{set:?}"), format!("{default:?}"));
+        use weir_engine::decode::Wrapper;
+        let names: Vec<_> = weir_policy::Wrapper::ALL.iter().map(|one| one.name()).collect();
+        assert_eq!(names, Wrapper::ALL.map(Wrapper::name));
+    }
+
+    #[test]
+    fn every_oddity_that_gtp_hdrcov_prints_can_be_declared() {
+        use weir_engine::contract::verdict::Hidden;
+        use weir_engine::detect::{GTP_HDRCOV, GTP_NEST};
+        let kinds = [0, 9, 0x40, 0xff].map(Hidden::Extension);
+        let others = [
+            Hidden::SpareBit,
+            Hidden::Trailing,
+            Hidden::PrivateExtension,
+            Hidden::Padding,
+            Hidden::EchoRate,
+        ];
+        let (upf, gnb) = (EquipmentId(0), EquipmentId(1));
+        for hidden in kinds.into_iter().chain(others) {
+            let rules = compile(&encoded(&format!(
+                "[[quirk]]\ndetection = \"GTP-HDRCOV\"\nequipment = {{ role = \"gnb\" }}\n\
+                 value = \"{hidden}\"\n"
+            )))
+            .unwrap();
+            assert!(rules.is_quirk(GTP_HDRCOV, gnb, &hidden.to_string()), "{hidden}");
+            assert!(!rules.is_quirk(GTP_HDRCOV, upf, &hidden.to_string()), "{hidden}");
+            assert!(!rules.is_quirk(GTP_NEST, gnb, &hidden.to_string()), "{hidden}");
+            assert!(!rules.is_quirk(GTP_HDRCOV, gnb, "ext 0x41"), "{hidden}");
+        }
     }
 
     #[test]
@@ -276,7 +353,7 @@ enabled = false
         std::fs::create_dir_all(&directory).unwrap();
         let last = LastGood::in_directory(&directory);
         assert!(last.load().unwrap().is_none());
-        let mut bytes = encoded();
+        let mut bytes = encoded(POLICY);
         last.keep(&bytes).unwrap();
         assert_eq!(last.load().unwrap().unwrap().version(), 4);
         let middle = bytes.len() / 2;
