@@ -293,7 +293,7 @@ fn setup(plan: &Plan, slice: Nanos) -> anyhow::Result<Setup> {
     }
     Ok(Setup {
         links: plan.taps.iter().map(|tap| tap.name.link).collect(),
-        wrappers: Vec::new(),
+        wrappers: plan.wrappers.clone(),
         ports: plan.ports,
         hash_key: u64::from_ne_bytes(key),
     })
