@@ -272,6 +272,55 @@ mod tests {
     }
 
     #[test]
+    fn a_broken_weir_toml_does_not_hide_the_other_files_mistakes() {
+        let directory = tempfile::tempdir().unwrap();
+        let config = directory.path().join("weir.toml");
+        let text = "[site]\nnam = \"lab\"\n[paths]\ninventory = \"i.toml\"\npolicy = \"p.toml\"\n";
+        fs::write(&config, text).unwrap();
+        fs::write(directory.path().join("i.toml"), INVENTORY).unwrap();
+        fs::write(directory.path().join("p.toml"), format!("dns = []\n{POLICY}")).unwrap();
+        let findings = Findings::of(&Files { config: Some(config), ..Files::default() });
+        let found: Vec<_> = findings
+            .errors()
+            .map(|found| (found.file.rsplit('/').next().unwrap(), found.line))
+            .collect();
+        assert_eq!(found, [("weir.toml", 2), ("p.toml", 1)]);
+        assert!(findings.closing_line().starts_with("3 files checked: 1 equipment"));
+    }
+
+    #[test]
+    fn what_is_over_is_warned_of_and_does_not_fail() {
+        let findings = found(INVENTORY, &format!("{POLICY}expires = 2020-01-01\n"));
+        let over = findings.diagnostics.iter().find(|found| found.message == "[[allow]] is over");
+        assert_eq!(over.map(|found| found.line), Some(5), "{findings:?}");
+        assert!(!findings.has_errors());
+        let findings = found(INVENTORY, &format!("{POLICY}expires = 2500-01-01\n"));
+        assert!(findings.diagnostics.iter().all(|found| found.file.ends_with("i.toml")));
+    }
+
+    #[test]
+    fn an_inventory_or_a_policy_alone_is_warned_of() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str, text: &str| {
+            let path = directory.path().join(name);
+            fs::write(&path, text).unwrap();
+            Some(path)
+        };
+        let policy = path("p.toml", POLICY);
+        let findings = Findings::of(&Files { policy: policy.clone(), ..Files::default() });
+        // Whether its equipment is there can't be said.
+        let said: Vec<_> = findings.diagnostics.iter().map(|found| &found.message).collect();
+        assert_eq!(said, ["a policy without an inventory: nothing can be judged"]);
+        assert!(!findings.has_errors());
+        let inventory = path("i.toml", INVENTORY);
+        let alone = Findings::of(&Files { inventory: inventory.clone(), ..Files::default() });
+        let last = &alone.diagnostics.last().unwrap().message;
+        assert!(last.starts_with("an inventory without a policy"), "{last}");
+        let both = Findings::of(&Files { inventory, policy, config: None });
+        assert!(both.diagnostics.iter().all(|found| !found.message.contains("without a")));
+    }
+
+    #[test]
     fn a_broken_inventory_does_not_hide_the_policys_mistakes_nor_invent_any() {
         let findings = found("[[equipment]]\nid = 7\n", &format!("dns = []\n{POLICY}"));
         let of_policy: Vec<_> =
