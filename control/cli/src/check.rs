@@ -74,18 +74,14 @@ impl Findings {
     /// Reads and checks the files that are given, and those that `weir.toml` names instead.
     pub(crate) fn of(files: &Files) -> Self {
         let mut findings = Self::default();
-        let paths = files.config.as_deref().and_then(|path| {
+        let named = files.config.as_deref().map_or_else(Paths::default, |path| {
             findings.files += 1;
-            let config = findings.take(weir_policy::load_config(path));
-            Some(match config {
-                Some(config) => {
-                    findings.taps = config.taps;
-                    config.paths
-                }
-                None => weir_policy::load_paths(path),
-            })
+            let Some(config) = findings.take(weir_policy::load_config(path)) else {
+                return weir_policy::load_paths(path);
+            };
+            findings.taps = config.taps;
+            config.paths
         });
-        let named = paths.unwrap_or_default();
         let paths = Paths {
             inventory: files.inventory.clone().or(named.inventory),
             policy: files.policy.clone().or(named.policy),
@@ -273,6 +269,55 @@ mod tests {
         let line = findings.closing_line();
         assert!(line.starts_with("3 files checked: 1 equipment, 1 rule"), "{line}");
         assert!(!line.contains("error"), "{line}");
+    }
+
+    #[test]
+    fn a_broken_weir_toml_does_not_hide_the_other_files_mistakes() {
+        let directory = tempfile::tempdir().unwrap();
+        let config = directory.path().join("weir.toml");
+        let text = "[site]\nnam = \"lab\"\n[paths]\ninventory = \"i.toml\"\npolicy = \"p.toml\"\n";
+        fs::write(&config, text).unwrap();
+        fs::write(directory.path().join("i.toml"), INVENTORY).unwrap();
+        fs::write(directory.path().join("p.toml"), format!("dns = []\n{POLICY}")).unwrap();
+        let findings = Findings::of(&Files { config: Some(config), ..Files::default() });
+        let found: Vec<_> = findings
+            .errors()
+            .map(|found| (found.file.rsplit('/').next().unwrap(), found.line))
+            .collect();
+        assert_eq!(found, [("weir.toml", 2), ("p.toml", 1)]);
+        assert!(findings.closing_line().starts_with("3 files checked: 1 equipment"));
+    }
+
+    #[test]
+    fn what_is_over_is_warned_of_and_does_not_fail() {
+        let findings = found(INVENTORY, &format!("{POLICY}expires = 2020-01-01\n"));
+        let over = findings.diagnostics.iter().find(|found| found.message == "[[allow]] is over");
+        assert_eq!(over.map(|found| found.line), Some(5), "{findings:?}");
+        assert!(!findings.has_errors());
+        let findings = found(INVENTORY, &format!("{POLICY}expires = 2500-01-01\n"));
+        assert!(findings.diagnostics.iter().all(|found| found.file.ends_with("i.toml")));
+    }
+
+    #[test]
+    fn an_inventory_or_a_policy_alone_is_warned_of() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str, text: &str| {
+            let path = directory.path().join(name);
+            fs::write(&path, text).unwrap();
+            Some(path)
+        };
+        let policy = path("p.toml", POLICY);
+        let findings = Findings::of(&Files { policy: policy.clone(), ..Files::default() });
+        // Whether its equipment is there can't be said.
+        let said: Vec<_> = findings.diagnostics.iter().map(|found| &found.message).collect();
+        assert_eq!(said, ["a policy without an inventory: nothing can be judged"]);
+        assert!(!findings.has_errors());
+        let inventory = path("i.toml", INVENTORY);
+        let alone = Findings::of(&Files { inventory: inventory.clone(), ..Files::default() });
+        let last = &alone.diagnostics.last().unwrap().message;
+        assert!(last.starts_with("an inventory without a policy"), "{last}");
+        let both = Findings::of(&Files { inventory, policy, config: None });
+        assert!(both.diagnostics.iter().all(|found| !found.message.contains("without a")));
     }
 
     #[test]

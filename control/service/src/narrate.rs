@@ -1,7 +1,9 @@
 //! Findings in plain English: what was seen, what the policy expected, why it
 //! was flagged, what was ruled out, what to do next.
 
-use weir_engine::contract::verdict::{Alert, Direction, Fact, Initiator, Severity};
+mod tunnels;
+
+use weir_engine::contract::verdict::{Alert, Direction, Fact, Hidden, Initiator, Severity};
 use weir_engine::contract::words::Table;
 use weir_engine::detect::{EGR_NOTALLOWED, GTP_PEER, INV_UNKNOWN};
 
@@ -25,17 +27,22 @@ pub struct Story {
 /// Tells about an alert; `suspect` is the equipment's id or number, `peer_id` the
 /// peer's if it is equipment, `tap` the tap's name.
 pub fn tell(alert: &Alert, suspect: Option<&str>, peer_id: Option<&str>, tap: &str) -> Story {
-    let suspect = suspect.unwrap_or("no listed equipment");
+    let equipment = suspect;
+    let suspect = name(equipment);
     let peer = peer(alert, peer_id);
     let service = service(alert);
-    let (observed, why) = said(alert, suspect, &peer, &service, tap);
+    let (observed, why) = said(alert, equipment, &peer, &service, tap);
     Story {
         observed,
         expected: expected(alert, suspect, &peer),
         why,
         ruled_out: ruled_out(alert),
-        next: next(alert, suspect, &peer),
+        next: next(alert, equipment, &peer),
     }
+}
+
+fn name(equipment: Option<&str>) -> &str {
+    equipment.unwrap_or("no listed equipment")
 }
 
 fn peer(alert: &Alert, id: Option<&str>) -> String {
@@ -58,7 +65,14 @@ fn service(alert: &Alert) -> String {
     }
 }
 
-fn said(alert: &Alert, suspect: &str, peer: &str, service: &str, tap: &str) -> (String, String) {
+fn said(
+    alert: &Alert,
+    equipment: Option<&str>,
+    peer: &str,
+    service: &str,
+    tap: &str,
+) -> (String, String) {
+    let suspect = name(equipment);
     match alert.fact {
         Fact::Opened => (
             format!("{suspect} opened a flow to {peer} on {service}."),
@@ -85,6 +99,17 @@ fn said(alert: &Alert, suspect: &str, peer: &str, service: &str, tap: &str) -> (
         Fact::OnN6 => (
             format!("G-PDUs between {suspect} and {peer} on the link to the data network{}.", tunnel(alert)),
             "A tunnel leaves towards the data network, where every tunnel should have ended.".into(),
+        ),
+        Fact::Nested => tunnels::said_inside(alert, equipment, "GTP-U again"),
+        Fact::ControlInside => {
+            tunnels::said_inside(alert, equipment, tunnels::control_plane(alert))
+        }
+        Fact::IntoInfrastructure => tunnels::said_infrastructure(alert, equipment, peer),
+        Fact::Header(hidden) => tunnels::said_header(alert, suspect, peer, hidden),
+        Fact::ForeignTunnel(index) => tunnels::said_foreign(alert, suspect, peer, index),
+        Fact::ClearGtpu => (
+            format!("{suspect} sent G-PDUs in clear to {peer}{}.", tunnel(alert)),
+            format!("Users' packets between {suspect} and {peer} can be read by whoever is on the way, where the policy says that only ESP may pass."),
         ),
         Fact::UnknownAddress => (
             format!("{peer} sends on the {} link at tap {tap}.", alert.link.name()),
@@ -167,6 +192,16 @@ fn expected(alert: &Alert, suspect: &str, peer: &str) -> String {
                 .into()
         }
         Fact::OnN6 => "Plain IP packets on N6, and no GTP-U.".into(),
+        Fact::Nested => "Users' packets in one tunnel, not in two.".into(),
+        Fact::ControlInside => "Control plane on its own links, outside users' tunnels.".into(),
+        Fact::IntoInfrastructure => {
+            "Users' packets to the data network, [[mec]] servers and declared DNS servers.".into()
+        }
+        Fact::Header(hidden) => tunnels::expected_header(hidden).into(),
+        Fact::ForeignTunnel(_) => {
+            format!("Tunnels of {suspect} that an [[allow]] entry of the policy names; none names {peer}.")
+        }
+        Fact::ClearGtpu => "ESP alone between the two, as esp_only of the policy says.".into(),
         Fact::UnknownAddress => {
             "Only declared equipment, subscribers and partners on this link.".into()
         }
@@ -205,6 +240,29 @@ fn ruled_out(alert: &Alert) -> Vec<String> {
         Fact::UndeclaredPair | Fact::OnN6 => {
             &["another service on port 2152: header, lengths and inner packet were verified"]
         }
+        Fact::Nested => &[
+            "something else on port 2152: version, message type and exact length of the inner header were verified",
+        ],
+        Fact::ControlInside => &[
+            "a subscriber's ephemeral port: header, length and message type of the inner packet were verified",
+        ],
+        Fact::IntoInfrastructure => &[
+            "local break-out and name resolution: [[mec]] and equipment of the role dns are not meant",
+        ],
+        Fact::Header(Hidden::Trailing) => {
+            &["a broker's trailer: trailer_bytes of the tap was taken off"]
+        }
+        Fact::Header(Hidden::EchoRate) => {
+            &["a path that fails: only Echoes that were answered are counted"]
+        }
+        Fact::Header(_) => &["an oddity that is known of its build: no [[quirk]] names it"],
+        Fact::ForeignTunnel(_) => &[
+            "a tap's own wrapper: what the tap declares was taken off",
+            "an attempt from outside: the equipment itself sent the tunnel",
+        ],
+        Fact::ClearGtpu => {
+            &["another service on port 2152: header, lengths and inner packet were verified"]
+        }
         Fact::UnknownAddress => &[
             "multicast, link-local and the link's own housekeeping",
             "a peer that a more specific detection names",
@@ -214,7 +272,8 @@ fn ruled_out(alert: &Alert) -> Vec<String> {
     texts.iter().map(|text| (*text).into()).collect()
 }
 
-fn next(alert: &Alert, suspect: &str, peer: &str) -> String {
+fn next(alert: &Alert, equipment: Option<&str>, peer: &str) -> String {
+    let suspect = name(equipment);
     if alert.superseded_by.is_some() {
         return "See the alert of the more specific detection about the same peer.".into();
     }
@@ -234,6 +293,20 @@ fn next(alert: &Alert, suspect: &str, peer: &str) -> String {
             ),
         },
         _ => match alert.fact {
+            Fact::Nested => tunnels::next_inside(equipment, peer, true),
+            Fact::ControlInside | Fact::IntoInfrastructure => {
+                tunnels::next_inside(equipment, peer, false)
+            }
+            Fact::Header(hidden) => format!(
+                "Keep such packets and ask the vendor of {suspect} what they carry; if its build does so by design, declare a [[quirk]] with value = \"{hidden}\"."
+            ),
+            Fact::ForeignTunnel(_) => format!(
+                "Ask what the tunnel from {suspect} to {peer} is for; allow it with services = [\"{}\"] if it is wanted, else block it at the router and ask the vendor.",
+                tunnels::service(alert)
+            ),
+            Fact::ClearGtpu => format!(
+                "Check the security gateway between {suspect} and {peer}: its tunnel is down or passed by; drop the pair from esp_only if clear GTP-U is wanted there."
+            ),
             Fact::Loss { .. } => "Give the sensor more workers or tap less.".into(),
             Fact::NoPolicy => "Give control an inventory.toml and a policy.toml.".into(),
             Fact::Silent(_) => "Check the tap's fibre and the broker's port.".into(),
@@ -281,7 +354,7 @@ mod tests {
     use super::*;
     use std::net::IpAddr;
     use weir_engine::Nanos;
-    use weir_engine::contract::verdict::Tuple;
+    use weir_engine::contract::verdict::{Tunnel, Tuple};
     use weir_engine::rules::Link;
 
     fn alert(detection: u16, fact: Fact) -> Alert {
@@ -341,6 +414,146 @@ mod tests {
         explained.superseded_by = Some(GTP_PEER);
         assert_eq!(severity(&explained), Severity::Info);
         assert!(tell(&explained, None, None, "t").next.contains("more specific"));
+    }
+
+    /// Of each fact about tunnels, and of each place in a header.
+    fn of_tunnels() -> Vec<(u16, Fact)> {
+        use weir_engine::detect::{GTP_CPINUP, GTP_HDRCOV, GTP_NEST, TUN_FOREIGN};
+        let hidden = [
+            Hidden::SpareBit,
+            Hidden::Trailing,
+            Hidden::PrivateExtension,
+            Hidden::Padding,
+            Hidden::Extension(0x5a),
+            Hidden::EchoRate,
+        ];
+        let inside = [
+            (GTP_NEST, Fact::Nested),
+            (GTP_CPINUP, Fact::ControlInside),
+            (GTP_CPINUP, Fact::IntoInfrastructure),
+            (TUN_FOREIGN, Fact::ClearGtpu),
+        ];
+        let foreign = (0..=u8::MAX).map(|index| (TUN_FOREIGN, Fact::ForeignTunnel(index)));
+        let headers = hidden.map(|hidden| (GTP_HDRCOV, Fact::Header(hidden)));
+        inside.into_iter().chain(headers).chain(foreign).collect()
+    }
+
+    fn nested(
+        inner: ([u8; 4], [u8; 4]),
+        protocol: u8,
+        port: u16,
+    ) -> (Option<Tuple>, Option<Tunnel>) {
+        let inner = Tuple {
+            source: inner.0.into(),
+            destination: inner.1.into(),
+            source_port: 40_000,
+            destination_port: port,
+            protocol,
+        };
+        (Some(inner), Some(Tunnel { teid: 7, qfi: Some(9) }))
+    }
+
+    #[test]
+    fn every_fact_about_tunnels_is_told_in_whole_sentences() {
+        for (detection, fact) in of_tunnels() {
+            for (inner, tunnel) in [(None, None), nested(([10, 60, 0, 1], [192, 0, 2, 7]), 17, 53)]
+            {
+                let alert = Alert { inner, tunnel, ..alert(detection, fact) };
+                let story = tell(&alert, Some("gnb-1"), None, "t");
+                for sentence in [&story.observed, &story.expected, &story.why, &story.next] {
+                    assert!(sentence.ends_with('.') && !sentence.contains(".."), "{sentence}");
+                    assert!(!sentence.contains("  ") && !sentence.contains(" ,"), "{sentence}");
+                    assert!(
+                        sentence.starts_with(char::is_uppercase)
+                            || sentence.starts_with("gnb-1")
+                            || sentence.starts_with("198."),
+                        "{sentence}"
+                    );
+                }
+                assert!(!story.ruled_out.is_empty(), "{fact:?}");
+                assert!(!story.next.contains("weir-control"), "{}", story.next);
+            }
+        }
+    }
+
+    #[test]
+    fn a_subscribers_own_doing_names_the_subscriber_and_no_equipment() {
+        use weir_engine::detect::{GTP_CPINUP, GTP_NEST};
+        let (phone, far) = ([10, 60, 0, 1], [192, 0, 2, 7]);
+        let own = |detection, fact, direction, inner| {
+            let (inner, tunnel) = inner;
+            let alert = Alert { inner, tunnel, direction, ..alert(detection, fact) };
+            tell(&alert, None, None, "t")
+        };
+        let up = own(GTP_NEST, Fact::Nested, Some(Direction::Ul), nested((phone, far), 17, 2152));
+        assert_eq!(
+            up.observed,
+            "The inner packet, from 10.60.0.1 to 192.0.2.7, of a G-PDU (TEID 7, QFI 9) is GTP-U again."
+        );
+        assert!(up.why.starts_with("Subscriber 10.60.0.1 is an end of it"), "{}", up.why);
+        let down = own(GTP_NEST, Fact::Nested, Some(Direction::Dl), nested((far, phone), 17, 2152));
+        assert!(down.why.starts_with("Subscriber 10.60.0.1 is"), "{}", down.why);
+        let either = own(GTP_NEST, Fact::Nested, None, nested((far, phone), 17, 2152));
+        assert!(
+            either.why.starts_with("A subscriber, 192.0.2.7 or 10.60.0.1, is"),
+            "{}",
+            either.why
+        );
+        let pfcp = own(GTP_CPINUP, Fact::ControlInside, None, nested((phone, far), 17, 8805));
+        assert!(pfcp.observed.ends_with("is PFCP."), "{}", pfcp.observed);
+        let ran = own(GTP_CPINUP, Fact::ControlInside, None, nested((phone, far), 132, 38412));
+        assert!(ran.observed.contains("the RAN over SCTP"), "{}", ran.observed);
+        let reach = own(GTP_CPINUP, Fact::IntoInfrastructure, None, nested((phone, far), 6, 22));
+        assert!(
+            reach.observed.contains("subscriber 10.60.0.1 goes through its tunnel (TEID 7, QFI 9)")
+        );
+        for story in [up, down, either, pfcp, ran, reach] {
+            let Story { observed, expected, why, next, .. } = &story;
+            let all = [observed, expected, why, next];
+            assert!(all.iter().all(|text| !text.contains("no listed equipment")), "{story:?}");
+            assert!(why.contains("own doing") && why.contains("not that of equipment"), "{why}");
+        }
+    }
+
+    #[test]
+    fn equipment_that_reaches_into_the_user_plane_is_named_with_what_it_did() {
+        use weir_engine::detect::{GTP_CPINUP, GTP_NEST};
+        let (inner, tunnel) = nested(([192, 0, 2, 1], [192, 0, 2, 7]), 17, 2123);
+        let story = |detection, fact| {
+            tell(&Alert { inner, tunnel, ..alert(detection, fact) }, Some("upf-1"), None, "t")
+        };
+        let nest = story(GTP_NEST, Fact::Nested);
+        assert!(nest.observed.starts_with("upf-1 sent a G-PDU (TEID 7, QFI 9) whose"), "{nest:?}");
+        assert!(nest.why.contains("No end of the inner packet is a subscriber's"), "{nest:?}");
+        assert!(story(GTP_CPINUP, Fact::ControlInside).observed.ends_with("is GTP-C."));
+    }
+
+    #[test]
+    fn a_foreign_tunnel_has_its_name_and_the_service_that_would_allow_it() {
+        use weir_engine::detect::TUN_FOREIGN;
+        use weir_wire::foreign::Foreign;
+        let story = |tunnel: Foreign, protocol, port| {
+            let mut alert = alert(TUN_FOREIGN, Fact::ForeignTunnel(tunnel as u8));
+            let outer = alert.outer.as_mut().unwrap();
+            (outer.protocol, outer.destination_port) = (protocol, port);
+            tell(&alert, Some("gnb-1"), None, "t")
+        };
+        for (tunnel, protocol, port, service) in [
+            (Foreign::Gre, 47, 0, "gre"),
+            (Foreign::Erspan, 47, 0, "gre"),
+            (Foreign::IpInIp, 4, 0, "ip/4"),
+            (Foreign::Esp, 50, 0, "ipsec"),
+            (Foreign::Esp, 17, 4500, "ipsec"),
+            (Foreign::L2tp, 17, 1701, "l2tp"),
+            (Foreign::Vxlan, 17, 4789, "vxlan"),
+            (Foreign::WireGuard, 17, 51_820, "udp/51820"),
+        ] {
+            let story = story(tunnel, protocol, port);
+            assert!(story.observed.contains(&format!("sent {} to 198.51.100.7", tunnel.name())));
+            assert!(story.next.contains(&format!("[\"{service}\"]")), "{}", story.next);
+        }
+        let beyond = alert(TUN_FOREIGN, Fact::ForeignTunnel(200));
+        assert!(tell(&beyond, Some("gnb-1"), None, "t").observed.contains("unknown tunnel"));
     }
 
     #[test]

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use weir_engine::rules::EquipmentId;
 use weir_policy::{
-    Diagnostic, Equipment, Inventory, MAX_FILE_BYTES, Policy, PolicyMessage, inventory_from_str,
-    policy_from_str,
+    Diagnostic, Equipment, Inventory, MAX_FILE_BYTES, Paths, Policy, PolicyMessage,
+    inventory_from_str, policy_from_str,
 };
 
 use crate::refusal::Refusal;
@@ -48,11 +48,14 @@ pub struct Files {
 
 impl Files {
     /// Reads and checks the files; none without an inventory. `warn` gets what
-    /// is worth saying about files that can be used.
+    /// is worth saying about files that can be used, or that are not there.
     ///
     /// # Errors
     /// Every mistake of the first file that has any.
     pub fn read(&self, warn: &mut impl FnMut(&Diagnostic)) -> Result<Option<Rulebook>, Refusal> {
+        let Self { inventory, policy } = self.clone();
+        let paths = Paths { inventory, policy, lawful_intercept: None };
+        paths.unpaired().iter().for_each(&mut *warn);
         let Some(inventory_path) = &self.inventory else { return Ok(None) };
         let texts = Texts {
             inventory: text(inventory_path)?,
@@ -154,6 +157,38 @@ mod tests {
         assert_eq!(restored.version, 7);
         assert_eq!(restored.entry(EquipmentId(0)).unwrap().id, "gnb-1");
         assert_eq!(restored.same_build(EquipmentId(9)), 0);
+    }
+
+    #[test]
+    fn what_is_hidden_makes_another_policy_and_what_is_missing_is_said() {
+        let directory = tempfile::tempdir().unwrap();
+        let inventory = directory.path().join("inventory.toml");
+        let policy = directory.path().join("policy.toml");
+        fs::write(&inventory, INVENTORY).unwrap();
+        let read = |files: &Files| {
+            let mut warnings = Vec::new();
+            let read = files.read(&mut |warning| warnings.push(warning.message.clone()));
+            (read.unwrap().map(|rulebook| rulebook.sha256), warnings)
+        };
+        let both = Files { inventory: Some(inventory), policy: Some(policy.clone()) };
+        fs::write(&policy, "").unwrap();
+        let (plain, warnings) = read(&both);
+        assert_eq!(warnings, [""; 0]);
+        let suppress = "[[suppress]]\ndetection = \"GTP-NEST\"\nequipment = \"gnb-1\"\n\
+                        until = 2500-01-01\n";
+        fs::write(&policy, suppress).unwrap();
+        assert_ne!(read(&both).0, plain);
+        let alone = Files { policy: None, ..both.clone() };
+        assert_eq!(
+            read(&alone),
+            (
+                plain,
+                vec!["an inventory without a policy: no flow of its equipment is allowed".into()]
+            )
+        );
+        let unfounded = Files { inventory: None, ..both };
+        let (none, warnings) = read(&unfounded);
+        assert!(none.is_none() && warnings[0].contains("nothing can be judged"), "{warnings:?}");
     }
 
     #[test]

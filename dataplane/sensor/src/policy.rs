@@ -277,8 +277,8 @@ echo_window_seconds = 30
         }
         assert_eq!(rules.settings().echo_responses, 5);
         assert_eq!(rules.settings().echo_window, Nanos::from_secs(30));
-        assert!(rules.is_infrastructure(address("10.0.1.1")));
-        assert!(!rules.is_infrastructure(address("10.60.1.1")));
+        assert!(rules.closes_infrastructure(|| Some(address("10.0.1.1"))));
+        assert!(!rules.closes_infrastructure(|| Some(address("10.60.1.1"))));
         assert!(rules.is_esp_only(address("10.0.1.1"), address("10.0.0.1")));
         assert!(!rules.is_esp_only(address("10.0.1.1"), address("10.0.2.1")));
         assert_eq!(rules.version(), 4);

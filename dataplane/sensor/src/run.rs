@@ -21,7 +21,6 @@ use weir_engine::contract::greeting::{Greeting, LaneName};
 use weir_engine::contract::words::BLOCK;
 #[cfg(feature = "dpdk")]
 use weir_engine::contract::words::{PortWords, Words};
-use weir_engine::rules::Link;
 use weir_engine::time::{LIVE_SLICE, REPLAY_SLICE};
 use weir_engine::worker::Setup;
 use weir_engine::{Nanos, TapId, Worker};
@@ -144,7 +143,7 @@ impl Sensor {
         };
         let courier = spawn("courier", move || courier.serve())?;
 
-        let setup = setup(&plan, slice)?;
+        let setup = setup_of(&plan, slice)?;
         let outfits = outfits(&setup, &lanes, lane_blocks, worker_blocks, slice, &policy, &notice)?;
         let (stations, desks): (Vec<Station>, Vec<Desk>) =
             outfits.into_iter().map(Station::new).unzip();
@@ -177,8 +176,14 @@ impl Sensor {
             court.sit()
         })?;
 
-        let outcome =
-            inspect(&plan, opened, stations, Ports { blocks: port_blocks, notice: &notice }, &stop);
+        let outcome = inspect(
+            &plan,
+            &setup,
+            opened,
+            stations,
+            Ports { blocks: port_blocks, notice: &notice },
+            &stop,
+        );
         notice.settled.store(true, Ordering::Release);
         let ring = court.join().map_err(|_| anyhow::anyhow!("the judge's thread failed"))?;
         say_farewell(ring, &notice, &status);
@@ -286,7 +291,7 @@ fn two_way(plan: &Plan) -> Vec<TapId> {
 
 /// What every worker is told. A replay has no secret to keep, and the same
 /// input must meet the same tables.
-fn setup(plan: &Plan, slice: Nanos) -> anyhow::Result<Setup> {
+fn setup_of(plan: &Plan, slice: Nanos) -> anyhow::Result<Setup> {
     let mut key = *b"weir lab";
     if slice == LIVE_SLICE {
         getrandom::fill(&mut key).map_err(|error| anyhow::anyhow!("no random bytes; {error}"))?;
@@ -343,6 +348,7 @@ fn await_briefing(
 /// Starts the workers and whatever feeds them, and waits until they have ended.
 fn inspect(
     plan: &Plan,
+    setup: &Setup,
     opened: Opened,
     stations: Vec<Station>,
     #[cfg_attr(not(feature = "dpdk"), expect(unused_variables))] ports: Ports<'_>,
@@ -350,7 +356,7 @@ fn inspect(
 ) -> anyhow::Result<()> {
     match opened {
         Opened::Captures(captures, inputs) => {
-            read_captures(plan, &captures, inputs, stations, stop)
+            read_captures(plan, setup, &captures, inputs, stations, stop)
         }
         #[cfg(feature = "dpdk")]
         Opened::Devices(devices, feeds) => {
@@ -361,6 +367,7 @@ fn inspect(
 
 fn read_captures(
     plan: &Plan,
+    setup: &Setup,
     captures: &Arc<[Capture]>,
     inputs: Vec<Option<File>>,
     stations: Vec<Station>,
