@@ -53,7 +53,7 @@ fn said(input: &[u8], workers: usize) -> Vec<Verdict> {
     let mut latest = Nanos(1 << 60);
     let mut rest = input.get(1..).unwrap_or_default();
     let mut slice = latest.slice(REPLAY_SLICE);
-    let mut close = |team: &mut [Worker], judge: &mut Judge, slice: u64, latest, verdicts: &mut Vec<_>| {
+    let close = |team: &mut [Worker], judge: &mut Judge, slice: u64, latest, verdicts: &mut Vec<_>| {
         let reports: Vec<Report> = team
             .iter_mut()
             .map(|worker| worker.close(slice, latest, false, Report::with_room()))

@@ -20,7 +20,8 @@ fuzz_target!(|input: &[u8]| {
     } else {
         Speech::ClientHello(Address::v4([192, 0, 2, 1]))
     };
-    let mut report = Report { policy: RULES.identity(), ..Report::with_room() };
+    let mut report = Report::with_room();
+    report.policy = RULES.identity();
     report.hear(Nanos(1), EquipmentId(0), speech, message);
     let mut judge = Judge::new([]);
     judge.set_rules(RULES.clone(), Nanos(0), &mut |_| {});
