@@ -115,3 +115,14 @@ fn a_flood_of_flows_keeps_the_theft_and_stays_bounded() {
     });
     assert_ne!(theft, Some(weir_engine::contract::verdict::FlowEnd::Evicted));
 }
+
+#[test]
+fn pseudowires_in_pseudowires_end_the_walk_and_not_the_stack() {
+    // Found by fuzzing: frames in frames under MPLS labels, until the stack was gone.
+    let level = [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0x88, 0x47, 0, 0, 0x11, 64];
+    let nested = level.repeat(14_000);
+    let frame = weir_engine::Frame { bytes: &nested, meta: weir_engine::RxMeta::default() };
+    let record = weir_engine::decode::decode(&frame, None, &Default::default(), &mut ());
+    let error = record.error().unwrap();
+    assert_eq!((error.layer.name(), error.kind.name()), ("eth", "depth"));
+}

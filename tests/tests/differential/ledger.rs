@@ -86,16 +86,6 @@ impl Ledger {
         self.disagreements.is_empty()
     }
 
-    /// The fields that nothing in the captures would have shown to be wrong.
-    pub(crate) fn unguarded(&self, oracle: Oracle, fields: &[Field]) -> Vec<&'static str> {
-        let guarded = self.tables.get(&oracle).map(|table| &table.guarded);
-        fields
-            .iter()
-            .filter(|field| guarded.is_none_or(|guarded| !guarded.contains(field)))
-            .map(|field| field.name())
-            .collect()
-    }
-
     fn sum(&self) -> u64 {
         self.tables.values().flat_map(|table| table.compared.values()).sum()
     }

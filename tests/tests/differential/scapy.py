@@ -20,8 +20,14 @@ from scapy.utils import RawPcapNgReader, RawPcapReader  # noqa: E402
 LINKS = {1: Ether, 12: IP, 101: IP, 113: CookedLinux, 228: IP, 229: IPv6}
 
 
+class NotRead(Exception):
+    """Elements that scapy gives as bytes: it reads no message that is cut."""
+
+
 def elements(ies, types):
     for ie in ies:
+        if "ietype" not in ie.fields:
+            raise NotRead
         types.append(ie.ietype)
         elements(ie.getfieldval("IE_list") if "IE_list" in ie.fields else [], types)
     return types
@@ -74,7 +80,10 @@ def pfcp(message, reading):
         reading["pfcp.seid"] = hex(message.seid)
     reading["pfcp.seq"] = message.seq
     reading["pfcp.length"] = message.length
-    types = elements(message.payload.fields.get("IE_list", []), [])
+    try:
+        types = elements(message.payload.fields.get("IE_list", []), [])
+    except NotRead:
+        types = []
     if types:
         reading["pfcp.ie"] = ",".join(map(str, types))
 

@@ -9,7 +9,7 @@ use weir_wire::sll::Sll;
 use weir_wire::sll2::Sll2;
 use weir_wire::{Layer, WireError};
 
-use super::{MAX_VLANS, Trail, Walk};
+use super::{MAX_FRAMES, MAX_VLANS, Trail, Walk};
 use crate::frame::LinkType;
 use crate::record::Record;
 
@@ -98,6 +98,11 @@ impl<'a, T: Trail> Walk<'a, '_, T> {
     #[inline]
     pub(super) fn ethernet(&mut self, bytes: &'a [u8], stripped_vlan: Option<u16>) -> Network<'a> {
         self.trail.layer(Layer::Eth, bytes);
+        if self.frames == MAX_FRAMES {
+            self.too_deep(Layer::Eth, bytes);
+            return Network::Nothing;
+        }
+        self.frames += 1;
         match Ethernet::parse(bytes) {
             Ok(ethernet) => {
                 let mut tags = 0;

@@ -47,6 +47,10 @@ pub mod protocol {
 /// The most VLAN tags that are walked.
 pub const MAX_VLANS: usize = 4;
 
+/// The most Ethernet headers that are walked: pseudowires under MPLS may carry
+/// frames in frames without end.
+const MAX_FRAMES: u8 = 4;
+
 /// What a tap's broker wraps every frame in; it is taken off. The codes are
 /// those of the policy message.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -114,7 +118,7 @@ pub fn decode(
         tap: frame.meta.tap,
         ..Record::default()
     };
-    let mut walk = Walk { frame: frame.bytes, wrapper, ports, record, trail };
+    let mut walk = Walk { frame: frame.bytes, wrapper, ports, record, frames: 0, trail };
     walk.link(frame.meta.link_type, frame.meta.stripped_vlan);
     walk.record
 }
@@ -125,6 +129,8 @@ struct Walk<'a, 'p, T> {
     wrapper: Option<Wrapper>,
     ports: &'p Ports,
     record: Record,
+    /// Ethernet headers so far.
+    frames: u8,
     trail: &'p mut T,
 }
 
