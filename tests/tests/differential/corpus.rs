@@ -41,7 +41,7 @@ pub(crate) fn captures(scratch: &Path) -> Vec<Capture> {
             continue;
         }
         let scenario = Scenario::load(&path).expect("a committed scenario is sound");
-        let report = scenario.write_to(&scratch.join(&name), |_| ()).expect("it can be written");
+        let report = scenario.write_to(scratch.join(&name), |_| ()).expect("it can be written");
         captures.extend(report.captures.into_iter().map(|path| Capture {
             name: format!("generated/{name}/{}", path.file_name().unwrap().to_string_lossy()),
             path,
