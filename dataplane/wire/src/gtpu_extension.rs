@@ -52,6 +52,16 @@ impl<'a> Extensions<'a> {
         self.rest
     }
 
+    /// Type and length in bytes of the next header as announced, whether or not that many
+    /// are there: what can be told of a header that ends the walk with an error.
+    pub fn claimed(&self) -> Option<(u8, usize)> {
+        if self.next == 0 {
+            return None;
+        }
+        let units = *self.rest.first()?;
+        Some((self.next, usize::from(units) * 4))
+    }
+
     fn step(&mut self) -> Result<Extension<'a>, WireError> {
         if self.walked == MAX_EXTENSIONS {
             return Err(WireError::depth(Layer::Gtpu));
@@ -113,9 +123,12 @@ mod tests {
     #[test]
     fn length_zero_truncation_and_endless_chains_end_the_walk() {
         let mut zero = Extensions::new(0x85, &[0, 0, 0, 0x85]);
+        assert_eq!(zero.claimed(), Some((0x85, 0)));
         assert_eq!(zero.next(), Some(Err(WireError::length(Layer::Gtpu))));
         assert!(zero.next().is_none());
+        assert_eq!(zero.claimed(), None);
         let mut cut = Extensions::new(0x85, &[2, 0, 0, 0]);
+        assert_eq!(cut.claimed(), Some((0x85, 8)));
         assert_eq!(cut.next(), Some(Err(WireError::truncated(Layer::Gtpu))));
         let endless: Vec<u8> = std::iter::repeat_n([1, 0, 0, 0x20], 99).flatten().collect();
         let walked: Vec<_> = Extensions::new(0x20, &endless).collect();

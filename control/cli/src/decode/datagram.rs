@@ -2,7 +2,7 @@
 
 use weir_engine::Nanos;
 use weir_engine::fragment::Piece;
-use weir_engine::reassembly::{Limits, Outcome, Reassembler};
+use weir_engine::reassembly::{GiveUp, Limits, Outcome, Reassembler};
 use weir_wire::ipv4::Ipv4;
 use weir_wire::ipv6::Ipv6;
 
@@ -11,8 +11,10 @@ use weir_wire::ipv6::Ipv6;
 pub(super) enum Standing {
     /// It is no fragment.
     Whole,
-    /// Others are missing, or it was given up.
-    Part { first: bool },
+    /// Others are missing.
+    Part,
+    /// It was left out, or its datagram given up.
+    GivenUp(GiveUp),
     /// It completes the datagram, which stands in [`Datagrams::whole`].
     Completes,
 }
@@ -49,11 +51,13 @@ impl Datagrams {
     }
 
     fn take_v4(&mut self, packet: &[u8], ip: &Ipv4<'_>, time: Nanos) -> Standing {
-        let Some(piece) = Piece::v4(ip, time) else { return Standing::Whole };
-        let (Outcome::Complete(datagram), Some(header)) =
-            (self.table.add(&piece), packet.first_chunk::<20>())
-        else {
-            return Standing::Part { first: piece.offset == 0 };
+        let (Some(piece), Some(header)) = (Piece::v4(ip, time), packet.first_chunk::<20>()) else {
+            return Standing::Whole;
+        };
+        let datagram = match self.table.add(&piece) {
+            Outcome::Complete(datagram) => datagram,
+            Outcome::Waiting => return Standing::Part,
+            Outcome::GivenUp(reason) => return Standing::GivenUp(reason),
         };
         self.whole.clear();
         self.whole.extend_from_slice(header);
@@ -66,11 +70,13 @@ impl Datagrams {
     }
 
     fn take_v6(&mut self, packet: &[u8], ip: &Ipv6<'_>, time: Nanos) -> Standing {
-        let Some(piece) = Piece::v6(ip, time) else { return Standing::Whole };
-        let (Outcome::Complete(datagram), Some(header)) =
-            (self.table.add(&piece), packet.first_chunk::<40>())
-        else {
-            return Standing::Part { first: piece.offset == 0 };
+        let (Some(piece), Some(header)) = (Piece::v6(ip, time), packet.first_chunk::<40>()) else {
+            return Standing::Whole;
+        };
+        let datagram = match self.table.add(&piece) {
+            Outcome::Complete(datagram) => datagram,
+            Outcome::Waiting => return Standing::Part,
+            Outcome::GivenUp(reason) => return Standing::GivenUp(reason),
         };
         self.whole.clear();
         self.whole.extend_from_slice(header);

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use serde::Serialize;
 use weir_engine::decode::protocol;
 use weir_wire::Fragment;
+use weir_wire::ah::Ah;
 use weir_wire::ipv4::Ipv4;
 use weir_wire::ipv6::Ipv6;
 use weir_wire::sctp::Sctp;
@@ -52,13 +53,18 @@ impl Ends {
             }),
         };
         if fragment != Fragment::Later {
-            ends.transport(payload);
+            ends.transport(protocol, payload);
         }
         Some(ends)
     }
 
-    fn transport(&mut self, payload: &[u8]) {
-        let ports = match self.proto {
+    fn transport(&mut self, mut protocol: u8, mut payload: &[u8]) {
+        while protocol == protocol::AH
+            && let Ok(ah) = Ah::parse(payload)
+        {
+            (protocol, payload) = (ah.next_header(), ah.payload());
+        }
+        let ports = match protocol {
             protocol::UDP => Udp::parse(payload).ok().map(|udp| (udp.source(), udp.destination())),
             protocol::TCP => Tcp::parse(payload).ok().map(|tcp| (tcp.source(), tcp.destination())),
             protocol::SCTP => {

@@ -4,9 +4,10 @@ use std::fmt;
 use std::net::IpAddr;
 
 use serde::{Serialize, Serializer};
+use weir_wire::ErrorKind;
 use weir_wire::gtpu::{Gtpu, Message};
 use weir_wire::gtpu_element::{Element, Elements};
-use weir_wire::gtpu_extension::{Extension, PDU_SESSION_CONTAINER};
+use weir_wire::gtpu_extension::{Extension, Extensions, PDU_SESSION_CONTAINER};
 use weir_wire::pdu_session::PduSession;
 
 /// A GTP-U header.
@@ -14,8 +15,10 @@ use weir_wire::pdu_session::PduSession;
 pub(super) struct Header<'a> {
     #[serde(rename = "type")]
     kind: u8,
-    teid: u32,
-    length: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    teid: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    length: Option<u16>,
     seq: Option<u16>,
     npdu: Option<u8>,
     ext: Vec<ExtensionHeader>,
@@ -111,11 +114,12 @@ impl Serialize for Hex {
 }
 
 impl<'a> Header<'a> {
-    /// Reads the header at the start of a UDP payload.
+    /// Reads the header at the start of a UDP payload; of one that is cut or whose length
+    /// can't be, what is there. None if not even the type is.
     pub(super) fn read(bytes: &'a [u8]) -> Option<Self> {
-        let gtpu = Gtpu::parse(bytes).ok()?;
+        let Ok(gtpu) = Gtpu::parse(bytes) else { return Self::of_part(bytes) };
         let mut extensions = gtpu.extensions();
-        let ext = extensions.by_ref().map_while(Result::ok).map(ExtensionHeader::of).collect();
+        let ext = extension_headers(&mut extensions);
         let ie = if gtpu.message() == Message::GPdu {
             Vec::new()
         } else {
@@ -124,13 +128,48 @@ impl<'a> Header<'a> {
         };
         Some(Self {
             kind: gtpu.message_code(),
-            teid: gtpu.teid().0,
-            length: gtpu.length(),
+            teid: Some(gtpu.teid().0),
+            length: Some(gtpu.length()),
             seq: gtpu.sequence(),
             npdu: gtpu.n_pdu(),
             ext,
             ie,
         })
+    }
+
+    fn of_part(bytes: &[u8]) -> Option<Self> {
+        let length = bytes.get(2..4).and_then(|field| field.try_into().ok());
+        let teid = bytes.get(4..8).and_then(|field| field.try_into().ok());
+        Some(Self {
+            kind: *bytes.get(1)?,
+            teid: teid.map(u32::from_be_bytes),
+            length: length.map(u16::from_be_bytes),
+            seq: None,
+            npdu: None,
+            ext: Vec::new(),
+            ie: Vec::new(),
+        })
+    }
+}
+
+/// Walks the chain. A header that ends it by its length is listed with the length that it claims.
+fn extension_headers(extensions: &mut Extensions<'_>) -> Vec<ExtensionHeader> {
+    let mut headers = Vec::new();
+    loop {
+        let claimed = extensions.claimed();
+        match extensions.next() {
+            None => return headers,
+            Some(Ok(extension)) => headers.push(ExtensionHeader::of(extension)),
+            Some(Err(error)) => {
+                let claimed = claimed.filter(|_| error.kind != ErrorKind::Depth);
+                headers.extend(claimed.map(|(kind, len)| ExtensionHeader {
+                    kind,
+                    len,
+                    container: None,
+                }));
+                return headers;
+            }
+        }
     }
 }
 

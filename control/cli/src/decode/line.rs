@@ -96,7 +96,7 @@ impl Lines {
         let standing = self.standing(packet);
         match standing {
             Standing::Whole => {}
-            Standing::Part { .. } => record = Record::default(),
+            Standing::Part | Standing::GivenUp(_) => record = Record::default(),
             Standing::Completes => {
                 let bytes = self.datagrams.whole();
                 self.onward.begin(bytes);
@@ -131,6 +131,13 @@ impl Lines {
             }),
         };
         line.fill(path, bytes);
+        if let Standing::GivenUp(reason) = standing {
+            line.error = path.carrier().map(|position| Fault {
+                layer: path.name(position),
+                kind: reason.name(),
+                offset: path.offset(position),
+            });
+        }
         if standing == Standing::Completes {
             line.outer = line.outer.map(Ends::reassembled);
         }
@@ -147,7 +154,7 @@ impl Lines {
         let standing = self.datagrams.take(carrier, packet.time);
         match standing {
             Standing::Whole => {}
-            Standing::Part { .. } => self.path.cut_behind_transport(position),
+            Standing::Part | Standing::GivenUp(_) => self.path.cut_behind_transport(position),
             Standing::Completes => self.path.cut(position),
         }
         standing

@@ -94,6 +94,11 @@ impl Path {
         all.get(step.at..)?.get(..step.len)
     }
 
+    /// The name of the layer at a position.
+    pub(super) fn name(&self, position: usize) -> &'static str {
+        self.steps[position].layer.name()
+    }
+
     /// Where the layer at a position stands.
     pub(super) fn offset(&self, position: usize) -> usize {
         self.steps.get(position).map_or(0, |step| step.at)

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 use weir_engine::decode::pfcp_bundle;
-use weir_wire::pfcp::Seid;
+use weir_wire::pfcp::{Pfcp, Seid};
 use weir_wire::pfcp_walk::walk;
 use weir_wire::{ErrorKind, Layer, WireError};
 
@@ -15,8 +15,10 @@ pub(super) struct Message {
     kind: u8,
     #[serde(skip_serializing_if = "Option::is_none")]
     seid: Option<Hex>,
-    seq: u32,
-    length: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seq: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    length: Option<u16>,
     ie: Vec<u16>,
 }
 
@@ -48,6 +50,7 @@ pub(super) fn read(datagram: &[u8]) -> (Vec<Message>, Option<Fault>) {
             Ok(pfcp) => pfcp,
             Err(error) => {
                 first.get_or_insert((error, start));
+                messages.extend(datagram.get(start..).and_then(Message::of_part));
                 break;
             }
         };
@@ -59,8 +62,8 @@ pub(super) fn read(datagram: &[u8]) -> (Vec<Message>, Option<Fault>) {
         messages.push(Message {
             kind: pfcp.message().0,
             seid: pfcp.seid().map(Hex),
-            seq: pfcp.sequence(),
-            length: pfcp.length(),
+            seq: Some(pfcp.sequence()),
+            length: Some(pfcp.length()),
             ie,
         });
         if let Some(next) = pfcp.next_message() {
@@ -68,6 +71,23 @@ pub(super) fn read(datagram: &[u8]) -> (Vec<Message>, Option<Fault>) {
         }
     }
     (messages, first)
+}
+
+impl Message {
+    /// Of a header that is cut or whose length can't be, what is there; none if not even
+    /// the type is, or if it is not of version 1.
+    fn of_part(bytes: &[u8]) -> Option<Self> {
+        let [flags, kind, rest @ ..] = bytes else { return None };
+        if !Pfcp::is_version_1(*flags) {
+            return None;
+        }
+        let length = rest.first_chunk().map(|field| u16::from_be_bytes(*field));
+        let granted = rest.get(2..).unwrap_or_default();
+        let granted = &granted[..granted.len().min(length.unwrap_or_default().into())];
+        let seid = granted.first_chunk().filter(|_| flags & 1 != 0);
+        let seid = seid.map(|field| Hex(Seid(u64::from_be_bytes(*field))));
+        Some(Self { kind: *kind, seid, seq: None, length, ie: Vec::new() })
+    }
 }
 
 const TRUNCATED: WireError = WireError { layer: Layer::Pfcp, kind: ErrorKind::Truncated };

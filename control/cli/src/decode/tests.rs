@@ -39,6 +39,15 @@ fn ipv4(source: [u8; 4], destination: [u8; 4], protocol: u8, payload: &[u8]) -> 
     bytes
 }
 
+fn ipv6(ends: [u8; 2], next: u8, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![0x60, 0, 0, 0, 0, payload.len() as u8, next, 64];
+    for end in ends {
+        bytes.extend([0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, end]);
+    }
+    bytes.extend(payload);
+    bytes
+}
+
 fn ethernet(tags: &[u16], packet: &[u8]) -> Vec<u8> {
     let mut bytes = vec![2; 12];
     for tag in tags {
@@ -154,7 +163,67 @@ fn a_later_fragment_has_no_ports_and_a_cut_header_its_offset() {
     let cut = line(node_to_node(2152, &[0x30, 255, 0, 40]));
     assert_eq!(cut["layers"], json!(["eth", "ipv4", "udp", "gtpu"]));
     assert_eq!(cut["error"], json!({"layer": "gtpu", "kind": "truncated", "offset": 42}));
-    assert!(cut.get("gtpu").is_none());
+    let there = json!({"type": 255, "length": 40, "seq": null, "npdu": null, "ext": []});
+    assert_eq!(cut["gtpu"], there);
+}
+
+#[test]
+fn a_header_whose_length_can_not_be_is_shown_as_far_as_it_is_there() {
+    let optional = line(node_to_node(2152, &[0x32, 255, 0, 2, 0, 0, 0, 9, 0, 5, 0, 0]));
+    let there = json!({"type": 255, "teid": 9, "length": 2, "seq": null, "npdu": null, "ext": []});
+    assert_eq!(optional["gtpu"], there);
+    assert_eq!(optional["error"], json!({"layer": "gtpu", "kind": "length", "offset": 42}));
+
+    let endless = [0x34, 255, 0, 8, 0, 0, 0, 9, 0, 0, 0, 0x40, 0, 0x10, 9, 0];
+    let beyond = [0x34, 255, 0, 8, 0, 0, 0, 9, 0, 0, 0, 0x40, 9, 0x10, 9, 0];
+    for (message, len) in [(endless, 0), (beyond, 36)] {
+        let line = line(node_to_node(2152, &message));
+        assert_eq!(line["gtpu"]["ext"], json!([{"type": 64, "len": len}]));
+        assert_eq!(line["error"]["layer"], "gtpu");
+    }
+
+    let empty = line(node_to_node(8805, &[0x20, 1, 0, 0, 0, 0, 5, 0]));
+    assert_eq!(empty["pfcp"], json!([{"type": 1, "length": 0, "ie": []}]));
+    assert_eq!(empty["error"], json!({"layer": "pfcp", "kind": "length", "offset": 42}));
+    let follow = [0x24, 1, 0, 4, 0, 0, 5, 0, 0x21, 52, 0, 14, 0, 0, 0, 0, 0, 0, 0, 7, 0];
+    let cut = line(node_to_node(8805, &follow));
+    assert_eq!(
+        cut["pfcp"],
+        json!([
+            {"type": 1, "seq": 5, "length": 4, "ie": []},
+            {"type": 52, "seid": "0x7", "length": 14, "ie": []},
+        ])
+    );
+    assert_eq!(cut["error"], json!({"layer": "pfcp", "kind": "truncated", "offset": 50}));
+}
+
+#[test]
+fn the_ports_behind_an_authentication_header_are_known() {
+    let mut protected = vec![17, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1];
+    protected.extend(udp(2152, 2153, &[0x30, 254, 0, 0, 0, 0, 0, 9]));
+    let frame = ethernet(&[], &ipv4([10, 0, 0, 1], [10, 0, 1, 1], 51, &protected));
+    let line = line(frame);
+    assert_eq!(line["layers"], json!(["eth", "ipv4", "ah", "udp", "gtpu"]));
+    assert_eq!((&line["outer"]["proto"], &line["outer"]["dport"]), (&json!(51), &json!(2153)));
+}
+
+#[test]
+fn a_datagram_given_up_says_why() {
+    let piece = |offset: u16, more: bool, bytes: &[u8]| {
+        let mut packet = ipv6([1, 2], 44, &[]);
+        packet.extend([17, 0]);
+        packet.extend((offset << 3 | u16::from(more)).to_be_bytes());
+        packet.extend([0, 0, 0, 7]);
+        packet.extend(bytes);
+        packet[5] = (packet.len() - 40) as u8;
+        let mut frame = ethernet(&[], &packet);
+        frame[12..14].copy_from_slice(&[0x86, 0xdd]);
+        frame
+    };
+    let frames = [piece(0, true, &[1; 16]), piece(1, false, &[2; 16])];
+    let (lines, _) = lines(&capture(1, &frames));
+    assert!(lines[0].get("error").is_none());
+    assert_eq!(lines[1]["error"], json!({"layer": "ipv6", "kind": "overlap", "offset": 14}));
 }
 
 #[test]
