@@ -40,7 +40,10 @@ pub(crate) enum Field {
     PfcpSeid,
     PfcpSequence,
     PfcpLength,
+    /// All elements, in their order.
     PfcpElements,
+    /// Those that TS 29.244 defines.
+    StandardElements,
     VendorElements,
 }
 
@@ -81,6 +84,7 @@ pub(crate) const ALL: &[Field] = &[
     PfcpSequence,
     PfcpLength,
     PfcpElements,
+    StandardElements,
     VendorElements,
 ];
 
@@ -100,7 +104,25 @@ pub(crate) const INNER: &[Field] =
 
 /// What PFCP messages say.
 pub(crate) const PFCP: &[Field] =
-    &[PfcpType, PfcpSeid, PfcpSequence, PfcpLength, PfcpElements, VendorElements];
+    &[PfcpType, PfcpSeid, PfcpSequence, PfcpLength, PfcpElements, StandardElements, VendorElements];
+
+/// What a GTP-U header and its extension headers say.
+pub(crate) const GTPU: &[Field] = &[
+    GtpuType,
+    GtpuTeid,
+    GtpuLength,
+    GtpuSequence,
+    GtpuNPdu,
+    Extensions,
+    ExtensionLengths,
+    ContainerType,
+    Qfi,
+    Rqi,
+    Ppp,
+    Ppi,
+    Qmp,
+    Snp,
+];
 
 impl Field {
     /// The key, as it stands in a line or nearly so.
@@ -139,6 +161,7 @@ impl Field {
             PfcpSequence => "pfcp.seq",
             PfcpLength => "pfcp.length",
             PfcpElements => "pfcp.ie",
+            StandardElements => "pfcp.ie (3GPP's)",
             VendorElements => "pfcp.ie (vendors')",
         }
     }
@@ -171,6 +194,15 @@ impl Reading {
         if !values.is_empty() {
             self.put(field, values.join(","));
         }
+    }
+
+    /// Notes the types of elements.
+    pub(crate) fn put_elements(&mut self, all: &[u64]) {
+        let (vendors, standard): (Vec<u64>, Vec<u64>) =
+            all.iter().partition(|kind| **kind >= 0x8000);
+        self.put_list(PfcpElements, all);
+        self.put_list(StandardElements, standard);
+        self.put_list(VendorElements, vendors);
     }
 
     /// The value of a field.

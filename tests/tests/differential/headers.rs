@@ -21,15 +21,21 @@ const COOKED: usize = 16;
 /// something else than that packet carries the tunnel, `outer` is about the other.
 pub(crate) fn fields(ours: &Ours) -> Vec<Field> {
     let layers = ours.layers();
-    let ip = |layer: &&&str| matches!(**layer, "ipv4" | "ipv6");
+    let ip = |layer: &&str| matches!(*layer, "ipv4" | "ipv6");
     let tunnel = layers.iter().position(|layer| matches!(*layer, "gtpu" | "pfcp"));
     let outside = &layers[..tunnel.unwrap_or(layers.len())];
     let outermost = match tunnel {
-        Some(_) => outside.iter().filter(ip).count() == 1,
+        Some(_) => outside.iter().filter(|layer| ip(layer)).count() == 1,
         None => !outside.iter().any(|layer| matches!(*layer, "vxlan" | "erspan")),
     };
-    let mut fields = vec![Field::Vlan];
-    if outermost {
+    let before = layers.iter().position(ip).unwrap_or(layers.len());
+    let vlans = |layers: &[&str]| layers.iter().filter(|layer| **layer == "vlan").count();
+    let mut fields = Vec::new();
+    if vlans(&layers[before..]) == 0 {
+        fields.push(Field::Vlan);
+    }
+    let unknown = layers[..before].iter().any(|layer| matches!(*layer, "mpls" | "pppoe"));
+    if outermost && !unknown {
         fields.extend(OUTER);
     }
     fields

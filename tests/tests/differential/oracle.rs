@@ -30,4 +30,6 @@ pub(crate) struct Theirs {
     pub(crate) layers: String,
     /// The versions that it took for PFCP's, if it says.
     pub(crate) versions: Vec<u64>,
+    /// Whether the user's packet is a fragment, if it says.
+    pub(crate) user_fragment: bool,
 }

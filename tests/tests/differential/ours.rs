@@ -15,6 +15,12 @@ pub(crate) struct Ours {
 }
 
 impl Ours {
+    /// What the decoding ended with: the layer and the kind.
+    pub(crate) fn error(&self) -> Option<(&str, &str)> {
+        let error = &self.line["error"];
+        error["layer"].as_str().zip(error["kind"].as_str())
+    }
+
     /// The names of the layers.
     pub(crate) fn layers(&self) -> Vec<&str> {
         self.line["layers"].as_array().into_iter().flatten().filter_map(Value::as_str).collect()
@@ -105,9 +111,7 @@ fn pfcp(messages: &[Value], reading: &mut Reading) {
         .flat_map(|one| items(&one["ie"]))
         .map(|kind| kind.as_u64().expect("an element's type is a number"))
         .collect();
-    reading.put_list(Field::PfcpElements, &elements);
-    let vendors = elements.iter().filter(|kind| **kind >= 0x8000);
-    reading.put_list(Field::VendorElements, vendors);
+    reading.put_elements(&elements);
 }
 
 /// A text without its quotes, any other value as it is written; none of null.

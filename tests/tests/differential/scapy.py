@@ -12,9 +12,13 @@ logging.getLogger("scapy").setLevel(logging.CRITICAL)
 
 from scapy.contrib.gtp import GTPHeader, GTPPDUSessionContainer  # noqa: E402
 from scapy.contrib.pfcp import PFCP  # noqa: E402
+from scapy.contrib import mpls  # noqa: E402,F401
+from scapy.layers import vxlan  # noqa: E402,F401
 from scapy.layers.inet import ICMP, IP, TCP, UDP  # noqa: E402
 from scapy.layers.inet6 import IPv6  # noqa: E402
+from scapy.layers.ipsec import AH  # noqa: E402
 from scapy.layers.l2 import CookedLinux, Ether  # noqa: E402
+from scapy.layers.sctp import SCTP  # noqa: E402
 from scapy.utils import RawPcapNgReader, RawPcapReader  # noqa: E402
 
 LINKS = {1: Ether, 12: IP, 101: IP, 113: CookedLinux, 228: IP, 229: IPv6}
@@ -41,7 +45,9 @@ def ends(packet, prefix, reading):
         packet = packet.payload
         protocol = packet.nh
     reading[prefix + "proto"] = protocol
-    if isinstance(packet.payload, (UDP, TCP)):
+    while isinstance(packet.payload, AH):
+        packet = packet.payload
+    if isinstance(packet.payload, (UDP, TCP, SCTP)):
         reading[prefix + "sport"] = packet.payload.sport
         reading[prefix + "dport"] = packet.payload.dport
 
@@ -101,19 +107,29 @@ def read(packet):
     reading = {"carries": "neither"}
     versions = []
     ip = None
+    tunnel = False
     for layer in outside_of_quotes(packet):
         if isinstance(layer, (IP, IPv6)):
             ip = layer
-        tunnel = isinstance(layer, GTPHeader) and layer.version == 1 and layer.PT and 2152 in ports(layer.underlayer)
-        if tunnel or isinstance(layer, PFCP):
-            versions.append(layer.version)
-            reading["carries"] = "gtpu" if tunnel else "pfcp"
+        if not tunnel and is_gtpu(layer):
+            tunnel = True
+            reading["carries"] = "gtpu"
             ends(ip, "outer.", reading)
-            (gtpu if tunnel else pfcp)(layer, reading)
+            gtpu(layer, reading)
+        elif isinstance(layer, PFCP):
+            versions.append(layer.version)
+            if not tunnel:
+                reading["carries"] = "pfcp"
+                ends(ip, "outer.", reading)
+            pfcp(layer, reading)
             break
     reading = {key: str(value) for key, value in reading.items()}
     layers = ":".join(layer.__name__ for layer in packet.layers())
     return {"layers": layers, "versions": versions, "reading": reading}
+
+
+def is_gtpu(layer):
+    return isinstance(layer, GTPHeader) and layer.version == 1 and layer.PT and 2152 in ports(layer.underlayer)
 
 
 def ports(udp):

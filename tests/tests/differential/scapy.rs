@@ -63,14 +63,12 @@ fn theirs(line: &str) -> (usize, Theirs) {
         };
         reading.put(*field, value);
     }
-    let vendors = reading.of(Field::PfcpElements).map(|elements| {
-        let vendors = elements.split(',').filter(|kind| kind.parse::<u32>().unwrap() >= 0x8000);
-        vendors.map(str::to_owned).collect::<Vec<String>>()
-    });
-    reading.put_list(Field::VendorElements, vendors.unwrap_or_default());
+    let elements = reading.of(Field::PfcpElements).unwrap_or_default().split(',');
+    let elements: Vec<u64> = elements.filter_map(|kind| kind.parse().ok()).collect();
+    reading.put_elements(&elements);
     let n = line["n"].as_u64().expect("it says which frame") as usize;
     let layers = line["layers"].as_str().expect("and which layers").to_owned();
     let versions = line["versions"].as_array().expect("and of which versions");
     let versions = versions.iter().filter_map(Value::as_u64).collect();
-    (n, Theirs { reading, layers, versions })
+    (n, Theirs { reading, layers, versions, ..Theirs::default() })
 }

@@ -37,6 +37,9 @@ const COLUMNS: &[&str] = &[
     "sctp.srcport",
     "sctp.dstport",
     "vlan.id",
+    "ieee8021ad.id",
+    "ieee8021ad.svid",
+    "ieee8021ad.cvid",
     "mpls.label",
     "gtp.flags",
     "gtp.message",
@@ -58,12 +61,13 @@ const COLUMNS: &[&str] = &[
     "pfcp.seqno",
     "pfcp.length",
     "pfcp.ie_type",
+    "pfcp.enterprise_ie",
 ];
 
 /// What tshark can be asked about.
 pub(crate) fn fields() -> Vec<Field> {
-    // Version 4.0 does not know them.
-    let unknown = [Field::Qmp, Field::Snp];
+    // Version 4.0 does not know the first two; elements are listed in two columns.
+    let unknown = [Field::Qmp, Field::Snp, Field::PfcpElements];
     ALL.iter().copied().filter(|field| !unknown.contains(field)).collect()
 }
 
@@ -116,7 +120,12 @@ enum Fragment {
 /// The packets down to the first tunnel and the user's, and which tunnel it is.
 #[derive(Default)]
 struct Walk {
+    vlans: Vec<u64>,
     packets: Vec<Packet>,
+    /// How many packets there were when a wrapper of frames came.
+    wrapper: usize,
+    /// Whether PFCP comes somewhere, be it in a tunnel.
+    pfcp: bool,
     carries: Option<&'static str>,
     /// How many packets there were when the tunnel came.
     outside: usize,
@@ -151,24 +160,24 @@ impl<'a> Row<'a> {
         let walk = self.walk(&layers);
         let mut reading = Reading::default();
         reading.put(Field::Carries, walk.carries.unwrap_or("neither"));
-        reading.put_list(Field::Vlan, self.numbers("vlan.id"));
+        reading.put_list(Field::Vlan, &walk.vlans);
         reading.put_list(Field::Mpls, self.numbers("mpls.label"));
-        let outer = if walk.carries.is_some() { walk.outside.checked_sub(1) } else { Some(0) };
-        if let Some(outer) = outer.and_then(|at| walk.packets.get(at)) {
+        if let Some(outer) = walk.outer() {
             put_outer(outer, &mut reading);
         }
-        match walk.carries {
-            Some("gtpu") => {
-                self.gtpu(&mut reading);
-                if let Some(inner) = walk.packets.get(walk.outside) {
-                    put_inner(inner, &mut reading);
-                }
+        let mut user_fragment = false;
+        if walk.carries == Some("gtpu") {
+            self.gtpu(&mut reading);
+            if let Some(inner) = walk.packets.get(walk.outside) {
+                put_inner(inner, &mut reading);
+                user_fragment = inner.fragment != Fragment::None;
             }
-            Some(_) => self.pfcp(&mut reading),
-            None => {}
+        }
+        if walk.pfcp {
+            self.pfcp(&mut reading);
         }
         let versions = self.numbers("pfcp.version");
-        Theirs { reading, layers: protocols.to_owned(), versions }
+        Theirs { reading, layers: protocols.to_owned(), versions, user_fragment }
     }
 
     /// Goes through the layers down to an ICMP header: behind it are quotes.
@@ -188,11 +197,21 @@ impl<'a> Row<'a> {
                     ..Packet::default()
                 }),
                 "icmp" | "icmpv6" => break,
+                "vlan" => walk.vlans.extend(self.number("vlan.id", n)),
+                // One tag, or two of its kind with a name for each.
+                "ieee8021ad" => {
+                    let ids = ["id", "svid", "cvid"].map(|id| format!("ieee8021ad.{id}"));
+                    walk.vlans.extend(ids.iter().filter_map(|column| self.number(column, n)));
+                }
+                "vxlan" | "erspan" if walk.carries.is_none() => walk.wrapper = walk.packets.len(),
                 "gtp" if walk.carries.is_none() && self.is_gtpu(n, layers.get(at + 1)) => {
                     (walk.carries, walk.outside) = (Some("gtpu"), walk.packets.len());
                 }
-                "pfcp" if walk.carries.is_none() => {
-                    (walk.carries, walk.outside) = (Some("pfcp"), walk.packets.len());
+                "pfcp" => {
+                    walk.pfcp = true;
+                    if walk.carries.is_none() {
+                        (walk.carries, walk.outside) = (Some("pfcp"), walk.packets.len());
+                    }
                 }
                 _ => {
                     if let Some(packet) = walk.packets.last_mut() {
@@ -292,13 +311,21 @@ impl<'a> Row<'a> {
         reading.put_list(Field::PfcpType, self.numbers("pfcp.msg_type"));
         reading.put_list(Field::PfcpSequence, self.numbers("pfcp.seqno"));
         reading.put_list(Field::PfcpLength, self.numbers("pfcp.length"));
-        let elements = self.numbers("pfcp.ie_type");
-        reading.put_list(Field::VendorElements, elements.iter().filter(|kind| **kind >= 0x8000));
-        reading.put_list(Field::PfcpElements, elements);
-        // The list has the SEIDs of headers and of F-SEIDs.
-        if self.number("pfcp.s", 0) == Some(1) {
-            let seid = self.number("pfcp.seid", 0).map(|seid| format!("{seid:#x}"));
-            reading.put_some(Field::PfcpSeid, seid);
+        reading.put_list(Field::StandardElements, self.numbers("pfcp.ie_type"));
+        reading.put_list(Field::VendorElements, self.numbers("pfcp.enterprise_ie"));
+        // The list has the SEIDs of headers and of F-SEIDs, the first header's first.
+        let headers = self.numbers("pfcp.s").iter().filter(|flag| **flag == 1).count();
+        let seids = self.numbers("pfcp.seid").into_iter().take(headers);
+        reading.put_list(Field::PfcpSeid, seids.map(|seid| format!("{seid:#x}")));
+    }
+}
+
+impl Walk {
+    /// The packet that carries the tunnel; without one the outermost, of a wrapper the first in it.
+    fn outer(&self) -> Option<&Packet> {
+        match self.carries {
+            Some(_) => self.packets[..self.outside].last(),
+            None => self.packets.get(self.wrapper).or(self.packets.first()),
         }
     }
 }
