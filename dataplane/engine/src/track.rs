@@ -40,7 +40,8 @@ impl FlowKey {
     pub fn of(record: &Record, source: Address, destination: Address) -> (Self, bool) {
         let from = (source, record.source_port);
         let to = (destination, record.destination_port);
-        let upward = from <= to;
+        // Spelt out: a flow's ends share their address only inside one node.
+        let upward = if source == destination { from.1 <= to.1 } else { source < destination };
         let ((low, low_port), (high, high_port)) = if upward { (from, to) } else { (to, from) };
         let fragments = record.flags.has(Flags::LATER_FRAGMENT);
         (Self { low, high, low_port, high_port, protocol: record.protocol, fragments }, upward)
@@ -274,18 +275,18 @@ impl FlowDelta {
 
 /// Whether a classified record belongs to a flow that the judge must know:
 /// equipment at an end, nobody's address on an infrastructure link, or GTP-U on
-/// the link to the data network. Addresses that name no single node make none.
+/// the link to the data network. Addresses that name no single node make none:
+/// ask that first.
 #[inline]
-pub fn concerns_equipment(record: &Record, source: Address, destination: Address) -> bool {
+pub fn concerns_equipment(record: &Record) -> bool {
     let (from, to) = (Party::unpack(record.source), Party::unpack(record.destination));
-    let of_interest = from.equipment().is_some()
+    from.equipment().is_some()
         || to.equipment().is_some()
         || if record.link == Link::N6 {
             record.flags.has(Flags::VERIFIED_GPDU)
         } else {
             from == Party::Unknown || to == Party::Unknown
-        };
-    of_interest && !source.is_local_scope() && !destination.is_local_scope()
+        }
 }
 
 /// A packet whose flow is known and whose index line is on its way.
