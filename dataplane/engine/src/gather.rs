@@ -109,13 +109,10 @@ fn uplink(record: &Record, rules: &Rules) -> Option<bool> {
             .map(|equipment| equipment.roles)
     };
     let (from, to) = (roles(record.source)?, roles(record.destination)?);
-    if from.any(Roles::RADIO) && to.any(Roles::UPF) {
-        Some(true)
-    } else if from.any(Roles::UPF) && to.any(Roles::RADIO) {
-        Some(false)
-    } else {
-        None
-    }
+    // Up and down take turns as they like: a branch between them would be guessed wrong.
+    let up = from.any(Roles::RADIO) & to.any(Roles::UPF);
+    let down = from.any(Roles::UPF) & to.any(Roles::RADIO);
+    (up | down).then_some(up)
 }
 
 /// EtherTypes that carriers' equipment speaks as a matter of course; below

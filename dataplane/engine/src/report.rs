@@ -229,11 +229,8 @@ impl Report {
                 }
             }
         };
-        if uplink {
-            row.1 += 1;
-        } else {
-            row.2 += 1;
-        }
+        row.1 += u64::from(uplink);
+        row.2 += u64::from(!uplink);
     }
 }
 

@@ -5,6 +5,8 @@
 //! the judge adds them to the flow's lasting state. So the number of workers,
 //! and how the packets were spread over them, changes no verdict.
 
+use std::hint::select_unpredictable;
+
 use weir_mem::{HugeArray, prefetch};
 use weir_wire::foreign::Foreign;
 use weir_wire::tcp::Tcp;
@@ -42,7 +44,9 @@ impl FlowKey {
         let to = (destination, record.destination_port);
         // Spelt out: a flow's ends share their address only inside one node.
         let upward = if source == destination { from.1 <= to.1 } else { source < destination };
-        let ((low, low_port), (high, high_port)) = if upward { (from, to) } else { (to, from) };
+        // Which of the two it is, no branch could foretell.
+        let ((low, low_port), (high, high_port)) =
+            select_unpredictable(upward, (from, to), (to, from));
         let fragments = record.flags.has(Flags::LATER_FRAGMENT);
         (Self { low, high, low_port, high_port, protocol: record.protocol, fragments }, upward)
     }
@@ -348,7 +352,7 @@ impl Ledger {
         let Prepared { key, upward, hash } = *packet;
         let row = self.row(record, given, key, hash);
         let row = &mut self.rows[row];
-        let side = if upward { &mut row.up } else { &mut row.down };
+        let side = select_unpredictable(upward, &mut row.up, &mut row.down);
         if side.packets == 0 {
             side.first = record.time;
             side.last = record.time;
