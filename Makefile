@@ -33,7 +33,7 @@ deny:
 		echo "skipped: licences and sources, since cargo-deny is not installed"; \
 	fi
 
-bench: setup-test
+bench: build setup-test
 	cargo run --release --locked -p weir-benches --bin weir-bench
 
 setup:

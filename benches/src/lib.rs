@@ -5,6 +5,7 @@
 //! of interleaved rounds, and those to hold on to are ratios and instructions.
 
 pub mod counting_allocator;
+pub mod decode;
 pub mod device;
 pub mod engine_run;
 pub mod file_source;

@@ -13,7 +13,7 @@ use weir_benches::outcome::{Outcome, Row};
 use weir_benches::rounds::Samples;
 use weir_benches::traffic::{self, Traffic, again};
 use weir_benches::walk::walk_pass;
-use weir_benches::{device, file_source, machine, testpmd};
+use weir_benches::{decode, device, file_source, machine, testpmd};
 use weir_engine::Frame;
 use weir_engine::rules::Link;
 use weir_mem::FileMap;
@@ -64,6 +64,9 @@ const FRAMES: usize = 1 << 16;
 /// Passes over the frames in one round.
 const PASSES: usize = 8;
 
+/// Frames that are decoded to text: so many that a program's start is a small part.
+const DECODED: usize = 200_000;
+
 /// How long the engine is measured on a device in one round.
 const DEVICE_SPAN: Duration = Duration::from_millis(1_000);
 
@@ -106,6 +109,7 @@ fn bench(options: &Options) -> anyhow::Result<()> {
     let capture = folder.path().join("imix.pcap");
     imix.write(&capture)?;
     files(options.rounds, &capture, imix.link, &mut outcome)?;
+    decoders(options, folder.path(), &mut outcome)?;
     for (name, frames) in [("1k", 1 << 10), ("64k", 1 << 16)] {
         let capture = folder.path().join(format!("imix-{name}.pcap"));
         Traffic::imix(options.tunnels, frames).write(&capture)?;
@@ -239,6 +243,42 @@ fn files(rounds: usize, capture: &Path, link: Link, outcome: &mut Outcome) -> an
     outcome.figure("file_source_mpps", 1e3 / both.median());
     outcome.row(Row { what: "capture reader".into(), ns: reader, ..Row::default() });
     outcome.row(Row { what: "capture reader → engine".into(), ns: both, ..Row::default() });
+    Ok(())
+}
+
+/// `weir decode`, beside tshark on the same capture.
+fn decoders(options: &Options, folder: &Path, outcome: &mut Outcome) -> anyhow::Result<()> {
+    let Some(weir) = decode::weir() else {
+        eprintln!("weir-bench: no decoder to measure: build weir in the same profile first");
+        return Ok(());
+    };
+    let compares = decode::has_tshark();
+    if !compares {
+        eprintln!("weir-bench: no {0} to compare with: install package {0}", decode::TSHARK);
+    }
+    let capture = folder.join("decode.pcap");
+    Traffic::imix(options.tunnels, DECODED).write(&capture)?;
+    let [mut ours, mut theirs] = [const { Samples::new() }; 2];
+    for round in 1..=options.rounds {
+        eprintln!("weir-bench: decode to text, round {round} of {}", options.rounds);
+        ours.push(decode::measure(&weir, &capture, DECODED)?);
+        if compares {
+            theirs.push(decode::measure_tshark(&capture, DECODED)?);
+        }
+    }
+    let ratio = theirs.over(&ours).median();
+    outcome.figure("decode_ns_per_packet", ours.median());
+    outcome.figure("tshark_ns_per_packet", theirs.median());
+    outcome.figure("decode_to_tshark_ratio", ratio);
+    if compares {
+        outcome.row(Row { what: "tshark -T fields".into(), ns: theirs, ..Row::default() });
+    }
+    outcome.row(Row {
+        what: "weir decode".into(),
+        ns: ours,
+        ratio: compares.then_some((ratio, "tshark's rate")),
+        ..Row::default()
+    });
     Ok(())
 }
 

@@ -24,9 +24,12 @@ pub fn classify(
     record.link =
         if given == Link::Mixed { infer(record, source, destination, rules) } else { given };
     // An undeclared link stays undeclared for NAT, whatever was inferred.
-    let is_gtp_or_pfcp = record.is_gtp_or_pfcp();
-    record.source = behind_nat(record.source, source, given, is_gtp_or_pfcp, rules);
-    record.destination = behind_nat(record.destination, destination, given, is_gtp_or_pfcp, rules);
+    if rules.knows_nat() {
+        let is_gtp_or_pfcp = record.is_gtp_or_pfcp();
+        record.source = behind_nat(record.source, source, given, is_gtp_or_pfcp, rules);
+        record.destination =
+            behind_nat(record.destination, destination, given, is_gtp_or_pfcp, rules);
+    }
     if given == Link::Mixed && record.link == Link::Mixed && has_subscriber(record) {
         record.link = Link::N6;
     }

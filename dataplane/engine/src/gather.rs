@@ -16,7 +16,15 @@ const DNS: u16 = 53;
 
 /// Compares what equipment with listed MAC addresses shows below IP. A frame
 /// whose wrapper was taken off, or that is none of Ethernet's, shows nothing.
-pub(crate) fn sight(report: &mut Report, frame: &Frame<'_>, record: &Record, rules: &Rules) {
+/// To a destination of local scope equipment may speak from wherever it likes.
+#[inline]
+pub(crate) fn sight(
+    report: &mut Report,
+    frame: &Frame<'_>,
+    record: &Record,
+    to_local_scope: bool,
+    rules: &Rules,
+) {
     if frame.meta.link_type != LinkType::Ethernet {
         return;
     }
@@ -26,9 +34,7 @@ pub(crate) fn sight(report: &mut Report, frame: &Frame<'_>, record: &Record, rul
     } else if let Some(id) = sender
         && let Some(equipment) = rules.equipment(id)
         && !equipment.macs.is_empty()
-        && !record
-            .outer_addresses(frame.bytes)
-            .is_some_and(|(_, destination)| destination.is_local_scope())
+        && !to_local_scope
         && let Ok(ethernet) = Ethernet::parse(frame.bytes)
     {
         if equipment.macs.contains(&ethernet.source()) {
@@ -51,6 +57,7 @@ fn sight_below_ip(report: &mut Report, frame: &Frame<'_>, record: &Record, rules
 
 /// Keeps DNS answers to equipment and its TLS hellos, and counts the user
 /// plane's directions.
+#[inline]
 pub(crate) fn listen(report: &mut Report, frame: &Frame<'_>, record: &Record, rules: &Rules) {
     if record.kind == Kind::Gtpu && record.message == 255 {
         if let Some(uplink) = uplink(record, rules) {
@@ -102,13 +109,10 @@ fn uplink(record: &Record, rules: &Rules) -> Option<bool> {
             .map(|equipment| equipment.roles)
     };
     let (from, to) = (roles(record.source)?, roles(record.destination)?);
-    if from.any(Roles::RADIO) && to.any(Roles::UPF) {
-        Some(true)
-    } else if from.any(Roles::UPF) && to.any(Roles::RADIO) {
-        Some(false)
-    } else {
-        None
-    }
+    // Up and down take turns as they like: a branch between them would be guessed wrong.
+    let up = from.any(Roles::RADIO) & to.any(Roles::UPF);
+    let down = from.any(Roles::UPF) & to.any(Roles::RADIO);
+    (up | down).then_some(up)
 }
 
 /// EtherTypes that carriers' equipment speaks as a matter of course; below

@@ -53,7 +53,7 @@ impl Prefix {
 /// is a sorted list of ranges.
 #[derive(Clone, Debug)]
 pub struct Lpm {
-    root: Vec<u32>,
+    root: Box<[u32; 1 << 16]>,
     nodes: Vec<[u32; 256]>,
     ranges: BTreeMap<u128, u32>,
     /// `ranges`, flat, for the look-up.
@@ -65,7 +65,7 @@ const CHILD: u32 = 1 << 31;
 impl Default for Lpm {
     fn default() -> Self {
         Self {
-            root: vec![0; 1 << 16],
+            root: Box::new([0; 1 << 16]),
             nodes: Vec::new(),
             ranges: BTreeMap::from([(0, 0)]),
             starts: vec![(0, 0)],

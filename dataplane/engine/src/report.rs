@@ -25,6 +25,21 @@ pub struct Sighting {
     pub tap: u16,
 }
 
+impl Sighting {
+    #[inline]
+    fn is(&self, equipment: EquipmentId, trait_seen: Trait) -> bool {
+        self.equipment == equipment && self.trait_seen == trait_seen
+    }
+
+    /// Adds a packet.
+    #[inline]
+    fn again(&mut self, frame: &Frame<'_>) {
+        self.time = self.time.min(frame.meta.time);
+        self.packets += 1;
+        self.bytes += u64::from(frame.meta.wire_len);
+    }
+}
+
 /// The kinds of sightings.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Trait {
@@ -141,30 +156,32 @@ impl Report {
     }
 
     /// Notes a sighting, once per equipment and trait.
+    #[inline]
     pub fn sight(&mut self, frame: &Frame<'_>, equipment: EquipmentId, trait_seen: Trait) {
-        let bytes = u64::from(frame.meta.wire_len);
-        let is_it = |seen: &Sighting| seen.equipment == equipment && seen.trait_seen == trait_seen;
         // Most packets show what the equipment's packet before showed.
-        let hint = equipment.0 as usize % SIGHTINGS;
-        let known = match self.hints.get(hint).map(|place| usize::from(*place)) {
-            Some(place) if self.sightings.get(place).is_some_and(is_it) => Some(place),
-            _ => self.sightings.iter().position(is_it),
-        };
-        let place = known.unwrap_or(self.sightings.len());
-        if let Some(slot) = self.hints.get_mut(hint) {
-            *slot = place as u16;
+        let hint = self.hints.get(equipment.0 as usize % SIGHTINGS);
+        match hint.and_then(|place| self.sightings.get_mut(usize::from(*place))) {
+            Some(seen) if seen.is(equipment, trait_seen) => seen.again(frame),
+            _ => self.sight_another(frame, equipment, trait_seen),
         }
-        if let Some(sighting) = self.sightings.get_mut(place) {
-            sighting.time = sighting.time.min(frame.meta.time);
-            sighting.packets += 1;
-            sighting.bytes += bytes;
+    }
+
+    #[inline(never)]
+    fn sight_another(&mut self, frame: &Frame<'_>, equipment: EquipmentId, trait_seen: Trait) {
+        let known = self.sightings.iter().position(|seen| seen.is(equipment, trait_seen));
+        let place = known.unwrap_or(self.sightings.len());
+        if let Some(hint) = self.hints.get_mut(equipment.0 as usize % SIGHTINGS) {
+            *hint = place as u16;
+        }
+        if let Some(seen) = self.sightings.get_mut(place) {
+            seen.again(frame);
         } else if place < SIGHTINGS {
             self.sightings.push(Sighting {
                 equipment,
                 trait_seen,
                 time: frame.meta.time,
                 packets: 1,
-                bytes,
+                bytes: u64::from(frame.meta.wire_len),
                 tap: frame.meta.tap.0,
             });
         } else {
@@ -200,6 +217,7 @@ impl Report {
     }
 
     /// Counts a user packet of a tap.
+    #[inline]
     pub fn direction(&mut self, tap: TapId, uplink: bool) {
         let row = match self.directions.iter_mut().find(|(of, ..)| *of == tap) {
             Some(row) => row,
@@ -211,11 +229,8 @@ impl Report {
                 }
             }
         };
-        if uplink {
-            row.1 += 1;
-        } else {
-            row.2 += 1;
-        }
+        row.1 += u64::from(uplink);
+        row.2 += u64::from(!uplink);
     }
 }
 

@@ -417,6 +417,12 @@ impl Rules {
         Link::from_code((self.links.find(address) as u8).checked_sub(1)?)
     }
 
+    /// Whether any address stands for subscribers behind a NAT.
+    #[inline]
+    pub fn knows_nat(&self) -> bool {
+        !self.nat.is_empty()
+    }
+
     /// Whether an address stands for subscribers behind a NAT: on that link, or
     /// on an undeclared one for anything but GTP and PFCP.
     #[inline]

@@ -5,6 +5,8 @@
 //! the judge adds them to the flow's lasting state. So the number of workers,
 //! and how the packets were spread over them, changes no verdict.
 
+use std::hint::select_unpredictable;
+
 use weir_mem::{HugeArray, prefetch};
 use weir_wire::foreign::Foreign;
 use weir_wire::tcp::Tcp;
@@ -40,8 +42,11 @@ impl FlowKey {
     pub fn of(record: &Record, source: Address, destination: Address) -> (Self, bool) {
         let from = (source, record.source_port);
         let to = (destination, record.destination_port);
-        let upward = from <= to;
-        let ((low, low_port), (high, high_port)) = if upward { (from, to) } else { (to, from) };
+        // Spelt out: a flow's ends share their address only inside one node.
+        let upward = if source == destination { from.1 <= to.1 } else { source < destination };
+        // Which of the two it is, no branch could foretell.
+        let ((low, low_port), (high, high_port)) =
+            select_unpredictable(upward, (from, to), (to, from));
         let fragments = record.flags.has(Flags::LATER_FRAGMENT);
         (Self { low, high, low_port, high_port, protocol: record.protocol, fragments }, upward)
     }
@@ -274,18 +279,18 @@ impl FlowDelta {
 
 /// Whether a classified record belongs to a flow that the judge must know:
 /// equipment at an end, nobody's address on an infrastructure link, or GTP-U on
-/// the link to the data network. Addresses that name no single node make none.
+/// the link to the data network. Addresses that name no single node make none:
+/// ask that first.
 #[inline]
-pub fn concerns_equipment(record: &Record, source: Address, destination: Address) -> bool {
+pub fn concerns_equipment(record: &Record) -> bool {
     let (from, to) = (Party::unpack(record.source), Party::unpack(record.destination));
-    let of_interest = from.equipment().is_some()
+    from.equipment().is_some()
         || to.equipment().is_some()
         || if record.link == Link::N6 {
             record.flags.has(Flags::VERIFIED_GPDU)
         } else {
             from == Party::Unknown || to == Party::Unknown
-        };
-    of_interest && !source.is_local_scope() && !destination.is_local_scope()
+        }
 }
 
 /// A packet whose flow is known and whose index line is on its way.
@@ -347,7 +352,7 @@ impl Ledger {
         let Prepared { key, upward, hash } = *packet;
         let row = self.row(record, given, key, hash);
         let row = &mut self.rows[row];
-        let side = if upward { &mut row.up } else { &mut row.down };
+        let side = select_unpredictable(upward, &mut row.up, &mut row.down);
         if side.packets == 0 {
             side.first = record.time;
             side.last = record.time;

@@ -189,9 +189,10 @@ impl Worker {
         let Self { setup, records, ends, pending, ledger, report, .. } = self;
         let mut ready = 0;
         for (i, (frame, record)) in frames.iter().zip(records.iter()).enumerate() {
-            sight(report, frame, record, rules);
+            let to_local_scope = ends[i].is_some_and(|(_, to)| to.is_local_scope());
+            sight(report, frame, record, to_local_scope, rules);
             let Some((source, destination)) = ends[i] else { continue };
-            if concerns_equipment(record, source, destination) {
+            if !to_local_scope && !source.is_local_scope() && concerns_equipment(record) {
                 let packet = ledger.prepare(record, source, destination);
                 pending[ready] = Pending { record: i, packet };
                 ready += 1;

@@ -2,6 +2,10 @@
 
 use crate::{Address, ErrorKind, Fragment, Layer, WireError};
 
+const MORE_FRAGMENTS: u16 = 0x2000;
+/// The bits of the offset, in units of 8 bytes.
+const FRAGMENT_OFFSET: u16 = 0x1fff;
+
 /// An IPv4 header and the payload that its total length grants.
 #[derive(Clone, Copy, Debug)]
 pub struct Ipv4<'a> {
@@ -75,13 +79,13 @@ impl<'a> Ipv4<'a> {
     /// most 65,528.
     #[inline]
     pub const fn fragment_offset(&self) -> usize {
-        (self.fragment_field() & 0x1fff) as usize * 8
+        (self.fragment_field() & FRAGMENT_OFFSET) as usize * 8
     }
 
     /// Whether more of the datagram follows this packet.
     #[inline]
     pub const fn more_fragments(&self) -> bool {
-        self.fragment_field() & 0x2000 != 0
+        self.fragment_field() & MORE_FRAGMENTS != 0
     }
 
     const fn fragment_field(&self) -> u16 {
@@ -91,9 +95,9 @@ impl<'a> Ipv4<'a> {
     /// Where this packet stands in a fragmented series.
     #[inline]
     pub const fn fragment(&self) -> Fragment {
-        match (self.fragment_offset(), self.more_fragments()) {
-            (0, false) => Fragment::None,
-            (0, true) => Fragment::First,
+        match self.fragment_field() & (MORE_FRAGMENTS | FRAGMENT_OFFSET) {
+            0 => Fragment::None,
+            MORE_FRAGMENTS => Fragment::First,
             _ => Fragment::Later,
         }
     }

@@ -26,38 +26,28 @@ pub(super) struct Header<'a> {
     ie: Vec<InformationElement<'a>>,
 }
 
-#[derive(Serialize)]
+/// An extension header, and of a PDU Session Container (TS 38.415 §5.5.2) its fields: RQI, PPP and
+/// PPI are those of the downlink PDU only, QMP and SNP of the two that are defined.
+#[derive(Default, Serialize)]
 struct ExtensionHeader {
     #[serde(rename = "type")]
     kind: u8,
     len: usize,
-    #[serde(flatten)]
-    container: Option<Container>,
-}
-
-/// A PDU Session Container (TS 38.415 §5.5.2). RQI, PPP and PPI are fields of the downlink PDU
-/// only, QMP and SNP of the two that are defined.
-#[derive(Serialize)]
-struct Container {
-    pdu_type: u8,
-    qfi: u8,
-    #[serde(flatten)]
-    downlink: Option<Downlink>,
-    #[serde(flatten)]
-    measured: Option<Measured>,
-}
-
-#[derive(Serialize)]
-struct Downlink {
-    rqi: bool,
-    ppp: bool,
-    ppi: Option<u8>,
-}
-
-#[derive(Serialize)]
-struct Measured {
-    qmp: bool,
-    snp: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pdu_type: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    qfi: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rqi: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ppp: Option<bool>,
+    /// Null in a downlink PDU without.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ppi: Option<Option<u8>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    qmp: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    snp: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     qfi_seq: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -175,21 +165,27 @@ fn extension_headers(extensions: &mut Extensions<'_>) -> Vec<ExtensionHeader> {
 
 impl ExtensionHeader {
     fn of(extension: Extension<'_>) -> Self {
-        let container = (extension.kind == PDU_SESSION_CONTAINER)
-            .then(|| PduSession::parse(extension.content).ok())
-            .flatten()
-            .map(|container| Container::of(&container));
-        Self { kind: extension.kind, len: extension.len(), container }
+        let bare = Self { kind: extension.kind, len: extension.len(), ..Self::default() };
+        if extension.kind != PDU_SESSION_CONTAINER {
+            return bare;
+        }
+        match PduSession::parse(extension.content) {
+            Ok(container) => bare.with(&container),
+            Err(_) => bare,
+        }
     }
-}
 
-impl Container {
-    fn of(container: &PduSession<'_>) -> Self {
-        let downlink =
-            Downlink { rqi: container.rqi(), ppp: container.ppp(), ppi: container.ppi() };
-        let measured = Measured {
-            qmp: container.qmp(),
-            snp: container.snp(),
+    fn with(self, container: &PduSession<'_>) -> Self {
+        let downlink = container.pdu_type() == 0;
+        let defined = container.pdu_type() <= 1;
+        Self {
+            pdu_type: Some(container.pdu_type()),
+            qfi: Some(container.qfi()),
+            rqi: downlink.then(|| container.rqi()),
+            ppp: downlink.then(|| container.ppp()),
+            ppi: downlink.then(|| container.ppi()),
+            qmp: defined.then(|| container.qmp()),
+            snp: defined.then(|| container.snp()),
             qfi_seq: container.qfi_sequence_number(),
             mbs_qfi_seq: container.mbs_qfi_sequence_number(),
             dl_sent: container.dl_sending_time_stamp().map(Hex),
@@ -198,12 +194,7 @@ impl Container {
             dl_delay: container.dl_delay_result(),
             ul_delay: container.ul_delay_result(),
             n3_n9_delay: container.n3_n9_delay_result(),
-        };
-        Self {
-            pdu_type: container.pdu_type(),
-            qfi: container.qfi(),
-            downlink: (container.pdu_type() == 0).then_some(downlink),
-            measured: (container.pdu_type() <= 1).then_some(measured),
+            ..self
         }
     }
 }

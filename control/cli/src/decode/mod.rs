@@ -8,7 +8,7 @@ mod path;
 mod pfcp;
 
 use std::collections::BTreeSet;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use weir_capture::{Damage, LinkType, OpenError, Packet, Reader, Source, Stream};
@@ -27,9 +27,7 @@ pub(crate) struct Options {
 
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let source = open(&options.file).map_err(|why| unreadable(&options.file, &why))?;
-    let mut out = BufWriter::with_capacity(256 << 10, io::stdout().lock());
-    let outcome = decode(source, &mut out);
-    match outcome.and_then(|end| out.flush().map(|()| end)) {
+    match decode(source, &mut io::stdout().lock()) {
         Ok(end) => end.judge(&options.file),
         Err(why) => written(Err(why)),
     }
@@ -83,7 +81,12 @@ impl End {
 
 /// Prints the frames of a capture up to its end or its damage.
 fn decode(source: Source, out: &mut impl Write) -> io::Result<End> {
-    let mut printer = Printer { lines: Lines::new(Ports::default()), end: End::default(), out };
+    let mut printer = Printer {
+        lines: Lines::new(Ports::default()),
+        end: End::default(),
+        page: Vec::with_capacity(2 * PAGE),
+        out,
+    };
     match source {
         Source::Mapped(map) => match Reader::open(&map) {
             Ok(mut packets) => while printer.print(packets.next())? {},
@@ -94,12 +97,18 @@ fn decode(source: Source, out: &mut impl Write) -> io::Result<End> {
             Err(error) => printer.end.trouble = Some(error),
         },
     }
+    printer.flush()?;
     Ok(printer.end)
 }
+
+/// Bytes of lines that are written at a time.
+const PAGE: usize = 256 << 10;
 
 struct Printer<'o, W> {
     lines: Lines,
     end: End,
+    /// Whole lines that are not written yet.
+    page: Vec<u8>,
     out: &'o mut W,
 }
 
@@ -111,13 +120,19 @@ impl<W: Write> Printer<'_, W> {
             let goes_on = if arrived.is_some() {
                 self.print(arrived)?
             } else {
-                self.out.flush()?;
+                self.flush()?;
                 self.print(packets.next())?
             };
             if !goes_on {
                 return Ok(());
             }
         }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.write_all(&self.page)?;
+        self.page.clear();
+        self.out.flush()
     }
 
     /// Prints a packet's line; false after the last one.
@@ -127,7 +142,10 @@ impl<W: Write> Printer<'_, W> {
                 if let LinkType::Other(code) = packet.link_type {
                     self.end.undecoded.insert(code);
                 }
-                self.lines.write(&packet, self.out)?;
+                self.lines.write(&packet, &mut self.page)?;
+                if self.page.len() >= PAGE {
+                    self.flush()?;
+                }
                 return Ok(true);
             }
             Some(Err(damage)) => self.end.trouble = Some(damage.into()),

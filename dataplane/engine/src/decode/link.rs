@@ -120,33 +120,39 @@ impl<'a, T: Trail> Walk<'a, '_, T> {
 
     /// What an EtherType announces, behind `tags` VLAN tags.
     #[inline]
-    pub(super) fn network(
-        &mut self,
-        mut ether_type: u16,
-        mut rest: &'a [u8],
-        mut tags: usize,
-    ) -> Network<'a> {
-        while ethernet::is_vlan(ether_type) {
-            self.trail.layer(Layer::Vlan, rest);
-            if tags == MAX_VLANS {
-                self.too_deep(Layer::Vlan, rest);
-                return Network::Nothing;
-            }
-            let vlan = match Vlan::parse(rest) {
-                Ok(vlan) => vlan,
-                Err(error) => return self.broken(error, rest),
-            };
-            self.tagged(vlan.id());
-            self.trail.vlan(vlan.id());
-            tags += 1;
-            ether_type = vlan.ether_type();
-            rest = vlan.payload();
-        }
-        self.typed(ether_type);
+    pub(super) fn network(&mut self, ether_type: u16, rest: &'a [u8], tags: usize) -> Network<'a> {
         match ether_type {
-            ethernet::IPV4 => Network::V4(rest),
-            ethernet::IPV6 => Network::V6(rest),
-            other => self.uncommon(other, rest),
+            ethernet::IPV4 => {
+                self.typed(ether_type);
+                Network::V4(rest)
+            }
+            ethernet::IPV6 => {
+                self.typed(ether_type);
+                Network::V6(rest)
+            }
+            _ => self.below_ip(ether_type, rest, tags),
+        }
+    }
+
+    /// What stands between Ethernet and IP, tags first.
+    #[inline(never)]
+    fn below_ip(&mut self, ether_type: u16, rest: &'a [u8], tags: usize) -> Network<'a> {
+        if !ethernet::is_vlan(ether_type) {
+            self.typed(ether_type);
+            return self.uncommon(ether_type, rest);
+        }
+        self.trail.layer(Layer::Vlan, rest);
+        if tags == MAX_VLANS {
+            self.too_deep(Layer::Vlan, rest);
+            return Network::Nothing;
+        }
+        match Vlan::parse(rest) {
+            Ok(vlan) => {
+                self.tagged(vlan.id());
+                self.trail.vlan(vlan.id());
+                self.network(vlan.ether_type(), vlan.payload(), tags + 1)
+            }
+            Err(error) => self.broken(error, rest),
         }
     }
 

@@ -16,14 +16,17 @@ use weir_wire::{Fragment, Layer};
 use super::evidence::Within;
 use super::link::Network;
 use super::{Trail, Walk, opaque_layer, protocol};
-use crate::record::{Evidence, Flags, Ip, Kind};
+use crate::record::{Evidence, Flags, Kind};
 
 impl<'a, T: Trail> Walk<'a, '_, T> {
     #[inline]
     pub(super) fn outer_v4(&mut self, bytes: &'a [u8]) {
         self.trail.layer(Layer::Ipv4, bytes);
         match Ipv4::parse(bytes) {
-            Ok(ip) => self.outer(bytes, &Ip::V4(ip)),
+            Ok(ip) => {
+                let short = ip.is_short();
+                self.outer(bytes, ip.fragment(), ip.protocol(), ip.payload(), short);
+            }
             Err(error) => self.fail(error, bytes),
         }
     }
@@ -33,18 +36,23 @@ impl<'a, T: Trail> Walk<'a, '_, T> {
         match Ipv6::parse(bytes) {
             Ok(ip) => {
                 self.record.flags.set(Flags::OUTER_V6);
-                self.outer(bytes, &Ip::V6(ip));
+                let short = ip.is_short();
+                self.outer(bytes, ip.fragment(), ip.protocol(), ip.payload(), short);
             }
             Err(error) => self.fail(error, bytes),
         }
     }
 
+    /// What the packet's own header says, whichever its version.
     #[inline]
-    fn outer(&mut self, bytes: &[u8], ip: &Ip<'a>) {
-        let (fragment, protocol, payload, short) = match ip {
-            Ip::V4(ip) => (ip.fragment(), ip.protocol(), ip.payload(), ip.is_short()),
-            Ip::V6(ip) => (ip.fragment(), ip.protocol(), ip.payload(), ip.is_short()),
-        };
+    fn outer(
+        &mut self,
+        bytes: &[u8],
+        fragment: Fragment,
+        protocol: u8,
+        payload: &'a [u8],
+        short: bool,
+    ) {
         self.record.kind = Kind::Ip;
         self.record.outer_ip = self.offset(bytes);
         self.record.protocol = protocol;
