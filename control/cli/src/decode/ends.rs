@@ -8,9 +8,6 @@ use weir_wire::Fragment;
 use weir_wire::ah::Ah;
 use weir_wire::ipv4::Ipv4;
 use weir_wire::ipv6::Ipv6;
-use weir_wire::sctp::Sctp;
-use weir_wire::tcp::Tcp;
-use weir_wire::udp::Udp;
 
 /// An IP packet's ends. Ports are absent where unknown.
 #[derive(Serialize)]
@@ -64,15 +61,13 @@ impl Ends {
         {
             (protocol, payload) = (ah.next_header(), ah.payload());
         }
-        let ports = match protocol {
-            protocol::UDP => Udp::parse(payload).ok().map(|udp| (udp.source(), udp.destination())),
-            protocol::TCP => Tcp::parse(payload).ok().map(|tcp| (tcp.source(), tcp.destination())),
-            protocol::SCTP => {
-                Sctp::parse(payload).ok().map(|sctp| (sctp.source(), sctp.destination()))
-            }
-            _ => None,
-        };
-        (self.sport, self.dport) = ports.unzip();
+        // All three begin with their ports, whatever else is cut or wrong behind them.
+        if matches!(protocol, protocol::UDP | protocol::TCP | protocol::SCTP)
+            && let Some([s0, s1, d0, d1]) = payload.first_chunk()
+        {
+            self.sport = Some(u16::from_be_bytes([*s0, *s1]));
+            self.dport = Some(u16::from_be_bytes([*d0, *d1]));
+        }
     }
 
     /// The same, as of a datagram put together.

@@ -152,11 +152,8 @@ fn extension_headers(extensions: &mut Extensions<'_>) -> Vec<ExtensionHeader> {
             Some(Ok(extension)) => headers.push(ExtensionHeader::of(extension)),
             Some(Err(error)) => {
                 let claimed = claimed.filter(|_| error.kind != ErrorKind::Depth);
-                headers.extend(claimed.map(|(kind, len)| ExtensionHeader {
-                    kind,
-                    len,
-                    container: None,
-                }));
+                let part = |(kind, len)| ExtensionHeader { kind, len, ..Default::default() };
+                headers.extend(claimed.map(part));
                 return headers;
             }
         }

@@ -8,6 +8,7 @@ use serde::{Serialize, Serializer};
 use weir_capture::Packet;
 use weir_engine::decode::{Ports, decode};
 use weir_engine::frame::LinkType;
+use weir_engine::reassembly::GiveUp;
 use weir_engine::{Frame, Nanos, Record, RxMeta};
 use weir_wire::Layer;
 
@@ -97,6 +98,8 @@ impl Lines {
         let standing = self.standing(packet);
         match standing {
             Standing::Whole => {}
+            // A piece that is cut will never be part of more: all there is stands in it.
+            Standing::GivenUp(GiveUp::Cut) => {}
             Standing::Part | Standing::GivenUp(_) => record = Record::default(),
             Standing::Completes => {
                 let bytes = self.datagrams.whole();
@@ -155,7 +158,7 @@ impl Lines {
         };
         let standing = self.datagrams.take(carrier, packet.time);
         match standing {
-            Standing::Whole => {}
+            Standing::Whole | Standing::GivenUp(GiveUp::Cut) => {}
             Standing::Part | Standing::GivenUp(_) => self.path.cut_behind_transport(position),
             Standing::Completes => self.path.cut(position),
         }

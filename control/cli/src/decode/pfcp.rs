@@ -84,9 +84,14 @@ impl Message {
         let length = rest.first_chunk().map(|field| u16::from_be_bytes(*field));
         let granted = rest.get(2..).unwrap_or_default();
         let granted = &granted[..granted.len().min(length.unwrap_or_default().into())];
-        let seid = granted.first_chunk().filter(|_| flags & 1 != 0);
+        let (seid, behind) = if flags & 1 == 0 {
+            (None, granted)
+        } else {
+            granted.split_first_chunk().map_or((None, &[][..]), |(seid, rest)| (Some(seid), rest))
+        };
         let seid = seid.map(|field| Hex(Seid(u64::from_be_bytes(*field))));
-        Some(Self { kind: *kind, seid, seq: None, length, ie: Vec::new() })
+        let seq = behind.first_chunk().map(|[a, b, c]| u32::from_be_bytes([0, *a, *b, *c]));
+        Some(Self { kind: *kind, seid, seq, length, ie: Vec::new() })
     }
 }
 

@@ -195,6 +195,29 @@ fn a_header_whose_length_can_not_be_is_shown_as_far_as_it_is_there() {
         ])
     );
     assert_eq!(cut["error"], json!({"layer": "pfcp", "kind": "truncated", "offset": 50}));
+    let spare_missing = line(node_to_node(8805, &[0x20, 2, 0, 12, 0, 1, 0]));
+    assert_eq!(spare_missing["pfcp"], json!([{"type": 2, "seq": 256, "length": 12, "ie": []}]));
+}
+
+#[test]
+fn ports_are_known_although_the_header_is_wrong_or_cut() {
+    let no_header_length = [0x94, 0xed, 0x01, 0xbb, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let wrong = line(ethernet(&[], &ipv4([10, 0, 0, 1], [10, 0, 1, 1], 6, &no_header_length)));
+    assert_eq!((&wrong["outer"]["sport"], &wrong["outer"]["dport"]), (&json!(38125), &json!(443)));
+    assert_eq!(wrong["error"]["layer"], "tcp");
+    let cut = line(ethernet(&[], &ipv4([10, 0, 0, 1], [10, 0, 1, 1], 17, &[8, 104, 8, 104, 0])));
+    assert_eq!(cut["outer"]["dport"], 2152);
+}
+
+#[test]
+fn a_first_fragment_that_the_capture_cut_is_read_as_far_as_it_goes() {
+    let message = [0x30, 255, 0, 40, 0, 0, 0, 9, 0x45, 0];
+    let mut packet = ipv4([10, 0, 0, 1], [10, 0, 1, 1], 17, &udp(2152, 2152, &message));
+    packet[6] = 0x20;
+    packet[2..4].copy_from_slice(&200u16.to_be_bytes());
+    let cut = line(ethernet(&[], &packet));
+    assert_eq!((&cut["outer"]["frag"], &cut["gtpu"]["teid"]), (&json!("first"), &json!(9)));
+    assert_eq!(cut["error"], json!({"layer": "ipv4", "kind": "cut", "offset": 14}));
 }
 
 #[test]
