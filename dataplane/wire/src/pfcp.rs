@@ -171,18 +171,27 @@ impl<'a> Pfcp<'a> {
     }
 }
 
+/// The first type of the vendors' own elements (§8.1.1).
+const VENDORS_OWN: u16 = 0x8000;
+
 /// An information element (§8.1.1).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Element<'a> {
     /// The type; 32768 and above are a vendor's own.
     pub kind: u16,
-    /// The enterprise number of a vendor's own element.
+    /// The enterprise number of a vendor's own element, unless that is too short for one.
     pub enterprise: Option<u16>,
     /// The value, without the enterprise number.
     pub value: &'a [u8],
 }
 
 impl Element<'_> {
+    /// Whether the type is a vendor's own but the enterprise number is missing. What follows
+    /// is read on: else such an element would hide it.
+    pub const fn lacks_enterprise(&self) -> bool {
+        self.kind >= VENDORS_OWN && self.enterprise.is_none()
+    }
+
     /// Whether the value is a list of elements (TS 29.244 §7.5, R15 to R17).
     /// A vendor's own element never is: what is in it is the vendor's secret.
     pub const fn is_grouped(&self) -> bool {
@@ -229,12 +238,12 @@ impl<'a> Elements<'a> {
         let (value, rest) =
             rest.split_at_checked(length).ok_or(WireError::truncated(Layer::Pfcp))?;
         self.rest = rest;
-        if kind < 0x8000 {
-            return Ok(Element { kind, enterprise: None, value });
+        match value.split_first_chunk::<2>() {
+            Some((enterprise, value)) if kind >= VENDORS_OWN => {
+                Ok(Element { kind, enterprise: Some(u16::from_be_bytes(*enterprise)), value })
+            }
+            _ => Ok(Element { kind, enterprise: None, value }),
         }
-        let (enterprise, value) =
-            value.split_first_chunk::<2>().ok_or(WireError::length(Layer::Pfcp))?;
-        Ok(Element { kind, enterprise: Some(u16::from_be_bytes(*enterprise)), value })
     }
 }
 
@@ -285,7 +294,8 @@ mod tests {
         assert_eq!((element.enterprise, element.value), (Some(0x28af), &[1, 2, 3][..]));
         assert!(!element.is_grouped());
         let mut lying = Elements::new(&[0x80, 1, 0, 1, 9]);
-        assert_eq!(lying.next(), Some(Err(WireError::length(Layer::Pfcp))));
+        let short = lying.next().unwrap().unwrap();
+        assert!(short.lacks_enterprise() && short.value == [9]);
     }
 
     #[test]

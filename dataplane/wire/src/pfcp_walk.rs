@@ -27,6 +27,9 @@ pub fn walk<'a>(
         let entered = match groups[depth].next() {
             Some(Ok(element)) => {
                 visit(depth, &element);
+                if element.lacks_enterprise() {
+                    fault.get_or_insert((WireError::length(Layer::Pfcp), at));
+                }
                 element.is_grouped().then_some(element.value)
             }
             ended => {
@@ -141,6 +144,14 @@ mod tests {
         let (order, fault) = seen(&message(&body));
         assert_eq!(order, [(0, 1), (0, 10), (1, 108)]);
         assert_eq!(fault.unwrap(), (WireError::truncated(Layer::Pfcp), 16 + 4));
+    }
+
+    #[test]
+    fn a_vendors_element_too_short_for_its_number_hides_nothing() {
+        let body = [element(0x8001, &[9]), element(10, &element(108, &[0, 0, 0, 1]))].concat();
+        let (order, fault) = seen(&message(&body));
+        assert_eq!(order, [(0, 0x8001), (0, 10), (1, 108)]);
+        assert_eq!(fault.unwrap(), (WireError::length(Layer::Pfcp), 16));
     }
 
     #[test]

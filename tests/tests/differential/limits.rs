@@ -88,6 +88,12 @@ pub(crate) const LIMITS: &[Limit] = &[
     },
     Limit {
         oracle: Oracle::Tshark,
+        reason: "reads no vendor's element that is too short for an enterprise number",
+        fields: &[&[VendorElements]],
+        applies: |case| case.ours.error() == Some(("pfcp", "length")),
+    },
+    Limit {
+        oracle: Oracle::Tshark,
         reason: "takes what follows a message without FO for another message",
         fields: &[PFCP],
         applies: |case| reads_on(case, PfcpSequence),
