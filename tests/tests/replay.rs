@@ -299,6 +299,48 @@ fn a_generated_scenario_gives_its_labels_and_nothing_else_of_weight() {
 }
 
 #[test]
+fn fragments_are_counted_by_what_became_of_them_on_any_number_of_workers() {
+    let out = tempfile::tempdir().unwrap();
+    let toml = Path::new(env!("CARGO_MANIFEST_DIR")).join("../pcaps/scenarios/shapes.toml");
+    let made = run(&["generate", text(&toml), "--out", text(out.path())]);
+    assert!(made.status.success(), "{}", said(&made));
+    let capture = out.path().join("capture.pcap");
+    let summaries = ["1", "2", "3"].map(|workers| {
+        let done = replay(&["--workers", workers, text(&capture)]);
+        assert_eq!(done.code, Some(0), "{}", done.said);
+        done.summary
+    });
+    let [one, ..] = &summaries;
+    for other in &summaries {
+        for key in ["fragments", "reassembly", "pfcp_messages", "errors"] {
+            assert_eq!(other[key], one[key], "{key}");
+        }
+    }
+    let decoded = run(&["decode", text(&capture)]).stdout;
+    let frames: Vec<Value> = decoded
+        .split(|byte| *byte == b'\n')
+        .filter_map(|line| serde_json::from_slice(line).ok())
+        .collect();
+    let is_fragment =
+        |frame: &&Value| frame["outer"]["frag"].as_str().is_some_and(|it| it != "none");
+    let counted = |list: &str, kind: &str| one[list][kind].as_u64().unwrap_or(0) as usize;
+    let [first, found, unknown] =
+        ["remembered", "found", "unknown"].map(|kind| counted("fragments", kind));
+    // Three datagrams, each cut in ten ways, of which one lacks the first piece and two repeat it.
+    assert_eq!(first, 3 * (10 - 1 + 2));
+    assert_eq!(first + found + unknown, frames.iter().filter(is_fragment).count());
+    assert!(found > 500 && unknown > 500, "in order and backwards: {found} {unknown}");
+    assert_eq!(counted("fragments", "evicted"), 0);
+    // PFCP is whole in all ways but two, and one of them reads otherwise to another receiver.
+    assert_eq!((counted("reassembly", "completed"), counted("reassembly", "conflicting")), (8, 1));
+    // The doubled pieces, and those that say in part what others said.
+    assert_eq!(counted("reassembly", "repeated"), 2);
+    // PFCP without its last piece, without its first, and a copy behind the whole; of both
+    // G-PDUs the three ways in which later pieces wait for a first one to show what they are.
+    assert_eq!(counted("reassembly", "timed_out"), 3 + 2 * 3);
+}
+
+#[test]
 fn wrong_input_is_refused_or_read_as_far_as_it_goes() {
     let directory = tempfile::tempdir().unwrap();
     let at = |name: &str| directory.path().join(name);

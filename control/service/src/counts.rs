@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use weir_engine::contract::greeting::Greeting;
 use weir_engine::contract::words::{
-    BLOCK, JudgeWords, LaneWords, PortWords, Reason, Words, WorkerWords,
+    BLOCK, JudgeWords, LaneWords, PortWords, Reason, Words, WorkerWords, fragment_names,
+    reassembly_names,
 };
 use weir_engine::record::ERRORS;
 use weir_shm::{Attachment, Lost};
@@ -72,6 +73,8 @@ impl Counts {
         for worker in &self.workers {
             totals.gtpu_messages += worker.gtpu_messages.iter().sum::<u64>();
             totals.pfcp_messages += worker.pfcp_messages.iter().sum::<u64>();
+            add(&mut totals.fragments, &fragment_names(), &worker.fragments);
+            add(&mut totals.reassembly, &reassembly_names(), &worker.reassembly);
             for (index, count) in worker.decode_errors.iter().enumerate().filter(|(_, n)| **n > 0) {
                 let (layer, kind) = error_names(index);
                 *totals.errors.entry(format!("{layer}/{kind}")).or_default() += count;
@@ -119,13 +122,22 @@ pub struct Totals {
     pub errors: BTreeMap<String, u64>,
     /// Equipment flows ever seen.
     pub flows: u64,
+    /// Fragments by what became of them.
+    pub fragments: BTreeMap<&'static str, u64>,
+    /// PFCP in fragments by what became of it.
+    pub reassembly: BTreeMap<&'static str, u64>,
+}
+
+/// Adds what was counted, without what never occurred.
+fn add(sums: &mut BTreeMap<&'static str, u64>, names: &[&'static str], counts: &[u64]) {
+    for (name, count) in names.iter().zip(counts).filter(|(_, count)| **count > 0) {
+        *sums.entry(name).or_default() += count;
+    }
 }
 
 impl Totals {
     fn miss(&mut self, by_reason: &[u64; Reason::ALL.len()]) {
-        for (reason, count) in Reason::ALL.iter().zip(by_reason).filter(|(_, count)| **count > 0) {
-            *self.not_inspected.entry(reason.name()).or_default() += count;
-        }
+        add(&mut self.not_inspected, &Reason::ALL.map(Reason::name), by_reason);
     }
 
     /// Frames that are neither inspected nor counted under a reason: 0, or

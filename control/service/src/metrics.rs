@@ -11,7 +11,9 @@ use prometheus::proto::{
 };
 use prometheus::{Registry, TextEncoder};
 use weir_engine::contract::verdict::Severity;
-use weir_engine::contract::words::{LATENCY_BUCKETS, Reason, Table};
+use weir_engine::contract::words::{
+    LATENCY_BUCKETS, Reason, Table, fragment_names, reassembly_names,
+};
 use weir_engine::detect::CATALOGUE;
 use weir_engine::frame::BURST;
 use weir_engine::record::ERRORS;
@@ -257,6 +259,22 @@ fn protocols(counts: &Counts, families: &mut Families) {
             (vec![("message", name)], sum(&|worker| worker.pfcp_messages[index]))
         }),
     );
+    families.counter(
+        "weir_fragments_total",
+        "Fragments by what became of them: later ones are accounted to the tunnel of their first.",
+        fragment_names()
+            .into_iter()
+            .enumerate()
+            .map(|(index, kind)| (vec![("kind", kind)], sum(&|worker| worker.fragments[index]))),
+    );
+    families.counter(
+        "weir_reassembly_total",
+        "PFCP in fragments: pieces, and the datagrams put together or given up.",
+        reassembly_names()
+            .into_iter()
+            .enumerate()
+            .map(|(index, kind)| (vec![("kind", kind)], sum(&|worker| worker.reassembly[index]))),
+    );
     let bursts: Vec<u64> = (0..=BURST).map(|size| sum(&|worker| worker.bursts[size])).collect();
     let mut from = 0;
     let buckets: Vec<(f64, u64)> = [0, 1, 2, 4, 8, 16, 32, BURST]
@@ -422,10 +440,31 @@ mod tests {
             "weir_events_lost_total{reason=\"full\"} 0",
             "weir_events_lost_total{reason=\"event_file\"} 0",
             "weir_table_evictions_total{table=\"dns_names\"} 0",
+            "weir_table_evictions_total{table=\"fragment_trails\"} 0",
+            "weir_table_evictions_total{table=\"pfcp_datagrams\"} 0",
+            "weir_fragments_total{kind=\"unknown\"} 0",
+            "weir_reassembly_total{kind=\"completed\"} 0",
+            "weir_reassembly_total{kind=\"timed_out\"} 0",
             "weir_policy_info{version=\"0\"} 1",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
         }
+    }
+
+    #[test]
+    fn every_family_is_documented() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/metrics.md");
+        let page = std::fs::read_to_string(page).unwrap();
+        let families = families(&Live::default());
+        for family in &families {
+            let row = format!("| `{}", family.name());
+            let named = page.lines().find(|line| {
+                line.strip_prefix(&row).is_some_and(|rest| rest.starts_with(['`', '{']))
+            });
+            assert!(named.is_some(), "{} is not in docs/metrics.md", family.name());
+        }
+        let rows = page.lines().filter(|line| line.starts_with("| `weir_")).count();
+        assert_eq!(rows, families.len(), "a family is documented that is not there");
     }
 
     #[test]

@@ -30,6 +30,8 @@ pub struct Summary {
     pub ns_per_packet: f64,
     pub unaccounted: i128,
     pub events_lost: u64,
+    pub fragments: BTreeMap<&'static str, u64>,
+    pub reassembly: BTreeMap<&'static str, u64>,
 }
 
 /// PFCP sessions: this version follows none.
@@ -59,6 +61,8 @@ impl Summary {
             pfcp_messages,
             errors,
             flows,
+            fragments,
+            reassembly,
         } = totals;
         Self {
             frames,
@@ -78,6 +82,8 @@ impl Summary {
             ns_per_packet: ratio(busy as f64, inspected as f64),
             unaccounted,
             events_lost: counts.lost.total().saturating_add(lost),
+            fragments,
+            reassembly,
         }
     }
 

@@ -12,6 +12,9 @@ use nix::sys::signal::Signal;
 use weir_engine::Nanos;
 use weir_engine::contract::SCHEMA;
 use weir_engine::contract::verdict::{PolicySwap, Verdict};
+use weir_engine::contract::words::{
+    JudgeWords, Table, WorkerWords, fragment_names, reassembly_names,
+};
 use weir_engine::detect::GTP_PEER;
 use weir_shm::Attachment;
 
@@ -375,6 +378,48 @@ fn an_explained_alert_becomes_info_and_old_days_are_closed() {
             line("gnb-2", "high", true),
         ]
     );
+}
+
+#[test]
+fn fragments_are_exported_by_what_became_of_them_and_begin_anew_with_the_sensor() {
+    let place = Place::new("");
+    let mut control = place.control(&["--listen", "127.0.0.1:0"]);
+    let address = control.says("listening on http://");
+    let address = address.rsplit('/').next().unwrap().to_owned();
+    let found = |kind: &str| {
+        let metrics = fetch(&address, "/metrics").1;
+        series(&metrics, kind)
+    };
+    let kind_of = |names: Vec<&str>, name| names.iter().position(|known| *known == name).unwrap();
+    let (found_index, timed_out) =
+        (kind_of(fragment_names(), "found"), kind_of(reassembly_names(), "timed_out"));
+    let mut sensor = Sensor::with_workers(&place.socket(), 2);
+    let (connection, _) = sensor.accept();
+    for worker in 0..2 {
+        let mut words = WorkerWords::default();
+        words.fragments[found_index] = 40 + worker as u64;
+        words.reassembly[timed_out] = 1;
+        sensor.publish(sensor.greeting.worker_block(worker), &words);
+    }
+    let mut judge = JudgeWords::default();
+    judge.evictions[Table::Trails as usize] = 9;
+    sensor.publish(sensor.greeting.judge_block(), &judge);
+    await_that("both workers are summed", || {
+        (found("weir_fragments_total{kind=\"found\"}") == 81.0).then_some(())
+    });
+    assert_eq!(found("weir_fragments_total{kind=\"unknown\"}"), 0.0);
+    assert_eq!(found("weir_reassembly_total{kind=\"timed_out\"}"), 2.0);
+    assert_eq!(found("weir_table_evictions_total{table=\"fragment_trails\"}"), 9.0);
+    assert_eq!(found("weir_table_evictions_total{table=\"pfcp_datagrams\"}"), 0.0);
+
+    // The last values stay while the sensor is away; the next one counts from zero.
+    drop((connection, sensor));
+    await_that("the sensor is away", || (found("weir_sensor_up") == 0.0).then_some(()));
+    assert_eq!(found("weir_fragments_total{kind=\"found\"}"), 81.0);
+    let sensor = Sensor::with_workers(&place.socket(), 2);
+    let (_connection, _) = sensor.accept();
+    await_that("the next one is there", || (found("weir_sensor_up") == 1.0).then_some(()));
+    assert_eq!(found("weir_fragments_total{kind=\"found\"}"), 0.0);
 }
 
 #[test]

@@ -25,7 +25,7 @@ pub mod reassembly;
 pub mod record;
 pub mod report;
 pub mod rules;
-mod series;
+pub mod series;
 pub mod time;
 pub mod track;
 pub mod worker;

@@ -5,6 +5,7 @@ use weir_wire::Address;
 use crate::finding::Findings;
 use crate::frame::TapId;
 use crate::rules::EquipmentId;
+use crate::series::Evictions;
 use crate::track::FlowDelta;
 use crate::{Frame, Nanos};
 
@@ -118,6 +119,8 @@ pub struct Report {
     pub directions: Vec<(TapId, u64, u64)>,
     /// Sightings, findings and messages with names that found no room.
     pub dropped: u64,
+    /// What the worker's tables of fragments gave up for lack of room.
+    pub evictions: Evictions,
     /// The largest backward step of the clock in the slice.
     pub clock_back: Nanos,
     /// The largest forward step of the clock in the slice.
@@ -150,6 +153,7 @@ impl Report {
         self.directions.clear();
         self.partial = false;
         self.dropped = 0;
+        self.evictions = Evictions::default();
         self.clock_back = Nanos(0);
         self.clock_ahead = Nanos(0);
         self.clock_steps = 0;

@@ -13,24 +13,39 @@ use crate::decode::{Ports, protocol};
 use crate::fragment::{DatagramKey, Piece};
 use crate::fragment_trails::{self, FragmentTrails, Trail};
 use crate::frame::Frame;
-use crate::reassembly::{Limits, Outcome, Reassembler};
+use crate::reassembly::{GiveUp, Limits, Outcome, Reassembler};
 use crate::record::{Flags, Kind, Record};
 
 /// What a worker may hold of PFCP: a message is a few kilobytes as a rule.
 const LIMITS: Limits =
     Limits { datagrams: 1024, bytes: 4 << 20, patience: fragment_trails::PATIENCE };
 
+/// What was given up for lack of room.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Evictions {
+    /// Trails before their last fragment.
+    pub trails: u64,
+    /// PFCP datagrams before they were whole.
+    pub datagrams: u64,
+}
+
 /// What a worker remembers of fragments.
 #[derive(Debug)]
 pub(crate) struct Series {
     trails: FragmentTrails,
     datagrams: Reassembler,
+    /// The evictions that a report told of already.
+    reported: Evictions,
 }
 
 impl Series {
     /// Nothing seen yet; the secret keeps both tables' places unpredictable.
     pub(crate) fn new(secret: u64) -> Self {
-        Self { trails: FragmentTrails::new(secret), datagrams: Reassembler::new(LIMITS, secret) }
+        Self {
+            trails: FragmentTrails::new(secret),
+            datagrams: Reassembler::new(LIMITS, secret),
+            reported: Evictions::default(),
+        }
     }
 
     /// Takes a fragment's record in, and gives it the ports and TEID of its first one.
@@ -67,6 +82,25 @@ impl Series {
                 tally.pfcp(udp.payload());
             }
         }
+        tally.fragments(self.trails.counters(), self.datagrams.counters());
+    }
+
+    /// The evictions since this was last asked.
+    pub(crate) fn evictions(&mut self) -> Evictions {
+        let now = Evictions {
+            trails: self.trails.counters().evicted,
+            datagrams: self.datagrams.counters().given_up[GiveUp::Evicted as usize],
+        };
+        let before = std::mem::replace(&mut self.reported, now);
+        Evictions {
+            trails: now.trails - before.trails,
+            datagrams: now.datagrams - before.datagrams,
+        }
+    }
+
+    /// Gives up what still waits for its missing pieces: none will come.
+    pub(crate) fn finish(&mut self, tally: &mut Tally) {
+        self.datagrams.expire(Nanos::MAX);
         tally.fragments(self.trails.counters(), self.datagrams.counters());
     }
 

@@ -146,6 +146,7 @@ impl Worker {
         let rows = std::mem::take(&mut empty.flows);
         let mut report = std::mem::replace(&mut self.report, empty);
         report.flows = self.ledger.hand_over(rows);
+        report.evictions = self.series.evictions();
         report.slice = slice;
         report.latest = latest;
         report.partial = partial;
@@ -157,6 +158,11 @@ impl Worker {
     pub fn discard(&mut self) {
         let rows = self.ledger.hand_over(Vec::new());
         self.report.dropped += rows.len() as u64;
+    }
+
+    /// Notes the end of the input: what waits for more of it is given up, and counted.
+    pub fn finish(&mut self) {
+        self.series.finish(&mut self.tally);
     }
 
     fn decode(&mut self, frames: &[Frame<'_>]) {

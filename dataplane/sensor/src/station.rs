@@ -215,6 +215,7 @@ impl Station {
         if self.slice.is_some() {
             self.hand_over(false);
         }
+        self.worker.finish();
         self.publish();
         let _ = self.handed.send(Handed::Done);
     }

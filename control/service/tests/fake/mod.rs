@@ -73,6 +73,15 @@ pub(crate) struct Sensor {
 
 impl Sensor {
     pub(crate) fn start(socket: &Path, replay: bool, slots: usize) -> Self {
+        Self::of(socket, replay, slots, 1)
+    }
+
+    /// A live one of several workers, of which the first has the only lane.
+    pub(crate) fn with_workers(socket: &Path, workers: u16) -> Self {
+        Self::of(socket, false, 64, workers)
+    }
+
+    fn of(socket: &Path, replay: bool, slots: usize, workers: u16) -> Self {
         let greeting = Greeting {
             version: "0.1.0".into(),
             site: "lab".into(),
@@ -80,7 +89,7 @@ impl Sensor {
             taps: vec![TapName { name: "n3-east".into(), link: Link::N3 }],
             ports: vec!["net_fake0".into()],
             lanes: vec![LaneName { port: 0, queue: 0, worker: 0 }],
-            workers: 1,
+            workers,
             policy: None,
         };
         let shape = Shape {
@@ -138,15 +147,20 @@ impl Sensor {
 
     /// Publishes counters: `received` frames, of which all were inspected.
     pub(crate) fn count(&mut self, received: u64) {
-        let mut block = [0; BLOCK];
         let words = LaneWords {
             received_packets: received,
             received_bytes: received * 100,
             inspected_packets: received,
             ..LaneWords::default()
         };
-        words.store(&mut block);
-        self.segment.blocks[0].publish(&block);
+        self.publish(0, &words);
+    }
+
+    /// Publishes one list of counters in a block.
+    pub(crate) fn publish(&mut self, block: usize, words: &impl Words) {
+        let mut values = [0; BLOCK];
+        words.store(&mut values);
+        self.segment.blocks[block].publish(&values);
     }
 
     pub(crate) fn await_released(&mut self, sequence: u64) {

@@ -54,12 +54,23 @@ pub enum Table {
     Names,
     /// GTP-U paths whose Echoes are counted.
     Paths,
+    /// Tunnels of datagrams whose later fragments are awaited, of all workers.
+    Trails,
+    /// PFCP datagrams in fragments, of all workers.
+    Datagrams,
 }
 
 impl Table {
     /// Every table, in the order of its counter.
-    pub const ALL: [Table; 5] =
-        [Table::Flows, Table::Unknown, Table::Alerts, Table::Names, Table::Paths];
+    pub const ALL: [Table; 7] = [
+        Table::Flows,
+        Table::Unknown,
+        Table::Alerts,
+        Table::Names,
+        Table::Paths,
+        Table::Trails,
+        Table::Datagrams,
+    ];
 
     /// The metric label `table`.
     pub const fn name(self) -> &'static str {
@@ -69,6 +80,8 @@ impl Table {
             Table::Alerts => "alerts",
             Table::Names => "dns_names",
             Table::Paths => "gtpu_paths",
+            Table::Trails => "fragment_trails",
+            Table::Datagrams => "pfcp_datagrams",
         }
     }
 }

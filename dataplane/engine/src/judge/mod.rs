@@ -31,6 +31,7 @@ use crate::detect::{
 };
 use crate::report::{Report, Sighting, Speech, Trait};
 use crate::rules::{EquipmentId, Link, Roles, Rules};
+use crate::series::Evictions;
 use crate::track::FlowDelta;
 use crate::{Nanos, TapId};
 use alerts::Alerts;
@@ -65,6 +66,8 @@ pub struct Judge {
     alerts: Alerts,
     held: std::collections::VecDeque<(Nanos, Held)>,
     watch: Watch,
+    /// What the workers' tables of fragments gave up.
+    fragments: Evictions,
     words: JudgeWords,
     now: Nanos,
 }
@@ -125,6 +128,8 @@ impl Judge {
         for report in reports {
             self.words.clock_steps += report.clock_steps;
             self.words.unreported += report.dropped;
+            self.fragments.trails += report.evictions.trails;
+            self.fragments.datagrams += report.evictions.datagrams;
         }
         if let Some(rules) = self.rules.clone() {
             // Numbers of another inventory say nothing here.
@@ -176,6 +181,8 @@ impl Judge {
             self.alerts.evictions(),
             self.names.evictions(),
             self.echoes.evictions(),
+            self.fragments.trails,
+            self.fragments.datagrams,
         ]
     }
 
