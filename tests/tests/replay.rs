@@ -1,5 +1,6 @@
 //! `weir replay`: what a lab engineer sees of a capture.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -298,12 +299,25 @@ fn a_generated_scenario_gives_its_labels_and_nothing_else_of_weight() {
     }
 }
 
-#[test]
-fn fragments_are_counted_by_what_became_of_them_on_any_number_of_workers() {
+/// Every form of packet that the generator knows, each once.
+fn shapes() -> tempfile::TempDir {
     let out = tempfile::tempdir().unwrap();
     let toml = Path::new(env!("CARGO_MANIFEST_DIR")).join("../pcaps/scenarios/shapes.toml");
     let made = run(&["generate", text(&toml), "--out", text(out.path())]);
     assert!(made.status.success(), "{}", said(&made));
+    out
+}
+
+/// The lines of `weir decode`.
+fn decoded(capture: &Path) -> Vec<Value> {
+    let lines = run(&["decode", text(capture)]).stdout;
+    let lines = lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    lines.map(|line| serde_json::from_slice(line).unwrap()).collect()
+}
+
+#[test]
+fn fragments_are_counted_by_what_became_of_them_on_any_number_of_workers() {
+    let out = shapes();
     let capture = out.path().join("capture.pcap");
     let summaries = ["1", "2", "3"].map(|workers| {
         let done = replay(&["--workers", workers, text(&capture)]);
@@ -316,11 +330,7 @@ fn fragments_are_counted_by_what_became_of_them_on_any_number_of_workers() {
             assert_eq!(other[key], one[key], "{key}");
         }
     }
-    let decoded = run(&["decode", text(&capture)]).stdout;
-    let frames: Vec<Value> = decoded
-        .split(|byte| *byte == b'\n')
-        .filter_map(|line| serde_json::from_slice(line).ok())
-        .collect();
+    let frames = decoded(&capture);
     let is_fragment =
         |frame: &&Value| frame["outer"]["frag"].as_str().is_some_and(|it| it != "none");
     let counted = |list: &str, kind: &str| one[list][kind].as_u64().unwrap_or(0) as usize;
@@ -338,6 +348,44 @@ fn fragments_are_counted_by_what_became_of_them_on_any_number_of_workers() {
     // PFCP without its last piece, without its first, and a copy behind the whole; of both
     // G-PDUs the three ways in which later pieces wait for a first one to show what they are.
     assert_eq!(counted("reassembly", "timed_out"), 3 + 2 * 3);
+}
+
+/// Vendors' elements by type, as `weir decode` prints them and as the summary counts them.
+fn vendors_by_type(capture: &Path, summary: &Value) -> [BTreeMap<u64, u64>; 2] {
+    let mut sums = [BTreeMap::new(), BTreeMap::new()];
+    let list = |value: &Value, key: &str| value[key].as_array().cloned().unwrap_or_default();
+    for message in decoded(capture).iter().flat_map(|frame| list(frame, "pfcp")) {
+        for kind in list(&message, "ie").iter().filter_map(Value::as_u64) {
+            if kind >= 32_768 {
+                *sums[0].entry(kind).or_default() += 1;
+            }
+        }
+    }
+    for row in list(summary, "vendor_elements") {
+        *sums[1].entry(row["type"].as_u64().unwrap()).or_default() +=
+            row["count"].as_u64().unwrap();
+    }
+    sums
+}
+
+#[test]
+fn vendors_elements_are_those_of_weir_decode_on_any_number_of_workers() {
+    let out = shapes();
+    let capture = out.path().join("capture.pcap");
+    let summaries =
+        ["1", "2", "3"].map(|workers| replay(&["--workers", workers, text(&capture)]).summary);
+    let [one, ..] = &summaries;
+    for other in &summaries {
+        assert_eq!(other["vendor_elements"], one["vendor_elements"]);
+        assert_eq!(other["vendor_elements_other"], 0);
+    }
+    let [printed, counted] = vendors_by_type(&capture, one);
+    assert_eq!(counted, printed);
+    // A heartbeat's three, and a modification's two of which one is in a group.
+    let expected = [(32_769, 9), (32_770, 66), (32_777, 42), (32_778, 3), (65_535, 3)].map(
+        |(kind, length)| serde_json::json!({"enterprise": 10_415, "type": kind, "length": length, "count": 1}),
+    );
+    assert_eq!(one["vendor_elements"], Value::from(expected.to_vec()));
 }
 
 #[test]

@@ -275,6 +275,13 @@ fn protocols(counts: &Counts, families: &mut Families) {
             .enumerate()
             .map(|(index, kind)| (vec![("kind", kind)], sum(&|worker| worker.reassembly[index]))),
     );
+    let judge = &counts.judge;
+    let vendors: u64 = judge.vendor_counts.iter().sum();
+    families.counter(
+        "weir_pfcp_vendor_elements_total",
+        "Vendors' own elements in PFCP messages; a replay's summary lists them by kind.",
+        [(vec![], vendors.saturating_add(judge.vendor_other))],
+    );
     let bursts: Vec<u64> = (0..=BURST).map(|size| sum(&|worker| worker.bursts[size])).collect();
     let mut from = 0;
     let buckets: Vec<(f64, u64)> = [0, 1, 2, 4, 8, 16, 32, BURST]
@@ -444,6 +451,8 @@ mod tests {
             "weir_table_evictions_total{table=\"pfcp_datagrams\"} 0",
             "weir_fragments_total{kind=\"unknown\"} 0",
             "weir_reassembly_total{kind=\"completed\"} 0",
+            "weir_pfcp_vendor_elements_total 0",
+            "weir_table_evictions_total{table=\"vendor_elements\"} 0",
             "weir_reassembly_total{kind=\"timed_out\"} 0",
             "weir_policy_info{version=\"0\"} 1",
         ] {

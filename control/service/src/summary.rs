@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{self, Write};
 
 use serde::Serialize;
+use weir_engine::vendor_elements::VendorElement;
 
 use crate::counts::{Counts, Totals};
 use crate::options::Destination;
@@ -32,6 +33,26 @@ pub struct Summary {
     pub events_lost: u64,
     pub fragments: BTreeMap<&'static str, u64>,
     pub reassembly: BTreeMap<&'static str, u64>,
+    pub vendor_elements: Vec<VendorElements>,
+    pub vendor_elements_other: u64,
+}
+
+/// Vendors' PFCP elements of one kind.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct VendorElements {
+    pub enterprise: u16,
+    #[serde(rename = "type")]
+    pub kind: u16,
+    pub length: u16,
+    pub count: u64,
+}
+
+impl VendorElements {
+    fn new((element, count): (VendorElement, u64)) -> Self {
+        let VendorElement { enterprise, kind, length } = element;
+        Self { enterprise, kind, length, count }
+    }
 }
 
 /// PFCP sessions: this version follows none.
@@ -84,6 +105,8 @@ impl Summary {
             events_lost: counts.lost.total().saturating_add(lost),
             fragments,
             reassembly,
+            vendor_elements: counts.judge.vendors().into_iter().map(VendorElements::new).collect(),
+            vendor_elements_other: counts.judge.vendor_other,
         }
     }
 
@@ -104,7 +127,7 @@ impl Summary {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use weir_engine::contract::words::{LaneWords, WorkerWords};
+    use weir_engine::contract::words::{JudgeWords, LaneWords, WorkerWords};
 
     #[test]
     fn rates_are_those_of_the_workers_time() {
@@ -125,7 +148,33 @@ mod tests {
         let summary = Summary::new(&counts, BTreeMap::new(), 3);
         assert_eq!((summary.wall_seconds, summary.mpps, summary.gbps), (2.0, 0.5, 2.0));
         assert_eq!((summary.ns_per_packet, summary.events_lost), (500.0, 3));
+    }
+
+    #[test]
+    fn vendors_elements_are_listed_in_their_order() {
+        let mut judge = JudgeWords { vendor_other: 7, ..JudgeWords::default() };
+        for (n, (enterprise, length)) in
+            [(10_415, 9), (10_415, 4), (311, 6)].into_iter().enumerate()
+        {
+            let element = VendorElement { enterprise, kind: 32_770, length };
+            (judge.vendor_elements[n], judge.vendor_counts[n]) = (element.word(), 10 + n as u64);
+        }
+        let counts = Counts { judge, ..Counts::default() };
+        let summary = serde_json::to_value(Summary::new(&counts, BTreeMap::new(), 0)).unwrap();
+        assert_eq!(
+            summary["vendor_elements"],
+            serde_json::json!([
+                {"enterprise": 311, "type": 32_770, "length": 6, "count": 12},
+                {"enterprise": 10_415, "type": 32_770, "length": 4, "count": 11},
+                {"enterprise": 10_415, "type": 32_770, "length": 9, "count": 10},
+            ])
+        );
+        assert_eq!(summary["vendor_elements_other"], 7);
+    }
+
+    #[test]
+    fn no_input_is_no_division_by_zero() {
         let empty = serde_json::to_value(Summary::new(&Counts::default(), BTreeMap::new(), 0));
-        assert_eq!(empty.unwrap()["mpps"], 0.0, "no input is no division by zero");
+        assert_eq!(empty.unwrap()["mpps"], 0.0);
     }
 }

@@ -2,12 +2,12 @@
 //! published to shared memory once a burst.
 
 use weir_wire::gtpu::{self, Gtpu};
-use weir_wire::pfcp;
 
 use crate::contract::words::{LaneWords, Reason, WorkerWords};
 use crate::decode::pfcp_bundle;
 use crate::frame::BURST;
 use crate::record::{Flags, Kind, Record, error_index};
+use crate::vendor_elements::VendorElements;
 use crate::{fragment_trails, reassembly, series};
 
 /// Counters of one lane: what one worker received from one queue of one port.
@@ -40,12 +40,19 @@ impl Lane {
 }
 
 /// Counters of one worker.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Tally {
     words: WorkerWords,
+    vendors: VendorElements,
+    secret: u64,
 }
 
 impl Tally {
+    /// Nothing counted yet; the secret decides what a full table keeps.
+    pub fn new(secret: u64) -> Self {
+        Self { words: WorkerWords::default(), vendors: VendorElements::with_room(), secret }
+    }
+
     /// Counts one decoded frame by what it is.
     #[inline]
     pub fn frame(&mut self, record: &Record, bytes: &[u8]) {
@@ -77,7 +84,7 @@ impl Tally {
             let message = gtpu::Message::from_code(record.message);
             self.words.gtpu_messages[message.counter()] += 1;
         } else {
-            self.words.pfcp_messages[pfcp::Message(record.message).counter()] += 1;
+            self.pfcp(datagram);
         }
     }
 
@@ -90,11 +97,23 @@ impl Tally {
         (self.words.fragments, self.words.reassembly) = series::words(trails, datagrams);
     }
 
-    /// Counts the PFCP messages of a datagram.
+    /// Takes an empty table of vendors' elements in exchange for the one filled so far.
+    pub(crate) fn exchange(&mut self, vendors: &mut VendorElements) {
+        std::mem::swap(&mut self.vendors, vendors);
+    }
+
+    /// Counts the PFCP messages of a datagram, and the vendors' elements in them. What
+    /// subscribers send in G-PDUs does not come here: they would fill the table, and
+    /// GTP-CPINUP tells of them.
     pub(crate) fn pfcp(&mut self, payload: &[u8]) {
         for message in pfcp_bundle(payload) {
             match message {
-                Ok(message) => self.words.pfcp_messages[message.message().counter()] += 1,
+                Ok(message) => {
+                    self.words.pfcp_messages[message.message().counter()] += 1;
+                    if let Some(error) = self.vendors.read(&message, self.secret) {
+                        self.words.decode_errors[error_index(error)] += 1;
+                    }
+                }
                 Err(error) => self.words.decode_errors[error_index(error)] += 1,
             }
         }

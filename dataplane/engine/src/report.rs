@@ -7,6 +7,7 @@ use crate::frame::TapId;
 use crate::rules::EquipmentId;
 use crate::series::Evictions;
 use crate::track::FlowDelta;
+use crate::vendor_elements::VendorElements;
 use crate::{Frame, Nanos};
 
 /// Something about listed equipment that its entry does not list.
@@ -121,6 +122,8 @@ pub struct Report {
     pub dropped: u64,
     /// What the worker's tables of fragments gave up for lack of room.
     pub evictions: Evictions,
+    /// Vendors' PFCP elements.
+    pub vendors: VendorElements,
     /// The largest backward step of the clock in the slice.
     pub clock_back: Nanos,
     /// The largest forward step of the clock in the slice.
@@ -139,6 +142,7 @@ impl Report {
             heard_bytes: Vec::with_capacity(HEARD_BYTES),
             findings: Findings::with_room(),
             directions: Vec::with_capacity(64),
+            vendors: VendorElements::with_room(),
             ..Self::default()
         }
     }
@@ -154,6 +158,7 @@ impl Report {
         self.partial = false;
         self.dropped = 0;
         self.evictions = Evictions::default();
+        self.vendors.clear();
         self.clock_back = Nanos(0);
         self.clock_ahead = Nanos(0);
         self.clock_steps = 0;

@@ -91,12 +91,12 @@ impl Worker {
         Ok(Self {
             series: Series::new(setup.hash_key),
             ledger: Ledger::new(setup.hash_key)?,
+            tally: Tally::new(setup.hash_key),
             setup,
             rules: None,
             records: [Record::default(); BURST],
             ends: [None; BURST],
             pending: [Pending::default(); BURST],
-            tally: Tally::default(),
             report: Report::with_room(),
         })
     }
@@ -147,6 +147,7 @@ impl Worker {
         let mut report = std::mem::replace(&mut self.report, empty);
         report.flows = self.ledger.hand_over(rows);
         report.evictions = self.series.evictions();
+        self.tally.exchange(&mut report.vendors);
         report.slice = slice;
         report.latest = latest;
         report.partial = partial;

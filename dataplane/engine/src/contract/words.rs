@@ -6,6 +6,7 @@ use weir_wire::{gtpu, pfcp};
 
 use crate::frame::BURST;
 use crate::record::ERRORS;
+use crate::vendor_elements::{self, VendorElement};
 
 /// Why a frame was received but not inspected.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -58,11 +59,13 @@ pub enum Table {
     Trails,
     /// PFCP datagrams in fragments, of all workers.
     Datagrams,
+    /// Kinds of vendors' PFCP elements; elements that find no row are counted.
+    VendorElements,
 }
 
 impl Table {
     /// Every table, in the order of its counter.
-    pub const ALL: [Table; 7] = [
+    pub const ALL: [Table; 8] = [
         Table::Flows,
         Table::Unknown,
         Table::Alerts,
@@ -70,6 +73,7 @@ impl Table {
         Table::Paths,
         Table::Trails,
         Table::Datagrams,
+        Table::VendorElements,
     ];
 
     /// The metric label `table`.
@@ -82,6 +86,7 @@ impl Table {
             Table::Paths => "gtpu_paths",
             Table::Trails => "fragment_trails",
             Table::Datagrams => "pfcp_datagrams",
+            Table::VendorElements => "vendor_elements",
         }
     }
 }
@@ -239,6 +244,25 @@ words! {
         latency_sum_ns: one,
         /// The version of the policy in force, 0 for none.
         policy_version: one,
+        /// Kinds of vendors' PFCP elements (see [`VendorElement::word`]), 0 behind the last.
+        vendor_elements: (vendor_elements::ROWS),
+        /// How often each of them occurred.
+        vendor_counts: (vendor_elements::ROWS),
+        /// Elements of all other kinds.
+        vendor_other: one,
+    }
+}
+
+impl JudgeWords {
+    /// The kinds of vendors' PFCP elements with how often each occurred, in their order.
+    pub fn vendors(&self) -> Vec<(VendorElement, u64)> {
+        let elements = self.vendor_elements.iter().map(|word| VendorElement::of_word(*word));
+        let mut rows: Vec<_> = elements
+            .zip(self.vendor_counts)
+            .filter_map(|(element, count)| Some((element?, count)))
+            .collect();
+        rows.sort_unstable();
+        rows
     }
 }
 

@@ -33,6 +33,7 @@ use crate::report::{Report, Sighting, Speech, Trait};
 use crate::rules::{EquipmentId, Link, Roles, Rules};
 use crate::series::Evictions;
 use crate::track::FlowDelta;
+use crate::vendor_elements::VendorElements;
 use crate::{Nanos, TapId};
 use alerts::Alerts;
 use flow::{Flow, Way};
@@ -68,6 +69,7 @@ pub struct Judge {
     watch: Watch,
     /// What the workers' tables of fragments gave up.
     fragments: Evictions,
+    vendors: VendorElements,
     words: JudgeWords,
     now: Nanos,
 }
@@ -130,6 +132,7 @@ impl Judge {
             self.words.unreported += report.dropped;
             self.fragments.trails += report.evictions.trails;
             self.fragments.datagrams += report.evictions.datagrams;
+            self.vendors.join(&report.vendors);
         }
         if let Some(rules) = self.rules.clone() {
             // Numbers of another inventory say nothing here.
@@ -172,6 +175,11 @@ impl Judge {
         self.words.flows_seen = self.flows.seen();
         self.words.evictions = evictions;
         self.words.folded = self.alerts.folded();
+        let slots = self.words.vendor_elements.iter_mut().zip(&mut self.words.vendor_counts);
+        for ((element, count), row) in slots.zip(self.vendors.rows()) {
+            (*element, *count) = (row.0.word(), row.1);
+        }
+        self.words.vendor_other = self.vendors.other();
     }
 
     fn evictions(&self) -> [u64; Table::ALL.len()] {
@@ -183,6 +191,7 @@ impl Judge {
             self.echoes.evictions(),
             self.fragments.trails,
             self.fragments.datagrams,
+            self.vendors.other(),
         ]
     }
 
