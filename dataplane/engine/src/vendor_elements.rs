@@ -201,17 +201,18 @@ mod tests {
     }
 
     #[test]
-    fn malformed_elements_are_told_and_the_ones_before_them_counted() {
+    fn malformed_elements_are_told_and_what_a_length_still_frames_is_counted() {
         let good = vendors(10_415, 0x8001, b"abc");
-        for bad in [
-            // No room for the enterprise number; more than there is; a cut header.
-            element(0x8001, &[1]),
-            element(0x8001, &[]),
-            vec![0x80, 1, 0xff, 0xff, 0, 1],
-            vec![0x80, 1, 0],
+        for (bad, counted) in [
+            // No room for the enterprise number: told, and read on behind it.
+            (element(0x8001, &[1]), 2),
+            (element(0x8001, &[]), 2),
+            // More than there is; a cut header.
+            (vec![0x80, 1, 0xff, 0xff, 0, 1], 1),
+            (vec![0x80, 1, 0], 1),
         ] {
             let (rows, fault) = read(&[good.clone(), bad.clone(), good.clone()]);
-            assert_eq!(rows[0].3, 1, "{bad:?}");
+            assert_eq!(rows[0].3, counted, "{bad:?}");
             assert!(fault.is_some(), "{bad:?}");
         }
         let mut deep = good.clone();
