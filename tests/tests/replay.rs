@@ -381,10 +381,19 @@ fn vendors_elements_are_those_of_weir_decode_on_any_number_of_workers() {
     }
     let [printed, counted] = vendors_by_type(&capture, one);
     assert_eq!(counted, printed);
-    // A heartbeat's three, and a modification's two of which one is in a group.
-    let expected = [(32_769, 9), (32_770, 66), (32_777, 42), (32_778, 3), (65_535, 3)].map(
-        |(kind, length)| serde_json::json!({"enterprise": 10_415, "type": kind, "length": length, "count": 1}),
-    );
+    // One that lacks its enterprise number, a heartbeat's three, and a modification's two of
+    // which one is in a group.
+    let expected = [
+        (None, 32_769, 1),
+        (Some(10_415), 32_769, 9),
+        (Some(10_415), 32_770, 66),
+        (Some(10_415), 32_777, 42),
+        (Some(10_415), 32_778, 3),
+        (Some(10_415), 65_535, 3),
+    ];
+    let expected = expected.map(|(enterprise, kind, length)| {
+        serde_json::json!({"enterprise": enterprise, "type": kind, "length": length, "count": 1})
+    });
     assert_eq!(one["vendor_elements"], Value::from(expected.to_vec()));
 }
 

@@ -37,11 +37,11 @@ pub struct Summary {
     pub vendor_elements_other: u64,
 }
 
-/// Vendors' PFCP elements of one kind.
+/// Vendors' PFCP elements of one kind; without an enterprise number if they are too short for one.
 #[derive(Debug, Serialize)]
 #[allow(missing_docs)]
 pub struct VendorElements {
-    pub enterprise: u16,
+    pub enterprise: Option<u16>,
     #[serde(rename = "type")]
     pub kind: u16,
     pub length: u16,
@@ -156,7 +156,7 @@ mod tests {
         for (n, (enterprise, length)) in
             [(10_415, 9), (10_415, 4), (311, 6)].into_iter().enumerate()
         {
-            let element = VendorElement { enterprise, kind: 32_770, length };
+            let element = VendorElement { enterprise: Some(enterprise), kind: 32_770, length };
             (judge.vendor_elements[n], judge.vendor_counts[n]) = (element.word(), 10 + n as u64);
         }
         let counts = Counts { judge, ..Counts::default() };

@@ -23,28 +23,32 @@ pub const ROWS: usize = 512;
 /// A kind of vendor's element. The order is that of listings.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 pub struct VendorElement {
-    /// The enterprise number.
-    pub enterprise: u16,
+    /// The enterprise number; none if the element is too short for one.
+    pub enterprise: Option<u16>,
     /// The type, 32768 or above.
     pub kind: u16,
-    /// The length field: bytes behind it, the two of the enterprise number included.
+    /// The length field: bytes behind it, the two of the enterprise number included;
+    /// so it is below 2 if and only if there is no such number.
     pub length: u16,
 }
 
 impl VendorElement {
     /// In one word, which is never 0.
     pub const fn word(self) -> u64 {
-        (self.enterprise as u64) << 32 | (self.kind as u64) << 16 | self.length as u64
+        let enterprise = match self.enterprise {
+            Some(enterprise) => enterprise as u64,
+            None => 0,
+        };
+        enterprise << 32 | (self.kind as u64) << 16 | self.length as u64
     }
 
     /// From its word; none if that is none of a vendor's element.
     pub const fn of_word(word: u64) -> Option<Self> {
-        let element = Self {
-            enterprise: (word >> 32) as u16,
-            kind: (word >> 16) as u16,
-            length: word as u16,
-        };
-        if word >> 48 == 0 && element.kind >= 0x8000 { Some(element) } else { None }
+        let (enterprise, kind, length) = (word >> 32, (word >> 16) as u16, word as u16);
+        let is_one =
+            kind >= 0x8000 && if length < 2 { enterprise == 0 } else { enterprise >> 16 == 0 };
+        let number = if length < 2 { None } else { Some(enterprise as u16) };
+        if is_one { Some(Self { enterprise: number, kind, length }) } else { None }
     }
 }
 
@@ -74,8 +78,10 @@ impl VendorElements {
     /// in it, is not counted.
     pub fn read(&mut self, message: &Pfcp<'_>, secret: u64) -> Option<WireError> {
         let fault = walk(message, &mut |_, element| {
-            if let Some(enterprise) = element.enterprise {
-                let (kind, length) = (element.kind, element.value.len() as u16 + 2);
+            let enterprise = element.enterprise;
+            if enterprise.is_some() || element.lacks_enterprise() {
+                let number = if enterprise.is_some() { 2 } else { 0 };
+                let (kind, length) = (element.kind, element.value.len() as u16 + number);
                 self.count(VendorElement { enterprise, kind, length }, secret);
             }
         });
@@ -133,7 +139,7 @@ mod tests {
     const SECRET: u64 = 99;
 
     fn of_length(length: u16) -> VendorElement {
-        VendorElement { enterprise: 10_415, kind: 0x8001, length }
+        VendorElement { enterprise: Some(10_415), kind: 0x8001, length }
     }
 
     /// An element with its header.
@@ -166,7 +172,7 @@ mod tests {
     fn listed(table: &VendorElements) -> Listed {
         let mut rows: Listed = table
             .rows()
-            .map(|(kind, count)| (kind.enterprise, kind.kind, kind.length, count))
+            .map(|(kind, count)| (kind.enterprise.unwrap_or(0), kind.kind, kind.length, count))
             .collect();
         rows.sort_unstable();
         rows
@@ -212,7 +218,7 @@ mod tests {
             (vec![0x80, 1, 0], 1),
         ] {
             let (rows, fault) = read(&[good.clone(), bad.clone(), good.clone()]);
-            assert_eq!(rows[0].3, counted, "{bad:?}");
+            assert_eq!(rows.last(), Some(&(10_415, 0x8001, 5, counted)), "{bad:?}");
             assert!(fault.is_some(), "{bad:?}");
         }
         let mut deep = good.clone();
@@ -222,6 +228,16 @@ mod tests {
         let (rows, fault) = read(&[deep, good]);
         assert_eq!((rows.len(), rows[0].3), (1, 1), "what is too deep is told, not counted");
         assert!(fault.is_some());
+    }
+
+    #[test]
+    fn elements_too_short_for_an_enterprise_number_are_kinds_of_their_own() {
+        let message = [element(0x8001, &[1]), element(0x8001, &[]), vendors(0, 0x8001, b"")];
+        let (rows, fault) = read(&message);
+        assert_eq!(rows, [(0, 0x8001, 0, 1), (0, 0x8001, 1, 1), (0, 0x8001, 2, 1)]);
+        let length =
+            WireError { layer: weir_wire::Layer::Pfcp, kind: weir_wire::ErrorKind::Length };
+        assert_eq!(fault, Some(length));
     }
 
     #[test]
@@ -281,12 +297,14 @@ mod tests {
 
     #[test]
     fn words_give_their_elements_back_and_nothing_else() {
-        for element in
-            [of_length(2), VendorElement { enterprise: 0xffff, kind: 0xffff, length: 0xffff }]
-        {
+        for element in [
+            of_length(2),
+            VendorElement { enterprise: Some(0xffff), kind: 0xffff, length: 0xffff },
+            VendorElement { enterprise: None, kind: 0x8001, length: 1 },
+        ] {
             assert_eq!(VendorElement::of_word(element.word()), Some(element));
         }
-        for word in [0, 0x7fff_0002, 1 << 48 | 0x8001_0002, u64::MAX] {
+        for word in [0, 0x7fff_0002, 1 << 48 | 0x8001_0002, 1 << 32 | 0x8001_0001, u64::MAX] {
             assert_eq!(VendorElement::of_word(word), None, "{word:#x}");
         }
     }

@@ -97,7 +97,7 @@ fn counted(frames: &[Vec<u8>]) -> Vec<(u16, u16, u64)> {
         .vendors()
         .into_iter()
         .map(|(element, count)| {
-            assert_eq!(element.enterprise, 0x28af);
+            assert_eq!(element.enterprise, Some(0x28af));
             (element.kind, element.length, count)
         })
         .collect()
