@@ -1,5 +1,7 @@
-"""Writes seed inputs for the targets from captures: seeds.py CAPTURE.pcap… (little-endian pcap)."""
+"""Writes seed inputs for the targets: from captures (little-endian pcap), and for `policy` from the
+configuration files and tests of the repository. seeds.py CAPTURE.pcap…"""
 import pathlib
+import re
 import struct
 import sys
 
@@ -33,3 +35,27 @@ for name in sys.argv[1:]:
     folder = here / "corpus" / "capture"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / path.parent.name).write_bytes(b"\7" + path.read_bytes()[:20_000])
+
+folder = here / "corpus" / "policy"
+folder.mkdir(parents=True, exist_ok=True)
+root = here.parent.parent
+crate = root / "control" / "policy"
+configuration = [(crate / "examples" / "weir.toml").read_text()]
+inventories, policies = [], []
+for pair in crate / "examples", root / "pcaps" / "captures" / "small":
+    inventories.append((pair / "inventory.toml").read_text())
+    policies.append((pair / "policy.toml").read_text())
+for source in sorted([*crate.glob("src/**/*.rs"), *crate.glob("tests/*.rs")]):
+    for text in re.findall(r'r#"(.*?)"#', source.read_text(), re.DOTALL):
+        (inventories if "[[equipment]]" in text else policies).append(text)
+        configuration.append(text)
+    for text in re.findall(r'"((?:[^"\\]|\\.)*\\n(?:[^"\\]|\\.)*)"', source.read_text()):
+        policies.append(text.encode().decode("unicode_escape"))
+        configuration.append(policies[-1])
+for number, text in enumerate(configuration):
+    (folder / f"weir-{number}").write_text(text)
+for number, text in enumerate(inventories):
+    (folder / f"inventory-{number}").write_text(text + "\0" + policies[0])
+for number, text in enumerate(policies):
+    (folder / f"policy-{number}").write_text("\0" + text)
+    (folder / f"pair-{number}").write_text(inventories[0] + "\0" + text)
