@@ -7,7 +7,7 @@ use crate::decode::protocol;
 use crate::detect::gtp_hdrcov;
 use crate::frame::TapId;
 use crate::record::{Flags, Kind, Oddities, Record};
-use crate::rules::{Link, Party, Rules};
+use crate::rules::{Link, Party, Roles, Rules};
 use crate::track::{FlowKey, Inner};
 use crate::{Frame, Nanos};
 
@@ -179,8 +179,12 @@ impl Findings {
             .into_iter()
             .filter(|(oddity, _)| record.oddities.has(*oddity))
             .map(|(_, sign)| outside(sign));
+        // RAN nodes forward to each other over the addresses that they have on N3.
+        let is_standard =
+            |link| gtp_hdrcov::is_standard(record.extension, link, record.message);
         let extension = (record.oddities.has(Oddities::EXTENSION)
-            && !gtp_hdrcov::is_standard(record.extension, record.link, record.message))
+            && !is_standard(record.link)
+            && !(is_within_ran(record, rules) && is_standard(Link::Xn)))
         .then(|| outside(Sign::Extension(record.extension)));
         let echo = record.oddities.has(Oddities::ECHO).then(|| {
             outside(if record.message == 1 { Sign::EchoRequest } else { Sign::EchoResponse })
@@ -213,6 +217,14 @@ impl Findings {
             })
             .sum()
     }
+}
+
+/// Whether both ends are the radio side's, whatever link their addresses are declared for.
+fn is_within_ran(record: &Record, rules: &Rules) -> bool {
+    [record.source, record.destination].into_iter().all(|packed| {
+        let equipment = Party::unpack(packed).equipment().and_then(|id| rules.equipment(id));
+        equipment.is_some_and(|equipment| equipment.roles.any(Roles::RADIO))
+    })
 }
 
 /// Whether a packet may hold a finding.

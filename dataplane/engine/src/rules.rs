@@ -85,6 +85,8 @@ impl Roles {
     pub const UPF: Roles = Roles(1 << 3);
     /// SMF.
     pub const SMF: Roles = Roles(1 << 4);
+    /// Router, security gateway: they pass on what others sent.
+    pub const ROUTING: Roles = Roles(0b11 << 6);
     /// DNS.
     pub const DNS: Roles = Roles(1 << 9);
     /// Operation and maintenance: O&M stations, DNS, NTP, syslog, mediation.

@@ -193,6 +193,11 @@ fn a_listed_equipment_with_another_mac_or_ethertype_is_named() {
     let fired = on_mixed(&script);
     assert_eq!(fired[0].fact, Fact::NewMac([2, 0, 0, 0, 0, 0x77]));
     assert_eq!(fired[0].equipment, Some(EquipmentId(1)));
+    // A router passes on what others sent.
+    let mut rules = rule_set();
+    rules.equipment[4].roles = Roles::ROUTING;
+    rules.equipment[4].macs = vec![[2, 0, 0, 0, 0, 0x77]];
+    assert_eq!(alerts(&script.shots, Link::Mixed, rules), []);
     let mut odd = own;
     odd[12..14].copy_from_slice(&[0x99, 0x98]);
     let mut script = Script::default();

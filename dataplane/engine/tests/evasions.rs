@@ -217,6 +217,20 @@ fn header_fields_that_nobody_reads_are_read() {
 }
 
 #[test]
+fn gnbs_forward_to_each_other_over_their_n3_addresses() {
+    // An NR RAN Container, which N3 itself has no use for.
+    let mut message = vec![0x34, 255, 0, 8, 0, 0, 0, 9, 0, 0, 0, 0x84, 1, 0x10, 0, 0];
+    message.extend(user("192.0.2.1:2", "10.60.0.7:1", b"x"));
+    message[3] = (message.len() - 8) as u8;
+    let hidden = |from: &str, to: &str| {
+        let fired = on_n3(vec![udp(from, to, &message)], closed());
+        fired.iter().any(|alert| alert.fact == Fact::Header(Hidden::Extension(0x84)))
+    };
+    assert!(!hidden("10.0.0.1:2152", "10.0.0.2:2152"));
+    assert!(hidden(GNB_N3, UPF_N3));
+}
+
+#[test]
 fn echoes_that_are_answered_too_often_are_told_of_and_a_failing_path_is_not() {
     let (request, response) =
         ([0x32, 1, 0, 4, 0, 0, 0, 0, 0, 1, 0, 0], [0x32, 2, 0, 6, 0, 0, 0, 0, 0, 1, 0, 0, 14, 0]);
@@ -229,6 +243,7 @@ fn echoes_that_are_answered_too_often_are_told_of_and_a_failing_path_is_not() {
     assert_eq!(summary(&alerts(&failing.shots, Link::N3, closed())), []);
     let fired = alerts(&chatting.shots, Link::N3, closed());
     assert!(fired.iter().all(|alert| alert.fact == Fact::Header(Hidden::EchoRate)));
+    assert!(fired.iter().all(|alert| alert.equipment == Some(GNB)), "who asks, not who answers");
     assert_eq!(fired.iter().map(|alert| alert.packets).sum::<u64>(), 4, "{:?}", summary(&fired));
 }
 

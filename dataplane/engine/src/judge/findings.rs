@@ -49,8 +49,7 @@ impl Judge {
             Sign::Extension(kind) => Hidden::Extension(kind),
             Sign::EchoRequest | Sign::EchoResponse => {
                 let is_request = found.key.sign == Sign::EchoRequest;
-                let (from, to) = ends(found);
-                let path = if is_request { (from, to) } else { (to, from) };
+                let path = ends(found);
                 let settings = rules.settings();
                 let bound = (settings.echo_responses, settings.echo_window);
                 let (packets, at) = (found.packets, found.first);
@@ -88,7 +87,8 @@ impl Judge {
             return;
         }
         let flow_id = flow.id();
-        let direction = self.direction(flow, if key.upward { Way::Up } else { Way::Down });
+        let upward = is_upward(found);
+        let direction = self.direction(flow, if upward { Way::Up } else { Way::Down });
         let reached = found.inner.map(|inner| Address::from(inner.tuple.destination));
         let peer = reached.unwrap_or(to);
         let severity = match fact {
@@ -104,7 +104,7 @@ impl Judge {
             tap: found.tap.0,
             link: found.link,
             direction,
-            outer: Some(key.flow.tuple(key.upward)),
+            outer: Some(key.flow.tuple(upward)),
             inner: found.inner.map(|inner| inner.tuple),
             tunnel: found.inner.and_then(|inner| inner.tunnel),
             flow_id,
@@ -118,8 +118,14 @@ impl Judge {
     }
 }
 
-/// The outer sender and receiver.
+/// Whether it goes from the flow's lower end to its higher one. An answer is the doing of who
+/// asked for it.
+fn is_upward(found: &Finding) -> bool {
+    found.key.upward != (found.key.sign == Sign::EchoResponse)
+}
+
+/// Whose doing it is, and towards whom: outer addresses.
 fn ends(found: &Finding) -> (Address, Address) {
     let flow = &found.key.flow;
-    if found.key.upward { (flow.low, flow.high) } else { (flow.high, flow.low) }
+    if is_upward(found) { (flow.low, flow.high) } else { (flow.high, flow.low) }
 }

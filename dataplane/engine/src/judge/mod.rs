@@ -138,7 +138,7 @@ impl Judge {
             // Numbers of another inventory say nothing here.
             let of_today = |report: &&Report| report.policy == rules.identity();
             self.learn_names(reports.iter().filter(of_today));
-            self.judge_sightings(reports.iter().filter(of_today), say);
+            self.judge_sightings(reports.iter().filter(of_today), &rules, say);
             self.judge_flows(reports, &rules, say);
             self.judge_findings(reports.iter().filter(of_today), &rules, say);
         }
@@ -225,10 +225,20 @@ impl Judge {
     fn judge_sightings<'a>(
         &mut self,
         reports: impl Iterator<Item = &'a Report>,
+        rules: &Rules,
         say: &mut impl FnMut(Verdict),
     ) {
+        // Behind a router every address comes from the router's MAC address.
+        let is_routed = |seen: &Sighting| match seen.trait_seen {
+            Trait::Mac(mac) => {
+                let by = rules.equipment_by_mac(mac).and_then(|id| rules.equipment(id));
+                by.is_some_and(|equipment| equipment.roles.any(Roles::ROUTING))
+            }
+            Trait::Vlan(_) | Trait::EtherType(_) => false,
+        };
         let mut sightings: Vec<Sighting> =
             reports.flat_map(|report| report.sightings.iter().copied()).collect();
+        sightings.retain(|seen| !is_routed(seen));
         sightings.sort_by_key(|seen| (seen.equipment, seen.trait_seen, seen.time, seen.tap));
         // What several workers saw is one sighting.
         sightings.dedup_by(|later, seen| {
