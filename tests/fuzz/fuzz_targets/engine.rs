@@ -1,5 +1,5 @@
 //! Frames through a worker and the judge: every slice is judged, every verdict
-//! fits its slot, and two workers say what one says.
+//! fits its slot, and two workers say and count what one does.
 #![no_main]
 
 use std::sync::{Arc, LazyLock};
@@ -11,6 +11,7 @@ use weir_engine::frame::LinkType;
 use weir_engine::lpm::Prefix;
 use weir_engine::rules::{Equipment, Link, Roles, RuleSet};
 use weir_engine::time::REPLAY_SLICE;
+use weir_engine::vendor_elements::VendorElement;
 use weir_engine::worker::Setup;
 use weir_engine::{Frame, Judge, Nanos, Report, Rules, RxMeta, Worker};
 use weir_wire::Address;
@@ -37,7 +38,10 @@ static RULES: LazyLock<Arc<Rules>> = LazyLock::new(|| {
     Arc::new(Rules::compile(set).unwrap())
 });
 
-fn said(input: &[u8], workers: usize) -> Vec<Verdict> {
+/// Every kind of vendors' PFCP elements with its count, and the count of all others.
+type Vendors = (Vec<(VendorElement, u64)>, u64);
+
+fn said(input: &[u8], workers: usize) -> (Vec<Verdict>, Vendors) {
     let link = Link::ALL[usize::from(input.first().copied().unwrap_or(0)) % Link::ALL.len()];
     let setup = Setup { links: vec![link], hash_key: 7, ..Setup::default() };
     let mut team: Vec<Worker> = (0..workers)
@@ -80,14 +84,15 @@ fn said(input: &[u8], workers: usize) -> Vec<Verdict> {
     }
     close(&mut team, &mut judge, slice, latest, &mut verdicts);
     judge.finish(InputEnd { last: latest }, &mut |verdict| verdicts.push(verdict));
-    verdicts
+    let words = judge.words();
+    (verdicts, (words.vendors(), words.vendor_other))
 }
 
 fuzz_target!(|input: &[u8]| {
     let one = said(input, 1);
-    for verdict in &one {
+    for verdict in &one.0 {
         assert!(verdict.encode(&mut [0; MAX_BYTES]).is_some());
     }
-    assert!(matches!(one.last(), Some(Verdict::End(_))));
+    assert!(matches!(one.0.last(), Some(Verdict::End(_))));
     assert_eq!(one, said(input, 2));
 });
