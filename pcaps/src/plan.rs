@@ -154,7 +154,7 @@ impl Plan {
             IpAddr::V4(four) => self.owners.get(&four).copied(),
             IpAddr::V6(_) => None,
         };
-        let owner = owner.filter(|index| self.nodes[*index].is_on(link));
+        let owner = owner.filter(|index| self.nodes[*index].has(link));
         let router = || self.with(Role::Router, &[link]).first().copied();
         match owner.or_else(router) {
             Some(index) => self.nodes[index].mac(link),

@@ -1,6 +1,8 @@
 //! What whole-process tests share: the built programs, captures with their
 //! inventories, events as JSON, and patience.
 
+pub mod replay;
+
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};

@@ -7,42 +7,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
+use weir_tests::replay::{replay, replay_from};
 use weir_tests::*;
-
-struct Replayed {
-    code: Option<i32>,
-    events: Vec<u8>,
-    summary: Value,
-    said: String,
-}
-
-impl Replayed {
-    fn events(&self) -> Vec<Value> {
-        let text = std::str::from_utf8(&self.events).unwrap();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-    }
-}
-
-fn replay(arguments: &[&str]) -> Replayed {
-    replay_from(arguments, Stdio::null())
-}
-
-fn replay_from(arguments: &[&str], input: Stdio) -> Replayed {
-    let directory = tempfile::tempdir().unwrap();
-    let (events, summary) = (directory.path().join("events"), directory.path().join("summary"));
-    let mut all = vec!["replay", "--events", text(&events), "--summary", text(&summary)];
-    all.extend(arguments);
-    let output = weir(&all).stdin(input).output().unwrap();
-    Replayed {
-        code: output.status.code(),
-        events: std::fs::read(&events).unwrap_or_default(),
-        summary: std::fs::read(&summary)
-            .ok()
-            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
-            .unwrap_or_default(),
-        said: said(&output),
-    }
-}
 
 #[test]
 fn the_reverse_shell_is_one_alert_with_the_equipments_whole_entry() {

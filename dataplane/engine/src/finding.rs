@@ -180,8 +180,7 @@ impl Findings {
             .filter(|(oddity, _)| record.oddities.has(*oddity))
             .map(|(_, sign)| outside(sign));
         // RAN nodes forward to each other over the addresses that they have on N3.
-        let is_standard =
-            |link| gtp_hdrcov::is_standard(record.extension, link, record.message);
+        let is_standard = |link| gtp_hdrcov::is_standard(record.extension, link, record.message);
         let extension = (record.oddities.has(Oddities::EXTENSION)
             && !is_standard(record.link)
             && !(is_within_ran(record, rules) && is_standard(Link::Xn)))

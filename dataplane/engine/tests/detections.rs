@@ -7,7 +7,7 @@ mod lab;
 use lab::*;
 use weir_engine::contract::verdict::{Fact, Initiator, Severity, Verdict};
 use weir_engine::report::Trait;
-use weir_engine::rules::{EquipmentId, Link};
+use weir_engine::rules::{EquipmentId, Link, Roles};
 
 const SYN: u8 = 2;
 const ACK: u8 = 16;
