@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
-use weir_tests::replay::{replay, replay_from};
+use weir_tests::replay::{Replayed, replay, replay_from};
 use weir_tests::*;
 
 #[test]

@@ -110,7 +110,8 @@ impl Tally {
             match message {
                 Ok(message) => {
                     self.words.pfcp_messages[message.message().counter()] += 1;
-                    if let Some(error) = self.vendors.read(&message, self.secret) {
+                    let fault = self.vendors.read(&message, self.secret);
+                    if let Some(error) = fault.or(message.shortage()) {
                         self.words.decode_errors[error_index(error)] += 1;
                     }
                 }

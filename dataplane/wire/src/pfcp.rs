@@ -169,6 +169,11 @@ impl<'a> Pfcp<'a> {
     pub const fn is_short(&self) -> bool {
         self.short
     }
+
+    /// The error of a message that is short; its elements may be whole all the same.
+    pub fn shortage(&self) -> Option<WireError> {
+        self.short.then_some(WireError::truncated(Layer::Pfcp))
+    }
 }
 
 /// The first type of the vendors' own elements (§8.1.1).

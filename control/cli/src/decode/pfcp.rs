@@ -4,9 +4,9 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 use weir_engine::decode::pfcp_bundle;
+use weir_wire::WireError;
 use weir_wire::pfcp::{Pfcp, Seid};
 use weir_wire::pfcp_walk::walk;
-use weir_wire::{ErrorKind, Layer, WireError};
 
 /// One PFCP message.
 #[derive(Serialize)]
@@ -57,7 +57,7 @@ pub(super) fn read(datagram: &[u8]) -> (Vec<Message>, Option<Fault>) {
         let mut ie = Vec::new();
         let fault = walk(&pfcp, &mut |_, element| ie.push(element.kind));
         let fault = fault.map(|(error, at)| (error, offset(datagram, at)));
-        let incomplete = pfcp.is_short().then_some((TRUNCATED, start));
+        let incomplete = pfcp.shortage().map(|error| (error, start));
         first = first.or(fault).or(incomplete);
         messages.push(Message {
             kind: pfcp.message().0,
@@ -94,8 +94,6 @@ impl Message {
         Some(Self { kind: *kind, seid, seq, length, ie: Vec::new() })
     }
 }
-
-const TRUNCATED: WireError = WireError { layer: Layer::Pfcp, kind: ErrorKind::Truncated };
 
 /// Where a part of the datagram stands in it.
 fn offset(datagram: &[u8], part: &[u8]) -> usize {
