@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 
-use serde::Serialize;
 use weir_engine::decode::protocol;
 use weir_wire::Fragment;
 use weir_wire::ipv4::Ipv4;
@@ -11,17 +10,15 @@ use weir_wire::sctp::Sctp;
 use weir_wire::tcp::Tcp;
 use weir_wire::udp::Udp;
 
+use super::json::Json;
+
 /// An IP packet's ends. Ports are absent where unknown.
-#[derive(Serialize)]
 pub(super) struct Ends {
     src: IpAddr,
     dst: IpAddr,
     proto: u8,
-    #[serde(skip_serializing_if = "Option::is_none")]
     sport: Option<u16>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     dport: Option<u16>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     frag: Option<&'static str>,
 }
 
@@ -77,5 +74,16 @@ impl Ends {
     /// The same without `frag`, which only the outer packet shows.
     pub(super) fn without_fragment(self) -> Self {
         Self { frag: None, ..self }
+    }
+    /// The fields.
+    pub(super) fn write(&self, json: &mut Json<'_>) {
+        json.key("src").address(self.src);
+        json.key("dst").address(self.dst);
+        json.key("proto").number(self.proto);
+        json.number_if_any("sport", self.sport);
+        json.number_if_any("dport", self.dport);
+        if let Some(frag) = self.frag {
+            json.key("frag").name(frag);
+        }
     }
 }

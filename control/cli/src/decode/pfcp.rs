@@ -1,73 +1,54 @@
 //! The key `pfcp`: the messages of a datagram with the types of their elements.
 
-use std::fmt;
-
-use serde::{Serialize, Serializer};
 use weir_engine::decode::pfcp_bundle;
-use weir_wire::pfcp::Seid;
+use weir_wire::pfcp::Pfcp;
 use weir_wire::pfcp_walk::walk;
 use weir_wire::{ErrorKind, Layer, WireError};
 
-/// One PFCP message.
-#[derive(Serialize)]
-pub(super) struct Message {
-    #[serde(rename = "type")]
-    kind: u8,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    seid: Option<Hex>,
-    seq: u32,
-    length: u16,
-    ie: Vec<u16>,
-}
-
-/// A 64-bit identifier, as a hexadecimal string.
-struct Hex(Seid);
-
-impl fmt::Display for Hex {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:#x}", self.0.0)
-    }
-}
-
-impl Serialize for Hex {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(self)
-    }
-}
+use super::json::Json;
 
 /// What is wrong in a datagram, and the offset in it of the header that is.
 pub(super) type Fault = (WireError, usize);
 
-/// Reads every message of a datagram as far as it goes, and the first thing that is wrong.
-pub(super) fn read(datagram: &[u8]) -> (Vec<Message>, Option<Fault>) {
-    let mut messages = Vec::new();
+/// The messages of a datagram if there is one, each as far as it goes; gives the first thing that
+/// is wrong.
+pub(super) fn write(datagram: &[u8], json: &mut Json<'_>) -> Option<Fault> {
+    if let Err(error) = Pfcp::parse(datagram) {
+        return Some((error, 0));
+    }
+    let mut fault = None;
+    json.key("pfcp").list(|json| fault = messages(datagram, json));
+    fault
+}
+
+fn messages(datagram: &[u8], json: &mut Json<'_>) -> Option<Fault> {
     let mut first = None;
     let mut start = 0;
     for message in pfcp_bundle(datagram) {
         let pfcp = match message {
             Ok(pfcp) => pfcp,
-            Err(error) => {
-                first.get_or_insert((error, start));
-                break;
-            }
+            Err(error) => return first.or(Some((error, start))),
         };
-        let mut ie = Vec::new();
-        let fault = walk(&pfcp, &mut |_, element| ie.push(element.kind));
+        let mut fault = None;
+        json.object(|json| {
+            json.key("type").number(pfcp.message().0);
+            if let Some(seid) = pfcp.seid() {
+                json.key("seid").hex(seid.0);
+            }
+            json.key("seq").number(pfcp.sequence());
+            json.key("length").number(pfcp.length());
+            json.key("ie").list(|json| {
+                fault = walk(&pfcp, &mut |_, element| json.number(element.kind));
+            });
+        });
         let fault = fault.map(|(error, at)| (error, offset(datagram, at)));
         let incomplete = pfcp.is_short().then_some((TRUNCATED, start));
         first = first.or(fault).or(incomplete);
-        messages.push(Message {
-            kind: pfcp.message().0,
-            seid: pfcp.seid().map(Hex),
-            seq: pfcp.sequence(),
-            length: pfcp.length(),
-            ie,
-        });
         if let Some(next) = pfcp.next_message() {
             start = offset(datagram, next);
         }
     }
-    (messages, first)
+    first
 }
 
 const TRUNCATED: WireError = WireError { layer: Layer::Pfcp, kind: ErrorKind::Truncated };
