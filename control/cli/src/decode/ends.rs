@@ -2,24 +2,21 @@
 
 use std::net::IpAddr;
 
-use serde::Serialize;
 use weir_engine::decode::protocol;
 use weir_wire::Fragment;
 use weir_wire::ah::Ah;
 use weir_wire::ipv4::Ipv4;
 use weir_wire::ipv6::Ipv6;
 
+use super::json::Json;
+
 /// An IP packet's ends. Ports are absent where unknown.
-#[derive(Serialize)]
 pub(super) struct Ends {
     src: IpAddr,
     dst: IpAddr,
     proto: u8,
-    #[serde(skip_serializing_if = "Option::is_none")]
     sport: Option<u16>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     dport: Option<u16>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     frag: Option<&'static str>,
 }
 
@@ -78,5 +75,16 @@ impl Ends {
     /// The same without `frag`, which only the outer packet shows.
     pub(super) fn without_fragment(self) -> Self {
         Self { frag: None, ..self }
+    }
+    /// The fields.
+    pub(super) fn write(&self, json: &mut Json<'_>) {
+        json.key("src").address(self.src);
+        json.key("dst").address(self.dst);
+        json.key("proto").number(self.proto);
+        json.number_if_any("sport", self.sport);
+        json.number_if_any("dport", self.dport);
+        if let Some(frag) = self.frag {
+            json.key("frag").name(frag);
+        }
     }
 }

@@ -1,19 +1,16 @@
 //! The line of a frame: the engine's own walk, followed, with the headers read again at the places
 //! that it went through.
 
-use std::fmt;
-use std::io;
-
-use serde::{Serialize, Serializer};
 use weir_capture::Packet;
 use weir_engine::decode::{Ports, decode};
 use weir_engine::frame::LinkType;
 use weir_engine::reassembly::GiveUp;
-use weir_engine::{Frame, Nanos, Record, RxMeta};
-use weir_wire::Layer;
+use weir_engine::{Frame, Record, RxMeta};
+use weir_wire::{Layer, WireError};
 
 use super::datagram::{Datagrams, Standing};
 use super::ends::Ends;
+use super::json::Json;
 use super::path::Path;
 use super::{gtpu, pfcp};
 
@@ -26,52 +23,14 @@ pub(super) struct Lines {
     /// The path through a datagram put together.
     onward: Path,
     datagrams: Datagrams,
-    layers: Vec<&'static str>,
-}
-
-#[derive(Serialize)]
-struct Line<'a> {
-    n: u64,
-    ts: Time,
-    caplen: usize,
-    len: u32,
-    layers: &'a [&'static str],
-    vlan: &'a [u16],
-    mpls: &'a [u32],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    outer: Option<Ends>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    gtpu: Option<gtpu::Header<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    inner: Option<Ends>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pfcp: Vec<pfcp::Message>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<Fault>,
 }
 
 /// What ended the decoding. The offset counts from the frame's first byte, or from the first byte
 /// of the IP packet that fragments were put together to.
-#[derive(Serialize)]
 struct Fault {
     layer: &'static str,
     kind: &'static str,
     offset: usize,
-}
-
-/// Seconds with nine decimals.
-struct Time(Nanos);
-
-impl fmt::Display for Time {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{:09}", self.0.0 / 1_000_000_000, self.0.0 % 1_000_000_000)
-    }
-}
-
-impl Serialize for Time {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(self)
-    }
 }
 
 impl Lines {
@@ -83,13 +42,11 @@ impl Lines {
             path: Path::default(),
             onward: Path::default(),
             datagrams: Datagrams::new(),
-            layers: Vec::new(),
         }
     }
 
-    /// Writes the line of the next frame at the end of a page: memory, which costs less than an
-    /// output that may fail at each comma.
-    pub(super) fn write(&mut self, packet: &Packet<'_>, page: &mut Vec<u8>) -> io::Result<()> {
+    /// Writes the line of the next frame at the end of a page.
+    pub(super) fn write(&mut self, packet: &Packet<'_>, page: &mut Vec<u8>) {
         self.count += 1;
         self.path.begin(packet.bytes);
         let meta = RxMeta { link_type: packet.link_type, ..RxMeta::default() };
@@ -108,46 +65,29 @@ impl Lines {
                 record = decode(&Frame { bytes, meta }, None, &self.ports, &mut self.onward);
             }
         }
-        self.layers.clear();
-        self.layers.extend(self.path.names());
-        let (path, bytes) = if standing == Standing::Completes {
-            self.layers.extend(self.onward.names());
-            (&self.onward, self.datagrams.whole())
-        } else {
-            (&self.path, packet.bytes)
+        let fault = match standing {
+            Standing::GivenUp(reason) => self.given_up(reason),
+            _ => record.error().map(|error| Fault::of(error, record.error_offset.into())),
         };
-        let mut line = Line {
-            n: self.count,
-            ts: Time(packet.time),
-            caplen: packet.bytes.len(),
-            len: packet.wire_len,
-            layers: &self.layers,
-            vlan: &self.path.vlans,
-            mpls: &self.path.mpls,
-            outer: None,
-            gtpu: None,
-            inner: None,
-            pfcp: Vec::new(),
-            error: record.error().map(|error| Fault {
-                layer: error.layer.name(),
-                kind: error.kind.name(),
-                offset: record.error_offset.into(),
-            }),
-        };
-        line.fill(path, bytes);
-        if let Standing::GivenUp(reason) = standing {
-            line.error = path.carrier().map(|position| Fault {
-                layer: path.name(position),
-                kind: reason.name(),
-                offset: path.offset(position),
+        Json::at_end(page).line(|json| {
+            json.key("n").number(self.count);
+            json.key("ts").seconds(packet.time);
+            json.key("caplen").number(packet.bytes.len());
+            json.key("len").number(packet.wire_len);
+            json.key("layers").list(|json| {
+                self.path.names().for_each(|name| json.name(name));
+                if standing == Standing::Completes {
+                    self.onward.names().for_each(|name| json.name(name));
+                }
             });
-        }
-        if standing == Standing::Completes {
-            line.outer = line.outer.map(Ends::reassembled);
-        }
-        serde_json::to_writer(&mut *page, &line)?;
-        page.push(b'\n');
-        Ok(())
+            json.key("vlan").numbers(self.path.vlans.iter().copied());
+            json.key("mpls").numbers(self.path.mpls.iter().copied());
+            if standing == Standing::Completes {
+                headers(&self.onward, self.datagrams.whole(), Ends::reassembled, fault, json);
+            } else {
+                headers(&self.path, packet.bytes, |outer| outer, fault, json);
+            }
+        });
     }
 
     /// What the frame is to its datagram. The path keeps what can be said of a part alone.
@@ -164,28 +104,58 @@ impl Lines {
         }
         standing
     }
+
+    /// Why the frame's datagram, or the frame's piece of it, was given up.
+    fn given_up(&self, reason: GiveUp) -> Option<Fault> {
+        self.path.carrier().map(|position| Fault {
+            layer: self.path.name(position),
+            kind: reason.name(),
+            offset: self.path.offset(position),
+        })
+    }
 }
 
-impl<'a> Line<'a> {
-    /// Reads the headers that the path names out of the bytes that it is about.
-    fn fill(&mut self, path: &Path, bytes: &'a [u8]) {
-        let at = |position: usize| path.bytes(position, bytes);
-        self.outer = path.carrier().and_then(at).and_then(Ends::read);
-        if let Some(position) = path.first(Layer::Gtpu) {
-            self.gtpu = at(position).and_then(gtpu::Header::read);
-            let inner = path.ip_behind(position).filter(|_| self.gtpu.is_some());
-            self.inner = inner.and_then(at).and_then(Ends::read).map(Ends::without_fragment);
+/// Reads the headers that the path names out of the bytes that it is about; `fault` is what the
+/// walk met, and `seen` says how the outer packet came.
+fn headers(
+    path: &Path,
+    bytes: &[u8],
+    seen: impl FnOnce(Ends) -> Ends,
+    mut fault: Option<Fault>,
+    json: &mut Json<'_>,
+) {
+    let at = |position: usize| path.bytes(position, bytes);
+    let ends = |position: usize| at(position).and_then(Ends::read);
+    if let Some(outer) = path.carrier().and_then(ends) {
+        json.key("outer").object(|json| seen(outer).write(json));
+    }
+    if let Some(position) = path.first(Layer::Gtpu)
+        && let Some(bytes) = at(position).filter(|bytes| bytes.len() > 1)
+    {
+        json.key("gtpu").object(|json| gtpu::write(bytes, json));
+        if let Some(inner) = path.ip_behind(position).and_then(ends) {
+            json.key("inner").object(|json| inner.without_fragment().write(json));
         }
-        if let Some(position) = path.first(Layer::Pfcp) {
-            let (messages, fault) = pfcp::read(at(position).unwrap_or_default());
-            self.pfcp = messages;
-            if let (None, Some((error, within))) = (&self.error, fault) {
-                self.error = Some(Fault {
-                    layer: error.layer.name(),
-                    kind: error.kind.name(),
-                    offset: path.offset(position) + within,
-                });
-            }
-        }
+    }
+    if let Some(position) = path.first(Layer::Pfcp) {
+        let wrong = pfcp::write(at(position).unwrap_or_default(), json);
+        fault =
+            fault.or(wrong.map(|(error, within)| Fault::of(error, path.offset(position) + within)));
+    }
+    if let Some(fault) = fault {
+        json.key("error").object(|json| fault.write(json));
+    }
+}
+
+impl Fault {
+    fn of(error: WireError, offset: usize) -> Self {
+        Self { layer: error.layer.name(), kind: error.kind.name(), offset }
+    }
+
+    /// The fields.
+    fn write(&self, json: &mut Json<'_>) {
+        json.key("layer").name(self.layer);
+        json.key("kind").name(self.kind);
+        json.key("offset").number(self.offset);
     }
 }

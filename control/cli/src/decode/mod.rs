@@ -3,6 +3,7 @@
 mod datagram;
 mod ends;
 mod gtpu;
+mod json;
 mod line;
 mod path;
 mod pfcp;
@@ -142,7 +143,7 @@ impl<W: Write> Printer<'_, W> {
                 if let LinkType::Other(code) = packet.link_type {
                     self.end.undecoded.insert(code);
                 }
-                self.lines.write(&packet, &mut self.page)?;
+                self.lines.write(&packet, &mut self.page);
                 if self.page.len() >= PAGE {
                     self.flush()?;
                 }
