@@ -74,7 +74,7 @@ impl fmt::Display for Outcome {
         let [ns, spread, instructions, allocations, ratio] = header;
         writeln!(
             f,
-            "{:width$}  {ns:>9}  {spread:>15}  {instructions:>12}  {allocations:>11}  {ratio}",
+            "{:width$}  {ns:>9}  {spread:>17}  {instructions:>12}  {allocations:>11}  {ratio}",
             "",
         )?;
         for row in &self.rows {
@@ -83,7 +83,7 @@ impl fmt::Display for Outcome {
             };
             writeln!(
                 f,
-                "{:width$}  {:>9.2}  {:>15}  {:>12}  {:>11}  {}",
+                "{:width$}  {:>9.2}  {:>17}  {:>12}  {:>11}  {}",
                 row.what,
                 row.ns.median(),
                 format!("{:.2}–{:.2}", row.ns.min(), row.ns.max()),
