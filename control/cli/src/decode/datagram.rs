@@ -25,6 +25,10 @@ pub(super) struct Datagrams {
     whole: Vec<u8>,
 }
 
+/// Octets of the fixed headers.
+const IPV4: usize = 20;
+const IPV6: usize = 40;
+
 /// A replay of one file has no secret to keep.
 const KEY: u64 = 0x5eed;
 
@@ -41,49 +45,36 @@ impl Datagrams {
 
     /// Takes a packet in that was seen at `time`.
     pub(super) fn take(&mut self, packet: &[u8], time: Nanos) -> Standing {
-        if let Ok(ip) = Ipv4::parse(packet) {
-            self.take_v4(packet, &ip, time)
+        let (piece, header) = if let Ok(ip) = Ipv4::parse(packet) {
+            (Piece::v4(&ip, time), packet.get(..IPV4))
         } else if let Ok(ip) = Ipv6::parse(packet) {
-            self.take_v6(packet, &ip, time)
+            (Piece::v6(&ip, time), packet.get(..IPV6))
         } else {
-            Standing::Whole
+            return Standing::Whole;
+        };
+        let (Some(piece), Some(header)) = (piece, header) else { return Standing::Whole };
+        let datagram = match self.table.add(&piece) {
+            Outcome::Complete(datagram) => datagram,
+            Outcome::Waiting => return Standing::Part,
+            Outcome::GivenUp(reason) => return Standing::GivenUp(reason),
+        };
+        self.whole.clear();
+        self.whole.extend_from_slice(header);
+        self.whole.extend_from_slice(datagram.payload);
+        if header.len() == IPV4 {
+            // No options, no fragment.
+            self.whole[0] = 0x45;
+            self.whole[6..8].fill(0);
+            self.put_length(2, IPV4 + datagram.payload.len());
+        } else {
+            self.whole[6] = datagram.protocol;
+            self.put_length(4, datagram.payload.len());
         }
-    }
-
-    fn take_v4(&mut self, packet: &[u8], ip: &Ipv4<'_>, time: Nanos) -> Standing {
-        let (Some(piece), Some(header)) = (Piece::v4(ip, time), packet.first_chunk::<20>()) else {
-            return Standing::Whole;
-        };
-        let datagram = match self.table.add(&piece) {
-            Outcome::Complete(datagram) => datagram,
-            Outcome::Waiting => return Standing::Part,
-            Outcome::GivenUp(reason) => return Standing::GivenUp(reason),
-        };
-        self.whole.clear();
-        self.whole.extend_from_slice(header);
-        self.whole.extend_from_slice(datagram.payload);
-        let length = u16::try_from(self.whole.len()).unwrap_or(u16::MAX);
-        self.whole[0] = 0x45;
-        self.whole[2..4].copy_from_slice(&length.to_be_bytes());
-        self.whole[6..8].fill(0);
         Standing::Completes
     }
 
-    fn take_v6(&mut self, packet: &[u8], ip: &Ipv6<'_>, time: Nanos) -> Standing {
-        let (Some(piece), Some(header)) = (Piece::v6(ip, time), packet.first_chunk::<40>()) else {
-            return Standing::Whole;
-        };
-        let datagram = match self.table.add(&piece) {
-            Outcome::Complete(datagram) => datagram,
-            Outcome::Waiting => return Standing::Part,
-            Outcome::GivenUp(reason) => return Standing::GivenUp(reason),
-        };
-        self.whole.clear();
-        self.whole.extend_from_slice(header);
-        self.whole.extend_from_slice(datagram.payload);
-        let length = u16::try_from(datagram.payload.len()).unwrap_or(u16::MAX);
-        self.whole[4..6].copy_from_slice(&length.to_be_bytes());
-        self.whole[6] = datagram.protocol;
-        Standing::Completes
+    fn put_length(&mut self, at: usize, length: usize) {
+        let length = u16::try_from(length).unwrap_or(u16::MAX);
+        self.whole[at..at + 2].copy_from_slice(&length.to_be_bytes());
     }
 }
