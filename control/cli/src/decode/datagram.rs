@@ -61,20 +61,17 @@ impl Datagrams {
         self.whole.clear();
         self.whole.extend_from_slice(header);
         self.whole.extend_from_slice(datagram.payload);
-        if header.len() == IPV4 {
+        let (at, length) = if header.len() == IPV4 {
             // No options, no fragment.
             self.whole[0] = 0x45;
             self.whole[6..8].fill(0);
-            self.put_length(2, IPV4 + datagram.payload.len());
+            (2, IPV4 + datagram.payload.len())
         } else {
             self.whole[6] = datagram.protocol;
-            self.put_length(4, datagram.payload.len());
-        }
-        Standing::Completes
-    }
-
-    fn put_length(&mut self, at: usize, length: usize) {
+            (4, datagram.payload.len())
+        };
         let length = u16::try_from(length).unwrap_or(u16::MAX);
         self.whole[at..at + 2].copy_from_slice(&length.to_be_bytes());
+        Standing::Completes
     }
 }
