@@ -150,6 +150,31 @@ fn control_plane_in_the_user_plane_is_found_wherever_it_goes() {
         assert_eq!(summary(&fired), [("GTP-CPINUP", Some(GNB), "192.0.2.9".to_owned(), 1)]);
         assert_eq!(one(&fired).fact, Fact::ControlInside, "{port}");
     }
+    // Bytes behind the message do not hide it.
+    let trailed = [&heartbeat[..], &[0; 5]].concat();
+    let inner = user("10.0.0.1:8805", "192.0.2.9:8805", &trailed);
+    assert_eq!(one(&on_n3(vec![uplink(&around(&inner))], closed())).fact, Fact::ControlInside);
+}
+
+#[test]
+fn a_mac_address_that_begins_like_an_ip_header_hides_nothing() {
+    // tshark and scapy read such an Ethernet PDU as a broken IP packet.
+    let nested = around(&user("10.60.0.7:1", "192.0.2.1:2", b"x"));
+    let inner = user("10.0.0.1:2152", "192.0.2.66:2152", &nested);
+    for first in [0x02, 0x4c, 0x45, 0x6c] {
+        let mut frame = vec![first, 0x10, 0xff, 0xfe, 0xff, 0xfd, 2, 0, 0, 0, 0, 1, 8, 0];
+        frame.extend(&inner);
+        let fired = on_n3(vec![uplink(&around(&frame))], closed());
+        assert_eq!(one(&fired).fact, Fact::Nested, "{first:#x}");
+        let pseudowire = [&[0x88, 0x47, 0, 0, 0x11, 0x40][..], &frame].concat();
+        let mut labelled = vec![2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1];
+        labelled.extend(pseudowire);
+        let within = Script::default().push(labelled).shots.clone();
+        let [alert, ..] = &alerts(&within, Link::N3, closed())[..] else {
+            panic!("nothing behind {first:#x}")
+        };
+        assert_eq!(alert.peer.unwrap().to_string(), "192.0.2.66");
+    }
 }
 
 #[test]

@@ -88,8 +88,8 @@ impl<'a> Pfcp<'a> {
 
     /// Whether bytes that may be anything are PFCP: of every message the version,
     /// no spare bit and a type that exists; FO where another follows, and a
-    /// length that is exactly theirs where none does. Strict, since a detection
-    /// rests on it.
+    /// length that is exactly theirs where none does, or elements that fill it.
+    /// Strict, since a detection rests on it.
     pub fn is_plausible(bytes: &[u8]) -> bool {
         let mut rest = bytes;
         loop {
@@ -99,9 +99,15 @@ impl<'a> Pfcp<'a> {
             }
             match pfcp.next_message() {
                 Some(next) => rest = next,
-                None => return pfcp.behind.is_empty(),
+                // Receivers pass over what stands behind: it must not hide the message.
+                None => return pfcp.behind.is_empty() || pfcp.is_filled(),
             }
         }
+    }
+
+    /// Whether the message is a list of elements, at least one, to its last octet.
+    fn is_filled(&self) -> bool {
+        !self.body.is_empty() && self.elements().all(|element| element.is_ok())
     }
 
     /// Reads the first message of a UDP payload. A message longer than the
@@ -337,12 +343,17 @@ mod tests {
         assert!(Pfcp::is_plausible(&BUNDLE[21..]));
         // FO without a message behind it is sent by nobody but harms nobody.
         assert!(Pfcp::is_plausible(&BUNDLE[..21]));
-        // Version, spare bits, type, length, no FO before a second message; the same of the second.
+        // Bytes behind a message that its elements fill do not hide it.
+        let mut trailed = BUNDLE;
+        trailed[0] = 0x21;
+        assert!(Pfcp::is_plausible(&trailed));
+        trailed[18] = 2;
+        assert!(!Pfcp::is_plausible(&trailed), "an element longer than the message");
+        // Version, spare bits, type, length; the same of the second message.
         for (index, value) in [
             (0, 0x45),
             (0, 0x2d),
             (0, 0x35),
-            (0, 0x21),
             (1, 99),
             (3, 18),
             (21, 0x40),

@@ -17,7 +17,7 @@ use weir_wire::udp::Udp;
 use weir_wire::vxlan::Vxlan;
 use weir_wire::{Fragment, Layer};
 
-use super::link::{Network, looks_like_ethernet};
+use super::link::{Network, is_rather_ethernet};
 use super::outer::is_control;
 use super::{Trail, Walk, opaque_layer, protocol};
 use crate::record::{Flags, Ip};
@@ -221,9 +221,9 @@ impl<'a, T: Trail> Walk<'a, '_, T> {
         }
         let pdu = extensions.rest();
         let network = match TPdu::guess(pdu) {
+            _ if is_rather_ethernet(pdu) => self.ethernet(pdu, None),
             TPdu::Ipv4 => Network::V4(pdu),
             TPdu::Ipv6 => Network::V6(pdu),
-            TPdu::Opaque if looks_like_ethernet(pdu) => self.ethernet(pdu, None),
             TPdu::Opaque => Network::Nothing,
         };
         self.evidence(network, deeper);

@@ -2,6 +2,8 @@
 //! MPLS labels, PPPoE.
 
 use weir_wire::ethernet::{self, Ethernet, Vlan};
+use weir_wire::ipv4::Ipv4;
+use weir_wire::ipv6::Ipv6;
 use weir_wire::mpls::{self, Label};
 use weir_wire::null::Null;
 use weir_wire::pppoe::{self, Pppoe};
@@ -210,12 +212,12 @@ impl<'a, T: Trail> Walk<'a, '_, T> {
     /// or the Ethernet frame of a pseudowire, with a control word or without.
     fn labelled(&mut self, rest: &'a [u8]) -> Network<'a> {
         match rest.first().map(|first| first >> 4) {
+            Some(_) if is_rather_ethernet(rest) => self.ethernet(rest, None),
             Some(4) => Network::V4(rest),
             Some(6) => Network::V6(rest),
             Some(0) if rest.get(CONTROL_WORD..).is_some_and(looks_like_ethernet) => {
                 self.ethernet(&rest[CONTROL_WORD..], None)
             }
-            Some(_) if looks_like_ethernet(rest) => self.ethernet(rest, None),
             _ => self.unknown(rest),
         }
     }
@@ -256,6 +258,17 @@ impl<'a, T: Trail> Walk<'a, '_, T> {
         self.fail(error, header);
         Network::Nothing
     }
+}
+
+/// Whether bytes that nothing announces are an Ethernet frame, although their first octet may be
+/// an IP packet's as well as a MAC address's. What can be IP is IP: a frame's look is easily given.
+pub(super) fn is_rather_ethernet(bytes: &[u8]) -> bool {
+    let can_be_ip = match bytes.first().map(|first| first >> 4) {
+        Some(4) => Ipv4::parse(bytes).is_ok_and(|ip| !ip.is_short()),
+        Some(6) => Ipv6::parse(bytes).is_ok_and(|ip| !ip.is_short()),
+        _ => false,
+    };
+    !can_be_ip && looks_like_ethernet(bytes)
 }
 
 /// Whether bytes begin with two MAC addresses and an EtherType that is walked.

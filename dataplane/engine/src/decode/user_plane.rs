@@ -13,7 +13,7 @@ use weir_wire::udp::Udp;
 use weir_wire::{Fragment, Layer};
 
 use super::evidence::Within;
-use super::link::looks_like_ethernet;
+use super::link::{is_rather_ethernet, looks_like_ethernet};
 use super::{Trail, Walk, protocol};
 use crate::record::{Flags, Ip, Kind, Oddities};
 
@@ -96,6 +96,14 @@ impl<'a, T: Trail> Walk<'a, '_, T> {
             TPdu::Ipv6 => Ipv6::parse(bytes).map(Ip::V6),
             TPdu::Opaque => return self.other_pdu(bytes),
         };
+        let sound = match &parsed {
+            Ok(Ip::V4(ip)) => !ip.is_short(),
+            Ok(Ip::V6(ip)) => !ip.is_short(),
+            Err(_) => false,
+        };
+        if !sound && is_rather_ethernet(bytes) {
+            return self.other_pdu(bytes);
+        }
         let (layer, fragment, protocol, payload) = match &parsed {
             Ok(Ip::V4(ip)) => (Layer::Ipv4, ip.fragment(), ip.protocol(), ip.payload()),
             Ok(Ip::V6(ip)) => (Layer::Ipv6, ip.fragment(), ip.protocol(), ip.payload()),
