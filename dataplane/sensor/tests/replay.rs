@@ -141,6 +141,8 @@ fn a_stop_ends_the_wait_for_an_input_that_says_nothing() {
     let silent = child.stdin.take().unwrap();
     let mut control = Control::attach(&state.path().join("sensor.sock"));
     control.send(message::NO_POLICY, &[]);
+    // A stop before the replay has begun ends it without a word.
+    control.await_the_judge();
     nix::sys::signal::kill(
         nix::unistd::Pid::from_raw(child.id() as i32),
         nix::sys::signal::Signal::SIGTERM,

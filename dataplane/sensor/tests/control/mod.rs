@@ -122,6 +122,15 @@ impl Control {
         self.attachment.release(position).unwrap();
     }
 
+    /// Waits until the judge sits: its heart beats, where the one at the start was the segment's.
+    pub fn await_the_judge(&self) {
+        let (first, began) = (self.attachment.heartbeat(), Instant::now());
+        while self.attachment.heartbeat() == first {
+            assert!(began.elapsed() < PATIENCE, "no judge");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
     pub fn follow_to_the_end(&mut self) {
         let began = Instant::now();
         while !self.follow() {
