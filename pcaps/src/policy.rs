@@ -1,13 +1,12 @@
 //! `policy.toml` of a scenario: what its equipment does on a good day, and nothing else.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
 
 use ipnet::{IpNet, Ipv4Net};
 use serde::Serialize;
+use toml::Spanned;
 
 use crate::lookalike::Lookalikes;
-
 use crate::scenario::{Role, Scenario};
 
 #[derive(Serialize)]
@@ -23,8 +22,6 @@ struct Policy<'a> {
     mec: Vec<Mec>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     esp_only: Vec<EspOnly>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    suppress: Vec<Suppress<'a>>,
 }
 
 #[derive(Serialize)]
@@ -38,16 +35,6 @@ struct EspOnly {
     to: Ipv4Net,
 }
 
-/// A finding that is known. Services have no name for GRE, so that a mirror can't be allowed.
-#[derive(Serialize)]
-struct Suppress<'a> {
-    detection: &'static str,
-    equipment: &'a str,
-    peer: Ipv4Addr,
-    until: toml::value::Datetime,
-    reason: &'static str,
-}
-
 struct Allow {
     from: Selector,
     to: Selector,
@@ -59,6 +46,7 @@ struct Allow {
 #[serde(rename_all = "lowercase")]
 enum Selector {
     Role(Role),
+    Id(String),
     Cidr(Ipv4Net),
 }
 
@@ -118,8 +106,8 @@ pub(crate) fn text(scenario: &Scenario) -> Result<String, toml::ser::Error> {
     let nat = confounders.nat.as_ref().map(|nat| *nat.get_ref().addresses.get_ref());
     link_defaults.extend(nat.map(|net| (net.to_string(), "n6")));
     let said = confounders.lookalikes.as_ref().map(|place| place.get_ref());
-    if said.is_some() {
-        allow.extend(lookalikes(scenario));
+    if let Some(said) = said {
+        allow.extend(lookalikes(scenario, said));
     }
     let mut text = toml::to_string(&Policy {
         ue_pools: [(*plan.ue4.get_ref()).into(), (*plan.ue6.get_ref()).into()],
@@ -135,7 +123,6 @@ pub(crate) fn text(scenario: &Scenario) -> Result<String, toml::ser::Error> {
             .filter_map(|equipment| equipment.backhaul.as_ref())
             .map(|own| EspOnly { from: Ipv4Net::from(*own.get_ref()), to: *plan.n3.get_ref() })
             .collect(),
-        suppress: said.map(|said| mirrored(scenario, said)).unwrap_or_default(),
     })?;
     for rule in allow {
         text.push_str(&rule.text()?);
@@ -144,31 +131,17 @@ pub(crate) fn text(scenario: &Scenario) -> Result<String, toml::ser::Error> {
 }
 
 /// What is declared for the look-alikes of evasions, so that they are none.
-fn lookalikes(scenario: &Scenario) -> [Allow; 3] {
+fn lookalikes(scenario: &Scenario, said: &Lookalikes) -> [Allow; 4] {
     let role = Selector::Role;
+    let id = |id: &Spanned<String>| Selector::Id(id.get_ref().clone());
     let rule = |from, to, services, note| Allow { from, to, services, note };
     let subscribers = Selector::Cidr(*scenario.plan.ue4.get_ref());
     [
         rule(role(Role::Gnb), role(Role::Secgw), vec!["ipsec"], "backhaul"),
         rule(role(Role::Gnb), role(Role::Gnb), vec!["gtpu"], "Xn: forwarding at handover"),
         rule(subscribers, role(Role::Dns), vec!["dns"], "subscribers' resolver"),
+        rule(id(&said.mirror), id(&said.broker), vec!["gre"], "ERSPAN to the packet broker"),
     ]
-}
-
-/// The mirror's way to its broker.
-fn mirrored<'a>(scenario: &'a Scenario, said: &'a Lookalikes) -> Vec<Suppress<'a>> {
-    let broker = scenario.equipment.iter().find(|e| e.id.get_ref() == said.broker.get_ref());
-    let address = broker.and_then(|broker| broker.oam.as_ref()).map(|address| *address.get_ref());
-    let detections = ["TUN-FOREIGN", "EGR-NOTALLOWED"].into_iter();
-    let date = toml::value::Date { year: 2099, month: 12, day: 31 };
-    let known = |(detection, peer)| Suppress {
-        detection,
-        equipment: said.mirror.get_ref(),
-        peer,
-        until: date.into(),
-        reason: "ERSPAN to the packet broker",
-    };
-    detections.filter_map(|detection| Some((detection, address?))).map(known).collect()
 }
 
 impl Allow {

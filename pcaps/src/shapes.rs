@@ -237,6 +237,12 @@ impl Scene {
         frame::udp(&route(self.n4[0].1, self.n4[1].1), pfcp::PORT, pfcp::PORT, message)
     }
 
+    /// The same over IPv6.
+    fn asking6(&self, message: &[u8]) -> Vec<u8> {
+        let [smf, upf] = self.n4.map(|(_, four)| documentation(four));
+        frame::udp(&route(smf, upf), pfcp::PORT, pfcp::PORT, message)
+    }
+
     /// An IP packet from the SMF to the UPF, as a frame of N4.
     fn on_n4(&self, packet: &[u8]) -> Vec<u8> {
         frame::ethernet_ip(self.n4[0].0, self.n4[1].0, packet)
@@ -287,6 +293,12 @@ impl Actor for Parade {
         }
         Some(now + self.every)
     }
+}
+
+/// An address of the documentation prefix that holds an IPv4 address.
+fn documentation(four: Ipv4Addr) -> Ipv6Addr {
+    let [a, b, c, d] = four.octets().map(u16::from);
+    Ipv6Addr::new(0x2001, 0xdb8, 4, 0, 0, 0, a << 8 | b, c << 8 | d)
 }
 
 fn four(address: IpAddr) -> Ipv4Addr {

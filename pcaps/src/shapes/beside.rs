@@ -11,6 +11,21 @@ use crate::plan::Link;
 
 const GTP_C: u16 = 2123;
 const GTP_PRIME: u16 = 3386;
+/// Create PDP Context Request of GTPv1-C (TS 29.060 §7.3.1).
+const CREATE_PDP_CONTEXT: [u8; 71] = [
+    0x32, 16, 0, 63, 0, 0, 0, 0, 0, 8, 0, 0, // header with TEID 0 and a sequence number
+    2, 0x00, 0x01, 0x01, 0x00, 0x10, 0x00, 0x00, 0xf0, // IMSI
+    14, 0, 15, 0xfc, // Recovery, Selection Mode
+    16, 0, 0, 0x12, 0x34, 17, 0, 0, 0x56, 0x78, // TEID Data I, TEID Control Plane
+    20, 5, // NSAPI
+    128, 0, 2, 0xf1, 0x21, // End User Address: IPv4, to be chosen
+    131, 0, 5, 4, b'i', b'n', b'e', b't', // Access Point Name
+    133, 0, 4, 10, 0, 2, 1, 133, 0, 4, 10, 0, 0, 1, // SGSN addresses for signalling and user
+    135, 0, 4, 2, 0x0b, 0x92, 0x1f, // Quality of Service Profile
+];
+/// Delete PDP Context Request, with Teardown Ind and NSAPI.
+const DELETE_PDP_CONTEXT: [u8; 16] =
+    [0x32, 20, 0, 8, 0, 0, 0x56, 0x78, 0, 9, 0, 0, 19, 0xff, 20, 5];
 /// Create Session Request of GTPv2-C with IMSI, RAT type NR and APN (TS 29.274 §7.2.1).
 const CREATE_SESSION: [u8; 38] = [
     0x48, 32, 0, 34, 0, 0, 0, 0, 0, 0, 7, 0, // header with TEID 0
@@ -42,6 +57,16 @@ pub(super) fn shapes(scene: &Scene) -> Vec<Shape> {
             "beside/gtpv1-c-echo",
             "gtp.message == 1 && udp.port == 2123",
             datagram(GTP_C, &gtpu::echo_request(9)),
+        ),
+        Shape::new(
+            "beside/gtpv1-c-create-pdp-context",
+            "gtp.message == 16 && gtp.apn == \"inet\"",
+            datagram(GTP_C, &CREATE_PDP_CONTEXT),
+        ),
+        Shape::new(
+            "beside/gtpv1-c-delete-pdp-context",
+            "gtp.message == 20",
+            datagram(GTP_C, &DELETE_PDP_CONTEXT),
         ),
         Shape::new("beside/gtpv2-c-echo", "gtpv2.message_type == 1", datagram(GTP_C, &GTPV2_ECHO)),
         Shape::new(

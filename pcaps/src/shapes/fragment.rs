@@ -15,6 +15,7 @@ pub(super) fn shapes(scene: &Scene) -> Vec<Shape> {
         ("g-pdu", "gtp.message == 255", Link::N3, scene.packet(&message)),
         ("g-pdu-ipv6", "gtp.message == 255", Link::N3, scene.packet6(&message)),
         ("pfcp", "pfcp.msg_type == 50", Link::N4, scene.asking(&session::long(scene))),
+        ("pfcp-ipv6", "pfcp.msg_type == 50", Link::N4, scene.asking6(&session::long(scene))),
     ];
     let mut shapes = Vec::new();
     for (n, (name, claim, link, packet)) in whole.into_iter().enumerate() {

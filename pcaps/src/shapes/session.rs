@@ -168,6 +168,15 @@ pub(super) fn shapes(scene: &Scene) -> Vec<Shape> {
             ])),
         ),
         ("establishment-request-ipv6", "pfcp.msg_type == 50", establishment(&six(scene, cp))),
+        (
+            "heartbeat-over-ipv6",
+            "pfcp.msg_type == 1 && ipv6",
+            scene.on_n4(&scene.asking6(&pfcp::node_message(
+                pfcp::HEARTBEAT_REQUEST,
+                43,
+                &[pfcp::recovery_time_stamp(0xed00_0000)],
+            ))),
+        ),
     ];
     cases
         .into_iter()

@@ -106,6 +106,14 @@ pub(crate) const LIMITS: &[Limit] = &[
     },
     Limit {
         oracle: Oracle::Scapy,
+        reason: "reads elements nested a hundred deep without end",
+        fields: &[ALL],
+        applies: |case| {
+            case.theirs.layers == "gave up" && case.ours.error() == Some(("pfcp", "depth"))
+        },
+    },
+    Limit {
+        oracle: Oracle::Scapy,
         reason: "takes a user's bytes on port 8805 for PFCP, be the type unknown or the length beyond the frame",
         fields: &[PFCP],
         applies: users_own,
@@ -188,9 +196,12 @@ pub(crate) const LIMITS: &[Limit] = &[
     },
     Limit {
         oracle: Oracle::Scapy,
-        reason: "does not know the session set modification response (Release 17)",
+        reason: "reads no elements of a message that it does not know, 17 (of Release 17) among them",
         fields: &[&[PfcpElements, StandardElements, VendorElements]],
-        applies: |case| case.ours.reading.of(PfcpType) == Some("17"),
+        applies: |case| {
+            let kind = case.ours.reading.of(PfcpType).and_then(|kind| kind.parse().ok());
+            kind.is_some_and(|kind: u8| !matches!(kind, 1..=16 | 50..=57))
+        },
     },
     Limit {
         oracle: Oracle::Scapy,

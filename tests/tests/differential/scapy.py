@@ -6,6 +6,7 @@ the fields that Weir's test compares.
 
 import json
 import logging
+import signal
 import sys
 
 logging.getLogger("scapy").setLevel(logging.CRITICAL)
@@ -20,6 +21,9 @@ from scapy.layers.ipsec import AH  # noqa: E402
 from scapy.layers.l2 import CookedLinux, Ether  # noqa: E402
 from scapy.layers.sctp import SCTP  # noqa: E402
 from scapy.utils import RawPcapNgReader, RawPcapReader  # noqa: E402
+
+# How long a frame may take.
+SECONDS = 2
 
 LINKS = {1: Ether, 12: IP, 101: IP, 113: CookedLinux, 228: IP, 229: IPv6}
 
@@ -132,11 +136,31 @@ def is_gtpu(layer):
     return isinstance(layer, GTPHeader) and layer.version == 1 and layer.PT and 2152 in ports(layer.underlayer)
 
 
+class GaveUp(BaseException):
+    """The time is over. No Exception, since scapy passes those over."""
+
+
+def read_in_time(link, data):
+    """Some messages it reads without end."""
+    signal.alarm(SECONDS)
+    try:
+        return read(link(data))
+    except GaveUp:
+        return {"layers": "gave up", "versions": [], "reading": {}}
+    finally:
+        signal.alarm(0)
+
+
+def give_up(*_):
+    raise GaveUp
+
+
 def ports(udp):
     return (udp.sport, udp.dport) if isinstance(udp, UDP) else ()
 
 
 def main(path, step, most):
+    signal.signal(signal.SIGALRM, give_up)
     capture = RawPcapReader(path)
     for n, (data, meta) in enumerate(capture):
         if n >= most:
@@ -146,7 +170,7 @@ def main(path, step, most):
         link = meta.linktype if isinstance(capture, RawPcapNgReader) else capture.linktype
         if link not in LINKS:
             continue
-        print(json.dumps({"n": n} | read(LINKS[link](data))))
+        print(json.dumps({"n": n} | read_in_time(LINKS[link], data)))
 
 
 main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
