@@ -12,7 +12,7 @@ pub(crate) fn keyed_hash(words: [u64; 5], secret: u64) -> u64 {
 
 /// Both halves of the product, so that every bit of it counts.
 #[inline]
-const fn fold(word: u64, multiplier: u64) -> u64 {
+pub(crate) const fn fold(word: u64, multiplier: u64) -> u64 {
     let product = word as u128 * multiplier as u128;
     product as u64 ^ (product >> 64) as u64
 }

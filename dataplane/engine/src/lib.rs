@@ -28,6 +28,7 @@ pub mod rules;
 pub mod series;
 pub mod time;
 pub mod track;
+pub mod tunnels;
 pub mod vendor_elements;
 pub mod worker;
 

@@ -9,9 +9,9 @@ use crate::cursor::Acknowledged;
 use crate::words::{Ordering, ReadWords, WriteWords, fence};
 
 /// Largest payload of a record in bytes.
-pub const PAYLOAD_BYTES: usize = 480;
+pub const PAYLOAD_BYTES: usize = 992;
 /// Size of a slot in bytes.
-pub(crate) const SLOT_BYTES: usize = 512;
+pub(crate) const SLOT_BYTES: usize = 1024;
 /// Size of a slot in words.
 pub(crate) const SLOT_WORDS: usize = SLOT_BYTES / 8;
 

@@ -5,8 +5,9 @@
 //! shared memory itself transports words and bytes and knows none of them.
 
 pub mod greeting;
+pub mod session;
 pub mod verdict;
 pub mod words;
 
 /// Changes with every change of meaning in this module; part of the layout hash.
-pub const SCHEMA: u64 = words::schema(3);
+pub const SCHEMA: u64 = words::schema(4);

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::Nanos;
+use crate::contract::session::{SessionRecord, Signalled};
 use crate::contract::words::Table;
 use crate::rules::{EquipmentId, Link};
 
@@ -186,6 +187,116 @@ pub enum Fact {
     TableFull(u8),
     /// Control is away.
     ControlAway,
+    /// Too few of N4's transactions were seen whole.
+    N4Coverage {
+        /// Whole ones.
+        whole: u64,
+        /// All that were seen.
+        seen: u64,
+    },
+    /// N4 datagrams found no room on their way to the session machine.
+    N4Dropped {
+        /// How many.
+        dropped: u64,
+    },
+    /// G-PDUs on tunnels that no session has.
+    Orphans {
+        /// How many different tunnels.
+        tunnels: u32,
+    },
+    /// G-PDUs on many tunnels that no session has.
+    TeidScan {
+        /// How many different tunnels.
+        tunnels: u32,
+    },
+    /// Error Indications about tunnels that no session has.
+    ErrorIndications {
+        /// How many.
+        indications: u32,
+    },
+    /// One tunnel used by several equipment.
+    TunnelShared,
+    /// A user's packet with another source than its session's.
+    Spoofed(Spoof),
+    /// PFCP from an address that is no declared peer.
+    UndeclaredPeer,
+    /// A PFCP Node ID speaks from an address outside its declared set.
+    NodeMoved,
+    /// A SEID used by one who does not own it.
+    ForeignSeid,
+    /// A request that contradicts what the session's owner goes on doing.
+    Contradiction,
+    /// Requests in a second space of sequence numbers.
+    SecondSequence,
+    /// A rule orders copies of a subscriber's traffic.
+    Duplication {
+        /// Sessions that do so.
+        sessions: u32,
+        /// How many are authorised.
+        authorised: u32,
+    },
+    /// A rule sends a subscriber's traffic to an address that nobody declared.
+    Redirected,
+    /// A UE address claimed by a second session.
+    AddressClaimed {
+        /// Whether the older session showed life afterwards.
+        older_alive: bool,
+    },
+    /// A tunnel claimed by a second session.
+    TunnelClaimed {
+        /// Whether the older session showed life afterwards.
+        older_alive: bool,
+    },
+    /// A downlink was moved and used, and nothing came up from where it went.
+    DownlinkSilent,
+    /// A peer that the SMF signalled and nobody declared.
+    SignalledPeer,
+    /// Far more requests of one kind than before.
+    Flood {
+        /// The request's message type.
+        message: u8,
+        /// Requests a second at the worst.
+        per_second: u32,
+    },
+    /// Establishments that mostly fail.
+    FailingEstablishments {
+        /// Unanswered or rejected.
+        failed: u32,
+        /// Of how many.
+        requests: u32,
+    },
+    /// A session that does not look like the others.
+    Ghost(Oddity),
+}
+
+/// How a user's source address is wrong.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub enum Spoof {
+    /// It is not the session's; the UPF should drop it.
+    Odd,
+    /// It was that of a session that has ended.
+    Stale,
+    /// It is not the session's and leaves towards the data network.
+    Leaves,
+    /// Far more of it than the other sessions of the gNB send.
+    Much,
+    /// A subscriber's packet on N6 without a session that has its address.
+    NoSession,
+}
+
+/// What is odd about a session.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub enum Oddity {
+    /// Its UE address is in no pool.
+    OutsidePools,
+    /// Its data network is not declared.
+    UndeclaredDnn,
+    /// Its slice is not declared.
+    UndeclaredSlice,
+    /// It has no User ID where nearly all others have one.
+    NoUserId,
+    /// Traffic goes one way only.
+    OneWay,
 }
 
 impl Fact {
@@ -204,7 +315,26 @@ impl Fact {
             | Fact::Header(_)
             | Fact::ForeignTunnel(_)
             | Fact::ClearGtpu
-            | Fact::UnknownAddress => 0,
+            | Fact::UnknownAddress
+            | Fact::Orphans { .. }
+            | Fact::TeidScan { .. }
+            | Fact::ErrorIndications { .. }
+            | Fact::TunnelShared
+            | Fact::Spoofed(_)
+            | Fact::UndeclaredPeer
+            | Fact::NodeMoved
+            | Fact::ForeignSeid
+            | Fact::Contradiction
+            | Fact::SecondSequence
+            | Fact::Duplication { .. }
+            | Fact::Redirected
+            | Fact::AddressClaimed { .. }
+            | Fact::TunnelClaimed { .. }
+            | Fact::DownlinkSilent
+            | Fact::SignalledPeer
+            | Fact::Flood { .. }
+            | Fact::FailingEstablishments { .. }
+            | Fact::Ghost(_) => 0,
             Fact::NewMac([a, b, c, d, e, f]) => {
                 1 << 24 | u32::from_be_bytes([0, d ^ a, e ^ b, f ^ c])
             }
@@ -217,6 +347,8 @@ impl Fact {
             Fact::ClockAhead { .. } => 8 << 24,
             Fact::TableFull(table) => 9 << 24 | u32::from(*table),
             Fact::ControlAway => 10 << 24,
+            Fact::N4Coverage { .. } => 11 << 24,
+            Fact::N4Dropped { .. } => 12 << 24,
         }
     }
 
@@ -293,6 +425,8 @@ pub struct Alert {
     pub at: Nanos,
     /// The version of the policy that judged.
     pub policy: u64,
+    /// What N4 has to say about it.
+    pub n4: Option<Box<Signalled>>,
 }
 
 /// Packets one way.
@@ -392,10 +526,12 @@ pub enum Verdict {
     Policy(PolicySwap),
     /// The end of a replay.
     End(InputEnd),
+    /// A session was agreed, or has ended.
+    Session(Box<SessionRecord>),
 }
 
 /// The most bytes that an encoded verdict has: what fits a slot of the ring.
-pub const MAX_BYTES: usize = 480;
+pub const MAX_BYTES: usize = 992;
 
 /// The longest name that a verdict carries: it leaves room for all other fields.
 pub const MAX_NAME: usize = 120;
@@ -416,6 +552,10 @@ impl Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::contract::session::{
+        Forwarding, MAX_SESSION_ENDS, MAX_SESSION_NAME, MAX_TEIDS, SessionContext, SessionState,
+        Slice, TunnelEnd, Usage,
+    };
 
     fn largest() -> Alert {
         let far = IpAddr::from([0xff; 16]);
@@ -454,7 +594,80 @@ mod tests {
             last: Nanos::MAX,
             at: Nanos::MAX,
             policy: u64::MAX,
+            n4: Some(Box::new(Signalled {
+                session: Some(session()),
+                before: Some(forwarding()),
+                after: Some(forwarding()),
+                ordered_by: Some(far),
+                coverage: Some(1.0),
+                doubt: 1.0,
+                teids: vec![u32::MAX; MAX_TEIDS],
+            })),
         }
+    }
+
+    fn name() -> Option<String> {
+        Some("x".repeat(MAX_SESSION_NAME))
+    }
+
+    fn slice() -> Option<Slice> {
+        Some(Slice { sst: 255, sd: Some([255; 3]) })
+    }
+
+    fn end() -> TunnelEnd {
+        TunnelEnd { teid: u32::MAX, addr: IpAddr::from([0xff; 16]) }
+    }
+
+    fn forwarding() -> Forwarding {
+        Forwarding { far: u32::MAX, apply: u16::MAX, to: Some(end()) }
+    }
+
+    fn session() -> SessionContext {
+        SessionContext {
+            cp_seid: u64::MAX,
+            up_seid: u64::MAX,
+            ue: Some(IpAddr::from([0xff; 16])),
+            dnn: name(),
+            supi: Some(u64::MAX),
+            slice: slice(),
+        }
+    }
+
+    #[test]
+    fn the_largest_session_fits_a_slot_and_survives_it() {
+        let far = IpAddr::from([0xff; 16]);
+        let verdict = Verdict::Session(Box::new(SessionRecord {
+            at: Nanos::MAX,
+            cp_seid: u64::MAX,
+            up_seid: u64::MAX,
+            cp: Some(far),
+            up: Some(far),
+            generation: u32::MAX,
+            state: SessionState::Deleted,
+            established: Some(Nanos::MAX),
+            ended: Some(Nanos::MAX),
+            ue: vec![far; MAX_SESSION_ENDS],
+            network_instance: name(),
+            dnn: name(),
+            supi: Some(u64::MAX),
+            slice: slice(),
+            uplink: vec![end(); MAX_SESSION_ENDS],
+            downlink: vec![end(); MAX_SESSION_ENDS],
+            modifications: u32::MAX,
+            reports: u32::MAX,
+            usage: Usage {
+                uplink_packets: u64::MAX,
+                downlink_packets: u64::MAX,
+                uplink_bytes: u64::MAX,
+                downlink_bytes: u64::MAX,
+            },
+            reported: Some((u64::MAX, u64::MAX)),
+            usage_mismatch: true,
+            policy: u64::MAX,
+        }));
+        let mut slot = [0; MAX_BYTES];
+        let written = verdict.encode(&mut slot).unwrap();
+        assert_eq!(Verdict::decode(written), Some(verdict));
     }
 
     #[test]

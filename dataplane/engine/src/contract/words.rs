@@ -2,8 +2,9 @@
 
 use crate::fragment_trails;
 use crate::reassembly::{self, GiveUp};
-use weir_wire::{gtpu, pfcp};
+use weir_wire::{gtpu, pfcp, pfcp_ie};
 
+use crate::contract::session::SessionState;
 use crate::frame::BURST;
 use crate::record::ERRORS;
 use crate::vendor_elements::{self, VendorElement};
@@ -61,11 +62,19 @@ pub enum Table {
     Datagrams,
     /// Kinds of vendors' PFCP elements; elements that find no row are counted.
     VendorElements,
+    /// PFCP sessions.
+    Sessions,
+    /// Tunnels of sessions.
+    Tunnels,
+    /// PFCP requests that wait for their answers, and answered ones that may be repeated.
+    Transactions,
+    /// G-PDUs' tunnels that wait for N4.
+    Parked,
 }
 
 impl Table {
     /// Every table, in the order of its counter.
-    pub const ALL: [Table; 8] = [
+    pub const ALL: [Table; 12] = [
         Table::Flows,
         Table::Unknown,
         Table::Alerts,
@@ -74,6 +83,10 @@ impl Table {
         Table::Trails,
         Table::Datagrams,
         Table::VendorElements,
+        Table::Sessions,
+        Table::Tunnels,
+        Table::Transactions,
+        Table::Parked,
     ];
 
     /// The metric label `table`.
@@ -87,6 +100,10 @@ impl Table {
             Table::Trails => "fragment_trails",
             Table::Datagrams => "pfcp_datagrams",
             Table::VendorElements => "vendor_elements",
+            Table::Sessions => "sessions",
+            Table::Tunnels => "tunnels",
+            Table::Transactions => "pfcp_transactions",
+            Table::Parked => "parked_tunnels",
         }
     }
 }
@@ -250,6 +267,97 @@ words! {
         vendor_counts: (vendor_elements::ROWS),
         /// Elements of all other kinds.
         vendor_other: one,
+        /// Sessions in the table, by [`SessionState`].
+        sessions: (SessionState::ALL.len()),
+        /// Sessions ever agreed.
+        sessions_established: one,
+        /// Sessions ended by their deletion.
+        sessions_deleted: one,
+        /// Tunnels of sessions in the table.
+        tunnels: one,
+        /// Answers by cause (see [`pfcp_ie::Cause::counter_name`]).
+        pfcp_causes: (pfcp_ie::Cause::COUNTERS),
+        /// Answers by request ([`N4_REQUESTS`]) and time, in buckets of 2^(10+i) ns, the last open.
+        n4_latency: (N4_REQUESTS.len() * N4_LATENCY_BUCKETS),
+        /// The sum of those times in nanoseconds, by request.
+        n4_latency_sum_ns: (N4_REQUESTS.len()),
+        /// Transactions of which both halves were seen.
+        n4_whole: one,
+        /// Transactions of which only a request was seen.
+        n4_unanswered: one,
+        /// Answers without a request.
+        n4_unasked: one,
+        /// Requests and answers that came again.
+        n4_repeated: one,
+        /// The share of N4's transactions of the last minute that were seen whole, in millionths.
+        n4_coverage_ppm: one,
+        /// N4 datagrams that found no room, by [`N4Loss`].
+        n4_dropped: (N4Loss::ALL.len()),
+        /// G-PDUs by what their tunnel was known as, by [`Attribution`].
+        attribution: (Attribution::ALL.len()),
+        /// Usage reports that do not agree with what was seen.
+        usage_mismatches: one,
+        /// Usage reports that were compared.
+        usage_reports: one,
+    }
+}
+
+/// The requests whose answers are timed: their message types.
+pub const N4_REQUESTS: [u8; 12] = [1, 3, 5, 7, 9, 12, 14, 16, 50, 52, 54, 56];
+
+/// The buckets of an answer's time.
+pub const N4_LATENCY_BUCKETS: usize = 24;
+
+/// Why an N4 datagram did not reach the session machine.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(usize)]
+pub enum N4Loss {
+    /// There was no room for one between declared peers.
+    Declared,
+    /// There was no room for one with an undeclared end: these give way first.
+    Undeclared,
+}
+
+impl N4Loss {
+    /// Every reason, in the order of its counter.
+    pub const ALL: [N4Loss; 2] = [N4Loss::Declared, N4Loss::Undeclared];
+
+    /// The metric label `reason`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            N4Loss::Declared => "declared_peer",
+            N4Loss::Undeclared => "undeclared_peer",
+        }
+    }
+}
+
+/// What the tunnel of a G-PDU was known as.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(usize)]
+pub enum Attribution {
+    /// A session's, found at once.
+    Session,
+    /// A session's, found when N4 had caught up.
+    Late,
+    /// A session's that had ended.
+    Ended,
+    /// None that N4 ever told of.
+    Unknown,
+}
+
+impl Attribution {
+    /// Every kind, in the order of its counter.
+    pub const ALL: [Attribution; 4] =
+        [Attribution::Session, Attribution::Late, Attribution::Ended, Attribution::Unknown];
+
+    /// The metric label `kind`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Attribution::Session => "session",
+            Attribution::Late => "late",
+            Attribution::Ended => "ended",
+            Attribution::Unknown => "unknown",
+        }
     }
 }
 

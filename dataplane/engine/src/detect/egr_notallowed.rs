@@ -20,6 +20,7 @@ pub const DETECTION: Detection = Detection {
     category: "Potential Corporate Privacy Violation",
     rank: 1,
     technique: &["T1071", "T1041", "T1571"],
+    restricted: false,
 };
 
 /// Acknowledgements of the far side that prove data from an unseen equipment.

@@ -15,4 +15,5 @@ pub const DETECTION: Detection = Detection {
     category: "Misc Attack",
     rank: 3,
     technique: &["T1599", "T1572"],
+    restricted: false,
 };

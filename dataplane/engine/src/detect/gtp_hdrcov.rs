@@ -21,6 +21,7 @@ pub const DETECTION: Detection = Detection {
     category: "Misc activity",
     rank: 3,
     technique: &["T1001", "T1095"],
+    restricted: false,
 };
 
 /// Whether an extension header is standard on a link and in a message (TS 29.281

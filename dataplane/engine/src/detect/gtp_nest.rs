@@ -14,4 +14,5 @@ pub const DETECTION: Detection = Detection {
     category: "Misc Attack",
     rank: 3,
     technique: &["T1572"],
+    restricted: false,
 };

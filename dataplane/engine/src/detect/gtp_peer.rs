@@ -16,8 +16,9 @@ pub const DETECTION: Detection = Detection {
     signature_id: 5_290_013,
     signature: "G-PDUs between outer addresses that nobody declared as a pair",
     category: "Misc Attack",
-    rank: 4,
+    rank: 5,
     technique: &["T1572", "T1599"],
+    restricted: false,
 };
 
 /// What is wrong with a flow's G-PDUs, if anything is.

@@ -22,6 +22,7 @@ pub const DETECTION: Detection = Detection {
     category: "Potentially Bad Traffic",
     rank: 0,
     technique: &["T1200"],
+    restricted: false,
 };
 
 /// How long equipment may still show VLANs for the first time.

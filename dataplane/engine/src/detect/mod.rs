@@ -4,9 +4,18 @@ pub mod egr_notallowed;
 pub mod gtp_cpinup;
 pub mod gtp_hdrcov;
 pub mod gtp_nest;
+pub mod gtp_orphan;
 pub mod gtp_peer;
+pub mod gtp_teidclone;
+pub mod gtp_teidscan;
+pub mod gtp_uespoof;
 pub mod inv_unknown;
 pub mod ops_blind;
+pub mod pfcp_dupl;
+pub mod pfcp_flood;
+pub mod pfcp_ghost;
+pub mod pfcp_peer;
+pub mod pfcp_redir;
 pub mod tun_foreign;
 
 /// A detection's standing data.
@@ -24,10 +33,12 @@ pub struct Detection {
     pub rank: u8,
     /// MITRE FiGHT and ATT&CK techniques.
     pub technique: &'static [&'static str],
+    /// Whether it shows who is intercepted: only a named role may see it.
+    pub restricted: bool,
 }
 
 /// Every detection of this version. What refers to one does so by its position.
-pub const CATALOGUE: [Detection; 8] = [
+pub const CATALOGUE: [Detection; 17] = [
     inv_unknown::DETECTION,
     egr_notallowed::DETECTION,
     gtp_peer::DETECTION,
@@ -36,6 +47,15 @@ pub const CATALOGUE: [Detection; 8] = [
     gtp_nest::DETECTION,
     gtp_cpinup::DETECTION,
     gtp_hdrcov::DETECTION,
+    gtp_orphan::DETECTION,
+    gtp_teidscan::DETECTION,
+    gtp_teidclone::DETECTION,
+    gtp_uespoof::DETECTION,
+    pfcp_peer::DETECTION,
+    pfcp_dupl::DETECTION,
+    pfcp_redir::DETECTION,
+    pfcp_flood::DETECTION,
+    pfcp_ghost::DETECTION,
 ];
 
 /// Position of INV-UNKNOWN in [`CATALOGUE`].
@@ -54,6 +74,24 @@ pub const GTP_NEST: u16 = 5;
 pub const GTP_CPINUP: u16 = 6;
 /// Position of GTP-HDRCOV.
 pub const GTP_HDRCOV: u16 = 7;
+/// Position of GTP-ORPHAN.
+pub const GTP_ORPHAN: u16 = 8;
+/// Position of GTP-TEIDSCAN.
+pub const GTP_TEIDSCAN: u16 = 9;
+/// Position of GTP-TEIDCLONE.
+pub const GTP_TEIDCLONE: u16 = 10;
+/// Position of GTP-UESPOOF.
+pub const GTP_UESPOOF: u16 = 11;
+/// Position of PFCP-PEER.
+pub const PFCP_PEER: u16 = 12;
+/// Position of PFCP-DUPL.
+pub const PFCP_DUPL: u16 = 13;
+/// Position of PFCP-REDIR.
+pub const PFCP_REDIR: u16 = 14;
+/// Position of PFCP-FLOOD.
+pub const PFCP_FLOOD: u16 = 15;
+/// Position of PFCP-GHOST.
+pub const PFCP_GHOST: u16 = 16;
 
 /// The rank of a detection by its position.
 pub fn rank(position: u16) -> u8 {
@@ -75,6 +113,15 @@ mod tests {
             (GTP_NEST, "GTP-NEST"),
             (GTP_CPINUP, "GTP-CPINUP"),
             (GTP_HDRCOV, "GTP-HDRCOV"),
+            (GTP_ORPHAN, "GTP-ORPHAN"),
+            (GTP_TEIDSCAN, "GTP-TEIDSCAN"),
+            (GTP_TEIDCLONE, "GTP-TEIDCLONE"),
+            (GTP_UESPOOF, "GTP-UESPOOF"),
+            (PFCP_PEER, "PFCP-PEER"),
+            (PFCP_DUPL, "PFCP-DUPL"),
+            (PFCP_REDIR, "PFCP-REDIR"),
+            (PFCP_FLOOD, "PFCP-FLOOD"),
+            (PFCP_GHOST, "PFCP-GHOST"),
         ] {
             assert_eq!(CATALOGUE[usize::from(position)].id, id);
         }

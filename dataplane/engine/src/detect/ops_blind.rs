@@ -21,6 +21,7 @@ pub const DETECTION: Detection = Detection {
     category: "Not Suspicious Traffic",
     rank: 0,
     technique: &["T1562"],
+    restricted: false,
 };
 
 /// A live clock that jumps ahead by more than this was set.

@@ -19,6 +19,7 @@ pub const DETECTION: Detection = Detection {
     category: "Misc Attack",
     rank: 2,
     technique: &["T1572", "T1090"],
+    restricted: false,
 };
 
 /// What is wrong with a flow's tunnel, if anything is.

@@ -1,13 +1,22 @@
 //! The policy as the engine uses it: who is who, on which link, and what
 //! equipment may do. Compiled off the packet path, then shared and immutable.
 
+mod sessions;
+mod settings;
+
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 use weir_wire::Address;
 
 use crate::Nanos;
+use crate::contract::session::Slice;
 use crate::lpm::{Lpm, Prefix};
+
+use sessions::SessionRules;
+
+pub use sessions::Authorised;
+pub use settings::Settings;
 
 /// An equipment's number: its index in the policy's list.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
@@ -212,45 +221,6 @@ pub struct Quirk {
     pub value: String,
 }
 
-/// Parameters of the detections, by their published names.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Which detections judge, by position in [`crate::detect::CATALOGUE`].
-    pub enabled: [bool; crate::detect::CATALOGUE.len()],
-    /// INV-UNKNOWN `min_packets`.
-    pub unknown_min_packets: u64,
-    /// INV-UNKNOWN `window_seconds`.
-    pub unknown_window: Nanos,
-    /// GTP-HDRCOV `echo_responses`.
-    pub echo_responses: u64,
-    /// GTP-HDRCOV `echo_window_seconds`.
-    pub echo_window: Nanos,
-    /// OPS-BLIND `loss_ratio`.
-    pub blind_loss_ratio: f64,
-    /// OPS-BLIND `loss_window_seconds`.
-    pub blind_loss_window: Nanos,
-    /// OPS-BLIND `silent_seconds`.
-    pub blind_silent: Nanos,
-    /// OPS-BLIND `control_away_seconds`.
-    pub blind_control_away: Nanos,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            enabled: [true; crate::detect::CATALOGUE.len()],
-            unknown_min_packets: 3,
-            unknown_window: Nanos::from_secs(60),
-            echo_responses: 2,
-            echo_window: Nanos::from_secs(60),
-            blind_loss_ratio: 0.000_01,
-            blind_loss_window: Nanos::from_secs(10),
-            blind_silent: Nanos::from_secs(60),
-            blind_control_away: Nanos::from_secs(60),
-        }
-    }
-}
-
 /// Everything that the policy says, checked, not yet compiled.
 #[derive(Clone, Debug, Default)]
 pub struct RuleSet {
@@ -260,8 +230,22 @@ pub struct RuleSet {
     pub sha256: [u8; 32],
     /// The inventory.
     pub equipment: Vec<Equipment>,
-    /// Subscribers' addresses.
+    /// Subscribers' addresses, in any network instance.
     pub ue_pools: Vec<Prefix>,
+    /// Subscribers' addresses that are theirs in one network instance only.
+    pub instance_pools: Vec<(Prefix, String)>,
+    /// The data networks that there are; none: not judged.
+    pub dnns: Option<Vec<String>>,
+    /// The slices that there are; none: not judged.
+    pub slices: Option<Vec<Slice>>,
+    /// SMFs that may use each other's sessions.
+    pub smf_sets: Vec<Vec<EquipmentId>>,
+    /// Interception that is authorised.
+    pub authorised: Vec<Authorised>,
+    /// How long after a policy came peers that the SMF signals may be undeclared.
+    pub import_grace: Nanos,
+    /// The secret under which subscribers' identities become pseudonyms.
+    pub site_key: [u8; 32],
     /// Local break-out servers.
     pub mec: Vec<Prefix>,
     /// Addresses that subscribers must never reach.
@@ -295,6 +279,7 @@ pub struct Rules {
     declared: Lpm,
     /// Where no user's packet may go; none if nothing was said.
     infrastructure: Option<Lpm>,
+    sessions: SessionRules,
     esp_only: Vec<(Prefix, Prefix)>,
     allow: Vec<Allow>,
     quirks: Vec<Quirk>,
@@ -325,6 +310,8 @@ impl Rules {
         parties.paint(set.roaming.iter().map(class(Party::Roaming)));
         parties.paint(set.mec.iter().map(class(Party::Mec)));
         parties.paint(set.ue_pools.iter().map(class(Party::Subscriber)));
+        let in_instances = set.instance_pools.iter().map(|(prefix, _)| prefix);
+        parties.paint(in_instances.map(class(Party::Subscriber)));
         parties.paint(ids().zip(&set.equipment).flat_map(|(id, equipment)| {
             equipment.prefixes.iter().map(class(Party::Equipment(id)))
         }));
@@ -357,6 +344,18 @@ impl Rules {
                     .map(|prefix| (prefix, 1)),
             ),
             infrastructure,
+            sessions: SessionRules {
+                own: Lpm::of(set.infrastructure.iter().map(|prefix| (*prefix, 1))),
+                pools: (set.ue_pools.into_iter().map(|prefix| (prefix, None)))
+                    .chain(set.instance_pools.into_iter().map(|(pool, name)| (pool, Some(name))))
+                    .collect(),
+                dnns: set.dnns,
+                slices: set.slices,
+                smf_sets: set.smf_sets,
+                authorised: set.authorised,
+                import_grace: set.import_grace,
+                site_key: set.site_key,
+            },
             esp_only: set.esp_only,
             equipment: set.equipment,
             allow: set.allow,

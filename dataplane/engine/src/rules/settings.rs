@@ -1,0 +1,109 @@
+//! Parameters of the detections.
+
+use crate::Nanos;
+use crate::detect::CATALOGUE;
+
+/// Parameters of the detections, by their published names.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Which detections judge, by position in [`crate::detect::CATALOGUE`].
+    pub enabled: [bool; CATALOGUE.len()],
+    /// INV-UNKNOWN `min_packets`.
+    pub unknown_min_packets: u64,
+    /// INV-UNKNOWN `window_seconds`.
+    pub unknown_window: Nanos,
+    /// GTP-HDRCOV `echo_responses`.
+    pub echo_responses: u64,
+    /// GTP-HDRCOV `echo_window_seconds`.
+    pub echo_window: Nanos,
+    /// GTP-ORPHAN `min_packets`.
+    pub orphan_min_packets: u64,
+    /// GTP-ORPHAN `grace_seconds`.
+    pub orphan_grace: Nanos,
+    /// GTP-ORPHAN `start_grace_seconds`.
+    pub orphan_start_grace: Nanos,
+    /// GTP-TEIDSCAN `min_teids`.
+    pub scan_min_teids: u64,
+    /// GTP-TEIDSCAN `min_error_indications`.
+    pub scan_min_errors: u64,
+    /// GTP-TEIDSCAN `window_seconds`.
+    pub scan_window: Nanos,
+    /// GTP-TEIDSCAN `start_grace_seconds`.
+    pub scan_start_grace: Nanos,
+    /// GTP-TEIDCLONE `min_equipment`.
+    pub clone_min_equipment: u64,
+    /// GTP-TEIDCLONE `window_seconds`.
+    pub clone_window: Nanos,
+    /// GTP-UESPOOF `min_packets`.
+    pub spoof_min_packets: u64,
+    /// GTP-UESPOOF `cohort_factor`.
+    pub spoof_cohort_factor: f64,
+    /// PFCP-PEER `interleave_seconds`.
+    pub peer_interleave: Nanos,
+    /// PFCP-REDIR `uplink_seconds`.
+    pub redir_uplink: Nanos,
+    /// PFCP-FLOOD `median_factor`.
+    pub flood_factor: f64,
+    /// PFCP-FLOOD `min_requests_per_second`.
+    pub flood_requests: f64,
+    /// PFCP-FLOOD `min_heartbeats_per_second`.
+    pub flood_heartbeats: f64,
+    /// PFCP-FLOOD `sustained_seconds`.
+    pub flood_sustained: Nanos,
+    /// PFCP-FLOOD `min_failed_share`.
+    pub flood_failed_share: f64,
+    /// PFCP-FLOOD `min_establishments`.
+    pub flood_establishments: u64,
+    /// PFCP-GHOST `user_id_share`.
+    pub ghost_user_id_share: f64,
+    /// OPS-BLIND `n4_coverage`.
+    pub blind_coverage: f64,
+    /// OPS-BLIND `min_n4_transactions`.
+    pub blind_transactions: u64,
+    /// OPS-BLIND `loss_ratio`.
+    pub blind_loss_ratio: f64,
+    /// OPS-BLIND `loss_window_seconds`.
+    pub blind_loss_window: Nanos,
+    /// OPS-BLIND `silent_seconds`.
+    pub blind_silent: Nanos,
+    /// OPS-BLIND `control_away_seconds`.
+    pub blind_control_away: Nanos,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            enabled: [true; CATALOGUE.len()],
+            unknown_min_packets: 3,
+            unknown_window: Nanos::from_secs(60),
+            echo_responses: 2,
+            echo_window: Nanos::from_secs(60),
+            orphan_min_packets: 10,
+            orphan_grace: Nanos::from_secs(2),
+            orphan_start_grace: Nanos::from_secs(300),
+            scan_min_teids: 64,
+            scan_min_errors: 20,
+            scan_window: Nanos::from_secs(10),
+            scan_start_grace: Nanos::from_secs(300),
+            clone_min_equipment: 2,
+            clone_window: Nanos::from_secs(5),
+            spoof_min_packets: 5,
+            spoof_cohort_factor: 10.0,
+            peer_interleave: Nanos::from_secs(10),
+            redir_uplink: Nanos::from_secs(60),
+            flood_factor: 10.0,
+            flood_requests: 20.0,
+            flood_heartbeats: 10.0,
+            flood_sustained: Nanos::from_secs(3),
+            flood_failed_share: 0.30,
+            flood_establishments: 100,
+            ghost_user_id_share: 0.95,
+            blind_coverage: 0.9,
+            blind_transactions: 20,
+            blind_loss_ratio: 0.000_01,
+            blind_loss_window: Nanos::from_secs(10),
+            blind_silent: Nanos::from_secs(60),
+            blind_control_away: Nanos::from_secs(60),
+        }
+    }
+}

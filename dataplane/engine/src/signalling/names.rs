@@ -1,0 +1,63 @@
+//! Names of networks: few in a network, and in many sessions.
+
+use std::collections::HashMap;
+
+use weir_wire::pfcp_ie::Name;
+
+use crate::contract::session::MAX_SESSION_NAME;
+
+/// Names that are kept; a peer that invents more gets them written as one.
+const NAMES: usize = 4096;
+
+/// A name by its number.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub(crate) struct NameId(u16);
+
+impl NameId {
+    /// No name.
+    pub(crate) const NONE: NameId = NameId(0);
+}
+
+/// The names, by number and by spelling.
+#[derive(Debug)]
+pub(crate) struct Names {
+    spellings: Vec<Box<str>>,
+    numbers: HashMap<Box<str>, u16>,
+}
+
+impl Default for Names {
+    fn default() -> Self {
+        Self { spellings: vec!["".into()], numbers: HashMap::new() }
+    }
+}
+
+impl Names {
+    /// The number of a name, in lower case.
+    pub(crate) fn number(&mut self, name: &Name<'_>) -> NameId {
+        let mut space = [0; 100];
+        let text = name.write(&mut space);
+        let mut lower = [0; MAX_SESSION_NAME];
+        let mut len = 0;
+        for (to, from) in lower.iter_mut().zip(text.bytes().filter(u8::is_ascii)) {
+            *to = from.to_ascii_lowercase();
+            len += 1;
+        }
+        let spelling = std::str::from_utf8(&lower[..len]).unwrap_or_default();
+        if let Some(number) = self.numbers.get(spelling) {
+            return NameId(*number);
+        }
+        if self.spellings.len() > NAMES {
+            return NameId(NAMES as u16);
+        }
+        let spelling: Box<str> = if self.spellings.len() == NAMES { "(other)" } else { spelling }.into();
+        let number = self.spellings.len() as u16;
+        self.spellings.push(spelling.clone());
+        self.numbers.insert(spelling, number);
+        NameId(number)
+    }
+
+    /// A name's spelling.
+    pub(crate) fn spelling(&self, id: NameId) -> Option<&str> {
+        self.spellings.get(usize::from(id.0)).map(|name| &**name).filter(|name| !name.is_empty())
+    }
+}

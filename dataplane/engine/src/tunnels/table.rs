@@ -1,0 +1,306 @@
+//! The table of tunnels: one writer, readers without locks.
+//!
+//! A word of eight one-byte tags stands for eight rows; a look-up compares all
+//! eight at once and reads only rows whose tag fits. Rows never move, so a
+//! tunnel that is there is found. One F-TEID may have several rows: those of
+//! earlier sessions, with their times, and that of a session that sends there
+//! beside that of the one that gave it.
+
+use std::sync::Arc;
+
+use weir_mem::prefetch;
+
+use super::FTeid;
+use super::cells::{AtomicU64, Ordering, Rows, rows};
+use super::row::{self, Row, RowFlags, WORDS};
+use crate::Nanos;
+
+/// The place of a row in the table; workers count by it.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Slot(pub u32);
+
+/// Tags in a word.
+const GROUP: usize = 8;
+/// Words that a look-up reads at most: two cache lines of tags.
+const PROBES: usize = 16;
+/// The tag of a row that was never used: look-ups end at its word.
+const EMPTY: u8 = 0;
+/// The tag of a row that was used: look-ups go on.
+const GONE: u8 = 1;
+const LOW: u64 = 0x0101_0101_0101_0101;
+const HIGH: u64 = LOW << 7;
+
+/// There is no room for another tunnel near its place.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("no room for another tunnel")]
+pub struct TableFull;
+
+/// What a look-up found.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Found {
+    /// The tunnel, alive at that time.
+    Live(Slot, Row),
+    /// A tunnel whose time was over, or had not begun; or a row that was being
+    /// written: only the session machine can tell.
+    Other,
+    /// No such tunnel.
+    Unknown,
+}
+
+#[derive(Debug)]
+struct Table {
+    /// Words of tags.
+    tags: Rows<1>,
+    rows: Rows<WORDS>,
+    groups: u32,
+    secret: u64,
+}
+
+impl Table {
+    #[inline]
+    fn group(&self, hash: u64, step: usize) -> usize {
+        let first = (hash & 0xffff_ffff) * u64::from(self.groups) >> 32;
+        let group = first as usize + step;
+        if group >= self.groups as usize { group - self.groups as usize } else { group }
+    }
+
+    #[inline]
+    fn tags(&self, group: usize) -> &AtomicU64 {
+        &self.tags[group][0]
+    }
+
+    fn probes(&self) -> usize {
+        PROBES.min(self.groups as usize)
+    }
+
+    /// Visits the rows whose tag fits until `visit` is content.
+    #[inline]
+    fn find<T>(&self, hash: u64, mut visit: impl FnMut(usize) -> Option<T>) -> Option<T> {
+        let wanted = u64::from(tag(hash)) * LOW;
+        for step in 0..self.probes() {
+            let group = self.group(hash, step);
+            let tags = self.tags(group).load(Ordering::Acquire);
+            let mut fits = zero_bytes(tags ^ wanted);
+            while fits != 0 {
+                let place = group * GROUP + fits.trailing_zeros() as usize / 8;
+                if let Some(found) = visit(place) {
+                    return Some(found);
+                }
+                fits &= fits - 1;
+            }
+            if zero_bytes(tags) != 0 {
+                return None;
+            }
+        }
+        None
+    }
+}
+
+/// The tag of a hash: never [`EMPTY`] or [`GONE`].
+#[inline]
+const fn tag(hash: u64) -> u8 {
+    (hash >> 56) as u8 | 0x80
+}
+
+/// The top bit of every byte that is zero; above such a byte some others may
+/// show too, so whoever asks which ones compares again.
+#[inline]
+const fn zero_bytes(word: u64) -> u64 {
+    word.wrapping_sub(LOW) & !word & HIGH
+}
+
+/// A worker's end of the table.
+#[derive(Clone, Debug)]
+pub struct TunnelReader(Arc<Table>);
+
+impl TunnelReader {
+    /// The hash of an F-TEID in this table.
+    #[inline]
+    pub fn hash(&self, end: &FTeid) -> u64 {
+        end.hash(self.0.secret)
+    }
+
+    /// Asks for the tags of a hash.
+    #[inline]
+    pub fn prefetch_tags(&self, hash: u64) {
+        prefetch(self.0.tags(self.0.group(hash, 0)));
+    }
+
+    /// Asks for the row that a hash most likely means, and names its slot.
+    #[inline]
+    pub fn prefetch_row(&self, hash: u64) -> Option<Slot> {
+        let group = self.0.group(hash, 0);
+        let tags = self.0.tags(group).load(Ordering::Acquire);
+        let fits = zero_bytes(tags ^ u64::from(tag(hash)) * LOW);
+        if fits == 0 {
+            return None;
+        }
+        let place = group * GROUP + fits.trailing_zeros() as usize / 8;
+        prefetch(&self.0.rows[place]);
+        Some(Slot(place as u32))
+    }
+
+    /// Looks a tunnel up as it was at `time`. The session that gave the F-TEID
+    /// comes before one that only sends there, a later one before an earlier one.
+    #[inline]
+    pub fn find(&self, end: &FTeid, hash: u64, time: Nanos) -> Found {
+        let mut best: Option<(Slot, Row)> = None;
+        let mut other = false;
+        self.0.find(hash, |place| -> Option<()> {
+            match row::read(&self.0.rows[place]) {
+                None => other = true,
+                Some(row) if row.end != *end => {}
+                Some(row) if !row.holds_at(time) => other = true,
+                Some(row) => {
+                    if best.as_ref().is_none_or(|(_, best)| precedes(&row, best)) {
+                        best = Some((Slot(place as u32), row));
+                    }
+                }
+            }
+            None
+        });
+        match best {
+            Some((slot, row)) => Found::Live(slot, row),
+            None if other => Found::Other,
+            None => Found::Unknown,
+        }
+    }
+
+    /// The rows that the table has.
+    pub fn slots(&self) -> usize {
+        self.0.groups as usize * GROUP
+    }
+}
+
+fn precedes(row: &Row, other: &Row) -> bool {
+    let rank = |row: &Row| (row.flags.has(RowFlags::LOCAL), row.since);
+    rank(row) > rank(other)
+}
+
+/// The session machine's end of the table: the only one that writes.
+#[derive(Debug)]
+pub struct TunnelWriter {
+    table: Arc<Table>,
+    len: usize,
+}
+
+impl TunnelWriter {
+    /// A table for `tunnels` tunnels whose hash has this secret.
+    ///
+    /// # Errors
+    /// If there is no memory for it.
+    pub fn new(tunnels: usize, secret: u64) -> std::io::Result<Self> {
+        // A sixteenth more than it holds, so that look-ups end soon.
+        let groups = (tunnels + tunnels / 16).div_ceil(GROUP).max(1);
+        let groups = u32::try_from(groups).map_err(|_| std::io::ErrorKind::OutOfMemory)?;
+        let table = Table {
+            tags: rows(groups as usize)?,
+            rows: rows(groups as usize * GROUP)?,
+            groups,
+            secret,
+        };
+        Ok(Self { table: Arc::new(table), len: 0 })
+    }
+
+    /// An end for a worker.
+    pub fn reader(&self) -> TunnelReader {
+        TunnelReader(self.table.clone())
+    }
+
+    /// Tunnels in the table.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Adds a row; the flags' generation is the slot's.
+    ///
+    /// # Errors
+    /// [`TableFull`] if there is no place for it.
+    pub fn insert(&mut self, row: Row) -> Result<Slot, TableFull> {
+        let table = &self.table;
+        let hash = row.end.hash(table.secret);
+        for step in 0..table.probes() {
+            let group = table.group(hash, step);
+            let tags = table.tags(group).load(Ordering::Relaxed);
+            let free = tags.to_le_bytes().iter().position(|tag| matches!(*tag, EMPTY | GONE));
+            if let Some(index) = free {
+                let place = group * GROUP + index;
+                let cells = &table.rows[place];
+                // The one before has read its last: the slot counts up.
+                let generation = row::read(cells).map_or(0, |old| old.flags.generation());
+                let flags = row.flags.with_generation(generation.wrapping_add(1));
+                row::write(cells, &Row { flags, ..row });
+                let mut bytes = tags.to_le_bytes();
+                bytes[index] = tag(hash);
+                table.tags(group).store(u64::from_le_bytes(bytes), Ordering::Release);
+                self.len += 1;
+                return Ok(Slot(place as u32));
+            }
+        }
+        Err(TableFull)
+    }
+
+    /// A row as it stands.
+    pub fn row(&self, slot: Slot) -> Option<Row> {
+        row::read(self.table.rows.get(slot.0 as usize)?)
+    }
+
+    /// Changes a row; its F-TEID and its generation stay.
+    pub fn update(&mut self, slot: Slot, change: impl FnOnce(&mut Row)) {
+        let Some(cells) = self.table.rows.get(slot.0 as usize) else { return };
+        let Some(old) = row::read(cells) else { return };
+        let mut row = old;
+        change(&mut row);
+        if row != old {
+            row.end = old.end;
+            row.flags = row.flags.with_generation(old.flags.generation());
+            row::write(cells, &row);
+        }
+    }
+
+    /// Takes a row out.
+    pub fn remove(&mut self, slot: Slot) {
+        let (group, index) = (slot.0 as usize / GROUP, slot.0 as usize % GROUP);
+        if group >= self.table.groups as usize {
+            return;
+        }
+        let word = self.table.tags(group);
+        let mut tags = word.load(Ordering::Relaxed).to_le_bytes();
+        if matches!(tags[index], EMPTY | GONE) {
+            return;
+        }
+        // Nobody went past a word with an empty tag, so none needs to go past this one.
+        tags[index] = if tags.contains(&EMPTY) { EMPTY } else { GONE };
+        word.store(u64::from_le_bytes(tags), Ordering::Release);
+        self.len -= 1;
+    }
+
+    /// Every row of an F-TEID.
+    pub fn rows_of(&self, end: &FTeid) -> Vec<(Slot, Row)> {
+        let mut found = Vec::new();
+        self.table.find(end.hash(self.table.secret), |place| -> Option<()> {
+            if let Some(row) = row::read(&self.table.rows[place]).filter(|row| row.end == *end) {
+                found.push((Slot(place as u32), row));
+            }
+            None
+        });
+        found
+    }
+
+    /// The first row of an F-TEID that is `wanted`, without allocating.
+    pub fn find_row(
+        &self,
+        end: &FTeid,
+        mut wanted: impl FnMut(&Row) -> bool,
+    ) -> Option<(Slot, Row)> {
+        self.table.find(end.hash(self.table.secret), |place| {
+            let row = row::read(&self.table.rows[place])?;
+            (row.end == *end && wanted(&row)).then_some((Slot(place as u32), row))
+        })
+    }
+}

@@ -1,0 +1,307 @@
+//! What a worker can't tell alone: G-PDUs on tunnels that it does not know, other
+//! senders and other users' addresses than a tunnel had, Error Indications. Summed
+//! per slice in bounded tables, and told to the session machine.
+
+use weir_wire::Address;
+
+use super::table::Slot;
+use super::usage::Sender;
+use super::FTeid;
+use crate::keyed_hash::keyed_hash;
+use crate::rules::Link;
+use crate::track::Inner;
+use crate::{Nanos, TapId};
+
+/// Packets of a kind: when, and how many.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Sum {
+    /// The first one's time.
+    pub first: Nanos,
+    /// The last one's time.
+    pub last: Nanos,
+    /// How many.
+    pub packets: u64,
+    /// Bytes of the users' packets.
+    pub bytes: u64,
+    /// Bytes on the wire.
+    pub wire_bytes: u64,
+    /// The tap of the first one.
+    pub tap: TapId,
+    /// Its link.
+    pub link: Link,
+}
+
+impl Sum {
+    /// Adds more of the kind; says whether the more came first.
+    pub fn join(&mut self, more: &Sum) -> bool {
+        let earlier = (more.first, more.tap.0) < (self.first, self.tap.0);
+        if earlier {
+            (self.first, self.tap, self.link) = (more.first, more.tap, more.link);
+        }
+        self.last = self.last.max(more.last);
+        self.packets += more.packets;
+        self.bytes += more.bytes;
+        self.wire_bytes += more.wire_bytes;
+        earlier
+    }
+}
+
+/// G-PDUs of one sender on a tunnel that the worker did not know.
+#[derive(Clone, Copy, Debug)]
+pub struct Stray {
+    /// The tunnel.
+    pub end: FTeid,
+    /// Who sent.
+    pub from: Address,
+    /// How many.
+    pub sum: Sum,
+    /// The first one's user packet.
+    pub inner: Option<Inner>,
+    /// Its QoS flow.
+    pub qfi: Option<u8>,
+}
+
+/// A sender that a worker saw on a tunnel after another, or first.
+#[derive(Clone, Copy, Debug)]
+pub struct Change {
+    /// The tunnel.
+    pub slot: Slot,
+    /// Which use of the slot.
+    pub generation: u16,
+    /// Who sent.
+    pub sender: Sender,
+    /// From where.
+    pub from: Address,
+    /// How many packets began a change.
+    pub sum: Sum,
+    /// The first one's user packet.
+    pub inner: Option<Inner>,
+}
+
+/// Uplink packets whose source is not the UE address that the row has.
+#[derive(Clone, Copy, Debug)]
+pub struct OddSource {
+    /// The tunnel.
+    pub slot: Slot,
+    /// Which use of the slot.
+    pub generation: u16,
+    /// The source.
+    pub source: Address,
+    /// Who sent the G-PDUs.
+    pub from: Address,
+    /// Towards whom.
+    pub to: Address,
+    /// How many.
+    pub sum: Sum,
+    /// The first one's user packet.
+    pub inner: Option<Inner>,
+}
+
+/// Error Indications about one tunnel (TS 29.281 §7.3.1).
+#[derive(Clone, Copy, Debug)]
+pub struct Complaint {
+    /// The tunnel that whoever complains does not know.
+    pub end: FTeid,
+    /// Who is told.
+    pub told: Address,
+    /// Who complains.
+    pub from: Address,
+    /// How many.
+    pub sum: Sum,
+}
+
+/// What makes several observations one.
+pub trait Kind: Copy {
+    /// The order of the kinds, and their identity.
+    type Key: Copy + Ord;
+    /// Its key.
+    fn key(&self) -> Self::Key;
+    /// Words for a hash of the key.
+    fn words(&self) -> [u64; 5];
+    /// Adds more of the kind.
+    fn join(&mut self, more: &Self);
+}
+
+const fn halves(address: Address) -> [u64; 2] {
+    [(address.0 >> 64) as u64, address.0 as u64]
+}
+
+impl Kind for Stray {
+    type Key = (FTeid, Address);
+    fn key(&self) -> Self::Key {
+        (self.end, self.from)
+    }
+    fn words(&self) -> [u64; 5] {
+        let ([a, b], [c, d]) = (halves(self.end.address), halves(self.from));
+        [a, b, c, d, u64::from(self.end.teid)]
+    }
+    fn join(&mut self, more: &Self) {
+        if self.sum.join(&more.sum) {
+            (self.inner, self.qfi) = (more.inner, more.qfi);
+        }
+    }
+}
+
+impl Kind for Change {
+    type Key = (Slot, u16, Sender);
+    fn key(&self) -> Self::Key {
+        (self.slot, self.generation, self.sender)
+    }
+    fn words(&self) -> [u64; 5] {
+        let [a, b] = halves(self.from);
+        [u64::from(self.slot.0), u64::from(self.generation), a, b, 0]
+    }
+    fn join(&mut self, more: &Self) {
+        if self.sum.join(&more.sum) {
+            (self.from, self.inner) = (more.from, more.inner);
+        }
+    }
+}
+
+impl Kind for OddSource {
+    type Key = (Slot, u16, Address, Address);
+    fn key(&self) -> Self::Key {
+        (self.slot, self.generation, self.source, self.from)
+    }
+    fn words(&self) -> [u64; 5] {
+        let ([a, b], [c, d]) = (halves(self.source), halves(self.from));
+        [a, b, c, d, u64::from(self.slot.0) << 16 | u64::from(self.generation)]
+    }
+    fn join(&mut self, more: &Self) {
+        if self.sum.join(&more.sum) {
+            (self.to, self.inner) = (more.to, more.inner);
+        }
+    }
+}
+
+impl Kind for Complaint {
+    type Key = (FTeid, Address);
+    fn key(&self) -> Self::Key {
+        (self.end, self.told)
+    }
+    fn words(&self) -> [u64; 5] {
+        let ([a, b], [c, d]) = (halves(self.end.address), halves(self.told));
+        [a, b, c, d, u64::from(self.end.teid)]
+    }
+    fn join(&mut self, more: &Self) {
+        self.sum.join(&more.sum);
+    }
+}
+
+const FREE: u16 = u16::MAX;
+
+/// The kinds of one slice, and an index over them.
+#[derive(Debug)]
+pub struct Sums<T> {
+    rows: Vec<T>,
+    index: Vec<u16>,
+    bound: usize,
+    secret: u64,
+}
+
+impl<T> Default for Sums<T> {
+    fn default() -> Self {
+        Self { rows: Vec::new(), index: Vec::new(), bound: 0, secret: 0 }
+    }
+}
+
+impl<T: Kind> Sums<T> {
+    /// Empty, with room for `bound` kinds, fewer than 32,768.
+    pub fn with_room(bound: usize) -> Self {
+        let index = vec![FREE; (bound * 2).next_power_of_two()];
+        Self { rows: Vec::with_capacity(bound), index, bound, secret: 0x5bd1_e995 }
+    }
+
+    /// Forgets all.
+    pub fn clear(&mut self) {
+        if !self.rows.is_empty() {
+            self.rows.clear();
+            self.index.fill(FREE);
+        }
+    }
+
+    /// The kinds in order of arrival.
+    pub fn rows(&self) -> &[T] {
+        &self.rows
+    }
+
+    /// Adds an observation; no if there is no room for another kind.
+    pub fn add(&mut self, seen: T) -> bool {
+        let mask = self.index.len().wrapping_sub(1);
+        let key = seen.key();
+        let mut slot = keyed_hash(seen.words(), self.secret) as usize & mask;
+        // At most half of the slots are taken: the search ends.
+        while let Some(place) = self.index.get(slot).filter(|place| **place != FREE) {
+            match self.rows.get_mut(usize::from(*place)) {
+                Some(row) if row.key() == key => {
+                    row.join(&seen);
+                    return true;
+                }
+                _ => slot = (slot + 1) & mask,
+            }
+        }
+        if self.rows.len() >= self.bound {
+            return false;
+        }
+        if let Some(free) = self.index.get_mut(slot) {
+            *free = self.rows.len() as u16;
+            self.rows.push(seen);
+        }
+        true
+    }
+}
+
+/// What several workers saw, one row a kind, in the order of the keys.
+pub fn merged<'a, T: Kind + 'a>(sums: impl Iterator<Item = &'a Sums<T>>) -> Vec<T> {
+    let mut rows: Vec<T> = sums.flat_map(|sums| sums.rows.iter().copied()).collect();
+    rows.sort_by_key(Kind::key);
+    rows.dedup_by(|later, row| {
+        let same = later.key() == row.key();
+        if same {
+            row.join(later);
+        }
+        same
+    });
+    rows
+}
+
+/// Everything of one worker and slice.
+#[derive(Debug, Default)]
+pub struct Unresolved {
+    /// G-PDUs on unknown tunnels.
+    pub strays: Sums<Stray>,
+    /// Senders that follow others.
+    pub changes: Sums<Change>,
+    /// Users' addresses that differ from the tunnel's.
+    pub odd_sources: Sums<OddSource>,
+    /// Error Indications.
+    pub complaints: Sums<Complaint>,
+    /// G-PDUs that were found in the table.
+    pub attributed: u64,
+    /// Observations that found no room.
+    pub dropped: u64,
+}
+
+impl Unresolved {
+    /// Empty, with room for a slice.
+    pub fn with_room() -> Self {
+        Self {
+            strays: Sums::with_room(8192),
+            changes: Sums::with_room(4096),
+            odd_sources: Sums::with_room(2048),
+            complaints: Sums::with_room(2048),
+            attributed: 0,
+            dropped: 0,
+        }
+    }
+
+    /// Forgets all and keeps the room.
+    pub fn clear(&mut self) {
+        self.strays.clear();
+        self.changes.clear();
+        self.odd_sources.clear();
+        self.complaints.clear();
+        self.attributed = 0;
+        self.dropped = 0;
+    }
+}
