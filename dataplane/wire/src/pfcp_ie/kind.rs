@@ -1,5 +1,5 @@
 //! The types of information elements (§8.1.2) that this module reads, that group
-//! others, or that carry state.
+//! others, or that carry state. [`super::name_of`] names all of them.
 
 /// Create PDR.
 pub const CREATE_PDR: u16 = 1;

@@ -9,6 +9,7 @@
 
 mod cause;
 mod cursor;
+mod element_name;
 mod endpoint;
 mod flags;
 mod identity;
@@ -23,6 +24,7 @@ mod usage;
 mod sound;
 
 pub use cause::Cause;
+pub use element_name::name_of;
 pub use endpoint::{
     FTeid, FramedRoute, OuterHeaderCreation, OuterHeaderRemoval, RemoteGtpuPeer, UeIp, UpIpResource,
 };
