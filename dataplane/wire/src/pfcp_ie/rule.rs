@@ -227,9 +227,11 @@ impl<'a> RedirectInformation<'a> {
     pub fn parse(value: &'a [u8]) -> Result<Self, WireError> {
         let mut cursor = Cursor(value);
         let kind = cursor.octet()? & 0x0f;
+        // A port alone stands for itself, without an address of no length.
+        let address = cursor.given(kind != 5, Cursor::long_field)?.unwrap_or_default();
         Ok(Self {
             kind,
-            address: cursor.long_field()?,
+            address,
             other: cursor.given(matches!(kind, 4 | 8), Cursor::long_field)?,
             port: cursor.given(matches!(kind, 5..=8), Cursor::word)?,
         })
@@ -363,6 +365,8 @@ mod tests {
             port: None,
         };
         sound(b"\x04\0\x0810.0.0.1\0\x07fd00::1", RedirectInformation::parse, both);
+        let port = RedirectInformation { kind: 5, address: b"", other: None, port: Some(8080) };
+        sound(b"\x05\x1f\x90", RedirectInformation::parse, port);
         let ported = RedirectInformation { kind: 8, port: Some(8080), ..both };
         sound(b"\x08\0\x0810.0.0.1\0\x07fd00::1\x1f\x90", RedirectInformation::parse, ported);
     }
