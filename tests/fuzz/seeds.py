@@ -27,7 +27,7 @@ for name in sys.argv[1:]:
         for target, seed in {
             "frame": b"\0\7" + frame,
             "engine": b"\1" + bytes([1, min(len(frame), 255)]) + frame[:255],
-            "wire": bytes([number % 7]) + frame[42:],
+            "wire": bytes([number % 8]) + frame[42:],
         }.items():
             folder = here / "corpus" / target
             folder.mkdir(parents=True, exist_ok=True)

@@ -18,7 +18,7 @@ use crate::ipv6::Ipv6;
 use crate::mpls::Label;
 use crate::null::Null;
 use crate::pdu_session::PduSession;
-use crate::pfcp::{Elements, Pfcp};
+use crate::pfcp::{Element, Elements, Pfcp};
 use crate::pppoe::Pppoe;
 use crate::sctp::Sctp;
 use crate::seeded::Seeded;
@@ -27,7 +27,7 @@ use crate::sll2::Sll2;
 use crate::tcp::Tcp;
 use crate::udp::Udp;
 use crate::vxlan::Vxlan;
-use crate::{Layer, gtpc, gtpu_element, pfcp_walk};
+use crate::{Layer, gtpc, gtpu_element, pfcp_ie, pfcp_walk};
 
 /// Every number that a container gives, so that each accessor runs.
 fn fields(container: &PduSession<'_>) -> usize {
@@ -49,6 +49,30 @@ fn fields(container: &PduSession<'_>) -> usize {
         container.ppi().map(u32::from),
     ];
     stamps.iter().flatten().count() + numbers.iter().flatten().count()
+}
+
+/// Every list that a PFCP value gives, so that each of its walks runs.
+fn lists(value: &[u8]) -> usize {
+    let mut room = [0; 100];
+    let name = pfcp_ie::Name::parse(value).map(|it| {
+        assert!(it.eq_ignore_ascii_case(&it) && it.write(&mut room).is_ascii());
+        it.labels().count().min(it.folded().count())
+    });
+    let counts = [
+        name,
+        pfcp_ie::FqCsid::parse(value).map(|it| it.csids().count()),
+        pfcp_ie::FTeid::parse(value).map(|it| it.addresses().count()),
+        pfcp_ie::UeIp::parse(value).map(|it| it.addresses().count()),
+        pfcp_ie::OuterHeaderCreation::parse(value).map(|it| it.addresses().count()),
+        pfcp_ie::RemoteGtpuPeer::parse(value).map(|it| it.addresses().count()),
+        pfcp_ie::ApplyAction::parse(value).map(|it| it.names().count()),
+        pfcp_ie::UpFeatures::parse(value).map(|it| it.names().count()),
+        pfcp_ie::Cause::parse(value).map(|it| it.name().len().min(it.counter())),
+        pfcp_ie::RecoveryTimeStamp::parse(value).map(|it| it.unix_seconds() as usize),
+        pfcp_ie::SNssai::parse(value).map(|it| std::format!("{it}").len()),
+        pfcp_ie::UserId::parse(value).map(|it| std::format!("{it:?}").len()),
+    ];
+    counts.into_iter().flatten().filter(|count| *count > 0).count()
 }
 
 /// Gives the bytes to every parser and counts who took them.
@@ -93,6 +117,12 @@ fn exercise(bytes: &[u8], ports: u64, reached: &mut BTreeMap<&'static str, usize
             + usize::from(element.peer().is_some());
         note("gtpu_value", values == 1);
     }
+    for (kind, name) in (1..).map_while(|kind| pfcp_ie::name_of(kind).map(|name| (kind, name))) {
+        if let Some(read) = pfcp_ie::check(&Element { kind, enterprise: None, value: bytes }) {
+            note(name, read.is_ok());
+        }
+    }
+    note("pfcp_lists", lists(bytes) > 6);
     // What these demand noise has only where the lengths below are put right.
     note("gtpu_plausible", Gtpu::is_plausible(bytes));
     note("pfcp_plausible", Pfcp::is_plausible(bytes));
@@ -101,6 +131,9 @@ fn exercise(bytes: &[u8], ports: u64, reached: &mut BTreeMap<&'static str, usize
     note("foreign", Foreign::of_datagram(40_000, port, bytes).is_some());
     note("foreign", Foreign::of_datagram(port, 40_000, bytes).is_some());
 }
+
+/// Types of PFCP elements that have a reader.
+const READERS: usize = 59;
 
 #[test]
 fn noise_reaches_every_parser_and_panics_none() {
@@ -128,7 +161,7 @@ fn noise_reaches_every_parser_and_panics_none() {
         }
         exercise(&bytes[..end], seeded.next(), &mut reached);
     }
-    assert_eq!(reached.len(), 30);
+    assert_eq!(reached.len(), 31 + READERS);
     for (parser, times) in reached {
         assert!(times > 20, "{parser} took {times} of the noises");
     }

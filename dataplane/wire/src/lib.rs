@@ -25,6 +25,7 @@ pub mod mpls;
 pub mod null;
 pub mod pdu_session;
 pub mod pfcp;
+pub mod pfcp_ie;
 pub mod pfcp_walk;
 pub mod pppoe;
 pub mod sctp;

@@ -7,14 +7,35 @@ use weir_wire::foreign::Foreign;
 use weir_wire::gtpu::Gtpu;
 use weir_wire::gtpu_element::{self, Elements};
 use weir_wire::pdu_session::PduSession;
-use weir_wire::pfcp::Pfcp;
+use weir_wire::pfcp::{Element, Pfcp};
+use weir_wire::pfcp_ie;
 use weir_wire::pfcp_walk::{MAX_DEPTH, walk};
 use weir_wire::sctp::Sctp;
 use weir_wire::{gtpc, ipv6};
 
+/// Reads a value with the reader of its type, and walks what it lists.
+fn value(element: &Element<'_>) {
+    let sound = pfcp_ie::check(element);
+    assert!(sound.is_none() || pfcp_ie::name_of(element.kind).is_some());
+    let octets = element.value;
+    if let Ok(name) = pfcp_ie::Name::parse(octets) {
+        assert!(name.write(&mut [0; 100]).is_ascii() && name.eq_ignore_ascii_case(&name));
+        assert!(name.labels().count() <= octets.len() + 1);
+    }
+    if let Ok(sets) = pfcp_ie::FqCsid::parse(octets) {
+        assert!(sets.csids().count() < 16);
+    }
+    if let Ok(action) = pfcp_ie::ApplyAction::parse(octets) {
+        assert!(action.names().count() <= 13);
+    }
+    if let Ok(stamp) = pfcp_ie::RecoveryTimeStamp::parse(octets) {
+        assert!(stamp.unix_seconds() < 1 << 33);
+    }
+}
+
 fuzz_target!(|input: &[u8]| {
     let [which, bytes @ ..] = input else { return };
-    match which % 7 {
+    match which % 8 {
         0 => {
             assert!(gtpu_element::needed(bytes) <= bytes.len());
             for element in Elements::new(bytes).flatten() {
@@ -25,8 +46,9 @@ fuzz_target!(|input: &[u8]| {
         1 => {
             if let Ok(pfcp) = Pfcp::parse(bytes) {
                 let mut seen = 0;
-                walk(&pfcp, &mut |depth, _| {
+                walk(&pfcp, &mut |depth, element| {
                     assert!(depth < MAX_DEPTH);
+                    value(element);
                     seen += 1;
                 });
                 assert!(seen * 4 <= bytes.len() * MAX_DEPTH);
@@ -56,6 +78,11 @@ fuzz_target!(|input: &[u8]| {
             let port = |n: u8| ports[usize::from(n) % ports.len()];
             let _ = Foreign::of_datagram(port(*a), port(*b), payload);
             let _ = Foreign::of_protocol(c ^ d);
+        }
+        6 => {
+            let [high, low, octets @ ..] = bytes else { return };
+            let kind = u16::from_be_bytes([*high, *low]);
+            value(&Element { kind, enterprise: None, value: octets });
         }
         _ => {
             let [next, payload @ ..] = bytes else { return };
