@@ -192,6 +192,10 @@ impl Judge {
             self.fragments.trails,
             self.fragments.datagrams,
             self.vendors.other(),
+            0,
+            0,
+            0,
+            0,
         ]
     }
 
@@ -534,6 +538,7 @@ impl Judge {
             last: time,
             at: self.now,
             policy: self.words.policy_version,
+            n4: None,
         }
     }
 

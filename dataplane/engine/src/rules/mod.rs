@@ -244,8 +244,6 @@ pub struct RuleSet {
     pub authorised: Vec<Authorised>,
     /// How long after a policy came peers that the SMF signals may be undeclared.
     pub import_grace: Nanos,
-    /// The secret under which subscribers' identities become pseudonyms.
-    pub site_key: [u8; 32],
     /// Local break-out servers.
     pub mec: Vec<Prefix>,
     /// Addresses that subscribers must never reach.
@@ -354,7 +352,6 @@ impl Rules {
                 smf_sets: set.smf_sets,
                 authorised: set.authorised,
                 import_grace: set.import_grace,
-                site_key: set.site_key,
             },
             esp_only: set.esp_only,
             equipment: set.equipment,

@@ -30,7 +30,6 @@ pub(super) struct SessionRules {
     pub(super) smf_sets: Vec<Vec<EquipmentId>>,
     pub(super) authorised: Vec<Authorised>,
     pub(super) import_grace: Nanos,
-    pub(super) site_key: [u8; 32],
 }
 
 impl Rules {
@@ -78,11 +77,6 @@ impl Rules {
     /// How long after a policy came peers that the SMF signals may be undeclared.
     pub fn import_grace(&self) -> Nanos {
         self.sessions.import_grace
-    }
-
-    /// The secret under which subscribers' identities become pseudonyms.
-    pub fn site_key(&self) -> &[u8; 32] {
-        &self.sessions.site_key
     }
 
     /// The equipment that holds an address.

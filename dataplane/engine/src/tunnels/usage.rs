@@ -7,7 +7,7 @@ use std::sync::Arc;
 use weir_mem::prefetch;
 use weir_wire::Address;
 
-use super::cells::{AtomicU64, Ordering, Rows, rows};
+use super::cells::{Ordering, Rows, rows};
 use super::table::Slot;
 use crate::Nanos;
 use crate::rules::{EquipmentId, Party};
