@@ -26,6 +26,7 @@ pub mod record;
 pub mod report;
 pub mod rules;
 pub mod series;
+pub mod signalling;
 pub mod time;
 pub mod track;
 pub mod tunnels;

@@ -49,7 +49,8 @@ impl Names {
         if self.spellings.len() > NAMES {
             return NameId(NAMES as u16);
         }
-        let spelling: Box<str> = if self.spellings.len() == NAMES { "(other)" } else { spelling }.into();
+        let spelling: Box<str> =
+            if self.spellings.len() == NAMES { "(other)" } else { spelling }.into();
         let number = self.spellings.len() as u16;
         self.spellings.push(spelling.clone());
         self.numbers.insert(spelling, number);

@@ -138,7 +138,10 @@ mod tests {
         assert_eq!(pool.remove(&mut a, |value| *value == 1), None);
         *pool.push(&mut b, 4).unwrap() += 1;
         assert_eq!(pool.iter(b).copied().collect::<Vec<_>>(), [5, 2]);
-        assert_eq!((pool.pop(&mut b), pool.pop(&mut b), pool.pop(&mut b)), (Some(5), Some(2), None));
+        assert_eq!(
+            (pool.pop(&mut b), pool.pop(&mut b), pool.pop(&mut b)),
+            (Some(5), Some(2), None)
+        );
         assert_eq!(pool.find(a, |value| *value == 3), Some(&3));
         assert_eq!(pool.used, 1);
     }

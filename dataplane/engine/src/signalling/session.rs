@@ -3,10 +3,11 @@
 use weir_wire::Address;
 
 use super::names::NameId;
+use super::order::PDR_URRS;
 use super::pool::NIL;
 use crate::Nanos;
 use crate::contract::session::{SessionState, Slice};
-use crate::tunnels::Slot;
+use crate::tunnels::{FTeid, Slot};
 
 /// A session by its place in the store, and which use of the place.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -193,6 +194,8 @@ pub(crate) struct Pdr {
     pub(crate) end: Option<LocalEnd>,
     pub(crate) endpoint: Option<u8>,
     pub(crate) qfi: Option<u8>,
+    /// The usage reporting rules that count its packets, as far as they are kept.
+    pub(crate) urrs: [Option<u32>; PDR_URRS],
 }
 
 /// A forwarding action rule.
@@ -247,10 +250,19 @@ pub(crate) struct Route {
 /// A row of the tunnel table that a session holds.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Held {
+    pub(crate) end: FTeid,
     pub(crate) slot: Slot,
     pub(crate) generation: u16,
     pub(crate) downlink: bool,
     pub(crate) local: bool,
+}
+
+impl Held {
+    /// Whether users' packets are counted here: on the UP function's own end upwards,
+    /// and where it sends downwards. A packet that passes both is then counted once.
+    pub(crate) const fn is_primary(&self) -> bool {
+        self.local != self.downlink
+    }
 }
 
 /// Whether `address` is within a prefix; IPv4 lengths count from the address's own first bit.

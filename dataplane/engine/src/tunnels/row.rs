@@ -32,6 +32,8 @@ impl RowFlags {
     pub const UE_V4: RowFlags = RowFlags(1 << 3);
     /// A UE prefix of IPv6 is known.
     pub const UE_V6: RowFlags = RowFlags(1 << 4);
+    /// Several senders were seen: every packet's is told.
+    pub const CONTESTED: RowFlags = RowFlags(1 << 5);
 
     /// Whether every bit of `wanted` is set.
     #[inline]
@@ -42,6 +44,11 @@ impl RowFlags {
     /// Sets the bits of `more`.
     pub const fn set(&mut self, more: RowFlags) {
         self.0 |= more.0;
+    }
+
+    /// Clears the bits of `less`.
+    pub const fn clear(&mut self, less: RowFlags) {
+        self.0 &= !less.0;
     }
 
     /// Which use of the slot this is.
@@ -87,9 +94,7 @@ impl Row {
     pub fn is_ue(&self, source: Address) -> bool {
         match source.as_v4() {
             Some(v4) => self.flags.has(RowFlags::UE_V4) && v4 == self.ue4,
-            None => {
-                self.flags.has(RowFlags::UE_V6) && (source.0 >> 64) as u64 == self.ue6
-            }
+            None => self.flags.has(RowFlags::UE_V6) && (source.0 >> 64) as u64 == self.ue6,
         }
     }
 

@@ -4,9 +4,9 @@
 
 use weir_wire::Address;
 
+use super::FTeid;
 use super::table::Slot;
 use super::usage::Sender;
-use super::FTeid;
 use crate::keyed_hash::keyed_hash;
 use crate::rules::Link;
 use crate::track::Inner;
@@ -72,7 +72,11 @@ pub struct Change {
     pub sender: Sender,
     /// From where.
     pub from: Address,
-    /// How many packets began a change.
+    /// Who sent the packet before, if anybody did.
+    pub before: Sender,
+    /// When that was.
+    pub before_last: Nanos,
+    /// How many packets differed from the one before; of a contested tunnel all.
     pub sum: Sum,
     /// The first one's user packet.
     pub inner: Option<Inner>,
@@ -95,6 +99,15 @@ pub struct OddSource {
     pub sum: Sum,
     /// The first one's user packet.
     pub inner: Option<Inner>,
+}
+
+/// Packets on the link to the data network from a source that is looked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Escape {
+    /// The source.
+    pub source: Address,
+    /// How many.
+    pub sum: Sum,
 }
 
 /// Error Indications about one tunnel (TS 29.281 §7.3.1).
@@ -154,6 +167,7 @@ impl Kind for Change {
     fn join(&mut self, more: &Self) {
         if self.sum.join(&more.sum) {
             (self.from, self.inner) = (more.from, more.inner);
+            (self.before, self.before_last) = (more.before, more.before_last);
         }
     }
 }
@@ -182,6 +196,20 @@ impl Kind for Complaint {
     fn words(&self) -> [u64; 5] {
         let ([a, b], [c, d]) = (halves(self.end.address), halves(self.told));
         [a, b, c, d, u64::from(self.end.teid)]
+    }
+    fn join(&mut self, more: &Self) {
+        self.sum.join(&more.sum);
+    }
+}
+
+impl Kind for Escape {
+    type Key = Address;
+    fn key(&self) -> Self::Key {
+        self.source
+    }
+    fn words(&self) -> [u64; 5] {
+        let [a, b] = halves(self.source);
+        [a, b, 0, 0, 0]
     }
     fn join(&mut self, more: &Self) {
         self.sum.join(&more.sum);
@@ -276,6 +304,8 @@ pub struct Unresolved {
     pub odd_sources: Sums<OddSource>,
     /// Error Indications.
     pub complaints: Sums<Complaint>,
+    /// Sources that are looked for on N6.
+    pub escapes: Sums<Escape>,
     /// G-PDUs that were found in the table.
     pub attributed: u64,
     /// Observations that found no room.
@@ -290,6 +320,7 @@ impl Unresolved {
             changes: Sums::with_room(4096),
             odd_sources: Sums::with_room(2048),
             complaints: Sums::with_room(2048),
+            escapes: Sums::with_room(64),
             attributed: 0,
             dropped: 0,
         }
@@ -301,6 +332,7 @@ impl Unresolved {
         self.changes.clear();
         self.odd_sources.clear();
         self.complaints.clear();
+        self.escapes.clear();
         self.attributed = 0;
         self.dropped = 0;
     }

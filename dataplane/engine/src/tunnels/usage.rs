@@ -112,11 +112,16 @@ impl UsageWriter {
         }
     }
 
-    /// Counts a packet on a slot of that generation, and says whether its sender is
-    /// another one than the last packet's.
+    /// Counts a packet on a slot of that generation; if its sender is another one than
+    /// the last packet's, gives that one and when it sent.
     #[inline]
-    pub fn count(&mut self, slot: Slot, generation: u16, packet: &Packet) -> bool {
-        let Some([head, bytes, last, tail]) = self.0.get(slot.0 as usize) else { return false };
+    pub fn count(
+        &mut self,
+        slot: Slot,
+        generation: u16,
+        packet: &Packet,
+    ) -> Option<(Sender, Nanos)> {
+        let [head, bytes, last, tail] = self.0.get(slot.0 as usize)?;
         let before = head.load(Ordering::Relaxed);
         let known = (before >> PACKETS) as u16 == generation;
         let (packets, so_far, latest, sender) = if known {
@@ -132,7 +137,7 @@ impl UsageWriter {
         last.store(latest.max(packet.time.0), Ordering::Relaxed);
         let now = u64::from(packet.sender.0) << 32 | u64::from(packet.qfi);
         tail.store(now, Ordering::Relaxed);
-        sender != packet.sender.0
+        (sender != packet.sender.0).then_some((Sender(sender), Nanos(latest)))
     }
 }
 
@@ -169,16 +174,18 @@ mod tests {
     #[test]
     fn another_use_of_the_slot_counts_anew_and_a_change_of_sender_is_told() {
         let (mut writer, reader) = usage(8).unwrap();
-        assert!(writer.count(Slot(3), 1, &packet(7, 100, 1)), "the first sender is news");
-        assert!(!writer.count(Slot(3), 1, &packet(7, 50, 2)));
-        assert!(writer.count(Slot(3), 1, &packet(8, 1, 3)));
+        let first = writer.count(Slot(3), 1, &packet(7, 100, 1));
+        assert_eq!(first, Some((Sender(0), Nanos(0))), "the first sender is news");
+        assert_eq!(writer.count(Slot(3), 1, &packet(7, 50, 2)), None);
+        let change = writer.count(Slot(3), 1, &packet(8, 1, 3));
+        assert_eq!(change, Some((Sender(7), Nanos::from_secs(2))));
         let counted = reader.of(Slot(3), 1);
         assert_eq!((counted.packets, counted.bytes, counted.sender), (3, 151, Sender(8)));
         assert_eq!(counted.last, Nanos::from_secs(3));
         assert_eq!(reader.of(Slot(3), 2), Counted::default());
-        assert!(writer.count(Slot(3), 2, &packet(7, 5, 4)));
+        assert!(writer.count(Slot(3), 2, &packet(7, 5, 4)).is_some());
         assert_eq!(reader.of(Slot(3), 2).bytes, 5);
-        assert!(!writer.count(Slot(99), 1, &packet(1, 1, 1)), "beyond the table");
+        assert_eq!(writer.count(Slot(99), 1, &packet(1, 1, 1)), None, "beyond the table");
     }
 
     #[test]

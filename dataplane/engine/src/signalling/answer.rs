@@ -1,0 +1,138 @@
+//! An answer: which request it is for, and what it makes of it.
+
+use weir_wire::pfcp::Pfcp;
+use weir_wire::pfcp_ie::{Cause, kind};
+
+use super::Signalling;
+use super::datagram::N4Datagram;
+use super::request::element;
+use super::transactions::{Early, TransactionKey, Waiting};
+use crate::Nanos;
+use crate::contract::words::{N4_LATENCY_BUCKETS, N4_REQUESTS};
+
+impl Signalling {
+    pub(super) fn answer(&mut self, datagram: &N4Datagram<'_>, message: &Pfcp<'_>, bytes: &[u8]) {
+        let key = TransactionKey {
+            source: datagram.destination,
+            destination: datagram.source,
+            source_port: datagram.destination_port,
+            destination_port: datagram.source_port,
+            sequence: message.sequence(),
+            message: message.message().0 - 1,
+        };
+        let is_for_it = self.transactions.waiting(&key).map(|waiting| answers(waiting, message));
+        match is_for_it {
+            Some(true) => self.settle(&key, message, datagram.time),
+            // An old answer under a new request's number agrees to nothing.
+            Some(false) => self.counters.repeated += 1,
+            None if self.transactions.knows(&key) => self.counters.repeated += 1,
+            None => self.transactions.keep_early(key, bytes, datagram.time),
+        }
+    }
+
+    /// A request has its answer.
+    pub(super) fn settle(&mut self, key: &TransactionKey, answer: &Pfcp<'_>, time: Nanos) {
+        let Some(waiting) = self.transactions.answer(key) else { return };
+        self.counters.whole += 1;
+        if let Some(pair) = self.nodes.pair(waiting.pair) {
+            for number in [pair.from, pair.to] {
+                if let Some(node) = self.nodes.node_mut(number) {
+                    node.coverage.whole(time, waiting.overdue);
+                }
+            }
+        }
+        self.time_answer(key.message, time.since(waiting.time));
+        let cause = cause_of(answer);
+        if let Some(cause) = cause {
+            self.counters.causes[cause.counter()] += 1;
+        }
+        let accepted = cause.is_some_and(|cause| cause.is_accepted() || cause.is_partly_accepted());
+        if let Ok(request) = Pfcp::parse(&waiting.bytes) {
+            match key.message {
+                50 if accepted => self.establish(key, &waiting, Some(&request), answer, time),
+                50 => self.failed(&waiting, key.message),
+                52 if accepted => self.modify(&waiting, &request, answer, time),
+                54 if accepted => self.delete(&waiting, answer, time),
+                52 | 54 => self.refused(key, &waiting, cause, time),
+                _ => self.node_answered(key, &waiting, &request, answer, accepted, time),
+            }
+        }
+        self.transactions.reuse(Some(waiting));
+    }
+
+    fn time_answer(&mut self, request: u8, took: Nanos) {
+        let Some(row) = N4_REQUESTS.iter().position(|of| *of == request) else { return };
+        let bucket = (took.0.max(1).ilog2() as usize).saturating_sub(9).min(N4_LATENCY_BUCKETS - 1);
+        self.counters.latency[row * N4_LATENCY_BUCKETS + bucket] += 1;
+        self.counters.latency_sum[row] = self.counters.latency_sum[row].saturating_add(took.0);
+    }
+
+    /// One half of a transaction was seen and the other was not.
+    pub(super) fn count_half(&mut self, pair: u32, time: Nanos) {
+        let Some(pair) = self.nodes.pair(pair) else { return };
+        for number in [pair.from, pair.to] {
+            if let Some(node) = self.nodes.node_mut(number) {
+                node.coverage.half(time);
+            }
+        }
+    }
+
+    /// A request is given up: nothing answered it.
+    pub(super) fn unanswered(&mut self, key: &TransactionKey, waiting: Waiting) {
+        self.counters.unanswered += 1;
+        if !waiting.overdue {
+            self.count_half(waiting.pair, waiting.time);
+        }
+        match key.message {
+            50 => self.failed(&waiting, key.message),
+            1 => self.heartbeat_missed(waiting.pair),
+            _ => {}
+        }
+        self.transactions.reuse(Some(waiting));
+    }
+
+    /// An establishment came to nothing.
+    fn failed(&mut self, waiting: &Waiting, message: u8) {
+        let Some(pair) = self.nodes.pair_mut(waiting.pair) else { return };
+        let flood = pair.rates.failed(message, waiting.time, &self.settings);
+        if let Some(flood) = flood {
+            self.accuse_flood(waiting.pair, &flood, waiting.time);
+        }
+    }
+
+    /// An answer whose request was not seen.
+    pub(super) fn unasked(&mut self, key: &TransactionKey, early: &Early) {
+        self.counters.unasked += 1;
+        let pair = self.pair_of(key.source, key.destination, early.time);
+        self.count_half(pair, early.time);
+        let Ok(answer) = Pfcp::parse(&early.bytes) else { return };
+        let cause = cause_of(&answer);
+        if let Some(cause) = cause {
+            self.counters.causes[cause.counter()] += 1;
+        }
+        let waiting = Waiting { pair, time: early.time, ..Waiting::default() };
+        match key.message {
+            50 if cause.is_some_and(Cause::is_accepted) => {
+                self.establish(key, &waiting, None, &answer, early.time);
+            }
+            1 | 5 => {
+                let responder = self.nodes.pair(pair).map(|pair| pair.to);
+                self.recover(responder, &answer, early.time);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Whether an answer is for this request: its header carries the SEID that the request
+/// gave, or, where there is no session, none.
+fn answers(waiting: &Waiting, answer: &Pfcp<'_>) -> bool {
+    let seid = answer.seid().map_or(0, |seid| seid.0);
+    waiting.answer_seid.is_none_or(|expected| {
+        seid == expected || (seid == 0 && !cause_of(answer).is_some_and(Cause::is_accepted))
+    })
+}
+
+fn cause_of(answer: &Pfcp<'_>) -> Option<Cause> {
+    element(answer, kind::CAUSE).and_then(|value| Cause::parse(value).ok())
+}

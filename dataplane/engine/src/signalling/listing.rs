@@ -1,0 +1,125 @@
+//! Sessions as others see them: records for events, and whole listings.
+
+use std::net::IpAddr;
+
+use super::Signalling;
+use super::accusation::ip;
+use super::request::forwarding;
+use super::session::{Held, Session, SessionRef};
+use crate::Nanos;
+use crate::contract::session::{
+    Forwarding, MAX_SESSION_ENDS, SessionRecord, SessionState, TunnelEnd, Usage,
+};
+
+/// A session, whole.
+#[derive(Debug)]
+pub struct Listing<'a> {
+    /// The session itself.
+    pub record: &'a SessionRecord,
+    /// Its packet detection rules by number.
+    pub pdrs: &'a [ListedPdr],
+    /// Its forwarding action rules by number.
+    pub fars: &'a [ListedFar],
+}
+
+/// A packet detection rule.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ListedPdr {
+    /// Its number.
+    pub id: u16,
+    /// Its precedence, if it was said.
+    pub precedence: Option<u32>,
+    /// Its Source Interface (TS 29.244 §8.2.2).
+    pub source: u8,
+}
+
+/// A forwarding action rule.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ListedFar {
+    /// What it does.
+    pub rule: Forwarding,
+    /// Where it sends copies, if it does.
+    pub copies_to: Option<IpAddr>,
+}
+
+impl Signalling {
+    /// Says how a session stands now.
+    pub(super) fn record(&mut self, at: SessionRef, now: Nanos) {
+        if let Some(session) = self.store.find(at) {
+            let record = self.record_of(session, now);
+            self.records.push(record);
+        }
+    }
+
+    fn record_of(&self, session: &Session, now: Nanos) -> SessionRecord {
+        let [uplink, downlink] = self.usage_of(session);
+        let ended = matches!(session.state, SessionState::Deleted).then_some(session.ended);
+        let rows = |wanted: fn(&Held) -> bool| {
+            let mut ends: Vec<TunnelEnd> = self
+                .store
+                .held
+                .iter(session.tunnels)
+                .filter(|held| wanted(held))
+                .map(|held| TunnelEnd { teid: held.end.teid, addr: ip(held.end.address) })
+                .collect();
+            ends.sort_unstable_by_key(|end| (end.teid, end.addr));
+            ends.truncate(MAX_SESSION_ENDS);
+            ends
+        };
+        let name = |id| self.names.spelling(id).map(str::to_owned);
+        SessionRecord {
+            at: now,
+            cp_seid: session.cp_seid,
+            up_seid: session.up_seid,
+            cp: Some(ip(session.cp)),
+            up: Some(ip(session.up)),
+            generation: session.generation,
+            state: session.state,
+            established: Some(session.established),
+            ended,
+            ue: session.addresses().map(|ue| ip(ue.address)).collect(),
+            network_instance: name(session.instance),
+            dnn: name(session.dnn),
+            supi: (session.who.supi != 0).then_some(session.who.supi),
+            slice: session.slice,
+            uplink: rows(|held| !held.downlink && held.local),
+            downlink: rows(|held| held.downlink && !held.local),
+            modifications: session.modifications,
+            reports: session.reports,
+            usage: Usage {
+                uplink_packets: uplink.packets,
+                downlink_packets: downlink.packets,
+                uplink_bytes: uplink.bytes,
+                downlink_bytes: downlink.bytes,
+            },
+            reported: session.reported,
+            usage_mismatch: session.mismatch,
+            policy: self.rules.as_ref().map_or(0, |rules| rules.version()),
+        }
+    }
+
+    /// Shows a session to whoever wants to see it whole.
+    pub(super) fn show(&mut self, _: SessionRef, session: &Session) {
+        let Some(mut archivist) = self.archivist.take() else { return };
+        let record = self.record_of(session, self.now);
+        let mut pdrs: Vec<ListedPdr> = self
+            .store
+            .pdrs
+            .iter(session.pdrs)
+            .map(|pdr| ListedPdr { id: pdr.id, precedence: pdr.precedence, source: pdr.source })
+            .collect();
+        pdrs.sort_unstable_by_key(|pdr| pdr.id);
+        let mut fars: Vec<ListedFar> = self
+            .store
+            .fars
+            .iter(session.fars)
+            .map(|far| ListedFar {
+                rule: forwarding(far),
+                copies_to: far.copies_to.and_then(|end| end.addresses().next()).map(ip),
+            })
+            .collect();
+        fars.sort_unstable_by_key(|far| far.rule.far);
+        archivist(&Listing { record: &record, pdrs: &pdrs, fars: &fars });
+        self.archivist = Some(archivist);
+    }
+}

@@ -1,0 +1,239 @@
+//! What a request orders: the rules in it, read element by element.
+
+use weir_wire::Address;
+use weir_wire::pfcp::{Element, Elements};
+use weir_wire::pfcp_ie::{
+    ApplyAction, FTeid, FarId, FramedRoute, Interface, MeasurementMethod, Name,
+    OuterHeaderCreation, PdrId, Precedence, Qfi, RedirectInformation, TrafficEndpointId, UeIp,
+    UrrId, kind,
+};
+
+use super::session::RemoteEnd;
+
+/// The elements of a group that can be read; those behind a cut one are lost.
+pub(crate) fn members(value: &[u8]) -> impl Iterator<Item = Element<'_>> {
+    Elements::new(value).map_while(Result::ok).filter(|element| element.enterprise.is_none())
+}
+
+/// URRs that a PDR names and that are kept.
+pub(crate) const PDR_URRS: usize = 2;
+
+/// A Create or Update PDR.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct PdrOrder<'a> {
+    pub(crate) id: Option<PdrId>,
+    pub(crate) precedence: Option<u32>,
+    pub(crate) source: Option<Interface>,
+    pub(crate) far: Option<u32>,
+    pub(crate) end: Option<FTeid>,
+    pub(crate) endpoint: Option<u8>,
+    pub(crate) ue: Option<UeIp>,
+    pub(crate) instance: Option<Name<'a>>,
+    pub(crate) qfi: Option<u8>,
+    pub(crate) urrs: [Option<u32>; PDR_URRS],
+    pub(crate) route: Option<FramedRoute<'a>>,
+}
+
+impl<'a> PdrOrder<'a> {
+    pub(crate) fn read(value: &'a [u8]) -> Self {
+        let mut order = Self::default();
+        for element in members(value) {
+            let value = element.value;
+            match element.kind {
+                kind::PDR_ID => order.id = PdrId::parse(value).ok(),
+                kind::PRECEDENCE => {
+                    order.precedence = Precedence::parse(value).ok().map(|given| given.0);
+                }
+                kind::FAR_ID => order.far = FarId::parse(value).ok().map(|id| id.0),
+                kind::URR_ID => {
+                    let id = UrrId::parse(value).ok().map(|id| id.0);
+                    if let Some(place) = order.urrs.iter_mut().find(|urr| urr.is_none()) {
+                        *place = id;
+                    }
+                }
+                kind::PDI => order.read_pdi(value),
+                // Created PDRs carry these at their top.
+                kind::F_TEID => order.end = FTeid::parse(value).ok(),
+                kind::UE_IP_ADDRESS => order.ue = UeIp::parse(value).ok(),
+                _ => {}
+            }
+        }
+        order
+    }
+
+    fn read_pdi(&mut self, value: &'a [u8]) {
+        for element in members(value) {
+            let value = element.value;
+            match element.kind {
+                kind::SOURCE_INTERFACE => self.source = Interface::parse(value).ok(),
+                kind::F_TEID => self.end = FTeid::parse(value).ok(),
+                // A second one adds the other family.
+                kind::UE_IP_ADDRESS => self.ue = merge(self.ue, UeIp::parse(value).ok()),
+                kind::NETWORK_INSTANCE => self.instance = Name::parse(value).ok(),
+                kind::TRAFFIC_ENDPOINT_ID => {
+                    self.endpoint = TrafficEndpointId::parse(value).ok().map(|id| id.0);
+                }
+                kind::QFI => self.qfi = Qfi::parse(value).ok().map(|qfi| qfi.0),
+                kind::FRAMED_ROUTE | kind::FRAMED_IPV6_ROUTE => {
+                    self.route = FramedRoute::parse(value).ok();
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+fn merge(first: Option<UeIp>, second: Option<UeIp>) -> Option<UeIp> {
+    match (first, second) {
+        (Some(first), Some(second)) => Some(UeIp {
+            v4: first.v4.or(second.v4),
+            v6: first.v6.or(second.v6),
+            prefix_len: first.prefix_len.or(second.prefix_len),
+            ..first
+        }),
+        (first, second) => first.or(second),
+    }
+}
+
+/// A Create or Update FAR.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct FarOrder<'a> {
+    pub(crate) id: Option<u32>,
+    pub(crate) apply: Option<ApplyAction>,
+    pub(crate) destination: Option<Interface>,
+    pub(crate) to: Option<RemoteEnd>,
+    pub(crate) redirect: Option<RedirectInformation<'a>>,
+    pub(crate) copies_to: Option<RemoteEnd>,
+    /// Whether there are Duplicating Parameters at all.
+    pub(crate) duplicates: bool,
+}
+
+impl<'a> FarOrder<'a> {
+    pub(crate) fn read(value: &'a [u8]) -> Self {
+        let mut order = Self::default();
+        for element in members(value) {
+            let value = element.value;
+            match element.kind {
+                kind::FAR_ID => order.id = FarId::parse(value).ok().map(|id| id.0),
+                kind::APPLY_ACTION => order.apply = ApplyAction::parse(value).ok(),
+                kind::FORWARDING_PARAMETERS | kind::UPDATE_FORWARDING_PARAMETERS => {
+                    order.read_parameters(value);
+                }
+                kind::DUPLICATING_PARAMETERS | kind::UPDATE_DUPLICATING_PARAMETERS => {
+                    order.duplicates = true;
+                    order.copies_to = members(value)
+                        .find(|member| member.kind == kind::OUTER_HEADER_CREATION)
+                        .and_then(|member| remote(member.value))
+                        .or(order.copies_to);
+                }
+                _ => {}
+            }
+        }
+        order.duplicates |= order.apply.is_some_and(|apply| apply.has(ApplyAction::DUPL));
+        order
+    }
+
+    fn read_parameters(&mut self, value: &'a [u8]) {
+        for element in members(value) {
+            let value = element.value;
+            match element.kind {
+                kind::DESTINATION_INTERFACE => self.destination = Interface::parse(value).ok(),
+                kind::OUTER_HEADER_CREATION => self.to = remote(value).or(self.to),
+                kind::REDIRECT_INFORMATION => {
+                    self.redirect = RedirectInformation::parse(value).ok();
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// The address of a redirect, if it is one (TS 29.244 §8.2.20).
+    pub(crate) fn redirected_to(&self) -> Option<Address> {
+        let redirect = self.redirect.as_ref().filter(|redirect| redirect.kind <= 1)?;
+        let text = std::str::from_utf8(redirect.address).ok()?;
+        text.trim().parse::<std::net::IpAddr>().ok().map(Address::from)
+    }
+}
+
+/// None for a creation that is empty, cut or names no address: it moves nothing.
+fn remote(value: &[u8]) -> Option<RemoteEnd> {
+    let creation = OuterHeaderCreation::parse(value).ok()?;
+    let end =
+        RemoteEnd { teid: creation.teid.map(|teid| teid.0), v4: creation.v4, v6: creation.v6 };
+    end.addresses().next().map(|_| end)
+}
+
+/// A Create or Update URR: its number, and whether it measures volume if that is said.
+pub(crate) fn urr(value: &[u8]) -> Option<(u32, Option<bool>)> {
+    let mut id = None;
+    let mut volume = None;
+    for element in members(value) {
+        match element.kind {
+            kind::URR_ID => id = UrrId::parse(element.value).ok().map(|id| id.0),
+            kind::MEASUREMENT_METHOD => {
+                volume = MeasurementMethod::parse(element.value).ok().map(|method| method.volume());
+            }
+            _ => {}
+        }
+    }
+    id.map(|id| (id, volume))
+}
+
+/// A Create or Update Traffic Endpoint, or a created one.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct EndpointOrder<'a> {
+    pub(crate) id: Option<u8>,
+    pub(crate) end: Option<FTeid>,
+    pub(crate) ue: Option<UeIp>,
+    pub(crate) instance: Option<Name<'a>>,
+    pub(crate) route: Option<FramedRoute<'a>>,
+}
+
+impl<'a> EndpointOrder<'a> {
+    pub(crate) fn read(value: &'a [u8]) -> Self {
+        let mut order = Self::default();
+        for element in members(value) {
+            let value = element.value;
+            match element.kind {
+                kind::TRAFFIC_ENDPOINT_ID => {
+                    order.id = TrafficEndpointId::parse(value).ok().map(|id| id.0);
+                }
+                kind::F_TEID => order.end = FTeid::parse(value).ok(),
+                kind::UE_IP_ADDRESS => order.ue = merge(order.ue, UeIp::parse(value).ok()),
+                kind::NETWORK_INSTANCE => order.instance = Name::parse(value).ok(),
+                kind::FRAMED_ROUTE | kind::FRAMED_IPV6_ROUTE => {
+                    order.route = FramedRoute::parse(value).ok();
+                }
+                _ => {}
+            }
+        }
+        order
+    }
+}
+
+/// The number in a Remove PDR, FAR, URR or Traffic Endpoint.
+pub(crate) fn removed(value: &[u8], wanted: u16) -> Option<u32> {
+    let element = members(value).find(|member| member.kind == wanted)?;
+    match wanted {
+        kind::PDR_ID => PdrId::parse(element.value).ok().map(|id| u32::from(id.0)),
+        kind::FAR_ID => FarId::parse(element.value).ok().map(|id| id.0),
+        kind::URR_ID => UrrId::parse(element.value).ok().map(|id| id.0),
+        kind::TRAFFIC_ENDPOINT_ID => {
+            TrafficEndpointId::parse(element.value).ok().map(|id| u32::from(id.0))
+        }
+        _ => None,
+    }
+}
+
+/// A framed route's prefix: the first word of its text (RFC 2865 §5.22, RFC 3162 §2.5).
+pub(crate) fn route(route: &FramedRoute<'_>) -> Option<(Address, u8)> {
+    let text = std::str::from_utf8(route.0).ok()?;
+    let first = text.split_ascii_whitespace().next()?;
+    let (address, bits) = match first.split_once('/') {
+        Some((address, bits)) => (address, bits.parse().ok()),
+        None => (first, None),
+    };
+    let address: std::net::IpAddr = address.parse().ok()?;
+    let most = if address.is_ipv4() { 32 } else { 128 };
+    Some((address.into(), bits.unwrap_or(most).min(most)))
+}

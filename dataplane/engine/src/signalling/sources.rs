@@ -1,0 +1,186 @@
+//! Users' source addresses that are not their sessions'.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use weir_wire::Address;
+
+use super::Signalling;
+use super::session::{Session, SessionRef, is_within};
+use crate::Nanos;
+use crate::contract::session::SessionState;
+use crate::contract::verdict::{Fact, Severity, Spoof};
+use crate::detect::GTP_UESPOOF;
+use crate::tunnels::unresolved::{Escape, OddSource};
+
+/// Sessions that are watched.
+const SESSIONS: usize = 1 << 14;
+/// Sources that are looked for on N6.
+const WATCHED: usize = 64;
+/// What is compared: a minute.
+const WINDOW: Nanos = Nanos::from_secs(60);
+
+/// A session that sends from addresses that it has not.
+#[derive(Debug)]
+struct Spoofer {
+    begin: Nanos,
+    /// In the window that is open.
+    packets: u64,
+    ripe: bool,
+    last: Nanos,
+    /// The latest of its odd sources, and all of what no alert counts yet.
+    uncounted: Option<OddSource>,
+    severity: Severity,
+    from: Address,
+}
+
+/// All of them, and what is watched for on N6.
+#[derive(Debug, Default)]
+pub(crate) struct Sources {
+    spoofers: BTreeMap<SessionRef, Spoofer>,
+    watched: BTreeMap<Address, (Nanos, SessionRef)>,
+    changed: bool,
+}
+
+impl Sources {
+    /// Another inventory numbers otherwise.
+    pub(crate) fn forget(&mut self) {
+        self.spoofers.clear();
+        self.watched.clear();
+        self.changed = true;
+    }
+}
+
+impl Signalling {
+    /// Takes the odd sources that workers saw in a slice, and what left on N6.
+    pub fn resolve_sources(&mut self, odd: Vec<OddSource>, escaped: Vec<Escape>, now: Nanos) {
+        for source in odd {
+            let row = self.tunnels.row(source.slot);
+            let session = row
+                .filter(|row| row.flags.generation() == source.generation)
+                .and_then(|row| self.store.at(row.session));
+            if let Some(at) = session {
+                self.spoofed(at, &source);
+            }
+        }
+        for escape in escaped {
+            let Some((_, at)) = self.sources.watched.get(&escape.source).copied() else { continue };
+            if let Some(spoofer) = self.sources.spoofers.get_mut(&at)
+                && spoofer.severity < Severity::High
+            {
+                spoofer.severity = Severity::High;
+                self.accuse_spoofer(at, Spoof::Leaves);
+            }
+        }
+        let watched = self.sources.watched.len();
+        self.sources.watched.retain(|_, (last, _)| now.since(*last) <= WINDOW);
+        self.sources.changed |= watched != self.sources.watched.len();
+        self.sources.spoofers.retain(|_, spoofer| now.since(spoofer.last) <= Nanos(WINDOW.0 * 10));
+    }
+
+    /// The sources to look for on N6, if they have changed.
+    pub fn watched_sources(&mut self) -> Option<Arc<[Address]>> {
+        std::mem::take(&mut self.sources.changed)
+            .then(|| self.sources.watched.keys().copied().collect())
+    }
+
+    fn spoofed(&mut self, at: SessionRef, odd: &OddSource) {
+        let Some(session) = self.store.find(at) else { return };
+        if self.may_send_from(session, odd.source) {
+            return;
+        }
+        let is_stale = session.state == SessionState::Stale;
+        let cohort = self.cohort_of(at, odd.from);
+        let settings = &self.settings;
+        let (min, factor) = (settings.spoof_min_packets, settings.spoof_cohort_factor);
+        if self.sources.spoofers.len() >= SESSIONS && !self.sources.spoofers.contains_key(&at) {
+            self.strays_full();
+            return;
+        }
+        let spoofer = self.sources.spoofers.entry(at).or_insert_with(|| Spoofer {
+            begin: odd.sum.first,
+            packets: 0,
+            ripe: false,
+            last: odd.sum.last,
+            uncounted: None,
+            severity: Severity::Info,
+            from: odd.from,
+        });
+        if odd.sum.first.since(spoofer.begin) > WINDOW {
+            (spoofer.begin, spoofer.packets) = (odd.sum.first, 0);
+        }
+        spoofer.packets += odd.sum.packets;
+        spoofer.last = spoofer.last.max(odd.sum.last);
+        match &mut spoofer.uncounted {
+            Some(known) => {
+                known.sum.join(&odd.sum);
+            }
+            none => *none = Some(*odd),
+        }
+        spoofer.ripe |= spoofer.packets >= min;
+        if !spoofer.ripe {
+            return;
+        }
+        let much = spoofer.packets as f64 > factor * cohort.max(min as f64);
+        if much {
+            spoofer.severity = Severity::High;
+        }
+        let last = spoofer.last;
+        if self.sources.watched.len() < WATCHED || self.sources.watched.contains_key(&odd.source) {
+            let new = self.sources.watched.insert(odd.source, (last, at)).is_none();
+            self.sources.changed |= new;
+        }
+        let how = match (much, is_stale) {
+            (true, _) => Spoof::Much,
+            (false, true) => Spoof::Stale,
+            (false, false) => Spoof::Odd,
+        };
+        self.accuse_spoofer(at, how);
+    }
+
+    fn strays_full(&mut self) {
+        self.counters.dropped_observations += 1;
+    }
+
+    /// Odd packets a window of the other sessions behind a sender, on the average.
+    fn cohort_of(&self, at: SessionRef, from: Address) -> f64 {
+        let others = self.sources.spoofers.iter().filter(|(of, it)| **of != at && it.from == from);
+        let (count, packets) =
+            others.fold((0_u64, 0), |(count, sum), (_, it)| (count + 1, sum + it.packets));
+        packets as f64 / count.max(1) as f64
+    }
+
+    /// Whether a session's user may have an address: its own, one behind it, or one that
+    /// names nobody.
+    fn may_send_from(&self, session: &Session, source: Address) -> bool {
+        source.is_local_scope()
+            || session.addresses().next().is_none()
+            || session.addresses().any(|ue| is_within(source, ue.address, ue.prefix))
+            || self
+                .store
+                .routes
+                .iter(session.routes)
+                .any(|route| is_within(source, route.address, route.prefix))
+    }
+
+    fn accuse_spoofer(&mut self, at: SessionRef, how: Spoof) {
+        let context = self.store.find(at).map(|session| self.context(session));
+        let Some(spoofer) = self.sources.spoofers.get_mut(&at) else { return };
+        let severity = spoofer.severity;
+        let Some(odd) = spoofer.uncounted else { return };
+        // What was told of once is counted once.
+        let counted = odd.sum.packets;
+        if let Some(kept) = &mut spoofer.uncounted {
+            (kept.sum.packets, kept.sum.bytes, kept.sum.wire_bytes) = (0, 0, 0);
+            kept.sum.first = kept.sum.last;
+        }
+        let ends = (odd.from, odd.to);
+        let fact = Fact::Spoofed(how);
+        let mut accusation =
+            self.user_plane(GTP_UESPOOF, severity, fact, ends, &odd.sum, odd.inner);
+        accusation.packets = counted;
+        accusation.n4.session = context;
+        accusation.n4.doubt = if severity >= Severity::High { 0.05 } else { 0.4 };
+        self.accusations.add(accusation);
+    }
+}

@@ -1,0 +1,328 @@
+//! G-PDUs that workers found in no row. They wait until N4 has passed their time by
+//! the grace; what then belongs to no session is an orphan, if N4 of its UPF is seen.
+
+use std::collections::BTreeMap;
+
+use weir_wire::Address;
+
+use super::MEMORY;
+use super::Signalling;
+use super::accusation::{Accusation, ip};
+use super::request::blank;
+use super::session::Counts;
+use crate::Nanos;
+use crate::contract::session::Signalled;
+use crate::contract::verdict::{Direction, Fact, Initiator, Severity, Tuple};
+use crate::contract::words::Attribution;
+use crate::decode::protocol;
+use crate::detect::gtp_orphan::{Orphans, Pair};
+use crate::detect::gtp_teidscan::{Scans, Tried};
+use crate::detect::{GTP_ORPHAN, GTP_TEIDSCAN};
+use crate::rules::{Link, Party, Roles};
+use crate::track::Inner;
+use crate::tunnels::unresolved::{Complaint, Kind, Stray, Sum};
+use crate::tunnels::{FTeid, Row, RowFlags};
+
+/// Tunnels that wait at a time.
+const PARKED: usize = 1 << 16;
+
+/// What waits for N4.
+#[derive(Debug, Default)]
+pub(crate) struct Strays {
+    /// By when it is due, then by tunnel and sender.
+    parked: BTreeMap<(Nanos, FTeid, Address), Stray>,
+    complaints: BTreeMap<(Nanos, FTeid, Address), Complaint>,
+    orphans: Orphans,
+    scans: Scans,
+    evictions: u64,
+}
+
+impl Strays {
+    pub(crate) fn evictions(&self) -> u64 {
+        self.evictions + self.orphans.evictions() + self.scans.evictions()
+    }
+
+    /// Another inventory numbers otherwise.
+    pub(crate) fn forget_equipment(&mut self) {
+        self.orphans.forget();
+        self.scans.forget();
+    }
+}
+
+impl Signalling {
+    /// Takes what a slice's G-PDUs left open.
+    pub fn resolve(&mut self, strays: Vec<Stray>, complaints: Vec<Complaint>, attributed: u64) {
+        self.counters.attribution[Attribution::Session as usize] += attributed;
+        for stray in strays {
+            // N4 may have caught up meanwhile.
+            if self.attribute(&stray, Nanos(0)) {
+                continue;
+            }
+            let due = stray.sum.last.plus(self.settings.orphan_grace);
+            if self.strays.parked.len() >= PARKED {
+                self.strays.evictions += 1;
+                continue;
+            }
+            self.strays
+                .parked
+                .entry((due, stray.end, stray.from))
+                .and_modify(|known| known.join(&stray))
+                .or_insert(stray);
+        }
+        for complaint in complaints {
+            let due = complaint.sum.last.plus(self.settings.orphan_grace);
+            if self.strays.complaints.len() < PARKED {
+                self.strays
+                    .complaints
+                    .entry((due, complaint.end, complaint.told))
+                    .and_modify(|known| known.join(&complaint))
+                    .or_insert(complaint);
+            } else {
+                self.strays.evictions += 1;
+            }
+        }
+    }
+
+    /// Judges what is due, once signalling has passed `now`.
+    pub fn settle_strays(&mut self, now: Nanos) {
+        let later =
+            self.strays.parked.split_off(&(now.plus(Nanos(1)), FTeid::default(), Address(0)));
+        let due = std::mem::replace(&mut self.strays.parked, later);
+        for stray in due.into_values() {
+            if !self.attribute(&stray, self.settings.orphan_grace) {
+                self.counters.attribution[Attribution::Unknown as usize] += stray.sum.packets;
+                self.orphan(&stray, now);
+            }
+        }
+        let later =
+            self.strays.complaints.split_off(&(now.plus(Nanos(1)), FTeid::default(), Address(0)));
+        let due = std::mem::replace(&mut self.strays.complaints, later);
+        for complaint in due.into_values() {
+            self.complained(&complaint, now);
+        }
+        for (ends, pair) in self.strays.orphans.due(now) {
+            self.accuse_orphans(ends, pair, now);
+        }
+    }
+
+    /// Attributes G-PDUs to the session whose tunnel it was, if one was; N4 may come
+    /// later than they by `grace`.
+    fn attribute(&mut self, stray: &Stray, grace: Nanos) -> bool {
+        let Sum { first, last, packets, bytes, .. } = stray.sum;
+        let begun = last.plus(grace);
+        // An ended tunnel has a tail: End Markers, and packets on their way.
+        let fits = |row: &Row| row.since <= begun && first < row.until.plus(MEMORY);
+        let rows = self.tunnels.rows_of(&stray.end);
+        let best = rows.iter().filter(|(_, row)| fits(row)).max_by_key(|(_, row)| {
+            let holds = row.holds_at(first) || row.holds_at(last);
+            (holds, row.flags.has(RowFlags::LOCAL), row.since)
+        });
+        let Some((_, row)) = best else { return false };
+        let kind = if row.until == Nanos::MAX { Attribution::Late } else { Attribution::Ended };
+        self.counters.attribution[kind as usize] += packets;
+        let downlink = row.flags.has(RowFlags::DOWNLINK);
+        if let Some(at) = self.store.at(row.session)
+            && let Some(session) = self.store.find_mut(at)
+        {
+            let Counts { packets: sum, bytes: total } = &mut session.kept[usize::from(downlink)];
+            *sum += packets;
+            *total += bytes;
+        }
+        true
+    }
+
+    /// The UP node whose N4 tells of this end, if one of the two is one.
+    fn up_node_of(&self, address: Address) -> Option<u32> {
+        if let Some(node) = self.places.get(&address).and_then(|place| place.up_node) {
+            return Some(node);
+        }
+        let rules = self.rules.as_deref()?;
+        let id = rules.holder(address)?;
+        let is_upf = rules.equipment(id).is_some_and(|entry| entry.roles.any(Roles::UPF));
+        if !is_upf {
+            return None;
+        }
+        self.up_nodes.get(&id).copied().or_else(|| self.nodes.at(address))
+    }
+
+    /// Whether a UP node's N4 is seen well enough to judge by.
+    pub(super) fn is_covered(&self, node: u32, now: Nanos) -> bool {
+        self.coverage_of(node, now).is_some_and(|share| share >= self.settings.blind_coverage)
+    }
+
+    fn coverage_of(&self, node: u32, now: Nanos) -> Option<f64> {
+        self.nodes.node(node)?.coverage.share(now)
+    }
+
+    /// The node that judges a stray, and the share of its N4 that is seen; none if its
+    /// pair is none that sessions speak of, or it is still to be learned.
+    fn judge_of(
+        &self,
+        end: Address,
+        from: Address,
+        first: Nanos,
+        last: Nanos,
+        start_grace: Nanos,
+    ) -> Option<f64> {
+        let rules = self.rules.as_deref().filter(|rules| rules.installed() > 0)?;
+        let node = self.up_node_of(end).or_else(|| self.up_node_of(from))?;
+        let share = self.coverage_of(node, last).or_else(|| self.coverage_of(node, self.now))?;
+        if share < self.settings.blind_coverage {
+            return None;
+        }
+        let learning = self.nodes.node(node)?.learning_since.max(self.started.unwrap_or_default());
+        if first < learning.plus(start_grace) {
+            return None;
+        }
+        // What nobody declared as a pair is GTP-PEER's.
+        let party = |address| (Party::unpack(rules.party(address)), address);
+        let port = Some(weir_wire::gtpu::PORT);
+        let allows = |a, b| rules.allows(party(a), party(b), protocol::UDP, port, last);
+        (allows(from, end) || allows(end, from)).then_some(share)
+    }
+
+    fn orphan(&mut self, stray: &Stray, now: Nanos) {
+        let Sum { first, last, .. } = stray.sum;
+        let (from, to) = (stray.from, stray.end.address);
+        let scan_grace = self.settings.scan_start_grace;
+        if let Some(share) = self.judge_of(to, from, first, last, scan_grace) {
+            let tried = Tried {
+                from,
+                to,
+                teid: stray.end.teid,
+                sum: stray.sum,
+                inner: stray.inner,
+                is_complaint: false,
+            };
+            if let Some(scan) = self.strays.scans.tried(&tried, &self.settings) {
+                let fact = Fact::TeidScan { tunnels: scan.tunnels };
+                self.accuse_scan(&tried, &scan.sum, &scan.teids, fact, share, scan.inner);
+            }
+        }
+        let start_grace = self.settings.orphan_start_grace;
+        if let Some(share) = self.judge_of(to, from, first, last, start_grace) {
+            self.strays.orphans.add(stray, share, now, &self.settings);
+        }
+    }
+
+    fn accuse_orphans(&mut self, (from, to): (Address, Address), pair: Pair, now: Nanos) {
+        // A scan tells of them already.
+        if self.strays.scans.is_scanning(from, now, &self.settings) {
+            return;
+        }
+        let accusation = self.user_plane(
+            GTP_ORPHAN,
+            Severity::High,
+            Fact::Orphans { tunnels: pair.tunnels },
+            (from, to),
+            &pair.sum,
+            pair.inner,
+        );
+        let mut accusation = accusation;
+        accusation.n4 = Signalled {
+            coverage: Some(pair.coverage as f32),
+            teids: pair.teids,
+            ..Signalled::default()
+        };
+        self.accusations.add(accusation);
+    }
+
+    fn complained(&mut self, complaint: &Complaint, now: Nanos) {
+        let Sum { first, last, .. } = complaint.sum;
+        let fits = |row: &Row| row.since <= last && first < row.until.plus(MEMORY);
+        if self.tunnels.find_row(&complaint.end, fits).is_some() {
+            return;
+        }
+        let (told, end) = (complaint.told, complaint.end);
+        let start_grace = self.settings.scan_start_grace;
+        let Some(share) = self.judge_of(end.address, told, first, last, start_grace) else {
+            return;
+        };
+        let tried = Tried {
+            from: told,
+            to: end.address,
+            teid: end.teid,
+            sum: complaint.sum,
+            inner: None,
+            is_complaint: true,
+        };
+        let _ = now;
+        if let Some(scan) = self.strays.scans.tried(&tried, &self.settings) {
+            let fact = Fact::ErrorIndications { indications: scan.sum.packets as u32 };
+            self.accuse_scan(&tried, &scan.sum, &scan.teids, fact, share, scan.inner);
+        }
+    }
+
+    fn accuse_scan(
+        &mut self,
+        tried: &Tried,
+        sum: &Sum,
+        teids: &[u32],
+        fact: Fact,
+        share: f64,
+        inner: Option<Inner>,
+    ) {
+        let ends = (tried.from, tried.to);
+        let mut accusation = self.user_plane(GTP_TEIDSCAN, Severity::High, fact, ends, sum, inner);
+        accusation.n4 = Signalled {
+            coverage: Some(share as f32),
+            teids: teids.to_vec(),
+            ..Signalled::default()
+        };
+        self.accusations.add(accusation);
+    }
+
+    /// A finding about G-PDUs from one address to another.
+    pub(super) fn user_plane(
+        &self,
+        detection: u16,
+        severity: Severity,
+        fact: Fact,
+        (from, to): (Address, Address),
+        sum: &Sum,
+        inner: Option<Inner>,
+    ) -> Accusation {
+        let rules = self.rules.as_deref();
+        let holder = |address| rules.and_then(|rules| rules.holder(address));
+        let sender = holder(from);
+        let (equipment, peer) = match sender {
+            Some(id) => (Some(id), to),
+            None => (holder(to), from),
+        };
+        let link = if sum.link == Link::Mixed { Link::N3 } else { sum.link };
+        Accusation {
+            equipment,
+            peer: Some(peer),
+            initiator: if sender.is_some() { Initiator::Equipment } else { Initiator::Peer },
+            tap: sum.tap.0,
+            link,
+            direction: self.direction(from, to),
+            outer: Some(Tuple {
+                source: ip(from),
+                destination: ip(to),
+                source_port: weir_wire::gtpu::PORT,
+                destination_port: weir_wire::gtpu::PORT,
+                protocol: protocol::UDP,
+            }),
+            inner,
+            packets: sum.packets,
+            bytes: sum.wire_bytes,
+            first: sum.first,
+            last: sum.last,
+            ..blank(detection, severity, fact)
+        }
+    }
+
+    fn direction(&self, from: Address, to: Address) -> Option<Direction> {
+        let rules = self.rules.as_deref()?;
+        let is_radio = |address| {
+            let entry = rules.holder(address).and_then(|id| rules.equipment(id));
+            entry.is_some_and(|entry| entry.roles.any(Roles::RADIO))
+        };
+        match (is_radio(from), is_radio(to)) {
+            (true, false) => Some(Direction::Ul),
+            (false, true) => Some(Direction::Dl),
+            _ => None,
+        }
+    }
+}

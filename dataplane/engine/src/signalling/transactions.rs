@@ -1,0 +1,295 @@
+//! Transactions: a request and its answer (TS 29.244 §6.4).
+//!
+//! A request's bytes wait here for the answer that commits or discards them. An
+//! answered one is remembered as long as it may come again. An answer that comes
+//! before its request waits a second for it, since taps reorder.
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::BuildHasherDefault;
+
+use weir_wire::Address;
+
+use super::keyed::KeyedHasher;
+use super::session::SessionRef;
+use crate::Nanos;
+
+/// Transactions that are remembered at a time.
+const TRANSACTIONS: usize = 1 << 18;
+/// Of these, requests that wait for an answer.
+const WAITING: usize = 1 << 16;
+/// What undeclared senders may have of either.
+const STRANGERS: usize = 1 << 12;
+/// Bytes of requests that wait.
+const BYTES: usize = 64 << 20;
+/// How long a request may come again: T1 × N1 of usual settings.
+pub(crate) const WINDOW: Nanos = Nanos::from_secs(15);
+/// After this long a request without an answer lowers the coverage.
+pub(crate) const OVERDUE: Nanos = Nanos::from_secs(3);
+/// How long an answer waits for its request.
+const EARLY: Nanos = Nanos::SECOND;
+/// Answers that wait for their requests.
+const ANSWERS: usize = 4096;
+
+/// What names a transaction: the request's ends, sequence number and type.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(crate) struct TransactionKey {
+    pub(crate) source: Address,
+    pub(crate) destination: Address,
+    pub(crate) source_port: u16,
+    pub(crate) destination_port: u16,
+    pub(crate) sequence: u32,
+    pub(crate) message: u8,
+}
+
+/// A request as it waits.
+#[derive(Debug, Default)]
+pub(crate) struct Waiting {
+    /// The message, header and all.
+    pub(crate) bytes: Vec<u8>,
+    /// When it was first seen.
+    pub(crate) time: Nanos,
+    /// The session it is about, where that is known.
+    pub(crate) session: Option<SessionRef>,
+    /// The SEID that its answer carries, where that is known.
+    pub(crate) answer_seid: Option<u64>,
+    /// The pair of nodes that it goes between.
+    pub(crate) pair: u32,
+    /// Whether it may not be its owner's.
+    pub(crate) doubted: bool,
+    /// Whether its answer is late.
+    pub(crate) overdue: bool,
+}
+
+#[derive(Debug)]
+struct Transaction {
+    key: Option<TransactionKey>,
+    hash: u64,
+    uses: u32,
+    time: Nanos,
+    declared: bool,
+    waiting: Option<Waiting>,
+}
+
+/// What a request is to what came before.
+pub(crate) enum Asked {
+    /// A new one.
+    New,
+    /// The same again.
+    Again,
+    /// There is no room to remember it.
+    Dropped,
+}
+
+/// Requests that time made something of.
+#[derive(Debug, Default)]
+pub(crate) struct Timed {
+    /// Pairs of nodes whose request is not answered in time.
+    pub(crate) overdue: Vec<u32>,
+    /// Requests that are given up.
+    pub(crate) given_up: Vec<(TransactionKey, Waiting)>,
+    /// Answers without a request.
+    pub(crate) unasked: Vec<(TransactionKey, Early)>,
+}
+
+/// An answer that waits for its request.
+#[derive(Debug)]
+pub(crate) struct Early {
+    pub(crate) time: Nanos,
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// All transactions.
+#[derive(Debug)]
+pub(crate) struct Transactions {
+    rows: Vec<Transaction>,
+    free: Vec<u32>,
+    index: HashMap<TransactionKey, u32, BuildHasherDefault<KeyedHasher>>,
+    /// In order of time: (since, place, uses).
+    overdue: VecDeque<(Nanos, u32, u32)>,
+    order: VecDeque<(Nanos, u32, u32)>,
+    early: VecDeque<(TransactionKey, Early)>,
+    spare: Vec<Vec<u8>>,
+    waiting: usize,
+    strangers: usize,
+    bytes: usize,
+    evictions: u64,
+}
+
+impl Default for Transactions {
+    fn default() -> Self {
+        Self {
+            rows: Vec::with_capacity(TRANSACTIONS),
+            free: Vec::with_capacity(TRANSACTIONS),
+            index: HashMap::with_capacity_and_hasher(TRANSACTIONS, BuildHasherDefault::default()),
+            overdue: VecDeque::with_capacity(TRANSACTIONS),
+            order: VecDeque::with_capacity(TRANSACTIONS),
+            early: VecDeque::new(),
+            spare: Vec::new(),
+            waiting: 0,
+            strangers: 0,
+            bytes: 0,
+            evictions: 0,
+        }
+    }
+}
+
+impl Transactions {
+    /// Takes a request in. A new one under an old key ends the old one, which is
+    /// given back if it still waited.
+    pub(crate) fn ask(
+        &mut self,
+        key: TransactionKey,
+        hash: u64,
+        message: &[u8],
+        time: Nanos,
+        declared: bool,
+    ) -> (Asked, Option<Waiting>) {
+        let mut ended = None;
+        if let Some(&place) = self.index.get(&key) {
+            let row = &self.rows[place as usize];
+            if row.hash == hash && time.since(row.time) <= WINDOW {
+                return (Asked::Again, None);
+            }
+            ended = self.forget(place);
+        }
+        if !declared && self.strangers >= STRANGERS {
+            self.evictions += 1;
+            return (Asked::Dropped, ended);
+        }
+        while self.rows.len() - self.free.len() >= TRANSACTIONS
+            || self.waiting >= WAITING
+            || self.bytes + message.len() > BYTES
+        {
+            // The oldest makes room; each step shortens the queue.
+            let Some((_, place, uses)) = self.order.pop_front() else { break };
+            if self.rows[place as usize].uses == uses && self.rows[place as usize].key.is_some() {
+                self.evictions += u64::from(self.rows[place as usize].waiting.is_some());
+                let spare = self.forget(place);
+                self.reuse(spare);
+            }
+        }
+        let mut bytes = self.spare.pop().unwrap_or_default();
+        bytes.clear();
+        bytes.extend_from_slice(message);
+        self.bytes += bytes.len();
+        self.waiting += 1;
+        self.strangers += usize::from(!declared);
+        let waiting = Waiting { bytes, time, ..Waiting::default() };
+        let fresh =
+            Transaction { key: Some(key), hash, uses: 0, time, declared, waiting: Some(waiting) };
+        let place = match self.free.pop() {
+            Some(place) => {
+                let uses = self.rows[place as usize].uses.wrapping_add(1);
+                self.rows[place as usize] = Transaction { uses, ..fresh };
+                place
+            }
+            None => {
+                self.rows.push(fresh);
+                (self.rows.len() - 1) as u32
+            }
+        };
+        let uses = self.rows[place as usize].uses;
+        self.index.insert(key, place);
+        self.overdue.push_back((time, place, uses));
+        self.order.push_back((time, place, uses));
+        (Asked::New, ended)
+    }
+
+    /// The request of a key that waits, to be told more about.
+    pub(crate) fn waiting(&mut self, key: &TransactionKey) -> Option<&mut Waiting> {
+        let place = *self.index.get(key)?;
+        self.rows[place as usize].waiting.as_mut()
+    }
+
+    /// Whether a transaction of this key is remembered, answered or not.
+    pub(crate) fn knows(&self, key: &TransactionKey) -> bool {
+        self.index.contains_key(key)
+    }
+
+    /// Takes the request out that an answer is for.
+    pub(crate) fn answer(&mut self, key: &TransactionKey) -> Option<Waiting> {
+        let place = *self.index.get(key)?;
+        let row = &mut self.rows[place as usize];
+        let waiting = row.waiting.take()?;
+        self.waiting -= 1;
+        self.bytes -= waiting.bytes.len();
+        Some(waiting)
+    }
+
+    /// Gives a request's memory back.
+    pub(crate) fn reuse(&mut self, waiting: Option<Waiting>) {
+        if let Some(waiting) = waiting
+            && self.spare.len() < 1024
+        {
+            self.spare.push(waiting.bytes);
+        }
+    }
+
+    /// Keeps an answer whose request may still come.
+    pub(crate) fn keep_early(&mut self, key: TransactionKey, message: &[u8], time: Nanos) {
+        if self.early.len() >= ANSWERS {
+            self.early.pop_front();
+            self.evictions += 1;
+        }
+        self.early.push_back((key, Early { time, bytes: message.to_vec() }));
+    }
+
+    /// The answer that came before this request.
+    pub(crate) fn take_early(&mut self, key: &TransactionKey) -> Option<Early> {
+        let place = self.early.iter().position(|(of, _)| of == key)?;
+        self.early.remove(place).map(|(_, early)| early)
+    }
+
+    /// Lets time run on to `now`.
+    pub(crate) fn advance(&mut self, now: Nanos, timed: &mut Timed) {
+        while let Some((time, place, uses)) = self.overdue.front().copied()
+            && now.since(time) > OVERDUE
+        {
+            self.overdue.pop_front();
+            let row = &mut self.rows[place as usize];
+            if row.uses == uses
+                && row.key.is_some()
+                && let Some(waiting) = &mut row.waiting
+            {
+                waiting.overdue = true;
+                timed.overdue.push(waiting.pair);
+            }
+        }
+        while let Some((time, place, uses)) = self.order.front().copied()
+            && now.since(time) > WINDOW
+        {
+            self.order.pop_front();
+            if self.rows[place as usize].uses != uses {
+                continue;
+            }
+            let Some(key) = self.rows[place as usize].key else { continue };
+            if let Some(waiting) = self.forget(place) {
+                timed.given_up.push((key, waiting));
+            }
+        }
+        while let Some((_, early)) = self.early.front()
+            && now.since(early.time) > EARLY
+        {
+            timed.unasked.extend(self.early.pop_front());
+        }
+    }
+
+    fn forget(&mut self, place: u32) -> Option<Waiting> {
+        let row = &mut self.rows[place as usize];
+        let key = row.key.take()?;
+        let waiting = row.waiting.take();
+        if let Some(waiting) = &waiting {
+            self.waiting -= 1;
+            self.bytes -= waiting.bytes.len();
+        }
+        self.strangers -= usize::from(!row.declared);
+        self.index.remove(&key);
+        self.free.push(place);
+        waiting
+    }
+
+    /// Requests and answers given up for want of room.
+    pub(crate) fn evictions(&self) -> u64 {
+        self.evictions
+    }
+}
