@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 pub mod account;
+mod attribute;
 pub mod classify;
 pub mod contract;
 pub mod decode;
@@ -38,5 +39,6 @@ pub use judge::Judge;
 pub use record::Record;
 pub use report::Report;
 pub use rules::Rules;
+pub use signalling::{Signalling, SignallingSetup};
 pub use time::Nanos;
 pub use worker::Worker;

@@ -6,7 +6,9 @@ use crate::finding::Findings;
 use crate::frame::TapId;
 use crate::rules::EquipmentId;
 use crate::series::Evictions;
+use crate::signalling::Pouch;
 use crate::track::FlowDelta;
+use crate::tunnels::unresolved::Unresolved;
 use crate::vendor_elements::VendorElements;
 use crate::{Frame, Nanos};
 
@@ -124,6 +126,10 @@ pub struct Report {
     pub evictions: Evictions,
     /// Vendors' PFCP elements.
     pub vendors: VendorElements,
+    /// N4's datagrams.
+    pub n4: Pouch,
+    /// G-PDUs that only the session machine can place.
+    pub unresolved: Unresolved,
     /// The largest backward step of the clock in the slice.
     pub clock_back: Nanos,
     /// The largest forward step of the clock in the slice.
@@ -143,6 +149,8 @@ impl Report {
             findings: Findings::with_room(),
             directions: Vec::with_capacity(64),
             vendors: VendorElements::with_room(),
+            n4: Pouch::with_room(),
+            unresolved: Unresolved::with_room(),
             ..Self::default()
         }
     }
@@ -159,6 +167,8 @@ impl Report {
         self.dropped = 0;
         self.evictions = Evictions::default();
         self.vendors.clear();
+        self.n4.clear();
+        self.unresolved.clear();
         self.clock_back = Nanos(0);
         self.clock_ahead = Nanos(0);
         self.clock_steps = 0;

@@ -48,7 +48,8 @@ impl Series {
         }
     }
 
-    /// Takes a fragment's record in, and gives it the ports and TEID of its first one.
+    /// Takes a fragment's record in, and gives it the ports and TEID of its first one. A
+    /// PFCP datagram that is put together is shown to `whole`, with its ports.
     #[cold]
     pub(crate) fn take(
         &mut self,
@@ -56,6 +57,7 @@ impl Series {
         record: &mut Record,
         ports: &Ports,
         tally: &mut Tally,
+        whole: &mut impl FnMut(u16, u16, &[u8]),
     ) {
         let packet = frame.bytes.get(usize::from(record.outer_ip)..).unwrap_or_default();
         let Some(piece) = piece(packet, record.time) else { return };
@@ -80,6 +82,7 @@ impl Series {
                 && ports.is_pfcp(udp.source(), udp.destination())
             {
                 tally.pfcp(udp.payload());
+                whole(udp.source(), udp.destination(), udp.payload());
             }
         }
         tally.fragments(self.trails.counters(), self.datagrams.counters());

@@ -7,6 +7,7 @@ use weir_wire::Address;
 
 use crate::Nanos;
 use crate::account::Tally;
+use crate::attribute::Attributor;
 use crate::classify::classify;
 use crate::decode::{Ports, Wrapper, decode};
 use crate::finding::is_suspicious;
@@ -15,9 +16,11 @@ use crate::frame::{BURST, Frame, TapId};
 use crate::gather::{listen, sight};
 use crate::record::{Kind, Record};
 use crate::report::Report;
-use crate::rules::{Link, Rules};
+use crate::rules::{Link, Party, Rules};
 use crate::series::{Series, datagram_of};
+use crate::signalling::{HeaderShape, N4Datagram, Pouch};
 use crate::track::{FlowKey, Ledger, Prepared, concerns_equipment};
+use crate::tunnels::Access;
 
 /// What a worker is told at its start.
 #[derive(Clone, Debug, Default)]
@@ -70,6 +73,7 @@ pub struct Worker {
     ends: [Option<(Address, Address)>; BURST],
     pending: [Pending; BURST],
     series: Series,
+    attributor: Attributor,
     ledger: Ledger,
     tally: Tally,
     report: Report,
@@ -83,12 +87,13 @@ struct Pending {
 }
 
 impl Worker {
-    /// A worker without rules: it decodes and counts.
+    /// A worker without rules: it decodes, attributes and counts.
     ///
     /// # Errors
     /// If there is no memory for its ledger.
-    pub fn new(setup: Setup) -> std::io::Result<Self> {
+    pub fn new(setup: Setup, tunnels: Access) -> std::io::Result<Self> {
         Ok(Self {
+            attributor: Attributor::new(tunnels),
             series: Series::new(setup.hash_key),
             ledger: Ledger::new(setup.hash_key)?,
             tally: Tally::new(setup.hash_key),
@@ -107,8 +112,18 @@ impl Worker {
         self.rules = rules;
     }
 
-    /// Whether the slice's ledger must be handed over before the next burst.
+    /// Takes other sources to look for on the link to the data network.
+    pub fn watch(&mut self, sources: Arc<[Address]>) {
+        self.attributor.watch(sources);
+    }
+
+    /// Whether the slice's ledger, or its N4, must be handed over before the next burst.
     pub fn is_full(&self) -> bool {
+        self.ledger.is_full() || self.report.n4.is_filling()
+    }
+
+    /// Whether flows of the open slice must be given up unless they are handed over.
+    pub fn is_out_of_rows(&self) -> bool {
         self.ledger.is_full()
     }
 
@@ -131,11 +146,17 @@ impl Worker {
     pub fn burst(&mut self, frames: &[Frame<'_>]) -> usize {
         let frames = frames.get(..BURST).unwrap_or(frames);
         self.decode(frames);
-        if let Some(rules) = self.rules.clone() {
-            self.classify(frames, &rules);
-            self.track(frames, &rules);
+        let rules = self.rules.clone();
+        match &rules {
+            Some(rules) => self.classify(frames, rules),
+            None => self.find_ends(frames),
+        }
+        self.attributor.burst(frames, &self.records, &self.ends, &mut self.report);
+        if let Some(rules) = &rules {
+            self.track(frames, rules);
         }
         self.account(frames);
+        self.gather_n4(frames);
         frames.len()
     }
 
@@ -180,7 +201,43 @@ impl Worker {
             let wrapper = self.setup.wrapper(frame.meta.tap);
             *record = decode(frame, wrapper, &self.setup.ports, &mut ());
             if record.is_fragment() {
-                self.series.take(frame, record, &self.setup.ports, &mut self.tally);
+                let pouch = &mut self.report.n4;
+                let rules = self.rules.as_deref();
+                let read = *record;
+                self.series.take(
+                    frame,
+                    record,
+                    &self.setup.ports,
+                    &mut self.tally,
+                    &mut |source_port, destination_port, payload| {
+                        let link = read.link;
+                        let ports = (source_port, destination_port);
+                        pack(pouch, frame, &read, ports, link, payload, rules);
+                    },
+                );
+            }
+        }
+    }
+
+    /// The outer addresses, where no rules need them.
+    fn find_ends(&mut self, frames: &[Frame<'_>]) {
+        for ((frame, record), ends) in frames.iter().zip(&mut self.records).zip(&mut self.ends) {
+            *ends = record.outer_addresses(frame.bytes);
+            record.link = self.setup.link(record.tap);
+        }
+    }
+
+    /// Packs N4's datagrams for the session machine.
+    fn gather_n4(&mut self, frames: &[Frame<'_>]) {
+        for (frame, record) in frames.iter().zip(&self.records) {
+            if record.kind == Kind::Pfcp && !record.is_fragment() {
+                let start = usize::from(record.gtp);
+                let end = start + usize::from(record.payload_len);
+                let payload = frame.bytes.get(start..end.min(frame.bytes.len()));
+                let ports = (record.source_port, record.destination_port);
+                let rules = self.rules.as_deref();
+                let pouch = &mut self.report.n4;
+                pack(pouch, frame, record, ports, record.link, payload.unwrap_or_default(), rules);
             }
         }
     }
@@ -222,4 +279,44 @@ impl Worker {
             self.tally.frame(record, frame.bytes);
         }
     }
+}
+
+/// Puts a PFCP datagram into the pouch. Only peers that are both in the inventory have
+/// reserved room there.
+#[cold]
+fn pack(
+    pouch: &mut Pouch,
+    frame: &Frame<'_>,
+    record: &Record,
+    (source_port, destination_port): (u16, u16),
+    link: Link,
+    payload: &[u8],
+    rules: Option<&Rules>,
+) {
+    let Some((source, destination)) = record.outer_addresses(frame.bytes) else { return };
+    let is_listed =
+        |rules: &Rules, address| Party::unpack(rules.party(address)).equipment().is_some();
+    let is_declared =
+        rules.is_none_or(|rules| is_listed(rules, source) && is_listed(rules, destination));
+    let header = frame.bytes.get(usize::from(record.outer_ip)..).unwrap_or_default();
+    let shape = match header {
+        [first, ..] if first >> 4 == 4 => HeaderShape {
+            hops: header.get(8).copied().unwrap_or(0),
+            options: (first & 0xf).saturating_sub(5) * 4,
+        },
+        _ => HeaderShape { hops: header.get(7).copied().unwrap_or(0), options: 0 },
+    };
+    let datagram = N4Datagram {
+        time: record.time,
+        source,
+        source_port,
+        destination,
+        destination_port,
+        tap: record.tap,
+        link,
+        shape,
+        wire_len: record.wire_len,
+        payload,
+    };
+    pouch.put(&datagram, is_declared);
 }

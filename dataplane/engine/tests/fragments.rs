@@ -13,7 +13,8 @@ use weir_engine::worker::Setup;
 use weir_engine::{Frame, Judge, Report, Rules, RxMeta, Worker};
 
 fn worker() -> Worker {
-    let mut worker = Worker::new(Setup { hash_key: 7, ..Setup::default() }).unwrap();
+    let setup = Setup { hash_key: 7, ..Setup::default() };
+    let mut worker = Worker::new(setup, signalling().enlist().unwrap()).unwrap();
     worker.set_rules(Some(Arc::new(Rules::compile(rule_set()).unwrap())));
     worker
 }
@@ -62,7 +63,7 @@ fn what_still_waits_at_the_end_of_the_input_is_given_up_and_counted() {
 
 #[test]
 fn a_flood_of_first_fragments_fills_both_tables_and_the_judge_says_so() {
-    let (mut worker, mut judge) = (worker(), Judge::new([]));
+    let (mut worker, mut judge) = (worker(), Judge::new([], signalling()));
     judge.set_rules(Arc::new(Rules::compile(rule_set()).unwrap()), at(0.0), &mut |_| {});
     let mut slice = |worker: &mut Worker, seconds: f64| {
         let report = worker.close(1, at(seconds), false, Report::with_room());

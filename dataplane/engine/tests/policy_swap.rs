@@ -23,7 +23,9 @@ struct Bench {
 impl Bench {
     fn new() -> Self {
         let setup = Setup { links: vec![Link::Mixed], ..Setup::default() };
-        Self { worker: Worker::new(setup).unwrap(), judge: Judge::new([]), slice: 1, said: vec![] }
+        let mut signalling = signalling();
+        let worker = Worker::new(setup, signalling.enlist().unwrap()).unwrap();
+        Self { worker, judge: Judge::new([], signalling), slice: 1, said: vec![] }
     }
 
     fn adopt(&mut self, rules: &Arc<Rules>) {

@@ -51,14 +51,15 @@ fn cut(payload: &[u8], from: usize, to: usize) -> Vec<u8> {
 fn judged(frames: &[Vec<u8>], workers: usize, slice: usize) -> (JudgeWords, Vec<Fact>) {
     let rules = Arc::new(Rules::compile(rule_set()).unwrap());
     let setup = Setup { links: vec![Link::N4], hash_key: 7, ..Setup::default() };
+    let mut signalling = signalling();
     let mut team: Vec<Worker> = (0..workers)
         .map(|_| {
-            let mut worker = Worker::new(setup.clone()).unwrap();
+            let mut worker = Worker::new(setup.clone(), signalling.enlist().unwrap()).unwrap();
             worker.set_rules(Some(rules.clone()));
             worker
         })
         .collect();
-    let mut judge = Judge::new([]);
+    let mut judge = Judge::new([], signalling);
     let mut facts = Vec::new();
     let mut say = |verdict| {
         if let Verdict::Alert(alert) = verdict

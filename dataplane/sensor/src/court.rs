@@ -9,12 +9,12 @@ use crossbeam::channel::RecvTimeoutError;
 use weir_engine::contract::verdict::{InputEnd, MAX_BYTES, Verdict};
 use weir_engine::contract::words::{BLOCK, Words};
 use weir_engine::detect::ops_blind::Vitals;
-use weir_engine::{Judge, Nanos, Report, TapId};
+use weir_engine::{Judge, Nanos, Report, Signalling, TapId};
 use weir_shm::{BlockWriter, RingWriter, Status};
 
 use crate::clock;
 use crate::policy::PolicySlot;
-use crate::station::{Desk, EXCHANGE, Handed};
+use crate::station::{Desk, EXCHANGE, Handed, WatchSlot};
 
 /// The kind of ring records that hold a verdict.
 const VERDICT: u16 = 1;
@@ -49,6 +49,7 @@ pub(crate) struct Court {
     pub(crate) policy: Arc<PolicySlot>,
     pub(crate) notice: Arc<Notice>,
     pub(crate) two_way: Vec<TapId>,
+    pub(crate) watch: Arc<WatchSlot>,
     pub(crate) slice: Nanos,
     /// Whether packet time is the system's.
     pub(crate) live: bool,
@@ -80,8 +81,8 @@ impl Pile {
 impl Court {
     /// Judges until all workers are done; gives back the ring, to be watched
     /// until control has read it.
-    pub(crate) fn sit(mut self) -> RingWriter {
-        let mut judge = Judge::new(self.two_way.iter().copied());
+    pub(crate) fn sit(mut self, signalling: Signalling) -> RingWriter {
+        let mut judge = Judge::new(self.two_way.iter().copied(), signalling);
         let mut piles: Vec<Pile> = self.desks.iter().map(|_| Pile::default()).collect();
         let mut epoch = 0;
         let mut words = vec![0; BLOCK];
@@ -117,7 +118,13 @@ impl Court {
                     judge.latency(clock::now().since(alert.last));
                 }
             }
+            if let Some(sources) = judge.watched_sources() {
+                self.watch.put(sources);
+            }
             for (number, report) in owners.into_iter().zip(reports) {
+                if !report.partial {
+                    let _ = self.desks[number].judged.try_send(());
+                }
                 let _ = self.desks[number].empties.try_send(Box::new(report));
             }
             judge.words().store(&mut words);

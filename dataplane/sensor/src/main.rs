@@ -16,6 +16,7 @@ mod plan;
 mod policy;
 mod reader;
 mod run;
+mod site_key;
 mod station;
 mod stop;
 mod tap;

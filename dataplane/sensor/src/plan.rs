@@ -67,6 +67,10 @@ pub(crate) struct Plan {
     /// Cores to pin the workers to; empty: none.
     pub(crate) cores: Vec<usize>,
     pub(crate) control_core: Option<usize>,
+    /// Tunnels that there is room for.
+    pub(crate) tunnels: usize,
+    /// Whether every path of the N3 links is tapped.
+    pub(crate) is_complete: bool,
     pub(crate) ports: Ports,
     pub(crate) state_dir: PathBuf,
     pub(crate) socket: PathBuf,
@@ -115,11 +119,24 @@ impl Plan {
             workers: options.workers.unwrap_or(cores.len().max(1) as u16),
             cores,
             control_core: config.and_then(|config| config.sensor.control_core).map(usize::from),
+            tunnels: config.map_or(TUNNELS, |config| config.sensor.tunnels as usize),
+            is_complete: config.is_none_or(is_complete) || options.is_replay(),
             ports,
             state_dir,
             socket,
         })
     }
+}
+
+/// Tunnels that there is room for where the configuration does not say.
+const TUNNELS: usize = 2_000_000;
+
+/// Whether the taps of users' links are all complete.
+fn is_complete(config: &Config) -> bool {
+    let of_users = |link: weir_policy::Link| {
+        matches!(Link::from_code(link.code()), Some(Link::N3 | Link::N9 | Link::Mixed))
+    };
+    config.taps.iter().filter(|tap| of_users(tap.link)).all(|tap| tap.complete)
 }
 
 fn replayed(options: &Options) -> anyhow::Result<(Vec<Tap>, Sources)> {

@@ -69,6 +69,10 @@ enum Order {
 const HAND: usize = 256;
 /// Hands on the way to a worker.
 const HANDS: usize = 16;
+/// Packets and bytes after which the judge is asked before a slice goes on: what N4 may
+/// be among them must fit the way to it.
+const STEP: usize = 1 << 15;
+const STEP_BYTES: usize = 16 << 20;
 /// Bytes of streams' packets in one hand, give or take the last packet.
 const ARENA: usize = 512 << 10;
 
@@ -262,6 +266,7 @@ pub(crate) fn read(
     }
     let mut pace = Pace::new(speed);
     let mut slice = None;
+    let mut step = (0, 0);
     let mut latest = Nanos(0);
     let mut done = 0_u64;
     // The earliest packet; of equals the one whose capture was named first.
@@ -284,12 +289,15 @@ pub(crate) fn read(
         }
         latest = latest.max(packet.time);
         let now = latest.slice(REPLAY_SLICE);
-        if let Some(open) = slice.filter(|open| *open != now) {
+        let is_long = step.0 >= STEP || step.1 >= STEP_BYTES;
+        if let Some(open) = slice.filter(|open| *open != now || is_long) {
+            step = (0, 0);
             for dealer in &mut dealers {
                 dealer.tell(Order::Close { slice: open, latest });
             }
         }
         slice = Some(now);
+        step = (step.0 + 1, step.1 + packet.bytes.len());
         let capture = &captures[number];
         let (fate, bytes) = match packet.link_type {
             LinkType::Other(code) => {

@@ -23,7 +23,7 @@ use weir_engine::contract::words::BLOCK;
 use weir_engine::contract::words::{PortWords, Words};
 use weir_engine::time::{LIVE_SLICE, REPLAY_SLICE};
 use weir_engine::worker::Setup;
-use weir_engine::{Nanos, TapId, Worker};
+use weir_engine::{Nanos, Signalling, SignallingSetup, TapId, Worker};
 use weir_shm::channel::Listener;
 use weir_shm::{BlockWriter, RingWriter, Segment, Shape};
 
@@ -38,7 +38,8 @@ use crate::options::Speed;
 use crate::plan::{FileSource, Plan, Sources};
 use crate::policy::{LastGood, PolicySlot};
 use crate::reader::{self, Capture, Progress, ReadOut};
-use crate::station::{Desk, Outfit, Station};
+use crate::site_key::site_key;
+use crate::station::{Desk, Outfit, Station, WatchSlot};
 use crate::stop::Stop;
 
 /// Verdicts that control may be behind.
@@ -144,7 +145,13 @@ impl Sensor {
         let courier = spawn("courier", move || courier.serve())?;
 
         let setup = setup_of(&plan, slice)?;
-        let outfits = outfits(&setup, &lanes, lane_blocks, worker_blocks, slice, &policy, &notice)?;
+        let mut signalling = signalling(&plan, setup.hash_key, captured)?;
+        let watch = Arc::new(WatchSlot::default());
+        // Workers whose slices one thread cuts wait for each other's.
+        let lockstep = captured && (plan.workers == 1 || matches!(opened, Opened::Captures(..)));
+        let shared = Shared { policy: &policy, notice: &notice, watch: &watch, slice, lockstep };
+        let outfits =
+            outfits(&setup, &lanes, lane_blocks, worker_blocks, &shared, &mut signalling)?;
         let (stations, desks): (Vec<Station>, Vec<Desk>) =
             outfits.into_iter().map(Station::new).unzip();
         // What was captured waits for its policy; a live tap does not wait for anybody.
@@ -164,6 +171,7 @@ impl Sensor {
             policy,
             notice: notice.clone(),
             two_way: two_way(&plan),
+            watch,
             slice,
             live: !captured,
             patient: plan.replay && plan.speed == Speed::Max,
@@ -173,7 +181,7 @@ impl Sensor {
         let control_core = plan.control_core;
         let court = spawn("judge", move || {
             pin(control_core);
-            court.sit()
+            court.sit(signalling)
         })?;
 
         let outcome = inspect(
@@ -304,14 +312,33 @@ fn setup_of(plan: &Plan, slice: Nanos) -> anyhow::Result<Setup> {
     })
 }
 
+/// The session machine: nothing of it is secret in a lab.
+fn signalling(plan: &Plan, secret: u64, captured: bool) -> anyhow::Result<Signalling> {
+    let site_key =
+        if captured { *b"weir lab: pseudonyms for replays" } else { site_key(&plan.state_dir)? };
+    let setup =
+        SignallingSetup { tunnels: plan.tunnels, secret, site_key, is_complete: plan.is_complete };
+    Signalling::new(&setup).with_context(|| {
+        format!("no memory for {} tunnels; [sensor] tunnels; lower it or add memory", plan.tunnels)
+    })
+}
+
+/// What all stations share.
+struct Shared<'a> {
+    policy: &'a Arc<PolicySlot>,
+    notice: &'a Arc<Notice>,
+    watch: &'a Arc<WatchSlot>,
+    slice: Nanos,
+    lockstep: bool,
+}
+
 fn outfits(
     setup: &Setup,
     lanes: &[LaneName],
     lane_blocks: Vec<BlockWriter>,
     worker_blocks: Vec<BlockWriter>,
-    slice: Nanos,
-    policy: &Arc<PolicySlot>,
-    notice: &Arc<Notice>,
+    shared: &Shared<'_>,
+    signalling: &mut Signalling,
 ) -> anyhow::Result<Vec<Outfit>> {
     let mut of_worker: Vec<Vec<BlockWriter>> = worker_blocks.iter().map(|_| Vec::new()).collect();
     for (lane, block) in lanes.iter().zip(lane_blocks) {
@@ -321,10 +348,20 @@ fn outfits(
         .into_iter()
         .zip(of_worker)
         .map(|(block, lanes)| {
-            let worker = Worker::new(setup.clone()).context("no memory for a worker's ledger")?;
-            let (policy, notice) = (policy.clone(), notice.clone());
-            let live = slice == LIVE_SLICE;
-            Ok(Outfit { worker, lanes, block, policy, notice, slice, live })
+            let access = signalling.enlist().context("no memory to count on tunnels in")?;
+            let worker =
+                Worker::new(setup.clone(), access).context("no memory for a worker's ledger")?;
+            Ok(Outfit {
+                worker,
+                lanes,
+                block,
+                policy: shared.policy.clone(),
+                notice: shared.notice.clone(),
+                watch: shared.watch.clone(),
+                slice: shared.slice,
+                live: shared.slice == LIVE_SLICE,
+                lockstep: shared.lockstep,
+            })
         })
         .collect()
 }

@@ -1,8 +1,8 @@
 //! A worker's station: its engine, its lanes, what it publishes, and the
 //! exchange of reports with the judge.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, Sender};
@@ -12,6 +12,7 @@ use weir_engine::contract::words::{BLOCK, Reason, Words};
 use weir_engine::time::REORDER_TOLERANCE;
 use weir_engine::{Frame, Nanos, Report, Worker};
 use weir_shm::BlockWriter;
+use weir_wire::Address;
 
 use crate::court::Notice;
 use crate::policy::PolicySlot;
@@ -36,6 +37,32 @@ pub(crate) struct Desk {
     pub(crate) empties: Sender<Box<Report>>,
     /// When the worker last showed life, in nanoseconds of the system's clock.
     pub(crate) alive: Arc<AtomicU64>,
+    /// Told when a slice of the worker has been judged.
+    pub(crate) judged: Sender<()>,
+}
+
+/// Sources that workers look for on the link to the data network: written by the
+/// judge, read between bursts.
+#[derive(Debug, Default)]
+pub(crate) struct WatchSlot {
+    sources: Mutex<Arc<[Address]>>,
+    epoch: AtomicU64,
+}
+
+impl WatchSlot {
+    pub(crate) fn put(&self, sources: Arc<[Address]>) {
+        *self.sources.lock().unwrap_or_else(PoisonError::into_inner) = sources;
+        self.epoch.fetch_add(1, Ordering::Release);
+    }
+
+    fn changed(&self, seen: &mut u64) -> Option<Arc<[Address]>> {
+        let epoch = self.epoch.load(Ordering::Acquire);
+        if epoch == *seen {
+            return None;
+        }
+        *seen = epoch;
+        Some(self.sources.lock().unwrap_or_else(PoisonError::into_inner).clone())
+    }
 }
 
 /// A lane with the block that it is published in.
@@ -57,6 +84,11 @@ pub(crate) struct Station {
     /// Frames that `notice` knows of.
     noticed: u64,
     epoch: u64,
+    watch: Arc<WatchSlot>,
+    watch_epoch: u64,
+    /// Told when a slice has been judged; what follows it waits for that, so that the
+    /// table of tunnels is as N4 left it.
+    judged: Option<Receiver<()>>,
     slice: Option<u64>,
     slice_len: Nanos,
     /// Whether packet time is the system's.
@@ -77,8 +109,11 @@ pub(crate) struct Outfit {
     pub(crate) block: BlockWriter,
     pub(crate) policy: Arc<PolicySlot>,
     pub(crate) notice: Arc<Notice>,
+    pub(crate) watch: Arc<WatchSlot>,
     pub(crate) slice: Nanos,
     pub(crate) live: bool,
+    /// Whether a slice waits for the judgement of the one before.
+    pub(crate) lockstep: bool,
 }
 
 impl Station {
@@ -89,6 +124,7 @@ impl Station {
         for _ in 0..EXCHANGE + 1 {
             let _ = empties.send(Box::new(Report::with_room()));
         }
+        let (tell, judged) = crossbeam::channel::bounded(EXCHANGE);
         let alive = Arc::new(AtomicU64::new(crate::clock::now().0));
         let now = Instant::now();
         let station = Self {
@@ -106,6 +142,9 @@ impl Station {
             notice: outfit.notice,
             noticed: 0,
             epoch: 0,
+            watch: outfit.watch,
+            watch_epoch: 0,
+            judged: outfit.lockstep.then_some(judged),
             slice: None,
             slice_len: outfit.slice,
             live: outfit.live,
@@ -114,7 +153,7 @@ impl Station {
             polled: now,
             words: vec![0; BLOCK],
         };
-        (station, Desk { handed, empties, alive })
+        (station, Desk { handed, empties, alive, judged: tell })
     }
 
     /// Takes a policy that came meanwhile. Called between bursts.
@@ -126,6 +165,9 @@ impl Station {
                 self.hand_over(true);
             }
             self.worker.set_rules(Some(rules));
+        }
+        if let Some(sources) = self.watch.changed(&mut self.watch_epoch) {
+            self.worker.watch(sources);
         }
     }
 
@@ -165,6 +207,9 @@ impl Station {
         let Some(empty) = self.empty_report() else { return };
         let report = self.worker.close(slice, self.latest, partial, *empty);
         let _ = self.handed.send(Handed::Report(Box::new(report)));
+        if !partial && let Some(judged) = &self.judged {
+            let _ = judged.recv();
+        }
     }
 
     /// An empty report to go on with. A replay waits for the judge. A live
@@ -175,7 +220,7 @@ impl Station {
             return self.empties.recv().ok();
         }
         let empty = self.empties.try_recv().ok();
-        if empty.is_none() && self.worker.is_full() {
+        if empty.is_none() && self.worker.is_out_of_rows() {
             self.worker.discard();
         }
         empty

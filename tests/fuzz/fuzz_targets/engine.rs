@@ -13,7 +13,9 @@ use weir_engine::rules::{Equipment, Link, Roles, RuleSet};
 use weir_engine::time::REPLAY_SLICE;
 use weir_engine::vendor_elements::VendorElement;
 use weir_engine::worker::Setup;
-use weir_engine::{Frame, Judge, Nanos, Report, Rules, RxMeta, Worker};
+use weir_engine::{
+    Frame, Judge, Nanos, Report, Rules, RxMeta, Signalling, SignallingSetup, Worker,
+};
 use weir_wire::Address;
 
 fn prefix(octets: [u8; 4], len: u8) -> Prefix {
@@ -44,14 +46,16 @@ type Vendors = (Vec<(VendorElement, u64)>, u64);
 fn said(input: &[u8], workers: usize) -> (Vec<Verdict>, Vendors) {
     let link = Link::ALL[usize::from(input.first().copied().unwrap_or(0)) % Link::ALL.len()];
     let setup = Setup { links: vec![link], hash_key: 7, ..Setup::default() };
+    let small = SignallingSetup { tunnels: 4096, ..SignallingSetup::default() };
+    let mut signalling = Signalling::new(&small).unwrap();
     let mut team: Vec<Worker> = (0..workers)
         .map(|_| {
-            let mut worker = Worker::new(setup.clone()).unwrap();
+            let mut worker = Worker::new(setup.clone(), signalling.enlist().unwrap()).unwrap();
             worker.set_rules(Some(RULES.clone()));
             worker
         })
         .collect();
-    let mut judge = Judge::new([]);
+    let mut judge = Judge::new([], signalling);
     let mut verdicts = Vec::new();
     judge.set_rules(RULES.clone(), Nanos(0), &mut |verdict| verdicts.push(verdict));
     let mut latest = Nanos(1 << 60);

@@ -7,7 +7,7 @@ use libfuzzer_sys::fuzz_target;
 use weir_engine::detect::ops_blind::Vitals;
 use weir_engine::report::Speech;
 use weir_engine::rules::{EquipmentId, RuleSet};
-use weir_engine::{Judge, Nanos, Report, Rules};
+use weir_engine::{Judge, Nanos, Report, Rules, Signalling, SignallingSetup};
 use weir_wire::Address;
 
 static RULES: LazyLock<Arc<Rules>> =
@@ -23,7 +23,9 @@ fuzz_target!(|input: &[u8]| {
     let mut report = Report::with_room();
     report.policy = RULES.identity();
     report.hear(Nanos(1), EquipmentId(0), speech, message);
-    let mut judge = Judge::new([]);
+    let small = SignallingSetup { tunnels: 4096, ..SignallingSetup::default() };
+    let signalling = Signalling::new(&small).unwrap();
+    let mut judge = Judge::new([], signalling);
     judge.set_rules(RULES.clone(), Nanos(0), &mut |_| {});
     judge.slice(Nanos(0), Nanos(2), &[report], &Vitals::default(), &mut |_| {});
 });

@@ -129,6 +129,25 @@ pub struct Signalled {
     pub teids: Vec<u32>,
 }
 
+impl Signalled {
+    /// Takes what a later finding of the same alert says.
+    pub fn join(&mut self, later: Signalled) {
+        self.session = self.session.take().or(later.session);
+        self.before = self.before.or(later.before);
+        self.after = self.after.or(later.after);
+        self.ordered_by = self.ordered_by.or(later.ordered_by);
+        self.coverage = match (self.coverage, later.coverage) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        self.doubt = self.doubt.min(later.doubt);
+        self.teids.extend(later.teids);
+        self.teids.sort_unstable();
+        self.teids.dedup();
+        self.teids.truncate(MAX_TEIDS);
+    }
+}
+
 /// Packets and bytes of the users, by direction.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Usage {

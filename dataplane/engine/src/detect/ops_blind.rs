@@ -43,6 +43,15 @@ pub struct Vitals {
     pub live: bool,
 }
 
+/// What is seen of N4 at the end of a slice.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct N4Sight {
+    /// Transactions of the last minute that were seen whole, and all that were seen.
+    pub coverage: (u64, u64),
+    /// Datagrams that found no room so far.
+    pub lost: u64,
+}
+
 /// A two-way tap whose directions are watched.
 #[derive(Clone, Copy, Debug)]
 struct TapSides {
@@ -59,6 +68,9 @@ pub struct Watch {
     taps: HashMap<TapId, TapSides>,
     evictions: [u64; Table::ALL.len()],
     control_away: bool,
+    /// Whether too little of N4 is seen, and what had found no room.
+    n4_dim: bool,
+    n4_lost: u64,
     /// Since when there is no policy, and whether that was said.
     without_policy: Option<(Nanos, bool)>,
 }
@@ -82,6 +94,7 @@ impl Watch {
         reports: &[Report],
         vitals: &Vitals,
         evictions: [u64; Table::ALL.len()],
+        n4: &N4Sight,
         settings: Option<&Settings>,
     ) -> Vec<(TapId, Fact)> {
         let mut facts = Vec::new();
@@ -114,6 +127,17 @@ impl Watch {
                 facts.push((nowhere, Fact::table_full(table)));
                 *before = *now;
             }
+        }
+        let (whole, seen) = n4.coverage;
+        let dim = seen >= settings.blind_transactions
+            && (whole as f64) < settings.blind_coverage * seen as f64;
+        if dim && !self.n4_dim {
+            facts.push((nowhere, Fact::N4Coverage { whole, seen }));
+        }
+        self.n4_dim = dim;
+        if n4.lost > self.n4_lost {
+            facts.push((nowhere, Fact::N4Dropped { dropped: n4.lost - self.n4_lost }));
+            self.n4_lost = n4.lost;
         }
         let away = vitals.control_away > settings.blind_control_away;
         if away && !self.control_away {
@@ -186,6 +210,7 @@ mod tests {
                 &[report],
                 vitals,
                 [0; Table::ALL.len()],
+                &N4Sight::default(),
                 Some(&settings),
             )
             .into_iter()
@@ -235,10 +260,17 @@ mod tests {
         assert_eq!(slice(&mut watch, 4, Report::default(), &away), []);
         let mut one_eviction = [0; Table::ALL.len()];
         one_eviction[Table::Flows as usize] = 1;
-        let full =
-            watch.slice(Nanos::from_secs(5), &[], &away, one_eviction, Some(&Settings::default()));
+        let full = watch.slice(
+            Nanos::from_secs(5),
+            &[],
+            &away,
+            one_eviction,
+            &N4Sight::default(),
+            Some(&Settings::default()),
+        );
         assert_eq!(full, [(TapId(0), Fact::table_full(Table::Flows))]);
-        let blind = watch.slice(Nanos::from_secs(6), &[], &away, one_eviction, None);
+        let blind =
+            watch.slice(Nanos::from_secs(6), &[], &away, one_eviction, &N4Sight::default(), None);
         assert_eq!(blind, [(TapId(0), Fact::NoPolicy)]);
     }
 
@@ -246,8 +278,16 @@ mod tests {
     fn a_live_sensor_may_wait_for_its_policy() {
         let mut watch = Watch::default();
         let live = Vitals { live: true, ..Vitals::default() };
-        let mut at =
-            |second| watch.slice(Nanos::from_secs(second), &[], &live, [0; Table::ALL.len()], None);
+        let mut at = |second| {
+            watch.slice(
+                Nanos::from_secs(second),
+                &[],
+                &live,
+                [0; Table::ALL.len()],
+                &N4Sight::default(),
+                None,
+            )
+        };
         assert_eq!(at(1), []);
         assert_eq!(at(10), []);
         assert_eq!(at(11), [(TapId(0), Fact::NoPolicy)]);

@@ -279,13 +279,13 @@ mod tests {
         let mut rates = Rates::default();
         // Two a second for 61 minutes, then 19 a second, then 40.
         let hour = 61 * 60 * 1000;
-        let calm: Vec<_> = (0..hour / 500)
-            .map(|i| rates.request(52, at(i * 500), 100, &settings))
-            .chain((0..200).map(|i| rates.request(52, at(hour + i * 53), 100, &settings)))
-            .collect();
+        let times = (0..hour / 500).map(|i| i * 500).chain((0..200).map(|i| hour + i * 53));
+        let calm: Vec<_> = times.map(|time| rates.request(52, at(time), 100, &settings)).collect();
         assert_eq!(total(calm), 0);
         let mut rates = Rates::default();
-        (0..hour / 500).for_each(|i| drop(rates.request(52, at(i * 500), 100, &settings)));
+        for i in 0..hour / 500 {
+            rates.request(52, at(i * 500), 100, &settings);
+        }
         let flood: Vec<_> =
             (0..400).map(|i| rates.request(52, at(hour + i * 25), 100, &settings)).collect();
         assert!(total(flood) >= 400);

@@ -8,7 +8,7 @@ use weir_wire::Address;
 
 use crate::Nanos;
 use crate::contract::verdict::{Alert, Fact};
-use crate::detect::INV_UNKNOWN;
+use crate::detect::{INV_UNKNOWN, rank};
 use crate::rules::EquipmentId;
 
 /// Rows that are kept at a time.
@@ -90,6 +90,16 @@ impl Alerts {
             if alert.peer_name.is_none() {
                 alert.peer_name = observed.peer_name;
             }
+            // Of what N4 tells the latest stands, and the first of what it has no more of.
+            if let Some(n4) = observed.n4 {
+                if alert.severity == observed.severity {
+                    alert.fact = observed.fact;
+                }
+                match &mut alert.n4 {
+                    Some(known) => known.join(*n4),
+                    none => *none = Some(n4),
+                }
+            }
             if let (Fact::Acknowledged { round_trips }, Fact::Acknowledged { round_trips: now }) =
                 (&mut alert.fact, observed.fact)
             {
@@ -121,8 +131,9 @@ impl Alerts {
     fn name(&mut self, peer: Address, detection: u16, day: u32) {
         if self.named.len() < ALERTS || self.named.contains_key(&peer) {
             let named = self.named.entry(peer).or_insert((detection, day));
-            // The more specific detection stands later in the catalogue.
-            named.0 = named.0.max(detection);
+            if rank(detection) > rank(named.0) {
+                named.0 = detection;
+            }
             named.1 = named.1.max(day);
         }
     }
@@ -143,7 +154,7 @@ impl Alerts {
         say: &mut impl FnMut(Alert),
     ) {
         // Most peers are named by nothing more general.
-        if self.names(peer).is_none_or(|named| named >= by) {
+        if self.names(peer).is_none_or(|named| rank(named) >= rank(by)) {
             return;
         }
         for (key, row) in &mut self.rows {
@@ -152,6 +163,30 @@ impl Alerts {
                 && key.discriminator == 0
                 && alert.peer.map(Address::from) == Some(peer)
                 && (detection == INV_UNKNOWN || alert.flow_id == flow)
+                && alert.superseded_by.is_none()
+            {
+                alert.superseded_by = Some(by);
+                alert.at = at;
+                row.say(say);
+            }
+        }
+    }
+
+    /// A more specific detection explains what this one said of equipment and a peer.
+    pub(crate) fn explain(
+        &mut self,
+        detection: u16,
+        equipment: EquipmentId,
+        peer: Address,
+        by: u16,
+        at: Nanos,
+        say: &mut impl FnMut(Alert),
+    ) {
+        for (key, row) in &mut self.rows {
+            let alert = &mut row.alert;
+            if key.detection == detection
+                && key.equipment == Some(equipment)
+                && key.neighbourhood == Some(peer.neighbourhood())
                 && alert.superseded_by.is_none()
             {
                 alert.superseded_by = Some(by);

@@ -10,6 +10,7 @@ pub(crate) mod bounded;
 mod findings;
 pub mod flow;
 mod flows;
+mod n4;
 mod names;
 pub mod offence;
 
@@ -24,7 +25,7 @@ use crate::contract::verdict::{
 use crate::contract::words::{JudgeWords, LATENCY_BUCKETS, Table};
 use crate::detect::gtp_hdrcov::Echoes;
 use crate::detect::inv_unknown::{Sent, Strangers};
-use crate::detect::ops_blind::{Vitals, Watch};
+use crate::detect::ops_blind::{N4Sight, Vitals, Watch};
 use crate::detect::{
     EGR_NOTALLOWED, GTP_PEER, INV_UNKNOWN, OPS_BLIND, TUN_FOREIGN, egr_notallowed, gtp_peer, rank,
     tun_foreign,
@@ -32,6 +33,7 @@ use crate::detect::{
 use crate::report::{Report, Sighting, Speech, Trait};
 use crate::rules::{EquipmentId, Link, Roles, Rules};
 use crate::series::Evictions;
+use crate::signalling::Signalling;
 use crate::track::FlowDelta;
 use crate::vendor_elements::VendorElements;
 use crate::{Nanos, TapId};
@@ -57,7 +59,7 @@ enum Held {
 }
 
 /// The judge's state.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Judge {
     rules: Option<Arc<Rules>>,
     flows: Flows,
@@ -70,14 +72,35 @@ pub struct Judge {
     /// What the workers' tables of fragments gave up.
     fragments: Evictions,
     vendors: VendorElements,
+    signalling: Signalling,
     words: JudgeWords,
     now: Nanos,
 }
 
 impl Judge {
-    /// A judge without rules, who watches both directions of these taps.
-    pub fn new(two_way: impl IntoIterator<Item = TapId>) -> Self {
-        Self { watch: Watch::new(two_way), ..Self::default() }
+    /// A judge without rules, who watches both directions of these taps, and follows N4.
+    pub fn new(two_way: impl IntoIterator<Item = TapId>, signalling: Signalling) -> Self {
+        Self {
+            rules: None,
+            flows: Flows::default(),
+            names: Names::default(),
+            strangers: Strangers::default(),
+            echoes: Echoes::default(),
+            alerts: Alerts::default(),
+            held: std::collections::VecDeque::new(),
+            watch: Watch::new(two_way),
+            fragments: Evictions::default(),
+            vendors: VendorElements::default(),
+            signalling,
+            words: JudgeWords::default(),
+            now: Nanos(0),
+        }
+    }
+
+    /// Sources that workers are to look for on the link to the data network, if they
+    /// are others than before.
+    pub fn watched_sources(&mut self) -> Option<Arc<[Address]>> {
+        self.signalling.watched_sources()
     }
 
     /// Takes other rules from the slice that begins at `at`, and says so.
@@ -94,6 +117,7 @@ impl Judge {
             rules: (before.1, now.1),
         }));
         self.words.policy_version = rules.version();
+        self.signalling.set_rules(rules.clone(), at);
         if self.rules.replace(rules).is_some() {
             self.forget_numbers(at, say);
         }
@@ -134,6 +158,9 @@ impl Judge {
             self.fragments.datagrams += report.evictions.datagrams;
             self.vendors.join(&report.vendors);
         }
+        // What N4 tells explains flows: it comes first.
+        self.signalling.hear(reports);
+        self.accuse_by_n4(say);
         if let Some(rules) = self.rules.clone() {
             // Numbers of another inventory say nothing here.
             let of_today = |report: &&Report| report.policy == rules.identity();
@@ -142,9 +169,12 @@ impl Judge {
             self.judge_flows(reports, &rules, say);
             self.judge_findings(reports.iter().filter(of_today), &rules, say);
         }
+        self.signalling.settle(reports, self.now);
+        self.accuse_by_n4(say);
         let evictions = self.evictions();
         let settings = self.rules.as_ref().map(|rules| rules.settings().clone());
-        let blind = self.watch.slice(self.now, reports, vitals, evictions, settings.as_ref());
+        let n4 = N4Sight { coverage: self.signalling.coverage(), lost: self.signalling.lost() };
+        let blind = self.watch.slice(self.now, reports, vitals, evictions, &n4, settings.as_ref());
         for (tap, fact) in blind {
             self.blind(tap, fact, say);
         }
@@ -153,6 +183,8 @@ impl Judge {
 
     /// Lets time run on until every timer has fired, and ends the input.
     pub fn finish(&mut self, end: InputEnd, say: &mut impl FnMut(Verdict)) {
+        self.signalling.finish(self.now);
+        self.accuse_by_n4(say);
         self.run_timers(Nanos::MAX, say);
         let at = self.now;
         self.alerts.end_days_before(u32::MAX, at, &mut |alert| {
@@ -180,9 +212,11 @@ impl Judge {
             (*element, *count) = (row.0.word(), row.1);
         }
         self.words.vendor_other = self.vendors.other();
+        self.signalling.count(&mut self.words);
     }
 
     fn evictions(&self) -> [u64; Table::ALL.len()] {
+        let [sessions, tunnels, transactions, parked] = self.signalling.evictions();
         [
             self.flows.evictions(),
             self.strangers.evictions(),
@@ -192,10 +226,10 @@ impl Judge {
             self.fragments.trails,
             self.fragments.datagrams,
             self.vendors.other(),
-            0,
-            0,
-            0,
-            0,
+            sessions,
+            tunnels,
+            transactions,
+            parked,
         ]
     }
 
@@ -495,7 +529,7 @@ impl Judge {
         let alert = Alert {
             tap: tap.0,
             packets: match fact {
-                Fact::Loss { lost, .. } => lost,
+                Fact::Loss { lost, .. } | Fact::N4Dropped { dropped: lost } => lost,
                 _ => 0,
             },
             ..self.blank(OPS_BLIND, Severity::Info, fact, now)

@@ -22,7 +22,7 @@ impl Signalling {
         };
         let is_for_it = self.transactions.waiting(&key).map(|waiting| answers(waiting, message));
         match is_for_it {
-            Some(true) => self.settle(&key, message, datagram.time),
+            Some(true) => self.answered(&key, message, datagram.time),
             // An old answer under a new request's number agrees to nothing.
             Some(false) => self.counters.repeated += 1,
             None if self.transactions.knows(&key) => self.counters.repeated += 1,
@@ -31,7 +31,7 @@ impl Signalling {
     }
 
     /// A request has its answer.
-    pub(super) fn settle(&mut self, key: &TransactionKey, answer: &Pfcp<'_>, time: Nanos) {
+    pub(super) fn answered(&mut self, key: &TransactionKey, answer: &Pfcp<'_>, time: Nanos) {
         let Some(waiting) = self.transactions.answer(key) else { return };
         self.counters.whole += 1;
         if let Some(pair) = self.nodes.pair(waiting.pair) {

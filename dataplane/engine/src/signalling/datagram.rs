@@ -57,9 +57,9 @@ struct Entry {
 }
 
 /// Datagrams that a pouch holds.
-const DATAGRAMS: usize = 1024;
+const DATAGRAMS: usize = 1 << 14;
 /// Their bytes, and room for one more of any length.
-const BYTES: usize = 512 << 10;
+const BYTES: usize = 4 << 20;
 const LONGEST: usize = 65_535;
 /// What undeclared senders may fill of it: the rest is kept for declared peers.
 const STRANGERS_SHARE: usize = 4;

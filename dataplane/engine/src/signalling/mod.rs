@@ -40,8 +40,10 @@ use weir_wire::pfcp::Pfcp;
 use crate::Nanos;
 use crate::contract::session::SessionRecord;
 use crate::contract::words::{Attribution, JudgeWords, N4_LATENCY_BUCKETS, N4_REQUESTS, N4Loss};
+use crate::report::Report;
 use crate::rules::{EquipmentId, Rules, Settings};
-use crate::tunnels::{TunnelReader, TunnelWriter, UsageReader, UsageWriter};
+use crate::tunnels::unresolved::merged;
+use crate::tunnels::{Access, TunnelWriter, UsageReader};
 
 use accusation::Accusations;
 use claims::Claims;
@@ -221,11 +223,11 @@ impl Signalling {
     ///
     /// # Errors
     /// If there is no memory for the rows.
-    pub fn enlist(&mut self) -> std::io::Result<(TunnelReader, UsageWriter)> {
-        let reader = self.tunnels.reader();
-        let (writer, counted) = crate::tunnels::usage::usage(reader.slots())?;
+    pub fn enlist(&mut self) -> std::io::Result<Access> {
+        let table = self.tunnels.reader();
+        let (usage, counted) = crate::tunnels::usage::usage(table.slots())?;
         self.usage.push(counted);
-        Ok((reader, writer))
+        Ok(Access { table, usage })
     }
 
     /// Shows every session, whole, to `archivist` when it is forgotten.
@@ -245,8 +247,52 @@ impl Signalling {
         self.sources.forget();
     }
 
+    /// Reads what N4 said in a slice, merged from all workers by packet time. Datagrams
+    /// of one flow keep their order, since one worker sees a flow whole; of different
+    /// flows at one moment the ends decide, so that the spreading changes nothing.
+    pub fn hear(&mut self, reports: &[Report]) {
+        let mut datagrams: Vec<N4Datagram<'_>> =
+            reports.iter().flat_map(|report| report.n4.datagrams()).collect();
+        datagrams.sort_by_key(|datagram| {
+            let (a, b) = (
+                (datagram.source, datagram.source_port),
+                (datagram.destination, datagram.destination_port),
+            );
+            (datagram.time, a.min(b), a.max(b))
+        });
+        for datagram in &datagrams {
+            self.take(datagram);
+        }
+        for report in reports {
+            self.dropped(report.n4.dropped());
+        }
+    }
+
+    /// Takes what a slice's G-PDUs left open, and judges what is due by its end.
+    pub fn settle(&mut self, reports: &[Report], now: Nanos) {
+        self.advance(now);
+        let unresolved = || reports.iter().map(|report| &report.unresolved);
+        let attributed = unresolved().map(|it| it.attributed).sum();
+        self.resolve(
+            merged(unresolved().map(|it| &it.strays)),
+            merged(unresolved().map(|it| &it.complaints)),
+            attributed,
+        );
+        self.resolve_senders(merged(unresolved().map(|it| &it.changes)), now);
+        let escapes = merged(unresolved().map(|it| &it.escapes));
+        self.resolve_sources(merged(unresolved().map(|it| &it.odd_sources)), escapes, now);
+        self.settle_due(now);
+    }
+
+    /// Judges what is due.
+    fn settle_due(&mut self, now: Nanos) {
+        self.settle_strays(now);
+        self.settle_disputes(now);
+        self.settle_moves(now);
+    }
+
     /// Counts N4 datagrams that found no room.
-    pub fn dropped(&mut self, dropped: &[u64; N4Loss::ALL.len()]) {
+    fn dropped(&mut self, dropped: &[u64; N4Loss::ALL.len()]) {
         for (sum, more) in self.counters.dropped.iter_mut().zip(dropped) {
             *sum += more;
         }
@@ -307,9 +353,14 @@ impl Signalling {
         }
     }
 
-    /// Ends the input: nothing more will come, and every session is shown.
+    /// Ends the input: nothing more will come, every timer fires, and every session is
+    /// shown as it stood at the end.
     pub fn finish(&mut self, last: Nanos) {
-        self.advance(Nanos(u64::MAX - 1));
+        // What waits for its hour gets it, one after the other.
+        let end = last.plus(MEMORY).plus(self.settings.redir_uplink);
+        self.advance(end);
+        self.resolve_senders(Vec::new(), end);
+        self.settle_due(end);
         for at in self.store.all(|_| true) {
             self.forget(at, last);
         }

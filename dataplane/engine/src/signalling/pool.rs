@@ -129,9 +129,9 @@ mod tests {
     fn lists_share_the_room_and_give_it_back() {
         let mut pool = Pool::new(3);
         let (mut a, mut b) = (NIL, NIL);
-        for (head, value) in [(&mut a, 1), (&mut b, 2), (&mut a, 3)] {
-            pool.push(head, value).unwrap();
-        }
+        pool.push(&mut a, 1).unwrap();
+        pool.push(&mut b, 2).unwrap();
+        pool.push(&mut a, 3).unwrap();
         assert_eq!(pool.push(&mut b, 4), Err(4), "no room");
         assert_eq!(pool.iter(a).copied().collect::<Vec<_>>(), [3, 1]);
         assert_eq!(pool.remove(&mut a, |value| *value == 1), Some(1));

@@ -65,7 +65,7 @@ impl Signalling {
                 if let Some(early) = self.transactions.take_early(&key)
                     && let Ok(answer) = Pfcp::parse(&early.bytes)
                 {
-                    self.settle(&key, &answer, early.time);
+                    self.answered(&key, &answer, early.time);
                 }
             }
         }

@@ -56,7 +56,7 @@ impl Senders {
 
 impl Signalling {
     /// Takes the changes of senders that workers saw in a slice.
-    pub fn resolve_senders(&mut self, changes: Vec<Change>, now: Nanos) {
+    pub(super) fn resolve_senders(&mut self, changes: Vec<Change>, now: Nanos) {
         for change in changes {
             let key = (change.slot, change.generation);
             if let Some(contest) = self.senders.contests.get_mut(&key) {

@@ -131,6 +131,10 @@ impl Spaces {
             space.requests = space.requests.saturating_add(1);
         }
         if space.suspected {
+            // Heartbeats are too many only within a while.
+            if space.heartbeats_only && request.time.since(space.heap.first) > interleave {
+                space.heap = Heap::default();
+            }
             space.heap.add(request);
             let told = space.forged.then(|| std::mem::take(&mut space.heap));
             return Told { doubted: true, forged: told };

@@ -97,9 +97,8 @@ pub(crate) struct Flagged(pub(crate) u8);
 
 impl Flagged {
     pub(crate) const GHOST: Flagged = Flagged(1);
-    pub(crate) const SILENT_DOWNLINK: Flagged = Flagged(1 << 1);
-    pub(crate) const DUPLICATES: Flagged = Flagged(1 << 2);
-    pub(crate) const DOUBTED_END: Flagged = Flagged(1 << 3);
+    pub(crate) const DUPLICATES: Flagged = Flagged(1 << 1);
+    pub(crate) const DOUBTED_END: Flagged = Flagged(1 << 2);
 
     pub(crate) const fn has(self, wanted: Flagged) -> bool {
         self.0 & wanted.0 != 0

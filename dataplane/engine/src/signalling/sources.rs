@@ -53,7 +53,12 @@ impl Sources {
 
 impl Signalling {
     /// Takes the odd sources that workers saw in a slice, and what left on N6.
-    pub fn resolve_sources(&mut self, odd: Vec<OddSource>, escaped: Vec<Escape>, now: Nanos) {
+    pub(super) fn resolve_sources(
+        &mut self,
+        odd: Vec<OddSource>,
+        escaped: Vec<Escape>,
+        now: Nanos,
+    ) {
         for source in odd {
             let row = self.tunnels.row(source.slot);
             let session = row
@@ -84,7 +89,7 @@ impl Signalling {
             .then(|| self.sources.watched.keys().copied().collect())
     }
 
-    fn spoofed(&mut self, at: SessionRef, odd: &OddSource) {
+    pub(super) fn spoofed(&mut self, at: SessionRef, odd: &OddSource) {
         let Some(session) = self.store.find(at) else { return };
         if self.may_send_from(session, odd.source) {
             return;

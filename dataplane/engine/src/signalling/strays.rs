@@ -20,7 +20,7 @@ use crate::detect::gtp_teidscan::{Scans, Tried};
 use crate::detect::{GTP_ORPHAN, GTP_TEIDSCAN};
 use crate::rules::{Link, Party, Roles};
 use crate::track::Inner;
-use crate::tunnels::unresolved::{Complaint, Kind, Stray, Sum};
+use crate::tunnels::unresolved::{Complaint, Kind, OddSource, Stray, Sum};
 use crate::tunnels::{FTeid, Row, RowFlags};
 
 /// Tunnels that wait at a time.
@@ -30,7 +30,7 @@ const PARKED: usize = 1 << 16;
 #[derive(Debug, Default)]
 pub(crate) struct Strays {
     /// By when it is due, then by tunnel and sender.
-    parked: BTreeMap<(Nanos, FTeid, Address), Stray>,
+    parked: BTreeMap<(Nanos, FTeid, Address, Address), Stray>,
     complaints: BTreeMap<(Nanos, FTeid, Address), Complaint>,
     orphans: Orphans,
     scans: Scans,
@@ -51,7 +51,12 @@ impl Strays {
 
 impl Signalling {
     /// Takes what a slice's G-PDUs left open.
-    pub fn resolve(&mut self, strays: Vec<Stray>, complaints: Vec<Complaint>, attributed: u64) {
+    pub(super) fn resolve(
+        &mut self,
+        strays: Vec<Stray>,
+        complaints: Vec<Complaint>,
+        attributed: u64,
+    ) {
         self.counters.attribution[Attribution::Session as usize] += attributed;
         for stray in strays {
             // N4 may have caught up meanwhile.
@@ -65,7 +70,7 @@ impl Signalling {
             }
             self.strays
                 .parked
-                .entry((due, stray.end, stray.from))
+                .entry((due, stray.end, stray.from, stray.source))
                 .and_modify(|known| known.join(&stray))
                 .or_insert(stray);
         }
@@ -84,9 +89,13 @@ impl Signalling {
     }
 
     /// Judges what is due, once signalling has passed `now`.
-    pub fn settle_strays(&mut self, now: Nanos) {
-        let later =
-            self.strays.parked.split_off(&(now.plus(Nanos(1)), FTeid::default(), Address(0)));
+    pub(super) fn settle_strays(&mut self, now: Nanos) {
+        let later = self.strays.parked.split_off(&(
+            now.plus(Nanos(1)),
+            FTeid::default(),
+            Address(0),
+            Address(0),
+        ));
         let due = std::mem::replace(&mut self.strays.parked, later);
         for stray in due.into_values() {
             if !self.attribute(&stray, self.settings.orphan_grace) {
@@ -117,7 +126,7 @@ impl Signalling {
             let holds = row.holds_at(first) || row.holds_at(last);
             (holds, row.flags.has(RowFlags::LOCAL), row.since)
         });
-        let Some((_, row)) = best else { return false };
+        let Some((slot, row)) = best.copied() else { return false };
         let kind = if row.until == Nanos::MAX { Attribution::Late } else { Attribution::Ended };
         self.counters.attribution[kind as usize] += packets;
         let downlink = row.flags.has(RowFlags::DOWNLINK);
@@ -127,6 +136,23 @@ impl Signalling {
             let Counts { packets: sum, bytes: total } = &mut session.kept[usize::from(downlink)];
             *sum += packets;
             *total += bytes;
+        }
+        // What a worker checks of a packet whose tunnel it knows is checked here.
+        if row.flags.has(RowFlags::CHECKED)
+            && stray.inner.is_some()
+            && !row.is_ue(stray.source)
+            && let Some(at) = self.store.at(row.session)
+        {
+            let odd = OddSource {
+                slot,
+                generation: row.flags.generation(),
+                source: stray.source,
+                from: stray.from,
+                to: stray.end.address,
+                sum: stray.sum,
+                inner: stray.inner,
+            };
+            self.spoofed(at, &odd);
         }
         true
     }

@@ -19,6 +19,15 @@ use weir_wire::Address;
 
 use crate::keyed_hash::fold;
 
+/// What a worker has of the tunnels: the table to read, and rows of its own to count in.
+#[derive(Debug)]
+pub struct Access {
+    /// The table.
+    pub table: TunnelReader,
+    /// The rows.
+    pub usage: UsageWriter,
+}
+
 /// An F-TEID: a TEID and the address that gave it (TS 29.244 §8.2.3).
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct FTeid {

@@ -53,6 +53,8 @@ pub struct Stray {
     pub end: FTeid,
     /// Who sent.
     pub from: Address,
+    /// The users' source address in them.
+    pub source: Address,
     /// How many.
     pub sum: Sum,
     /// The first one's user packet.
@@ -140,13 +142,14 @@ const fn halves(address: Address) -> [u64; 2] {
 }
 
 impl Kind for Stray {
-    type Key = (FTeid, Address);
+    type Key = (FTeid, Address, Address);
     fn key(&self) -> Self::Key {
-        (self.end, self.from)
+        (self.end, self.from, self.source)
     }
     fn words(&self) -> [u64; 5] {
         let ([a, b], [c, d]) = (halves(self.end.address), halves(self.from));
-        [a, b, c, d, u64::from(self.end.teid)]
+        let [e, f] = halves(self.source);
+        [a, b, c, d ^ e.rotate_left(32), u64::from(self.end.teid) << 32 ^ f]
     }
     fn join(&mut self, more: &Self) {
         if self.sum.join(&more.sum) {

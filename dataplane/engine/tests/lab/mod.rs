@@ -15,9 +15,16 @@ use weir_engine::rules::{
 };
 use weir_engine::time::REPLAY_SLICE;
 use weir_engine::worker::Setup;
-use weir_engine::{Frame, Judge, Nanos, Report, RxMeta, TapId, Worker};
+use weir_engine::{
+    Frame, Judge, Nanos, Report, RxMeta, Signalling, SignallingSetup, TapId, Worker,
+};
 
 pub const START: u64 = 1_767_600_000;
+
+/// A session machine with little room, and what one worker needs of it.
+pub fn signalling() -> Signalling {
+    Signalling::new(&SignallingSetup { tunnels: 4096, ..SignallingSetup::default() }).unwrap()
+}
 
 fn setup(link: Link) -> Setup {
     Setup { links: vec![link], hash_key: 7, ..Setup::default() }
@@ -95,15 +102,16 @@ pub fn rule_set() -> RuleSet {
 /// The verdicts of these frames on a link, judged by `workers` workers.
 pub fn judge(shots: &[Shot], link: Link, set: RuleSet, workers: usize) -> Vec<Verdict> {
     let rules = Arc::new(Rules::compile(set).unwrap());
+    let mut signalling = signalling();
     let mut team: Vec<Worker> = (0..workers)
         .map(|_| {
             let setup = setup(link);
-            let mut worker = Worker::new(setup).unwrap();
+            let mut worker = Worker::new(setup, signalling.enlist().unwrap()).unwrap();
             worker.set_rules(Some(rules.clone()));
             worker
         })
         .collect();
-    let mut judge = Judge::new([]);
+    let mut judge = Judge::new([], signalling);
     let mut said = Vec::new();
     let mut say = |verdict| said.push(verdict);
     let mut latest = Nanos(0);
