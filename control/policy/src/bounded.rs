@@ -42,6 +42,15 @@ where
     deserializer.deserialize_seq(Bounded::<T, MOST>(PhantomData))
 }
 
+/// A list of at most `MOST` elements where a type is wanted.
+struct Inner<T, const MOST: usize>(Vec<T>);
+
+impl<'de, T: Deserialize<'de>, const MOST: usize> Deserialize<'de> for Inner<T, MOST> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        list::<D, T, MOST>(deserializer).map(Inner)
+    }
+}
+
 /// Deserialises a list of lists of at most `MOST` elements each, at most `LISTS` of them.
 pub(crate) fn lists<'de, D, T, const LISTS: usize, const MOST: usize>(
     deserializer: D,
@@ -50,16 +59,38 @@ where
     D: Deserializer<'de>,
     T: Deserialize<'de>,
 {
-    struct Inner<T, const MOST: usize>(Vec<T>);
+    let outer = list::<D, Inner<T, MOST>, LISTS>(deserializer)?;
+    Ok(outer.into_iter().map(|inner| inner.0).collect())
+}
 
-    impl<'de, T: Deserialize<'de>, const MOST: usize> Deserialize<'de> for Inner<T, MOST> {
+/// Deserialises a list of at most `MOST` entries, or none.
+pub(crate) fn optional_list<'de, D, T, const MOST: usize>(
+    deserializer: D,
+) -> Result<Option<Vec<T>>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    Ok(Option::<Inner<T, MOST>>::deserialize(deserializer)?.map(|inner| inner.0))
+}
+
+/// Deserialises a list of at most `MOST` texts, or none.
+pub(crate) fn optional_texts<'de, D, const MOST: usize>(
+    deserializer: D,
+) -> Result<Option<Vec<String>>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    struct Text(String);
+
+    impl<'de> Deserialize<'de> for Text {
         fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-            list::<D, T, MOST>(deserializer).map(Inner)
+            text(deserializer).map(Self)
         }
     }
 
-    let outer = list::<D, Inner<T, MOST>, LISTS>(deserializer)?;
-    Ok(outer.into_iter().map(|inner| inner.0).collect())
+    let texts = optional_list::<D, Text, MOST>(deserializer)?;
+    Ok(texts.map(|texts| texts.into_iter().map(|text| text.0).collect()))
 }
 
 /// Deserialises a text of at most [`MAX_TEXT_BYTES`].

@@ -80,6 +80,8 @@ pub struct ControlConfig {
     pub listen: SocketAddr,
     /// Where control keeps its state; /var/lib/weir when not given.
     pub state_dir: PathBuf,
+    /// Where events go that only a named role may see; in the state directory when not given.
+    pub restricted_events: Option<PathBuf>,
 }
 
 /// `[paths]`, each resolved against the directory of `weir.toml`.
@@ -308,13 +310,17 @@ fn distinct(section: &Section<'_>, key: &str, range: RangeInclusive<u64>) -> Vec
 }
 
 fn control(root: &Section<'_>, base: &Path) -> ControlConfig {
-    let section = root.table("control", "[control]", &["listen", "state_dir"]);
+    let section = root.table("control", "[control]", &["listen", "state_dir", "restricted_events"]);
     let section = section.as_ref();
     let listen = section.and_then(|section| section.parsed::<Listen>("listen"));
-    let state_dir = section.and_then(|section| section.parsed::<FilePath>("state_dir"));
+    let path = |key| {
+        let path = section.and_then(|section| section.parsed::<FilePath>(key));
+        path.map(|path| path.into_inner().0)
+    };
     ControlConfig {
         listen: listen.map_or(SocketAddr::from(([127, 0, 0, 1], 9810)), |at| at.into_inner().0),
-        state_dir: base.join(state_dir.map_or("/var/lib/weir".into(), |path| path.into_inner().0)),
+        state_dir: base.join(path("state_dir").unwrap_or("/var/lib/weir".into())),
+        restricted_events: path("restricted_events").map(|path| base.join(path)),
     }
 }
 
@@ -384,15 +390,21 @@ mod tests {
         assert_eq!(config.control.listen.to_string(), "127.0.0.1:9810");
         assert_eq!(config.control.state_dir, Path::new("/var/lib/weir"));
         assert_eq!(config.paths, Paths::default());
+        assert_eq!(config.control.restricted_events, None);
     }
 
     #[test]
     fn paths_are_relative_to_the_file() {
         let text = "[paths]\ninventory = \"i.toml\"\npolicy = \"/p.toml\"\n\
+                    lawful_intercept = \"li.toml\"\n\
+                    [control]\nrestricted_events = \"li/events.json\"\n\
                     [[tap]]\nname = \"a\"\nsource = \"file:f.pcap\"\n";
         let config = config_from_str("/etc/weir/weir.toml", text).unwrap().value;
         assert_eq!(config.paths.inventory.unwrap(), Path::new("/etc/weir/i.toml"));
         assert_eq!(config.paths.policy.unwrap(), Path::new("/p.toml"));
+        assert_eq!(config.paths.lawful_intercept.unwrap(), Path::new("/etc/weir/li.toml"));
+        let restricted = config.control.restricted_events.unwrap();
+        assert_eq!(restricted, Path::new("/etc/weir/li/events.json"));
         assert_eq!(config.taps[0].source, PacketSource::File("/etc/weir/f.pcap".into()));
     }
 

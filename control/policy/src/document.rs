@@ -5,6 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::io::Read;
 use std::ops::Range;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use toml::Spanned;
@@ -19,30 +20,44 @@ const MAX_FINDINGS: usize = 10_000;
 
 /// Reads the file at `path`, at most [`MAX_FILE_BYTES`] of it.
 pub(crate) fn read(path: &Path) -> Result<String, Vec<Diagnostic>> {
-    let whole = |message: String, remedy: &str| {
-        vec![Diagnostic {
-            severity: Severity::Error,
-            file: path.display().to_string(),
-            line: 0,
-            column: 0,
-            message,
-            remedy: remedy.into(),
-        }]
-    };
-    let unreadable = |error: std::io::Error| {
-        whole(format!("cannot read the file: {error}"), "check its path and its permissions")
-    };
+    text(path, File::open(path).map_err(|error| unreadable(path, &error))?)
+}
+
+/// Like [`read`], for a file that only its owner may read: one with a wider mode than 0600 is
+/// refused.
+pub(crate) fn read_private(path: &Path) -> Result<String, Vec<Diagnostic>> {
+    let file = File::open(path).map_err(|error| unreadable(path, &error))?;
+    // The mode is that of the file which is open, whatever takes its place meanwhile.
+    let mode = file.metadata().map_err(|error| unreadable(path, &error))?.permissions().mode();
+    if mode & 0o7777 & !0o600 != 0 {
+        let message =
+            format!("the file has mode {:04o}: only its owner may read it", mode & 0o7777);
+        return Err(whole(path, message, format!("chmod 600 {}", path.display())));
+    }
+    text(path, file)
+}
+
+fn text(path: &Path, file: File) -> Result<String, Vec<Diagnostic>> {
     let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes))
-        .map_err(unreadable)?;
+    file.take(MAX_FILE_BYTES + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| unreadable(path, &error))?;
     String::from_utf8(bytes).map_err(|error| {
         let valid = error.utf8_error().valid_up_to();
-        whole(
-            format!("byte {valid} is not UTF-8 text"),
-            "save the file as UTF-8; is it a configuration file at all?",
-        )
+        let remedy = "save the file as UTF-8; is it a configuration file at all?";
+        whole(path, format!("byte {valid} is not UTF-8 text"), remedy.into())
     })
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> Vec<Diagnostic> {
+    let remedy = "check its path and its permissions";
+    whole(path, format!("cannot read the file: {error}"), remedy.into())
+}
+
+/// A finding about the file as a whole.
+fn whole(path: &Path, message: String, remedy: String) -> Vec<Diagnostic> {
+    let file = path.display().to_string();
+    vec![Diagnostic { severity: Severity::Error, file, line: 0, column: 0, message, remedy }]
 }
 
 /// Collects the findings of one file while it is read, each at the byte where it was found.

@@ -14,6 +14,7 @@ mod closed;
 mod config;
 mod diagnostic;
 mod document;
+mod interception;
 mod inventory;
 mod limits;
 mod message;
@@ -31,16 +32,17 @@ pub use config::{
     Config, ControlConfig, Paths, SensorConfig, Tap, config_from_str, load_config, load_paths,
 };
 pub use diagnostic::{Checked, Diagnostic, Mistake, Severity};
+pub use interception::{LawfulIntercept, interception_from_str, load_interception};
 pub use inventory::{
     Component, Equipment, EquipmentId, Inventory, inventory_from_str, load_inventory,
 };
 pub use limits::{
-    MAX_DETECTIONS, MAX_EQUIPMENT, MAX_FILE_BYTES, MAX_MEMBERS, MAX_PARAMETERS, MAX_PREFIXES,
-    MAX_RULES, MAX_SERVICES, MAX_SETS, MAX_TEXT_BYTES,
+    MAX_DETECTIONS, MAX_EQUIPMENT, MAX_FILE_BYTES, MAX_MEMBERS, MAX_ORDERS, MAX_PARAMETERS,
+    MAX_PREFIXES, MAX_RULES, MAX_SERVICES, MAX_SETS, MAX_TEXT_BYTES,
 };
 pub use message::{
-    AllowRule, DetectionSetting, End, EquipmentRule, FORMAT, MAGIC, MAX_BYTES, MessageError,
-    PolicyDiff, PolicyMessage, QuirkRule,
+    AllowRule, DetectionSetting, End, EquipmentRule, FORMAT, InstancePool, MAGIC, MAX_BYTES,
+    MessageError, Order, PolicyDiff, PolicyMessage, QuirkRule, Slice,
 };
 pub use policy::{
     Allow, ChangeWindow, EspOnly, Nat, Policy, Quirk, RoamingPeer, Suppression, UePool,

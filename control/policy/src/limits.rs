@@ -10,6 +10,10 @@ pub const MAX_EQUIPMENT: usize = 131_072;
 pub const MAX_PREFIXES: usize = 65_536;
 /// `[[allow]]` rules.
 pub const MAX_RULES: usize = 16_384;
+/// Authorised interceptions.
+pub const MAX_ORDERS: usize = 4096;
+/// The longest grace after an import, in seconds.
+pub(crate) const MAX_IMPORT_GRACE_SECONDS: u64 = 31 * 86_400;
 /// Services of one rule, after names such as `ipsec` were taken apart.
 pub const MAX_SERVICES: usize = 256;
 /// Distinct sets of equipment that the selectors of a policy name.

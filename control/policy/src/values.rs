@@ -11,6 +11,7 @@ use toml::value::Datetime;
 
 use crate::diagnostic::Mistake;
 use crate::limits::MAX_TEXT_BYTES;
+use crate::message::Slice;
 use crate::nearest::quoted;
 
 /// A CIDR without host bits; a bare address is a prefix of its full length.
@@ -99,21 +100,21 @@ impl FromStr for Text {
     }
 }
 
-/// A slice, S-NSSAI (TS 23.003 §28.4): `SST` or `SST-SD`, SST 0–255 in decimal, SD six hexadecimal
-/// digits.
-pub(crate) struct Slice(pub(crate) String);
-
 impl FromStr for Slice {
     type Err = Mistake;
 
+    /// `SST` or `SST-SD`, SST 0–255 in decimal, SD six hexadecimal digits.
     fn from_str(text: &str) -> Result<Self, Mistake> {
-        let (sst, sd) = text.split_once('-').unwrap_or((text, "000000"));
+        let (sst, sd) = text.split_once('-').unwrap_or((text, "ffffff"));
         let digits = |part: &str, hex: u32| part.chars().all(|digit| digit.is_digit(hex));
-        if !digits(sst, 10) || sst.parse::<u8>().is_err() || sd.len() != 6 || !digits(sd, 16) {
+        let sst = sst.parse::<u8>().ok().filter(|_| digits(sst, 10));
+        let sd = u32::from_str_radix(sd, 16).ok().filter(|_| sd.len() == 6 && digits(sd, 16));
+        let (Some(sst), Some(sd)) = (sst, sd) else {
             let message = format!("{} is not a slice", quoted(text));
             return Err(Mistake::new(message, "write SST-SD, as in 1-010203"));
-        }
-        Ok(Self(text.to_ascii_lowercase()))
+        };
+        let [_, a, b, c] = sd.to_be_bytes();
+        Ok(Self { sst, sd: (sd != 0xff_ffff).then_some([a, b, c]) })
     }
 }
 
@@ -225,8 +226,12 @@ mod tests {
 
     #[test]
     fn slices_and_plmns_hold_to_their_forms() {
-        assert_eq!("1-0102aF".parse::<Slice>().unwrap().0, "1-0102af");
-        assert_eq!("255".parse::<Slice>().unwrap().0, "255");
+        let slice = |sst, sd| Slice { sst, sd };
+        assert_eq!("1-0102aF".parse(), Ok(slice(1, Some([1, 2, 0xaf]))));
+        for none in ["255", "255-ffffff", "255-FFFFFF"] {
+            assert_eq!(none.parse(), Ok(slice(255, None)), "{none}");
+        }
+        assert_eq!("0-000000".parse(), Ok(slice(0, Some([0; 3]))));
         for wrong in ["256-010203", "1-0102", "x-010203", "", "-010203", "+1-010203", "1-01020g"] {
             assert!(wrong.parse::<Slice>().is_err(), "{wrong}");
         }

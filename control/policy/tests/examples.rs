@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use weir_policy::{
-    Direction, EquipmentId, Link, PacketSource, PolicyMessage, Role, load_config, load_inventory,
-    load_policy,
+    Direction, EquipmentId, Link, PacketSource, PolicyMessage, Role, Slice, load_config,
+    load_inventory, load_policy,
 };
 
 fn example(name: &str) -> PathBuf {
@@ -48,7 +48,8 @@ fn the_examples_are_accepted_without_a_warning_and_mean_what_they_say() {
     assert_eq!(policy.ue_pools[1].network_instance.as_deref(), Some("iot"));
     assert_eq!(policy.link_defaults, [("10.0.0.0/24".parse().unwrap(), Link::N3)]);
     assert_eq!(policy.dnns.as_deref().unwrap(), ["internet", "ims"]);
-    assert_eq!(policy.slices.as_deref().unwrap(), ["1-010203"]);
+    let slice = Slice { sst: 1, sd: Some([1, 2, 3]) };
+    assert_eq!(policy.slices.as_deref().unwrap(), [slice]);
     assert_eq!(policy.esp_only[0].to, "10.0.1.0/24".parse().unwrap());
     assert_eq!(policy.smf_sets, [[EquipmentId(2), EquipmentId(3)]]);
     let trial = &policy.allow[2].rule;

@@ -4,9 +4,9 @@
 use std::time::{Duration, Instant};
 
 use weir_policy::{
-    AllowRule, End, EquipmentId, EquipmentRule, FORMAT, Inventory, Link, MAGIC, MAX_BYTES,
-    MessageError, Policy, PolicyDiff, PolicyMessage, QuirkRule, RoleSet, ServiceMatch,
-    inventory_from_str, policy_from_str,
+    AllowRule, End, EquipmentId, EquipmentRule, FORMAT, InstancePool, Inventory, Link, MAGIC,
+    MAX_BYTES, MessageError, Order, Policy, PolicyDiff, PolicyMessage, QuirkRule, RoleSet,
+    ServiceMatch, Slice, interception_from_str, inventory_from_str, policy_from_str,
 };
 
 const INVENTORY: &str = include_str!("../examples/inventory.toml");
@@ -23,8 +23,18 @@ fn compiled(inventory: &str, policy: &str) -> PolicyMessage {
     PolicyMessage::compile(&inventory, &policy, 7)
 }
 
+/// The message with these interceptions authorised.
+fn authorising(message: PolicyMessage, interception: &str) -> PolicyMessage {
+    let (inventory, _) = checked(INVENTORY, POLICY);
+    let read = interception_from_str("li.toml", interception, Some(&inventory)).unwrap();
+    message.authorising(&read.value)
+}
+
+const INTERCEPTION: &str = "[[authorised]]\nupf = \"upf-1\"\nto = \"10.9.9.9\"\nsessions = 2\n\
+                            [[authorised]]\nto = \"10.9.9.8\"\nsessions = 1\n";
+
 fn example() -> PolicyMessage {
-    compiled(INVENTORY, POLICY)
+    authorising(compiled(INVENTORY, POLICY), INTERCEPTION)
 }
 
 #[test]
@@ -36,7 +46,18 @@ fn a_compiled_policy_is_valid_and_survives_the_way() {
     assert_eq!(decoded.version, 7);
     assert_eq!(decoded.equipment.len(), 5);
     assert_eq!(decoded.equipment[2].cohort, decoded.equipment[3].cohort, "both SMFs are one build");
-    assert_eq!(decoded.ue_pools, ["10.60.0.0/16".parse().unwrap()], "twice in the file, once here");
+    assert_eq!(decoded.ue_pools, ["10.60.0.0/16".parse().unwrap()]);
+    let iot =
+        InstancePool { prefix: "10.60.0.0/16".parse().unwrap(), network_instance: "iot".into() };
+    assert_eq!(decoded.instance_pools, [iot]);
+    assert_eq!(decoded.dnns.as_deref().unwrap(), ["ims", "internet"]);
+    assert_eq!(decoded.slices.as_deref().unwrap(), [Slice { sst: 1, sd: Some([1, 2, 3]) }]);
+    assert_eq!(decoded.smf_sets, [[EquipmentId(2), EquipmentId(3)]]);
+    assert_eq!(decoded.import_grace_seconds, 3600);
+    let upf = decoded.equipment.iter().position(|rule| rule.roles.contains(weir_policy::Role::Upf));
+    let order = |upf, to: &str, sessions| Order { upf, to: to.parse().unwrap(), sessions };
+    let upf = upf.map(|index| EquipmentId(index as u32));
+    assert_eq!(decoded.authorised, [order(None, "10.9.9.8", 1), order(upf, "10.9.9.9", 2)]);
     assert_eq!(decoded.nat, [(Link::N6, "203.0.113.0/28".parse().unwrap())]);
     assert_eq!(decoded.allow.len(), 3);
     assert_eq!(decoded.allow[0].services[0].ports, Some((2152, 2152)));
@@ -75,8 +96,37 @@ fn the_hash_follows_the_meaning_and_not_the_version() {
     assert_ne!(first.sha256, compiled(INVENTORY, &hidden).sha256, "other findings are hidden");
     let excused = compiled(INVENTORY, &POLICY.replace("case 4711", "case 4712"));
     assert_eq!(first.sha256, excused.sha256, "a reason hides nothing");
+    for (said, otherwise) in [
+        ("\"internet\", \"ims\"", "\"internet\""),
+        ("1-010203", "1-010204"),
+        ("network_instance = \"iot\"", "network_instance = \"mtc\""),
+        ("import_grace_seconds = 3600", "import_grace_seconds = 3601"),
+        ("\"smf-1\", \"smf-2\"", "\"smf-1\""),
+    ] {
+        let text = POLICY.replace(said, otherwise);
+        assert_ne!(text, POLICY, "{said}");
+        assert_ne!(first.sha256, compiled(INVENTORY, &text).sha256, "{said}");
+    }
     let renamed = compiled(&INVENTORY.replace("AAU5613", "AAU5614"), POLICY);
     assert_ne!(first.sha256, renamed.sha256, "alerts would name another inventory entry");
+}
+
+#[test]
+fn what_is_authorised_does_not_show_in_the_hash_that_events_tell() {
+    let plain = compiled(INVENTORY, POLICY);
+    let one = authorising(plain.clone(), INTERCEPTION);
+    let other = authorising(plain.clone(), &INTERCEPTION.replace("sessions = 2", "sessions = 3"));
+    assert_eq!((one.sha256, other.sha256), (plain.sha256, plain.sha256));
+    assert_eq!(plain.fingerprint(), plain.sha256);
+    assert!(one.fingerprint() != plain.sha256 && one.fingerprint() != other.fingerprint());
+    assert_eq!(PolicyDiff::between(Some(&one), &other), PolicyDiff::between(Some(&one), &one));
+    // The order of the file means nothing, and nothing of it is in debug output.
+    let (first, second) = INTERCEPTION.split_at(INTERCEPTION.rfind("[[").unwrap());
+    assert_eq!(authorising(plain, &[second, first].concat()), one);
+    assert!(!format!("{one:?}").contains("10.9.9.9"));
+    let mut forged = one.clone();
+    forged.authorised[1].sessions = 9;
+    assert_eq!(PolicyMessage::decode(&forged.encode().unwrap()), Err(MessageError::Hash));
 }
 
 #[test]
@@ -258,6 +308,50 @@ fn every_contradiction_is_refused() {
     assert_eq!(verdict(|m| m.esp_only.push(m.esp_only[0])), unsorted);
     assert_eq!(verdict(|m| m.esp_only[0].0 = net("10.0.0.1/24")), unsorted);
     assert_eq!(verdict(|m| m.esp_only[0].1 = net("10.0.1.1/24")), unsorted);
+    assert_eq!(
+        verdict(|m| m.instance_pools[0].prefix = net("10.60.0.1/16")),
+        "`ue_pools` of instances are not sorted prefixes"
+    );
+    assert_eq!(
+        verdict(|m| m.instance_pools = vec![m.instance_pools[0].clone(); 65_536]),
+        "too many `ue_pools`"
+    );
+    let dnns = |names: &[&str]| Some(names.iter().map(|name| (*name).to_owned()).collect());
+    for wrong in [&["ims", "ims"][..], &["internet", "ims"]] {
+        assert_eq!(verdict(|m| m.dnns = dnns(wrong)), "`dnns` is not a sorted list");
+    }
+    let slice = |sst, sd| Slice { sst, sd };
+    assert_eq!(
+        verdict(|m| m.slices = Some(vec![slice(1, None); 2])),
+        "`slices` is not a sorted list"
+    );
+    assert_eq!(
+        verdict(|m| m.slices = Some(vec![slice(1, Some([0xff; 3]))])),
+        "a slice spells out that it has no SD"
+    );
+    assert_eq!(
+        verdict(|m| m.smf_sets[0] = vec![EquipmentId(99)]),
+        "a set names equipment that does not exist"
+    );
+    assert_eq!(verdict(|m| m.smf_sets[0].reverse()), "the members of a set are not sorted");
+    assert_eq!(verdict(|m| m.smf_sets = vec![Vec::new(); 16_385]), "too many SMF sets");
+    assert_eq!(
+        verdict(|m| m.import_grace_seconds = u64::MAX),
+        "the grace after an import is too long"
+    );
+    assert_eq!(
+        verdict(|m| m.authorised = vec![m.authorised[0]; 4097]),
+        "too many authorised interceptions"
+    );
+    assert_eq!(verdict(|m| m.authorised.reverse()), "the authorised interceptions are not sorted");
+    assert_eq!(
+        verdict(|m| m.authorised[1].upf = Some(EquipmentId(99))),
+        "an authorised interception names no equipment"
+    );
+    assert_eq!(
+        verdict(|m| m.authorised[0].sessions = 0),
+        "an authorised interception is of no session"
+    );
     assert_eq!(verdict(|m| m.quirks[0].set = 99), "a quirk names a set that does not exist");
     let unknown = "a quirk is none that its detection knows";
     assert_eq!(verdict(|m| m.quirks[0].detection = "GTP-NEST".into()), unknown);
@@ -313,6 +407,14 @@ fn a_diff_counts_what_changed_however_the_numbers_shift() {
     let gnb = amf.replace("amf-1", "gnb-2").replace("amf", "gnb");
     let wider = compiled(&(gnb + INVENTORY), POLICY);
     assert_eq!(counts(&PolicyDiff::between(Some(&before), &wider)), (1, 0, 1, 1));
+
+    // What is said of sessions counts apart, and follows its SMFs whatever their numbers.
+    let sessions = |diff: PolicyDiff| (diff.sessions_added, diff.sessions_removed);
+    assert_eq!(sessions(first), (7, 0), "two pools, two networks, a slice, a set, the grace");
+    assert_eq!(sessions(PolicyDiff::between(Some(&before), &shifted)), (0, 0));
+    let text = POLICY.replace("\"internet\", \"ims\"", "\"internet\"").replace("3600", "60");
+    let narrower = compiled(INVENTORY, &text);
+    assert_eq!(sessions(PolicyDiff::between(Some(&before), &narrower)), (1, 2));
 
     let more = POLICY.to_owned()
         + "[[allow]]\nfrom = { role = \"gnb\" }\nto = { role = \"upf\" }\nservices = [\"gtpu\"]\n";

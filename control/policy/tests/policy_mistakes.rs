@@ -113,6 +113,20 @@ addresses = ["198.51.100.7/24"]
 }
 
 #[test]
+fn interception_is_sent_to_its_own_file_and_not_repeated() {
+    let entry = |name| format!("[[{name}]]\nupf = \"upf-1\"\nto = \"10.9.9.9\"\nsessions = 2\n");
+    for name in ["lawful_intercept", "authorised"] {
+        let found = mistakes(&entry(name));
+        assert_eq!(
+            found,
+            ["error: lawful interception does not belong into policy.toml, which many may read; \
+              policy.toml:1:1; move it to li.toml, a file of mode 0600 that `lawful_intercept` \
+              under [paths] of weir.toml names, as [[authorised]]"]
+        );
+    }
+}
+
+#[test]
 fn rules_and_selectors() {
     let text = r#"
 [[allow]]

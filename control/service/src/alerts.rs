@@ -1,12 +1,14 @@
 //! The state of alerts: one row per (detection, equipment, peer /24 or /48, UTC
-//! day), said when it begins, at every tenfold of its packets and when it is
-//! explained by a more specific one, and closed by exactly one final word.
+//! day), said when it begins, at every tenfold of its packets, when it becomes graver and
+//! when it is explained by a more specific one, and closed by exactly one final word.
+
+mod growth;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 use weir_engine::Nanos;
-use weir_engine::contract::verdict::{Alert, Fact, Severity};
+use weir_engine::contract::verdict::Alert;
 use weir_engine::detect::CATALOGUE;
 use weir_wire::Address;
 
@@ -94,6 +96,13 @@ pub struct Alerts {
     by_day: BTreeSet<(u32, String)>,
     changed: BTreeSet<String>,
     evictions: u64,
+    /// How many rows only a named role may know of.
+    restricted: usize,
+}
+
+/// Whether a detection, by its position in the catalogue, shows who is intercepted.
+pub fn is_restricted(detection: u16) -> bool {
+    CATALOGUE.get(usize::from(detection)).is_some_and(|known| known.restricted)
 }
 
 /// The key of an alert as a stable text.
@@ -151,8 +160,8 @@ impl Alerts {
         }
         self.changed.insert(key.clone());
         let Some(row) = self.rows.get_mut(&key) else { return (None, false) };
-        let explained = row.take(record);
-        let due = row.said == 0 || row.closed || explained || row.alert.packets >= row.threshold;
+        let news = row.take(record);
+        let due = row.said == 0 || row.closed || news || row.alert.packets >= row.threshold;
         if !due {
             return (None, false);
         }
@@ -181,6 +190,7 @@ impl Alerts {
     }
 
     fn show(&mut self, row: &Row) {
+        self.restricted += usize::from(row.is_restricted());
         if let (Some(build), Some(id)) = (&row.subject.build, &row.subject.equipment) {
             let day = (row.alert.detection, row.alert.day, build.clone());
             self.showing.entry(day).or_default().insert(id.clone());
@@ -228,6 +238,7 @@ impl Alerts {
         let saying = if open { self.say(key, true) } else { None };
         let row = self.rows.remove(key)?;
         self.by_day.remove(&(row.alert.day, key.to_owned()));
+        self.restricted -= usize::from(row.is_restricted());
         self.changed.insert(key.to_owned());
         if let (Some(build), Some(id)) = (row.subject.build, row.subject.equipment) {
             let day = (row.alert.detection, row.alert.day, build);
@@ -272,6 +283,11 @@ impl Alerts {
         self.rows.len()
     }
 
+    /// The number of rows that everybody may know of.
+    pub fn unrestricted(&self) -> usize {
+        self.rows.len() - self.restricted
+    }
+
     /// Whether there are no rows.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
@@ -288,7 +304,12 @@ fn is_over(day: u32, now: Nanos) -> bool {
 }
 
 impl Row {
-    /// Brings the row up to date; whether a more specific detection came to explain it.
+    fn is_restricted(&self) -> bool {
+        is_restricted(self.alert.detection)
+    }
+
+    /// Brings the row up to date; whether it is news: a more specific detection came to explain
+    /// it, or it is graver than it was.
     fn take(&mut self, record: Alert) -> bool {
         let size = Size { packets: record.packets, bytes: record.bytes };
         if record.last_word {
@@ -304,23 +325,21 @@ impl Row {
         alert.first = alert.first.min(record.first);
         alert.last = alert.last.max(record.last);
         alert.at = alert.at.max(record.at);
-        alert.severity = Severity::max(alert.severity, record.severity);
         alert.degraded |= record.degraded;
         alert.loss_ratio = alert.loss_ratio.max(record.loss_ratio);
+        let graver = record.severity > alert.severity;
+        if graver {
+            growth::escalate(alert, &record);
+        } else {
+            growth::grow(&mut alert.fact, record.fact);
+        }
+        growth::add(&mut alert.n4, record.n4);
         if alert.peer_name.is_none() {
             alert.peer_name = record.peer_name;
         }
-        match (&mut alert.fact, record.fact) {
-            (Fact::Acknowledged { round_trips }, Fact::Acknowledged { round_trips: now }) => {
-                *round_trips = (*round_trips).max(now);
-            }
-            // What was seen itself is better than what was inferred.
-            (fact @ Fact::Acknowledged { .. }, seen) => *fact = seen,
-            _ => {}
-        }
         let explained = alert.superseded_by.is_none() && record.superseded_by.is_some();
         alert.superseded_by = record.superseded_by;
-        explained
+        explained || graver
     }
 }
 
@@ -328,8 +347,9 @@ impl Row {
 mod tests {
     use super::*;
     use std::net::IpAddr;
-    use weir_engine::contract::verdict::Initiator;
-    use weir_engine::detect::{EGR_NOTALLOWED, GTP_PEER};
+    use weir_engine::contract::session::{Forwarding, Signalled};
+    use weir_engine::contract::verdict::{Fact, Initiator, Severity, Spoof};
+    use weir_engine::detect::{EGR_NOTALLOWED, GTP_ORPHAN, GTP_PEER, GTP_UESPOOF, PFCP_DUPL};
     use weir_engine::rules::Link;
 
     fn record(instance: u64, peer: [u8; 4], packets: u64) -> Alert {
@@ -361,6 +381,7 @@ mod tests {
             last: Nanos(6),
             at: Nanos(7),
             policy: 1,
+            n4: None,
         }
     }
 
@@ -434,5 +455,63 @@ mod tests {
         let far = IpAddr::from([0x2001, 0xdb8, 0xaaaa, 0xbbbb, 0, 0, 0, 1u16]);
         let far = Alert { peer: Some(far), detection: GTP_PEER, ..record(1, [0; 4], 1) };
         assert_eq!(dedup(&far, &subject("a")), "GTP-PEER|a|2001:db8:aaaa::/48|2023-11-14");
+    }
+
+    #[test]
+    fn what_becomes_graver_is_said_at_once_and_tells_the_graver_story() {
+        let mut alerts = Alerts::default();
+        let peer = [198, 51, 100, 7];
+        let spoof = |severity, spoof, far| {
+            let to = Forwarding { far, apply: 2, to: None };
+            let n4 = Signalled { after: Some(to), ..Signalled::default() };
+            let fact = Fact::Spoofed(spoof);
+            let n4 = Some(Box::new(n4));
+            Alert { detection: GTP_UESPOOF, severity, fact, n4, ..record(1, peer, 5) }
+        };
+        let odd = spoof(Severity::Info, Spoof::Odd, 1);
+        assert!(alerts.observe(odd.clone(), subject("a"), false).0.is_some());
+        assert!(alerts.observe(odd.clone(), subject("a"), false).0.is_none());
+        let leaves = spoof(Severity::High, Spoof::Leaves, 2);
+        let saying = alerts.observe(leaves, subject("a"), false).0.unwrap();
+        assert_eq!(saying.update, 1);
+        assert!(alerts.observe(odd, subject("a"), false).0.is_none());
+        let alert = alerts.close_open(9).remove(0).row.alert;
+        assert_eq!((alert.severity, alert.fact), (Severity::High, Fact::Spoofed(Spoof::Leaves)));
+        assert_eq!(alert.n4.unwrap().after.unwrap().far, 2);
+    }
+
+    #[test]
+    fn numbers_and_tunnels_grow_and_coverage_falls() {
+        let mut alerts = Alerts::default();
+        let orphans = |tunnels, coverage, doubt, teids: &[u32]| {
+            let n4 = Signalled { coverage, doubt, teids: teids.to_vec(), ..Signalled::default() };
+            let fact = Fact::Orphans { tunnels };
+            let n4 = Some(Box::new(n4));
+            Alert { detection: GTP_ORPHAN, fact, n4, ..record(1, [10, 0, 1, 1], 10) }
+        };
+        for record in [
+            orphans(2, Some(0.98), 0.0, &[1, 2]),
+            orphans(3, Some(0.95), 0.2, &[2, 3]),
+            orphans(1, None, 0.1, &(0..40).collect::<Vec<_>>()),
+        ] {
+            alerts.observe(record, subject("a"), false);
+        }
+        let alert = alerts.close_open(9).remove(0).row.alert;
+        assert_eq!(alert.fact, Fact::Orphans { tunnels: 3 });
+        let n4 = alert.n4.unwrap();
+        assert_eq!((n4.coverage, n4.doubt), (Some(0.95), 0.2));
+        assert_eq!((n4.teids.len(), &n4.teids[..4]), (16, &[1, 2, 3, 0][..]));
+    }
+
+    #[test]
+    fn rows_that_show_who_is_intercepted_are_not_among_those_that_all_may_count() {
+        let mut alerts = Alerts::default();
+        alerts.observe(record(1, [198, 51, 100, 7], 3), subject("a"), false);
+        let secret = Alert { detection: PFCP_DUPL, ..record(1, [198, 51, 100, 7], 3) };
+        alerts.observe(secret, subject("a"), false);
+        assert_eq!((alerts.len(), alerts.unrestricted()), (2, 1));
+        let over = Nanos::from_secs(19_676 * 86_400).plus(GRACE);
+        assert_eq!(alerts.close_due(over, 9).len(), 2);
+        assert_eq!((alerts.len(), alerts.unrestricted()), (0, 0));
     }
 }

@@ -62,6 +62,7 @@ pub struct Control {
     signals: Signals,
     store: Store,
     events: EventFile,
+    restricted: EventFile,
     recorder: Recorder,
     shared: Shared,
     message: Option<Vec<u8>>,
@@ -84,7 +85,11 @@ impl Control {
     /// # Errors
     /// What keeps the process from starting.
     pub fn start(plan: Plan, shared: Shared) -> Result<Self, Refusal> {
-        let files = Files { inventory: plan.inventory.clone(), policy: plan.policy.clone() };
+        let files = Files {
+            inventory: plan.inventory.clone(),
+            policy: plan.policy.clone(),
+            interception: plan.interception.clone(),
+        };
         let rulebook = files.read(&mut |warning| eprintln!("{warning}"))?;
         if rulebook.is_none() {
             eprintln!(
@@ -115,10 +120,18 @@ impl Control {
                 "choose another file with --events",
             )
         })?;
+        let restricted = EventFile::open_private(plan.restricted.clone(), progress.restricted)
+            .map_err(|error| {
+                Refusal::new(
+                    &format!("restricted events can't be written: {error}"),
+                    &plan.restricted.display().to_string(),
+                    "choose another file with --restricted-events",
+                )
+            })?;
         let watch = Watch::after(progress.boot.map(BootId::from_bytes));
         let committed = progress.sequence;
         let printer = plan.print_alerts.then(Printer::stdout);
-        let recorder = Recorder::new(progress, alerts, plan.site.clone(), printer);
+        let recorder = Recorder::new(progress, alerts, plan.site.clone(), plan.guarded, printer);
         let signals = Signals::default();
         for (signal, flag) in
             [(SIGTERM, &signals.stop), (SIGINT, &signals.stop), (SIGHUP, &signals.reload)]
@@ -138,6 +151,7 @@ impl Control {
             signals,
             store,
             events,
+            restricted,
             recorder,
             shared,
             message: None,
@@ -157,7 +171,7 @@ impl Control {
         }
         // The file's place is stored before its first line: a crash in between
         // would otherwise repeat that.
-        control.recorder.progress.events = control.events.mark();
+        control.mark();
         control.store.commit(&control.recorder.progress, &control.recorder.alerts).map_err(
             |error| {
                 Refusal::new(&format!("the state can't be written: {error}"), &place, "make room")
@@ -339,18 +353,20 @@ impl Control {
         if live.tally != self.recorder.progress.tally {
             live.tally = self.recorder.progress.tally.clone();
         }
-        live.alerts = self.recorder.alerts.len();
+        live.alerts = self.recorder.alerts.unrestricted();
         live.alert_evictions = self.recorder.alerts.evictions();
         live.unread = written.map_or(0, |written| written.saturating_sub(self.committed));
     }
 
     /// Reads the files again; if they are bad the old ones stay.
     fn reload(&mut self) {
-        if let Err(error) = self.events.reopen() {
-            eprintln!(
-                "error: events can't be written: {error}; {}; the old file stays in use",
-                self.events.name()
-            );
+        for file in [&mut self.events, &mut self.restricted] {
+            if let Err(error) = file.reopen() {
+                eprintln!(
+                    "error: events can't be written: {error}; {}; the old file stays in use",
+                    file.name()
+                );
+            }
         }
         let read = self.files.read(&mut |warning| eprintln!("{warning}"));
         let before = self.message.clone();

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use weir_engine::contract::greeting::Greeting;
+use weir_engine::contract::session::SessionState;
 use weir_engine::contract::words::{
     BLOCK, JudgeWords, LaneWords, PortWords, Reason, Words, WorkerWords, fragment_names,
     reassembly_names,
@@ -81,6 +82,11 @@ impl Counts {
             }
         }
         totals.flows = self.judge.flows_seen;
+        totals.sessions = Sessions {
+            established: self.judge.sessions_established,
+            deleted: self.judge.sessions_deleted,
+            active: self.judge.sessions[SessionState::Active as usize],
+        };
         totals
     }
 }
@@ -102,6 +108,17 @@ pub fn error_names(index: usize) -> (&'static str, &'static str) {
     (Layer::ALL[index / kinds].name(), ErrorKind::ALL[index % kinds].name())
 }
 
+/// PFCP sessions.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
+pub struct Sessions {
+    /// Ever agreed.
+    pub established: u64,
+    /// Ended by their deletion.
+    pub deleted: u64,
+    /// Agreed and not ended.
+    pub active: u64,
+}
+
 /// Counters added up, as stats events and the summary show them. Reasons and
 /// errors that did not occur are left out.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
@@ -120,6 +137,8 @@ pub struct Totals {
     pub pfcp_messages: u64,
     /// Decoding errors by `layer/kind`.
     pub errors: BTreeMap<String, u64>,
+    /// PFCP sessions.
+    pub sessions: Sessions,
     /// Equipment flows ever seen.
     pub flows: u64,
     /// Fragments by what became of them.

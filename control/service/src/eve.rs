@@ -2,14 +2,18 @@
 //! `weir`. The order of keys is that of the fields, so that equal events are
 //! equal bytes; absent values are absent keys.
 
+mod sessions;
+
 use std::net::IpAddr;
 
 use serde::Serialize;
 use weir_engine::Nanos;
-use weir_engine::contract::verdict::{Direction, FlowEnd, Initiator, Severity, Tuple};
+use weir_engine::contract::verdict::{Alert, Direction, FlowEnd, Initiator, Severity, Tuple};
 use weir_policy::Equipment;
 
 use crate::counts::Totals;
+
+pub use sessions::{Context, Orderer, RuleChange, SessionBody};
 
 /// A moment as RFC 3339 in UTC with nine decimals.
 pub fn timestamp(time: Nanos) -> String {
@@ -53,7 +57,7 @@ pub struct Event<'a> {
     /// The tap.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub in_iface: Option<&'a str>,
-    /// alert, flow, health, policy or stats.
+    /// alert, flow, session, health, policy or stats.
     pub event_type: &'static str,
     /// The addresses, where there are any.
     #[serde(flatten)]
@@ -176,6 +180,8 @@ pub enum Body<'a> {
     Alert(Box<AlertBody<'a>>),
     /// Of a flow.
     Flow(Box<FlowBody<'a>>),
+    /// Of a session.
+    Session(Box<SessionBody<'a>>),
     /// Of a change of health.
     Health(HealthBody<'a>),
     /// Of a policy that came into force or was refused.
@@ -213,7 +219,13 @@ pub struct AlertBody<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub inner: Option<Packet>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub gtpu: Option<Gtpu>,
+    pub gtpu: Option<Gtpu<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session: Option<Context<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<RuleChange>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ordered_by: Option<Orderer<'a>>,
     pub observed: String,
     pub expected: String,
     pub packets: u64,
@@ -221,6 +233,8 @@ pub struct AlertBody<'a> {
     pub first: String,
     pub last: String,
     pub sensor_loss_ratio: f32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub n4_coverage: Option<f32>,
     pub why: String,
     pub ruled_out: Vec<String>,
     pub next: String,
@@ -291,14 +305,26 @@ impl From<&Tuple> for Packet {
     }
 }
 
-/// A tunnel.
+/// Tunnels.
 #[derive(Debug, Serialize)]
-pub struct Gtpu {
-    /// Its TEID.
+pub struct Gtpu<'a> {
+    /// The TEID of the first packet.
     pub teid: u32,
-    /// The QoS flow.
+    /// Its QoS flow.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub qfi: Option<u8>,
+    /// All TEIDs that the alert is about, as far as they are listed.
+    #[serde(skip_serializing_if = "<[u32]>::is_empty")]
+    pub teids: &'a [u32],
+}
+
+impl<'a> Gtpu<'a> {
+    /// Those of an alert, if it has any.
+    pub fn of(alert: &'a Alert) -> Option<Self> {
+        let teids = alert.n4.as_ref().map_or(&[][..], |n4| n4.teids.as_slice());
+        let teid = alert.tunnel.map(|tunnel| tunnel.teid).or(teids.first().copied())?;
+        Some(Self { teid, qfi: alert.tunnel.and_then(|tunnel| tunnel.qfi), teids })
+    }
 }
 
 /// The policy that judged.

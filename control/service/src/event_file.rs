@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::PathBuf;
 
 use crate::options::Destination;
@@ -20,6 +20,8 @@ pub enum EventFile {
         file: File,
         /// Its place.
         mark: Mark,
+        /// Whether nobody but its owner may read it.
+        private: bool,
     },
 }
 
@@ -30,21 +32,43 @@ impl EventFile {
     /// # Errors
     /// What the system says.
     pub fn open(destination: &Destination, committed: Option<Mark>) -> io::Result<Self> {
-        let Destination::File(path) = destination else { return Ok(Self::Stdout) };
+        match destination {
+            Destination::Stdout => Ok(Self::Stdout),
+            Destination::File(path) => Self::file(path.clone(), committed, false),
+        }
+    }
+
+    /// The same for a file of mode 0600. One that others could read so far is closed to them.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn open_private(path: PathBuf, committed: Option<Mark>) -> io::Result<Self> {
+        Self::file(path, committed, true)
+    }
+
+    fn file(path: PathBuf, committed: Option<Mark>, private: bool) -> io::Result<Self> {
         if let Some(directory) = path.parent() {
             fs::create_dir_all(directory)?;
         }
-        let mut file = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
+        let mut options = OpenOptions::new();
+        options.create(true).truncate(false).write(true);
+        if private {
+            options.mode(0o600);
+        }
+        let mut file = options.open(&path)?;
         let metadata = file.metadata()?;
         let (inode, found) = (metadata.ino(), metadata.len());
         let length = committed
             .filter(|mark| mark.inode == inode)
             .map_or(found, |mark| mark.length.min(found));
         if metadata.is_file() {
+            if private && metadata.mode() & 0o7777 != 0o600 {
+                file.set_permissions(fs::Permissions::from_mode(0o600))?;
+            }
             file.set_len(length)?;
             file.seek(SeekFrom::Start(length))?;
         }
-        Ok(Self::File { path: path.clone(), file, mark: Mark { inode, length } })
+        Ok(Self::File { path, file, mark: Mark { inode, length }, private })
     }
 
     /// The place to commit; none for standard output.
@@ -94,9 +118,9 @@ impl EventFile {
     /// # Errors
     /// What the system says; the old file stays in use.
     pub fn reopen(&mut self) -> io::Result<()> {
-        let Self::File { path, mark, .. } = self else { return Ok(()) };
+        let Self::File { path, mark, private, .. } = self else { return Ok(()) };
         if fs::metadata(&*path).map(|metadata| metadata.ino()).ok() != Some(mark.inode) {
-            *self = Self::open(&Destination::File(path.clone()), None)?;
+            *self = Self::file(path.clone(), None, *private)?;
         }
         Ok(())
     }
@@ -129,5 +153,27 @@ mod tests {
         assert_eq!(old, "one\nthree\nfour\n");
         let other = Mark { inode: 0, length: 1 };
         assert_eq!(EventFile::open(&destination, Some(other)).unwrap().mark().unwrap().length, 5);
+    }
+
+    #[test]
+    fn a_private_file_is_closed_to_others_whoever_made_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let mode = |path: &PathBuf| fs::metadata(path).unwrap().mode() & 0o7777;
+        let fresh = directory.path().join("fresh");
+        let mut events = EventFile::open_private(fresh.clone(), None).unwrap();
+        events.append(b"one\n").unwrap();
+        assert_eq!(mode(&fresh), 0o600);
+        fs::rename(&fresh, directory.path().join("old")).unwrap();
+        events.reopen().unwrap();
+        assert_eq!(mode(&fresh), 0o600);
+        let open = directory.path().join("open");
+        fs::write(&open, "before\n").unwrap();
+        fs::set_permissions(&open, fs::Permissions::from_mode(0o644)).unwrap();
+        let mut events = EventFile::open_private(open.clone(), None).unwrap();
+        events.append(b"after\n").unwrap();
+        assert_eq!(
+            (mode(&open), fs::read_to_string(&open).unwrap()),
+            (0o600, "before\nafter\n".into())
+        );
     }
 }

@@ -3,6 +3,8 @@
 //! the start, as 0; with the sensor away the last known values stay, and
 //! `weir_sensor_up` is 0.
 
+mod n4;
+
 use std::sync::Arc;
 
 use prometheus::core::{Collector, Desc};
@@ -11,9 +13,7 @@ use prometheus::proto::{
 };
 use prometheus::{Registry, TextEncoder};
 use weir_engine::contract::verdict::Severity;
-use weir_engine::contract::words::{
-    LATENCY_BUCKETS, Reason, Table, fragment_names, reassembly_names,
-};
+use weir_engine::contract::words::{Reason, Table, fragment_names, reassembly_names};
 use weir_engine::detect::CATALOGUE;
 use weir_engine::frame::BURST;
 use weir_engine::record::ERRORS;
@@ -112,15 +112,44 @@ impl Families {
         self.add(name, help, MetricType::GAUGE, series.into_iter().map(metric).collect());
     }
 
-    /// `buckets` are upper bounds with the number of values in each; the rest is above all bounds.
-    fn histogram(&mut self, name: &str, help: &str, buckets: &[(f64, u64)], rest: u64, sum: f64) {
+    fn histogram<'a>(
+        &mut self,
+        name: &str,
+        help: &str,
+        series: impl IntoIterator<Item = (Labels<'a>, Values)>,
+    ) {
+        let metrics = series.into_iter().map(|(labels, values)| values.metric(labels)).collect();
+        self.add(name, help, MetricType::HISTOGRAM, metrics);
+    }
+}
+
+/// What a histogram counts.
+struct Values {
+    /// Upper bounds with the number of values in each.
+    buckets: Vec<(f64, u64)>,
+    /// The number of values above all bounds.
+    rest: u64,
+    sum: f64,
+}
+
+impl Values {
+    /// Of times in buckets of 2^(10+i) nanoseconds, the last of which is open.
+    fn of_times(counts: &[u64], sum_ns: u64) -> Self {
+        let (rest, bounded) = counts.split_last().unwrap_or((&0, &[]));
+        let bound = |index: usize| seconds(1 << (10 + index));
+        let buckets = bounded.iter().enumerate().map(|(index, count)| (bound(index), *count));
+        Self { buckets: buckets.collect(), rest: *rest, sum: seconds(sum_ns) }
+    }
+
+    fn metric(self, labels: Labels<'_>) -> Metric {
+        let Self { buckets, rest, sum } = self;
         let mut count = 0;
         let buckets = buckets
-            .iter()
+            .into_iter()
             .map(|(bound, values)| {
                 count += values;
                 let mut bucket = Bucket::default();
-                bucket.set_upper_bound(*bound);
+                bucket.set_upper_bound(bound);
                 bucket.set_cumulative_count(count);
                 bucket
             })
@@ -129,9 +158,9 @@ impl Families {
         histogram.set_bucket(buckets);
         histogram.set_sample_count(count + rest);
         histogram.set_sample_sum(sum);
-        let mut metric = Metric::default();
+        let mut metric = Metric::from_label(pairs(labels));
         metric.set_histogram(histogram);
-        self.add(name, help, MetricType::HISTOGRAM, vec![metric]);
+        metric
     }
 }
 
@@ -187,6 +216,8 @@ fn families(live: &Live) -> Vec<MetricFamily> {
     let mut families = Families::default();
     packets(live, &mut families);
     protocols(&live.counts, &mut families);
+    n4::sessions(&live.counts.judge, &mut families);
+    n4::transactions(&live.counts.judge, &mut families);
     engine(&live.counts, &mut families);
     findings(live, &mut families);
     process(live, &mut families);
@@ -297,9 +328,7 @@ fn protocols(counts: &Counts, families: &mut Families) {
     families.histogram(
         "weir_burst_packets",
         "Polls by the number of frames that they brought.",
-        &buckets,
-        0,
-        frames as f64,
+        [(vec![], Values { buckets, rest: 0, sum: frames as f64 })],
     );
 }
 
@@ -335,18 +364,10 @@ fn engine(counts: &Counts, families: &mut Families) {
         "Packet time up to which all was judged.",
         [(vec![], seconds(judge.packet_time))],
     );
-    let open = LATENCY_BUCKETS - 1;
-    let buckets: Vec<(f64, u64)> = judge.latency[..open]
-        .iter()
-        .enumerate()
-        .map(|(index, verdicts)| (seconds(1 << (10 + index)), *verdicts))
-        .collect();
     families.histogram(
         "weir_detection_latency_seconds",
         "Time from a frame's arrival to its verdict's record, configured grace excluded.",
-        &buckets,
-        judge.latency[open],
-        seconds(judge.latency_sum_ns),
+        [(vec![], Values::of_times(&judge.latency, judge.latency_sum_ns))],
     );
     let version = judge.policy_version.to_string();
     families.gauge(
@@ -368,10 +389,12 @@ fn findings(live: &Live, families: &mut Families) {
             .map(|(table, count)| (vec![("table", table)], count)),
     );
     let tally = &live.tally;
+    // A series of its own would show that somebody is intercepted.
+    let shown = || CATALOGUE.iter().zip(0u16..).filter(|(known, _)| !known.restricted);
     families.counter(
         "weir_alerts_total",
         "Alerts, not their updates, by the severity that they began with.",
-        CATALOGUE.iter().zip(0u16..).flat_map(|(known, detection)| {
+        shown().flat_map(|(known, detection)| {
             Severity::ALL.into_iter().map(move |severity| {
                 let count = tally.alerts.get(&(detection, severity)).copied().unwrap_or(0);
                 (vec![("detection", known.id), ("severity", severity.name())], count)
@@ -381,14 +404,14 @@ fn findings(live: &Live, families: &mut Families) {
     families.counter(
         "weir_alerts_suppressed_total",
         "Alerts that the policy suppresses.",
-        CATALOGUE.iter().zip(0u16..).map(|(known, detection)| {
+        shown().map(|(known, detection)| {
             let count = tally.suppressed.get(&detection).copied().unwrap_or(0);
             (vec![("detection", known.id)], count)
         }),
     );
     families.gauge(
         "weir_alerts",
-        "Alerts of the days that are not over, suppressed ones included.",
+        "Alerts of the days that are not over, suppressed ones included and restricted ones not.",
         [(vec![], live.alerts as f64)],
     );
     let ring = Loss::ALL.into_iter().map(|loss| (loss.label(), live.counts.lost.by(loss)));
@@ -435,6 +458,9 @@ fn seconds(nanoseconds: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use weir_engine::contract::words::{
+        Attribution, JudgeWords, LATENCY_BUCKETS, N4_LATENCY_BUCKETS, N4Loss,
+    };
 
     #[test]
     fn known_series_are_there_before_any_sensor() {
@@ -455,6 +481,85 @@ mod tests {
             "weir_table_evictions_total{table=\"vendor_elements\"} 0",
             "weir_reassembly_total{kind=\"timed_out\"} 0",
             "weir_policy_info{version=\"0\"} 1",
+            "weir_sessions 0",
+            "weir_sessions_stale 0",
+            "weir_sessions_established_total 0",
+            "weir_tunnels 0",
+            "weir_pfcp_responses_total{cause=\"request_accepted\"} 0",
+            "weir_pfcp_responses_total{cause=\"unknown\"} 0",
+            "weir_pfcp_response_seconds_count{message=\"session_report_request\"} 0",
+            "weir_n4_coverage_ratio 0",
+            "weir_n4_transactions_total{kind=\"unanswered\"} 0",
+            "weir_n4_dropped_datagrams_total{reason=\"declared_peer\"} 0",
+            "weir_gpdu_attribution_total{kind=\"late\"} 0",
+            "weir_usage_reports_total 0",
+            "weir_usage_mismatches_total 0",
+            "weir_table_evictions_total{table=\"pfcp_transactions\"} 0",
+            "weir_alerts_total{detection=\"PFCP-REDIR\",severity=\"critical\"} 0",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn no_series_shows_who_is_intercepted() {
+        let shared = Shared::default();
+        let detection = weir_engine::detect::PFCP_DUPL;
+        {
+            let mut live = lock(&shared);
+            live.tally.alerts.insert((detection, Severity::Critical), 5);
+            live.tally.suppressed.insert(detection, 5);
+        }
+        let text = Exposition::of(shared).text().unwrap();
+        assert!(!text.contains("DUPL") && !text.contains(" 5\n"), "{text}");
+    }
+
+    #[test]
+    fn n4_is_counted_by_what_became_of_it() {
+        let shared = Shared::default();
+        {
+            let judge: &mut JudgeWords = &mut lock(&shared).counts.judge;
+            // Pending, active, partial, stale, deleted.
+            judge.sessions = [1, 20, 300, 4_000, 50_000];
+            (judge.sessions_established, judge.sessions_deleted, judge.tunnels) = (7, 6, 40);
+            judge.pfcp_causes[weir_wire::pfcp_ie::Cause(65).counter()] = 3;
+            (judge.n4_whole, judge.n4_unanswered, judge.n4_unasked, judge.n4_repeated) =
+                (90, 4, 5, 6);
+            judge.n4_coverage_ppm = 909_090;
+            judge.n4_dropped[N4Loss::Undeclared as usize] = 8;
+            judge.attribution[Attribution::Ended as usize] = 9;
+            (judge.usage_reports, judge.usage_mismatches) = (12, 2);
+            // Of establishments (the ninth kind of request) two within 2 µs, one never bounded.
+            let first = 8 * N4_LATENCY_BUCKETS;
+            judge.n4_latency[first + 1] = 2;
+            judge.n4_latency[first + N4_LATENCY_BUCKETS - 1] = 1;
+            judge.n4_latency_sum_ns[8] = 9_000_000_000;
+        }
+        let text = Exposition::of(shared).text().unwrap();
+        let response = "message=\"session_establishment_request\"";
+        for line in [
+            "weir_sessions 4321",
+            "weir_sessions_pending 1",
+            "weir_sessions_active 20",
+            "weir_sessions_partial 300",
+            "weir_sessions_stale 4000",
+            "weir_sessions_remembered 50000",
+            "weir_sessions_established_total 7",
+            "weir_sessions_deleted_total 6",
+            "weir_tunnels 40",
+            "weir_pfcp_responses_total{cause=\"session_context_not_found\"} 3",
+            "weir_n4_transactions_total{kind=\"whole\"} 90",
+            "weir_n4_transactions_total{kind=\"unasked\"} 5",
+            "weir_n4_transactions_total{kind=\"repeated\"} 6",
+            "weir_n4_coverage_ratio 0.90909",
+            "weir_n4_dropped_datagrams_total{reason=\"undeclared_peer\"} 8",
+            "weir_gpdu_attribution_total{kind=\"ended\"} 9",
+            "weir_usage_reports_total 12",
+            "weir_usage_mismatches_total 2",
+            &format!("weir_pfcp_response_seconds_bucket{{{response},le=\"0.000001024\"}} 0"),
+            &format!("weir_pfcp_response_seconds_bucket{{{response},le=\"0.000002048\"}} 2"),
+            &format!("weir_pfcp_response_seconds_bucket{{{response},le=\"+Inf\"}} 3"),
+            &format!("weir_pfcp_response_seconds_sum{{{response}}} 9"),
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
         }

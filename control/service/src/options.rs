@@ -34,6 +34,10 @@ pub struct Options {
     /// Events as EVE JSON lines, "-" for standard output [default: eve.json in the state directory]
     #[arg(long, value_name = "FILE|-")]
     events: Option<Destination>,
+    /// Events that only a named role may see, in a file of mode 0600; instead of the
+    /// configuration's [default: restricted.json in the state directory; of a replay, --events]
+    #[arg(long, value_name = "FILE", value_parser = restricted_file)]
+    restricted_events: Option<PathBuf>,
     /// The summary as JSON at the end, "-" for standard output
     #[arg(long, value_name = "FILE|-")]
     summary: Option<Destination>,
@@ -43,6 +47,11 @@ pub struct Options {
     /// Print each alert as one line on standard output
     #[arg(long)]
     print_alerts: bool,
+}
+
+/// Standard output has no mode that would keep others out.
+fn restricted_file(text: &str) -> Result<PathBuf, &'static str> {
+    if matches!(text, "-" | "") { Err("name a file") } else { Ok(text.into()) }
 }
 
 /// Where HTTP is served, if it is.
@@ -89,6 +98,8 @@ pub struct Plan {
     pub inventory: Option<PathBuf>,
     /// `policy.toml`.
     pub policy: Option<PathBuf>,
+    /// `li.toml`.
+    pub interception: Option<PathBuf>,
     /// The sensor's socket.
     pub socket: PathBuf,
     /// Where state is kept.
@@ -97,6 +108,10 @@ pub struct Plan {
     pub listen: Option<SocketAddr>,
     /// Where events go.
     pub events: Destination,
+    /// Where restricted events go.
+    pub restricted: PathBuf,
+    /// Whether they go there in a replay, too: somebody asked for it.
+    pub guarded: bool,
     /// Where the summary goes.
     pub summary: Option<Destination>,
     /// Whether the end of the replay is the end.
@@ -127,6 +142,18 @@ impl Options {
         }
         let state_dir = self.state_dir.unwrap_or(config.control.state_dir);
         let events = self.events.unwrap_or(Destination::File(state_dir.join("eve.json")));
+        let guarded = self.restricted_events.is_some();
+        // The configuration's file is that of the live process.
+        let configured = config.control.restricted_events.filter(|_| !self.until_end);
+        let restricted = self.restricted_events.or(configured);
+        let restricted = restricted.unwrap_or_else(|| state_dir.join("restricted.json"));
+        if events == Destination::File(restricted.clone()) {
+            return Err(Refusal::new(
+                "restricted events and all others can't go to one file",
+                &restricted.display().to_string(),
+                "give --restricted-events a file of its own",
+            ));
+        }
         let printing = [
             ("--events -", events == Destination::Stdout),
             ("--summary -", self.summary == Some(Destination::Stdout)),
@@ -145,10 +172,13 @@ impl Options {
             site: config.site,
             inventory: self.inventory.or(config.paths.inventory),
             policy: self.policy.or(config.paths.policy),
+            interception: config.paths.lawful_intercept,
             socket: self.socket.unwrap_or_else(|| state_dir.join("sensor/sensor.sock")),
             state_dir,
             listen,
             events,
+            restricted,
+            guarded,
             summary: self.summary,
             until_end: self.until_end,
             print_alerts: self.print_alerts,
@@ -175,6 +205,28 @@ mod tests {
         assert_eq!(plan.events, Destination::File("/s/eve.json".into()));
         assert_eq!(plan.listen, Some("127.0.0.1:9810".parse().unwrap()));
         assert_eq!(self::plan(&["--listen", "none"]).unwrap().listen, None);
+    }
+
+    #[test]
+    fn restricted_events_have_a_file_of_their_own() {
+        let planned =
+            |arguments: &[&str]| plan(arguments).map(|plan| (plan.restricted, plan.guarded));
+        let place = |path: &str, guarded| Ok((PathBuf::from(path), guarded));
+        assert_eq!(planned(&["--state-dir", "/s"]), place("/s/restricted.json", false));
+        assert_eq!(planned(&["--restricted-events", "/r"]), place("/r", true));
+        let directory = tempfile::tempdir().unwrap();
+        let config = directory.path().join("weir.toml");
+        let text = "[control]\nstate_dir = \"/s\"\nrestricted_events = \"/c\"\n";
+        std::fs::write(&config, text).unwrap();
+        let config = config.to_str().unwrap();
+        assert_eq!(planned(&["--config", config]), place("/c", false));
+        let replay = planned(&["--config", config, "--until-end"]);
+        assert_eq!(replay, place("/s/restricted.json", false), "the live process's file is left");
+        for one in ["/s/eve.json", "/s/e"] {
+            let arguments = ["--state-dir", "/s", "--events", one, "--restricted-events", one];
+            assert!(plan(&arguments).unwrap_err().contains("file of its own"), "{one}");
+        }
+        assert!(plan(&["--restricted-events", "-"]).unwrap_err().contains("name a file"));
     }
 
     #[test]

@@ -69,6 +69,10 @@ pub struct Progress {
     pub lost_before: u64,
     /// The event file, unless events go to standard output.
     pub events: Option<Mark>,
+    /// The file of restricted events.
+    pub restricted: Option<Mark>,
+    /// Whether the sensor that was followed last replays captures.
+    pub replay: bool,
     /// The hash of each version that came into force in this life of the sensor.
     pub policies: BTreeMap<u64, [u8; 32]>,
     /// The version in force.

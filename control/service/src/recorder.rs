@@ -1,24 +1,26 @@
 //! From verdicts to event lines: the state that one record changes, and what is said about it.
 
+mod alert;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use weir_engine::Nanos;
 use weir_engine::contract::greeting::Greeting;
-use weir_engine::contract::verdict::{Alert, Flow, FlowEnd, Initiator, PolicySwap, Verdict};
+use weir_engine::contract::session::SessionRecord;
+use weir_engine::contract::verdict::{Flow, FlowEnd, Initiator, PolicySwap, Verdict};
 use weir_engine::detect::CATALOGUE;
 use weir_engine::rules::EquipmentId;
 
-use crate::alerts::{Alerts, Saying, Subject};
+use crate::alerts::{Alerts, is_restricted};
 use crate::counts::Totals;
 use crate::eve::{
-    self, AlertBody, Body, Change, Ends, Event, FlowBody, FlowCounts, Gtpu, HealthBody, Peer,
-    PolicyBody, PolicyName, SameBuild, Signature, StatsBody, Suspect,
+    self, Body, Change, Ends, Event, FlowBody, FlowCounts, HealthBody, Peer, PolicyBody,
+    PolicyName, SessionBody, StatsBody, Suspect,
 };
 use crate::live::now;
-use crate::narrate;
 use crate::print::Printer;
-use crate::progress::{Lost, Progress};
+use crate::progress::Progress;
 use crate::rulebook::{self, hex};
 use crate::store::Store;
 
@@ -27,16 +29,40 @@ const RULEBOOKS: usize = 8;
 /// Versions of one sensor's life whose hashes are kept: the newest.
 const VERSIONS: usize = 64;
 
+/// Lines that are not in their event file yet.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    /// The lines.
+    pub lines: Vec<u8>,
+    /// How many.
+    pub events: u64,
+}
+
+impl Outbox {
+    fn put(&mut self, event: &Event<'_>) {
+        event.write(&mut self.lines);
+        self.events += 1;
+    }
+
+    /// Gives the lines up; how many they were.
+    pub fn give_up(&mut self) -> u64 {
+        self.lines.clear();
+        std::mem::take(&mut self.events)
+    }
+}
+
 /// The state that records change, and the lines that are not in the event file yet.
 pub struct Recorder {
     /// Alerts.
     pub alerts: Alerts,
     /// How far the records are read, and counters.
     pub progress: Progress,
-    /// Event lines.
-    pub lines: Vec<u8>,
-    /// How many.
-    pub events: u64,
+    /// Events for everybody.
+    pub open: Outbox,
+    /// Events for a named role.
+    pub restricted: Outbox,
+    /// Whether somebody asked that these go apart even in a replay.
+    guarded: bool,
     site: String,
     taps: Arc<Greeting>,
     rulebooks: HashMap<[u8; 32], rulebook::Shared>,
@@ -47,7 +73,13 @@ pub struct Recorder {
 
 impl Recorder {
     /// Goes on where `progress` and `alerts` stand.
-    pub fn new(progress: Progress, alerts: Alerts, site: String, printer: Option<Printer>) -> Self {
+    pub fn new(
+        progress: Progress,
+        alerts: Alerts,
+        site: String,
+        guarded: bool,
+        printer: Option<Printer>,
+    ) -> Self {
         let nobody = Greeting {
             version: String::new(),
             site: site.clone(),
@@ -61,8 +93,9 @@ impl Recorder {
         Self {
             alerts,
             progress,
-            lines: Vec::new(),
-            events: 0,
+            open: Outbox::default(),
+            restricted: Outbox::default(),
+            guarded,
             site,
             taps: Arc::new(nobody),
             rulebooks: HashMap::new(),
@@ -75,6 +108,18 @@ impl Recorder {
     pub fn greet(&mut self, greeting: &Arc<Greeting>) {
         self.site.clone_from(&greeting.site);
         self.taps = Arc::clone(greeting);
+        self.progress.replay = greeting.replay;
+    }
+
+    /// Whether restricted events go apart. Who replays a capture owns it and sees all, unless
+    /// they name a place for such events.
+    fn is_apart(&self) -> bool {
+        self.guarded || !self.progress.replay
+    }
+
+    /// Whether nothing waits to be written.
+    pub fn is_written(&self) -> bool {
+        self.open.lines.is_empty() && self.restricted.lines.is_empty()
     }
 
     /// Holds a rulebook for what is to come.
@@ -100,14 +145,10 @@ impl Recorder {
         match verdict {
             Verdict::Alert(alert) => self.alert(*alert, store),
             Verdict::Flow(flow) => self.flow(&flow, store),
-            Verdict::Policy(swap) => self.policy(&swap),
+            Verdict::Session(record) => self.session(&record, store),
+            Verdict::Policy(swap) => self.policy(&swap, store),
             Verdict::End(_) => {}
         }
-    }
-
-    fn write(&mut self, event: &Event<'_>) {
-        event.write(&mut self.lines);
-        self.events += 1;
     }
 
     /// The rulebook of a version that judged in this life of the sensor.
@@ -129,136 +170,6 @@ impl Recorder {
         }
         let stored = || store.rulebook_of_version(version).ok().flatten().map(Arc::new);
         self.inferred.entry(version).or_insert_with(stored).clone()
-    }
-
-    fn alert(&mut self, alert: Alert, store: &Store) {
-        if CATALOGUE.get(usize::from(alert.detection)).is_none() {
-            self.progress.tally.lose(Lost::Malformed, 1);
-            return;
-        }
-        let rulebook = self.rulebook(alert.policy, store);
-        let entry = alert.equipment.and_then(|number| rulebook.as_ref()?.entry(number));
-        let subject = Subject {
-            equipment: alert
-                .equipment
-                .map(|number| entry.map_or_else(|| unnamed(number), |entry| entry.id.clone())),
-            build: entry
-                .filter(|entry| !entry.build.is_empty())
-                .map(|entry| (entry.vendor.clone(), entry.model.clone(), entry.build.clone())),
-            policy: rulebook.as_ref().map(|rulebook| rulebook.sha256),
-        };
-        let suppressed = self.is_suppressed(&alert, &subject, store);
-        let detection = alert.detection;
-        let (saying, newly_suppressed) = self.alerts.observe(alert, subject, suppressed);
-        if newly_suppressed {
-            *self.progress.tally.suppressed.entry(detection).or_default() += 1;
-        }
-        if let Some(saying) = saying {
-            self.say(&saying, store);
-        }
-    }
-
-    /// Whether the policy in force now wants to hear of it.
-    fn is_suppressed(&mut self, alert: &Alert, subject: &Subject, store: &Store) -> bool {
-        let version = self.progress.policy.max(alert.policy);
-        let Some(rulebook) = self.rulebook(version, store) else { return false };
-        let detection = CATALOGUE[usize::from(alert.detection)].id;
-        rulebook.policy.suppressions().iter().any(|suppression| {
-            suppression.matches(detection, subject.equipment.as_deref(), alert.peer, alert.last.0)
-        })
-    }
-
-    /// Writes an event about an alert.
-    pub fn say(&mut self, saying: &Saying, store: &Store) {
-        let alert = &saying.row.alert;
-        let detection = &CATALOGUE[usize::from(alert.detection)];
-        let severity = narrate::severity(alert);
-        let rulebook = self.rulebook(alert.policy, store);
-        let entry = alert.equipment.and_then(|number| rulebook.as_ref()?.entry(number));
-        let peer_entry = alert.peer_equipment.and_then(|number| rulebook.as_ref()?.entry(number));
-        let tap = self.taps.taps.get(usize::from(alert.tap)).map(|tap| tap.name.as_str());
-        let suspect = saying.row.subject.equipment.as_deref();
-        let peer_id = peer_entry.map(|entry| entry.id.as_str());
-        let story = narrate::tell(alert, suspect, peer_id, tap.unwrap_or("unknown"));
-        let installed = alert
-            .equipment
-            .and_then(|number| rulebook.as_ref().map(|rulebook| rulebook.same_build(number)));
-        let body = AlertBody {
-            detection: detection.id,
-            severity,
-            confidence: narrate::confidence(alert),
-            status: if alert.degraded { "degraded" } else { "ok" },
-            update: saying.update,
-            is_final: saying.is_final,
-            site: &self.site,
-            tap,
-            link: alert.link.name(),
-            direction: alert.direction,
-            equipment: suspect.map(|id| match entry {
-                Some(entry) => Suspect::Entry(entry),
-                None => Suspect::Number { id: id.to_owned() },
-            }),
-            initiator: alert.initiator,
-            peer: alert.peer.map(|ip| Peer {
-                ip,
-                equipment: peer_id,
-                name: alert.peer_name.as_deref(),
-            }),
-            same_build: installed
-                .filter(|_| entry.is_some())
-                .map(|installed| SameBuild { installed, showing: saying.showing }),
-            outer: alert.outer.as_ref().map(Into::into),
-            inner: alert.inner.as_ref().map(Into::into),
-            gtpu: alert.tunnel.map(|tunnel| Gtpu { teid: tunnel.teid, qfi: tunnel.qfi }),
-            observed: story.observed,
-            expected: story.expected,
-            packets: alert.packets,
-            bytes: alert.bytes,
-            first: eve::timestamp(alert.first),
-            last: eve::timestamp(alert.last),
-            sensor_loss_ratio: alert.loss_ratio,
-            why: story.why,
-            ruled_out: story.ruled_out,
-            next: story.next,
-            technique: detection.technique,
-            superseded_by: alert
-                .superseded_by
-                .and_then(|by| CATALOGUE.get(usize::from(by)))
-                .map(|by| by.id),
-            dedup: &saying.dedup,
-            policy: policy_name(alert.policy, saying.row.subject.policy),
-        };
-        if let Some(printer) = &mut self.printer {
-            printer.print(saying, entry, &body);
-        }
-        let event = Event {
-            timestamp: eve::timestamp(alert.last),
-            flow_id: (alert.flow_id != 0).then(|| eve::identity(alert.flow_id)),
-            in_iface: tap,
-            event_type: "alert",
-            ends: match (&alert.outer, alert.peer) {
-                (Some(outer), _) => Ends::of(outer),
-                (None, Some(peer)) => Ends::sender(peer),
-                (None, None) => Ends::default(),
-            },
-            alert: Some(Signature {
-                action: "allowed",
-                gid: 1,
-                signature_id: detection.signature_id,
-                rev: 1,
-                signature: detection.signature,
-                category: detection.category,
-                severity: severity.suricata(),
-            }),
-            flow: None,
-            weir: Body::Alert(Box::new(body)),
-        };
-        event.write(&mut self.lines);
-        self.events += 1;
-        if saying.update == 0 {
-            let key = (alert.detection, severity);
-            *self.progress.tally.alerts.entry(key).or_default() += 1;
-        }
     }
 
     fn flow(&mut self, flow: &Flow, store: &Store) {
@@ -321,31 +232,53 @@ impl Recorder {
                 policy: policy_name(flow.policy, rulebook.as_ref().map(|rulebook| rulebook.sha256)),
             })),
         };
-        event.write(&mut self.lines);
-        self.events += 1;
+        self.open.put(&event);
+    }
+
+    /// A session was agreed, or has ended.
+    fn session(&mut self, record: &SessionRecord, store: &Store) {
+        let rulebook = self.rulebook(record.policy, store);
+        let policy = policy_name(record.policy, rulebook.map(|rulebook| rulebook.sha256));
+        let body = SessionBody::of(record, &self.site, policy);
+        self.open.put(&Event::bare(record.at, "session", Body::Session(Box::new(body))));
+    }
+
+    /// The hash by which events name a policy that came into force. The sensor's own name for it
+    /// depends on what is authorised, and is told to nobody.
+    fn public_hash(&self, swap: &PolicySwap, store: &Store) -> Option<[u8; 32]> {
+        let is_it = |rulebook: &&rulebook::Shared| rulebook.fingerprint == swap.sha256;
+        if let Some(held) = self.rulebooks.values().find(is_it) {
+            return Some(held.sha256);
+        }
+        // A policy is stored without what it authorised.
+        let stored = store.rulebook(&swap.sha256).ok().flatten();
+        let stored = stored.or_else(|| store.rulebook_of_version(swap.version).ok().flatten());
+        stored.map(|rulebook| rulebook.sha256)
     }
 
     /// A policy came into force. The same one again is no news.
-    fn policy(&mut self, swap: &PolicySwap) {
+    fn policy(&mut self, swap: &PolicySwap, store: &Store) {
         self.progress.policy = swap.version;
-        let before = self.progress.policies.insert(swap.version, swap.sha256);
+        let public = self.public_hash(swap, store);
+        let name = public.unwrap_or(swap.sha256);
+        let before = self.progress.policies.insert(swap.version, name);
         if self.progress.policies.len() > VERSIONS {
             self.progress.policies.pop_first();
         }
-        if before == Some(swap.sha256) {
+        if before == Some(name) {
             return;
         }
         let site = self.site.clone();
         // The first policy comes before the first packet. In a replay that is the epoch:
         // the time of day would make each replay's events differ.
         let is_early = swap.at == Nanos(0) && !self.taps.replay;
-        self.write(&Event::bare(
+        self.open.put(&Event::bare(
             if is_early { now() } else { swap.at },
             "policy",
             Body::Policy(PolicyBody {
                 site: &site,
                 state: "in_force",
-                policy: policy_name(swap.version, Some(swap.sha256)),
+                policy: policy_name(swap.version, public),
                 equipment: Some(Change { before: swap.equipment.0, now: swap.equipment.1 }),
                 rules: Some(Change { before: swap.rules.0, now: swap.rules.1 }),
                 reason: None,
@@ -366,7 +299,7 @@ impl Recorder {
         let site = self.site.clone();
         let since = since.map(eve::timestamp);
         let body = HealthBody { site: &site, subject, state, observed, since, lost };
-        self.write(&Event::bare(time, "health", Body::Health(body)));
+        self.open.put(&Event::bare(time, "health", Body::Health(body)));
     }
 
     /// Writes an event about a policy that did not come into force.
@@ -380,20 +313,22 @@ impl Recorder {
             rules: None,
             reason: Some(reason),
         };
-        self.write(&Event::bare(time, "policy", Body::Policy(body)));
+        self.open.put(&Event::bare(time, "policy", Body::Policy(body)));
     }
 
     /// Writes the counters.
     pub fn stats(&mut self, time: Nanos, totals: &Totals) {
         let site = self.site.clone();
         let body = Body::Stats(StatsBody { site: &site, totals });
-        self.write(&Event::bare(time, "stats", body));
+        self.open.put(&Event::bare(time, "stats", body));
     }
 
-    /// The alerts said, by detection id.
+    /// The alerts said, by detection id; without those that go apart.
     pub fn alerts_by_id(&self) -> std::collections::BTreeMap<&'static str, u64> {
         let mut by_id = std::collections::BTreeMap::new();
-        for ((detection, _), count) in &self.progress.tally.alerts {
+        let shown = |detection: u16| !(self.is_apart() && is_restricted(detection));
+        let said = self.progress.tally.alerts.iter();
+        for ((detection, _), count) in said.filter(|((detection, _), _)| shown(*detection)) {
             if let Some(known) = CATALOGUE.get(usize::from(*detection)) {
                 *by_id.entry(known.id).or_default() += count;
             }

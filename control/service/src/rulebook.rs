@@ -2,13 +2,14 @@
 //! hash, so that a finding made under an older policy is told with its inventory.
 
 use std::fs;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use weir_engine::rules::EquipmentId;
 use weir_policy::{
-    Diagnostic, Equipment, Inventory, MAX_FILE_BYTES, Paths, Policy, PolicyMessage,
-    inventory_from_str, policy_from_str,
+    Diagnostic, Equipment, Inventory, LawfulIntercept, MAX_FILE_BYTES, Paths, Policy,
+    PolicyMessage, inventory_from_str, load_interception, policy_from_str,
 };
 
 use crate::refusal::Refusal;
@@ -18,12 +19,16 @@ use crate::refusal::Refusal;
 pub struct Rulebook {
     /// Counts up with each different policy of a state directory, from 1.
     pub version: u64,
-    /// The hash of the policy message.
+    /// The hash of the policy message, which tells nothing of what is authorised.
     pub sha256: [u8; 32],
+    /// By what the sensor names it: another hash as soon as anything is authorised.
+    pub fingerprint: [u8; 32],
     /// What is installed.
     pub inventory: Inventory,
     /// What it may do.
     pub policy: Policy,
+    /// What may be intercepted. It is never stored.
+    pub interception: LawfulIntercept,
     /// The texts of the two files, which are what is stored.
     pub texts: Texts,
 }
@@ -37,13 +42,15 @@ pub struct Texts {
     pub policy: String,
 }
 
-/// Where the two files are.
+/// Where the files are.
 #[derive(Clone, Debug)]
 pub struct Files {
     /// inventory.toml.
     pub inventory: Option<PathBuf>,
     /// policy.toml.
     pub policy: Option<PathBuf>,
+    /// li.toml.
+    pub interception: Option<PathBuf>,
 }
 
 impl Files {
@@ -53,17 +60,34 @@ impl Files {
     /// # Errors
     /// Every mistake of the first file that has any.
     pub fn read(&self, warn: &mut impl FnMut(&Diagnostic)) -> Result<Option<Rulebook>, Refusal> {
-        let Self { inventory, policy } = self.clone();
-        let paths = Paths { inventory, policy, lawful_intercept: None };
+        let Self { inventory, policy, interception } = self.clone();
+        let paths = Paths { inventory, policy, lawful_intercept: interception };
         paths.unpaired().iter().for_each(&mut *warn);
-        let Some(inventory_path) = &self.inventory else { return Ok(None) };
+        let Some(inventory_path) = &self.inventory else {
+            // A file that others may read is refused though nothing is judged by it.
+            self.interception(None, warn)?;
+            return Ok(None);
+        };
         let texts = Texts {
             inventory: text(inventory_path)?,
             policy: self.policy.as_deref().map_or(Ok(String::new()), text)?,
         };
         let name = |path: &Path| path.display().to_string();
         let policy_name = self.policy.as_deref().map_or_else(|| "policy.toml".into(), name);
-        Rulebook::check(&name(inventory_path), &policy_name, texts, warn).map(Some)
+        let rulebook = Rulebook::check(&name(inventory_path), &policy_name, texts, warn)?;
+        let interception = self.interception(Some(&rulebook.inventory), warn)?;
+        Ok(Some(rulebook.authorising(interception)))
+    }
+
+    fn interception(
+        &self,
+        inventory: Option<&Inventory>,
+        warn: &mut impl FnMut(&Diagnostic),
+    ) -> Result<LawfulIntercept, Refusal> {
+        let Some(path) = &self.interception else { return Ok(LawfulIntercept::default()) };
+        let read = load_interception(path, inventory).map_err(Refusal::files)?;
+        read.warnings.iter().for_each(warn);
+        Ok(read.value)
     }
 }
 
@@ -94,7 +118,19 @@ impl Rulebook {
         policy.warnings.iter().for_each(warn);
         let policy = policy.value;
         let sha256 = PolicyMessage::compile(&inventory, &policy, 0).sha256;
-        Ok(Self { version: 0, sha256, inventory, policy, texts })
+        let interception = LawfulIntercept::default();
+        let fingerprint = sha256;
+        Ok(Self { version: 0, sha256, fingerprint, inventory, policy, interception, texts })
+    }
+
+    fn authorising(self, interception: LawfulIntercept) -> Self {
+        let rulebook = Self { interception, ..self };
+        Self { fingerprint: rulebook.compiled().fingerprint(), ..rulebook }
+    }
+
+    fn compiled(&self) -> PolicyMessage {
+        PolicyMessage::compile(&self.inventory, &self.policy, self.version)
+            .authorising(&self.interception)
     }
 
     /// From stored texts, which were checked when they were stored; none if
@@ -109,9 +145,18 @@ impl Rulebook {
     /// # Errors
     /// If the policy is larger than the sensor accepts.
     pub fn message(&self) -> Result<Vec<u8>, Refusal> {
-        PolicyMessage::compile(&self.inventory, &self.policy, self.version).encode().map_err(
-            |error| Refusal::new(&error.to_string(), "policy.toml", "select by role or by network"),
-        )
+        self.compiled().encode().map_err(|error| {
+            Refusal::new(&error.to_string(), "policy.toml", "select by role or by network")
+        })
+    }
+
+    /// The id of the entry that holds an address: of several the one with the longest prefix.
+    pub fn holder(&self, address: IpAddr) -> Option<&str> {
+        let entries = self.inventory.equipment().iter();
+        let prefixes =
+            entries.flat_map(|entry| entry.addresses.iter().map(move |net| (net, &entry.id)));
+        let holding = prefixes.filter(|(net, _)| net.contains(&address));
+        holding.max_by_key(|(net, _)| net.prefix_len()).map(|(_, id)| id.as_str())
     }
 
     /// The inventory entry with the sensor's number.
@@ -150,7 +195,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let inventory = directory.path().join("inventory.toml");
         fs::write(&inventory, INVENTORY).unwrap();
-        let files = Files { inventory: Some(inventory), policy: None };
+        let files = Files { inventory: Some(inventory), policy: None, interception: None };
         let read = files.read(&mut |_| {}).unwrap().unwrap();
         let restored = Rulebook::restore(7, read.texts.clone()).unwrap();
         assert_eq!(restored.sha256, read.sha256);
@@ -170,7 +215,8 @@ mod tests {
             let read = files.read(&mut |warning| warnings.push(warning.message.clone()));
             (read.unwrap().map(|rulebook| rulebook.sha256), warnings)
         };
-        let both = Files { inventory: Some(inventory), policy: Some(policy.clone()) };
+        let both =
+            Files { inventory: Some(inventory), policy: Some(policy.clone()), interception: None };
         fs::write(&policy, "").unwrap();
         let (plain, warnings) = read(&both);
         assert_eq!(warnings, [""; 0]);
@@ -192,14 +238,57 @@ mod tests {
     }
 
     #[test]
+    fn what_is_authorised_makes_another_message_and_no_other_policy() {
+        use std::os::unix::fs::PermissionsExt;
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        fs::write(path("inventory.toml"), INVENTORY).unwrap();
+        fs::write(path("li.toml"), "[[authorised]]\nto = \"10.9.9.9\"\nsessions = 2\n").unwrap();
+        let mode = |mode| fs::set_permissions(path("li.toml"), PermissionsExt::from_mode(mode));
+        mode(0o600).unwrap();
+        let plain =
+            Files { inventory: Some(path("inventory.toml")), policy: None, interception: None };
+        let files = Files { interception: Some(path("li.toml")), ..plain.clone() };
+        let read = |files: &Files| files.read(&mut |_| {}).unwrap().unwrap();
+        let (plain, authorising) = (read(&plain), read(&files));
+        assert_eq!(plain.sha256, authorising.sha256);
+        assert_eq!(plain.fingerprint, plain.sha256);
+        assert_ne!(authorising.fingerprint, plain.sha256);
+        assert_ne!(plain.message().unwrap(), authorising.message().unwrap());
+        let message = PolicyMessage::decode(&authorising.message().unwrap()).unwrap();
+        assert_eq!((message.authorised.len(), message.authorised[0].sessions), (1, 2));
+        assert_eq!(message.fingerprint(), authorising.fingerprint);
+        mode(0o644).unwrap();
+        for inventory in [files.inventory.clone(), None] {
+            let files = Files { inventory, ..files.clone() };
+            let refused = files.read(&mut |_| {}).unwrap_err().to_string();
+            assert!(refused.contains("mode 0644") && refused.contains("chmod 600"), "{refused}");
+            assert!(!refused.contains("10.9.9.9"), "{refused}");
+        }
+    }
+
+    #[test]
+    fn the_longest_prefix_holds_an_address() {
+        let texts = Texts {
+            inventory: INVENTORY.replace("[\"10.0.0.1\"]", "[\"10.0.0.0/24\"]")
+                + &INVENTORY.replace("gnb-1", "gnb-2"),
+            policy: String::new(),
+        };
+        let rulebook = Rulebook::restore(1, texts).unwrap();
+        let holder = |address: [u8; 4]| rulebook.holder(address.into());
+        assert_eq!(holder([10, 0, 0, 1]), Some("gnb-2"));
+        assert_eq!((holder([10, 0, 0, 2]), holder([10, 0, 1, 2])), (Some("gnb-1"), None));
+    }
+
+    #[test]
     fn mistakes_name_the_file() {
         let directory = tempfile::tempdir().unwrap();
         let inventory = directory.path().join("inventory.toml");
         fs::write(&inventory, "[[equipment]]\nid = 5\n").unwrap();
-        let files = Files { inventory: Some(inventory), policy: None };
+        let files = Files { inventory: Some(inventory), policy: None, interception: None };
         let refused = files.read(&mut |_| {}).unwrap_err().to_string();
         assert!(refused.contains("inventory.toml:2:"), "{refused}");
-        let absent = Files { inventory: Some(directory.path().join("none")), policy: None };
+        let absent = Files { inventory: Some(directory.path().join("none")), ..files };
         assert!(absent.read(&mut |_| {}).unwrap_err().to_string().contains("none; name"));
     }
 }

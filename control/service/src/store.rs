@@ -2,6 +2,9 @@
 //! and the committed length of the event file, in one SQLite database. Each batch
 //! of records is one transaction.
 
+use std::fs::{OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::time::Duration;
 
@@ -24,9 +27,19 @@ pub enum StoreError {
     /// SQLite says so.
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
+    /// The system says so.
+    #[error(transparent)]
+    System(#[from] io::Error),
     /// A value can't be encoded.
     #[error(transparent)]
     Encoding(#[from] postcard::Error),
+}
+
+/// The database holds restricted alerts: it has mode 0600, which its journal takes over.
+fn close_to_others(path: &Path) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    let file = options.create(true).truncate(false).write(true).mode(0o600).open(path)?;
+    file.set_permissions(Permissions::from_mode(0o600))
 }
 
 /// The database.
@@ -40,7 +53,9 @@ impl Store {
     /// # Errors
     /// What SQLite says, and that another process holds it.
     pub fn open(directory: &Path) -> Result<Self, StoreError> {
-        let connection = Connection::open(directory.join("control.db"))?;
+        let path = directory.join("control.db");
+        close_to_others(&path)?;
+        let connection = Connection::open(path)?;
         connection.busy_timeout(PATIENCE)?;
         // One control process at a time: two would both follow the ring.
         connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
@@ -179,7 +194,7 @@ impl Store {
 }
 
 /// Counts up with every change of [`Row`] and [`Progress`].
-const REVISION: u64 = 1;
+const REVISION: u64 = 2;
 
 /// Changes with the meaning of records and of what is stored here.
 fn schema() -> [u8; 8] {

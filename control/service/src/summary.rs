@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 use weir_engine::vendor_elements::VendorElement;
 
-use crate::counts::{Counts, Totals};
+use crate::counts::{Counts, Sessions, Totals};
 use crate::options::Destination;
 
 /// What a replay came to. The keys are a contract.
@@ -55,15 +55,6 @@ impl VendorElements {
     }
 }
 
-/// PFCP sessions: this version follows none.
-#[derive(Debug, Default, Serialize)]
-#[allow(missing_docs)]
-pub struct Sessions {
-    pub established: u64,
-    pub deleted: u64,
-    pub active: u64,
-}
-
 impl Summary {
     /// From the sensor's counters, the alerts by id, and the events that
     /// control itself lost.
@@ -81,6 +72,7 @@ impl Summary {
             gtpu_messages,
             pfcp_messages,
             errors,
+            sessions,
             flows,
             fragments,
             reassembly,
@@ -93,7 +85,7 @@ impl Summary {
             gtpu_messages,
             pfcp_messages,
             errors,
-            sessions: Sessions::default(),
+            sessions,
             flows,
             alerts,
             wall_seconds: wall as f64 / 1e9,
@@ -170,6 +162,22 @@ mod tests {
             ])
         );
         assert_eq!(summary["vendor_elements_other"], 7);
+    }
+
+    #[test]
+    fn sessions_are_those_of_the_judge() {
+        let judge = JudgeWords {
+            sessions: [1, 5, 1, 1, 1],
+            sessions_established: 9,
+            sessions_deleted: 2,
+            ..JudgeWords::default()
+        };
+        let counts = Counts { judge, ..Counts::default() };
+        let summary = serde_json::to_value(Summary::new(&counts, BTreeMap::new(), 0)).unwrap();
+        let sessions = serde_json::json!({"established": 9, "deleted": 2, "active": 5});
+        assert_eq!(summary["sessions"], sessions);
+        // Stats events tell the same.
+        assert_eq!(serde_json::to_value(counts.totals()).unwrap()["sessions"], sessions);
     }
 
     #[test]

@@ -8,11 +8,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use ipnet::IpNet;
 use weir_engine::Nanos;
+use weir_engine::contract::session::Slice;
 use weir_engine::detect::CATALOGUE;
 use weir_engine::lpm::Prefix;
 use weir_engine::rules::{
-    Allow, End, Equipment, EquipmentId, Link, Quirk, Roles, RuleSet, Rules, RulesError, Service,
-    Settings,
+    Allow, Authorised, End, Equipment, EquipmentId, Link, Quirk, Roles, RuleSet, Rules, RulesError,
+    Service, Settings,
 };
 use weir_policy::{MessageError, PolicyMessage, QuirkRule};
 use weir_wire::Address;
@@ -66,7 +67,8 @@ fn rule_set(message: &PolicyMessage) -> RuleSet {
     let prefixes = |nets: &[IpNet]| nets.iter().map(prefix).collect();
     RuleSet {
         version: message.version,
-        sha256: message.sha256,
+        // Rules that differ in what is authorised alone are other rules, too.
+        sha256: message.fingerprint(),
         equipment: message
             .equipment
             .iter()
@@ -77,6 +79,26 @@ fn rule_set(message: &PolicyMessage) -> RuleSet {
             })
             .collect(),
         ue_pools: prefixes(&message.ue_pools),
+        instance_pools: message
+            .instance_pools
+            .iter()
+            .map(|pool| (prefix(&pool.prefix), pool.network_instance.clone()))
+            .collect(),
+        dnns: message.dnns.clone(),
+        slices: message.slices.as_ref().map(|slices| {
+            slices.iter().map(|slice| Slice { sst: slice.sst, sd: slice.sd }).collect()
+        }),
+        smf_sets: message.smf_sets.iter().map(|set| numbers(set)).collect(),
+        authorised: message
+            .authorised
+            .iter()
+            .map(|order| Authorised {
+                upf: order.upf.map(|upf| EquipmentId(upf.0)),
+                to: order.to.into(),
+                sessions: order.sessions,
+            })
+            .collect(),
+        import_grace: Nanos::from_secs(message.import_grace_seconds),
         mec: prefixes(&message.mec),
         infrastructure: prefixes(&message.infrastructure),
         roaming: prefixes(&message.roaming),
@@ -123,7 +145,11 @@ fn quirk(rule: &QuirkRule, message: &PolicyMessage) -> Option<Quirk> {
 /// A set's members by ascending number, as validation demands.
 fn members(set: u32, message: &PolicyMessage) -> Vec<EquipmentId> {
     let members = message.sets.get(set as usize).map_or(&[][..], Vec::as_slice);
-    members.iter().map(|id| EquipmentId(id.0)).collect()
+    numbers(members)
+}
+
+fn numbers(ids: &[weir_policy::EquipmentId]) -> Vec<EquipmentId> {
+    ids.iter().map(|id| EquipmentId(id.0)).collect()
 }
 
 fn prefix(net: &IpNet) -> Prefix {
@@ -148,27 +174,61 @@ fn settings(message: &PolicyMessage) -> Settings {
     for (enabled, detection) in settings.enabled.iter_mut().zip(&CATALOGUE) {
         *enabled = message.enabled(detection.id);
     }
-    let number = |detection, name| message.parameter(detection, name);
-    let seconds = |detection, name| number(detection, name).map(|s| Nanos((s * 1e9) as u64));
-    let set = |target: &mut Nanos, given: Option<Nanos>| {
-        if let Some(given) = given {
-            *target = given;
+    // A name that the catalogue of policies does not know leaves the engine's default; a test
+    // compares the two catalogues.
+    let count = |target: &mut u64, detection, name| {
+        if let Some(number) = message.parameter(detection, name) {
+            *target = number as u64;
         }
     };
-    if let Some(packets) = number("INV-UNKNOWN", "min_packets") {
-        settings.unknown_min_packets = packets as u64;
-    }
-    if let Some(responses) = number("GTP-HDRCOV", "echo_responses") {
-        settings.echo_responses = responses as u64;
-    }
-    if let Some(ratio) = number("OPS-BLIND", "loss_ratio") {
-        settings.blind_loss_ratio = ratio;
-    }
-    set(&mut settings.unknown_window, seconds("INV-UNKNOWN", "window_seconds"));
-    set(&mut settings.echo_window, seconds("GTP-HDRCOV", "echo_window_seconds"));
-    set(&mut settings.blind_loss_window, seconds("OPS-BLIND", "loss_window_seconds"));
-    set(&mut settings.blind_silent, seconds("OPS-BLIND", "silent_seconds"));
-    set(&mut settings.blind_control_away, seconds("OPS-BLIND", "control_away_seconds"));
+    let number = |target: &mut f64, detection, name| {
+        if let Some(number) = message.parameter(detection, name) {
+            *target = number;
+        }
+    };
+    let seconds = |target: &mut Nanos, detection, name| {
+        if let Some(seconds) = message.parameter(detection, name) {
+            *target = Nanos((seconds * 1e9) as u64);
+        }
+    };
+    let s = &mut settings;
+    count(&mut s.unknown_min_packets, "INV-UNKNOWN", "min_packets");
+    seconds(&mut s.unknown_window, "INV-UNKNOWN", "window_seconds");
+    count(&mut s.echo_responses, "GTP-HDRCOV", "echo_responses");
+    seconds(&mut s.echo_window, "GTP-HDRCOV", "echo_window_seconds");
+
+    count(&mut s.orphan_min_packets, "GTP-ORPHAN", "min_packets");
+    seconds(&mut s.orphan_grace, "GTP-ORPHAN", "grace_seconds");
+    seconds(&mut s.orphan_start_grace, "GTP-ORPHAN", "start_grace_seconds");
+    count(&mut s.scan_min_teids, "GTP-TEIDSCAN", "min_teids");
+    count(&mut s.scan_min_errors, "GTP-TEIDSCAN", "min_error_indications");
+    seconds(&mut s.scan_window, "GTP-TEIDSCAN", "window_seconds");
+    seconds(&mut s.scan_start_grace, "GTP-TEIDSCAN", "start_grace_seconds");
+    // A tunnel waits for N4 once, whoever judges it then: the longer wait holds for both.
+    let mut scan_grace = Nanos(0);
+    seconds(&mut scan_grace, "GTP-TEIDSCAN", "grace_seconds");
+    s.orphan_grace = s.orphan_grace.max(scan_grace);
+    count(&mut s.clone_min_equipment, "GTP-TEIDCLONE", "min_equipment");
+    seconds(&mut s.clone_window, "GTP-TEIDCLONE", "window_seconds");
+    count(&mut s.spoof_min_packets, "GTP-UESPOOF", "min_packets");
+    number(&mut s.spoof_cohort_factor, "GTP-UESPOOF", "cohort_factor");
+
+    seconds(&mut s.peer_interleave, "PFCP-PEER", "interleave_seconds");
+    seconds(&mut s.redir_uplink, "PFCP-REDIR", "uplink_seconds");
+    number(&mut s.flood_factor, "PFCP-FLOOD", "median_factor");
+    number(&mut s.flood_requests, "PFCP-FLOOD", "min_requests_per_second");
+    number(&mut s.flood_heartbeats, "PFCP-FLOOD", "min_heartbeats_per_second");
+    seconds(&mut s.flood_sustained, "PFCP-FLOOD", "sustained_seconds");
+    number(&mut s.flood_failed_share, "PFCP-FLOOD", "min_failed_share");
+    count(&mut s.flood_establishments, "PFCP-FLOOD", "min_establishments");
+    number(&mut s.ghost_user_id_share, "PFCP-GHOST", "user_id_share");
+
+    number(&mut s.blind_coverage, "OPS-BLIND", "n4_coverage");
+    count(&mut s.blind_transactions, "OPS-BLIND", "min_n4_transactions");
+    number(&mut s.blind_loss_ratio, "OPS-BLIND", "loss_ratio");
+    seconds(&mut s.blind_loss_window, "OPS-BLIND", "loss_window_seconds");
+    seconds(&mut s.blind_silent, "OPS-BLIND", "silent_seconds");
+    seconds(&mut s.blind_control_away, "OPS-BLIND", "control_away_seconds");
     settings
 }
 
@@ -282,6 +342,81 @@ echo_window_seconds = 30
         assert!(rules.is_esp_only(address("10.0.1.1"), address("10.0.0.1")));
         assert!(!rules.is_esp_only(address("10.0.1.1"), address("10.0.2.1")));
         assert_eq!(rules.version(), 4);
+    }
+
+    #[test]
+    fn what_is_said_of_sessions_is_what_the_engine_knows() {
+        let text = r#"
+ue_pools = ["10.60.0.0/16", { cidr = "10.61.0.0/16", network_instance = "iot" }]
+infrastructure = ["10.0.0.0/8"]
+dnns = ["internet"]
+slices = ["1-010203", "2"]
+import_grace_seconds = 60
+[[smf_set]]
+members = ["upf-1", "gnb-1"]
+"#;
+        let rules = compile(&encoded(text)).unwrap();
+        assert!(rules.is_in_pool(address("10.60.0.1"), None));
+        assert!(!rules.is_in_pool(address("10.61.0.1"), Some("internet")));
+        assert!(rules.is_in_pool(address("10.61.0.1"), Some("iot")));
+        assert!(rules.is_dnn("internet") && !rules.is_dnn("ims"));
+        let slice = |sst, sd| Slice { sst, sd };
+        assert!(rules.is_slice(slice(1, Some([1, 2, 3]))) && rules.is_slice(slice(2, None)));
+        assert!(!rules.is_slice(slice(1, None)));
+        assert!(rules.share_sessions(EquipmentId(0), EquipmentId(1)));
+        assert!(rules.is_own(address("10.60.0.1")) && !rules.is_own(address("192.0.2.1")));
+        assert_eq!(rules.import_grace(), Nanos::from_secs(60));
+        let silent = compile(&encoded("")).unwrap();
+        assert!(silent.is_dnn("ims") && silent.is_slice(slice(1, None)));
+        assert!(!silent.share_sessions(EquipmentId(0), EquipmentId(1)));
+        assert_eq!(silent.import_grace(), Nanos::from_secs(3600));
+    }
+
+    #[test]
+    fn what_is_authorised_is_known_and_makes_other_rules() {
+        let inventory = inventory_from_str("inventory.toml", INVENTORY).unwrap().value;
+        let policy = policy_from_str("policy.toml", "", &inventory).unwrap().value;
+        let with = |sessions: u32| {
+            let text = format!(
+                "[[authorised]]\nupf = \"upf-1\"\nto = \"10.9.9.9\"\nsessions = {sessions}\n"
+            );
+            let read = weir_policy::interception_from_str("li.toml", &text, Some(&inventory));
+            let message = PolicyMessage::compile(&inventory, &policy, 4);
+            compile(&message.authorising(&read.unwrap().value).encode().unwrap()).unwrap()
+        };
+        let (two, three) = (with(2), with(3));
+        assert_eq!(two.authorised_copies(Some(EquipmentId(0)), address("10.9.9.9")), 2);
+        assert_eq!(three.authorised_copies(Some(EquipmentId(0)), address("10.9.9.9")), 3);
+        assert_eq!(two.authorised_copies(Some(EquipmentId(1)), address("10.9.9.9")), 0);
+        assert_eq!(two.authorised_copies(Some(EquipmentId(0)), address("10.9.9.8")), 0);
+        // Rules of the same hash are not taken again.
+        assert_ne!(two.sha256(), three.sha256());
+    }
+
+    #[test]
+    fn every_parameter_of_a_detection_of_the_engine_arrives() {
+        let settings = |text: &str| format!("{:?}", compile(&encoded(text)).unwrap().settings());
+        let default = settings("");
+        for detection in &CATALOGUE {
+            let known = weir_policy::Detection::find(detection.id).unwrap();
+            for parameter in known.parameters {
+                let (id, name) = (detection.id, parameter.name);
+                // Half a year, a ratio of 1, or a count that no default is.
+                let other = if parameter.most <= 1.0 { 1.0 } else { 15_552_001.0 };
+                let set = settings(&format!("[detections.{id}]\n{name} = {other}\n"));
+                // One-way sessions are judged from memory that is longer than the sensor's.
+                let elsewhere = name == "one_way_minutes";
+                assert_eq!(set != default, !elsewhere, "{id} {name}");
+            }
+        }
+        let both = |orphan: u64, scan: u64| {
+            let text = format!(
+                "[detections.GTP-ORPHAN]\ngrace_seconds = {orphan}\n\
+                 [detections.GTP-TEIDSCAN]\ngrace_seconds = {scan}\n"
+            );
+            compile(&encoded(&text)).unwrap().settings().orphan_grace
+        };
+        assert_eq!((both(5, 3), both(1, 3)), (Nanos::from_secs(5), Nanos::from_secs(3)));
     }
 
     #[test]

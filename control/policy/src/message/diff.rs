@@ -5,13 +5,15 @@ use std::hash::Hash;
 
 use ipnet::IpNet;
 
-use super::{AllowRule, End, EquipmentRule, PolicyMessage};
+use super::{AllowRule, End, EquipmentRule, PolicyMessage, Slice};
 use crate::closed::RoleSet;
 use crate::service::ServiceMatch;
 
 /// The difference from one policy to the next. Equipment counts by what the message says of it
 /// (roles, prefixes, MACs), so that a changed address is one removed and one added. A rule counts
-/// by what it means: the same text over more equipment is another rule.
+/// by what it means: the same text over more equipment is another rule. What is said of sessions
+/// counts by its entries: pools, data networks, slices, SMF sets. What is intercepted counts
+/// nowhere.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct PolicyDiff {
     /// Hash of the policy before; `None` if there was none.
@@ -26,6 +28,10 @@ pub struct PolicyDiff {
     pub rules_added: usize,
     /// Rules that only the policy before has.
     pub rules_removed: usize,
+    /// What only the policy after says of sessions.
+    pub sessions_added: usize,
+    /// What only the policy before said of sessions.
+    pub sessions_removed: usize,
 }
 
 impl PolicyDiff {
@@ -34,6 +40,7 @@ impl PolicyDiff {
         let mut meanings = Meanings::default();
         let mut equipment = Difference::default();
         let mut rules = Difference::default();
+        let mut sessions = Difference::default();
         for (message, sign) in before.map(|before| (before, -1)).into_iter().chain([(after, 1)]) {
             let Meanings { equipment: known, sets: known_sets } = &mut meanings;
             let numbers: Vec<usize> = message
@@ -56,6 +63,13 @@ impl PolicyDiff {
                     intern(known_sets, members)
                 })
                 .collect();
+            for set in &message.smf_sets {
+                let mut members: Vec<_> =
+                    set.iter().filter_map(|id| numbers.get(id.index())).copied().collect();
+                members.sort_unstable();
+                sessions.count(OfSessions::SmfSet(members), sign);
+            }
+            of_sessions(message).for_each(|entry| sessions.count(entry, sign));
             numbers.into_iter().for_each(|number| equipment.count(number, sign));
             for rule in &message.allow {
                 rules.count(meaning(rule, &sets), sign);
@@ -63,6 +77,7 @@ impl PolicyDiff {
         }
         let (equipment_added, equipment_removed) = equipment.totals();
         let (rules_added, rules_removed) = rules.totals();
+        let (sessions_added, sessions_removed) = sessions.totals();
         Self {
             before: before.map(|before| before.sha256),
             after: after.sha256,
@@ -70,8 +85,32 @@ impl PolicyDiff {
             equipment_removed,
             rules_added,
             rules_removed,
+            sessions_added,
+            sessions_removed,
         }
     }
+}
+
+/// One thing that is said of sessions.
+#[derive(Eq, Hash, PartialEq)]
+enum OfSessions<'m> {
+    Pool(&'m IpNet, Option<&'m str>),
+    Dnn(&'m str),
+    Slice(Slice),
+    SmfSet(Vec<usize>),
+    ImportGrace(u64),
+}
+
+/// What a message says of sessions, but for SMF sets, whose numbers shift.
+fn of_sessions(message: &PolicyMessage) -> impl Iterator<Item = OfSessions<'_>> {
+    let everywhere = message.ue_pools.iter().map(|prefix| OfSessions::Pool(prefix, None));
+    let instances = message.instance_pools.iter();
+    let instances =
+        instances.map(|pool| OfSessions::Pool(&pool.prefix, Some(&pool.network_instance)));
+    let dnns = message.dnns.iter().flatten().map(|dnn| OfSessions::Dnn(dnn));
+    let slices = message.slices.iter().flatten().map(|slice| OfSessions::Slice(*slice));
+    let grace = OfSessions::ImportGrace(message.import_grace_seconds);
+    everywhere.chain(instances).chain(dnns).chain(slices).chain([grace])
 }
 
 /// Numbers that are the same in both messages for equipment and sets of the same content: the

@@ -7,6 +7,8 @@
 mod diff;
 mod validate;
 
+use std::net::IpAddr;
+
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -14,9 +16,11 @@ use sha2::{Digest, Sha256};
 use crate::bounded;
 use crate::catalogue::Detection;
 use crate::closed::{Link, RoleSet};
+use crate::interception::LawfulIntercept;
 use crate::inventory::{EquipmentId, Inventory};
 use crate::limits::{
-    MAX_DETECTIONS, MAX_EQUIPMENT, MAX_PARAMETERS, MAX_PREFIXES, MAX_RULES, MAX_SERVICES, MAX_SETS,
+    MAX_DETECTIONS, MAX_EQUIPMENT, MAX_ORDERS, MAX_PARAMETERS, MAX_PREFIXES, MAX_RULES,
+    MAX_SERVICES, MAX_SETS,
 };
 use crate::policy::Policy;
 use crate::service::ServiceMatch;
@@ -26,7 +30,7 @@ pub use diff::PolicyDiff;
 /// What every policy message begins with.
 pub const MAGIC: &[u8; 7] = b"WEIRPOL";
 /// The layout of the message; a sensor takes its own only.
-pub const FORMAT: u8 = 2;
+pub const FORMAT: u8 = 3;
 /// The largest message, in bytes.
 pub const MAX_BYTES: usize = 32 * 1024 * 1024;
 
@@ -36,8 +40,10 @@ pub const MAX_BYTES: usize = 32 * 1024 * 1024;
 pub struct PolicyMessage {
     /// Counts up with each policy that control sends.
     pub version: u64,
-    /// SHA-256 of the postcard encoding of this message with `version` 0 and this field zeroed:
-    /// policies of the same meaning over the same inventory have the same hash.
+    /// SHA-256 of the postcard encoding of this message with `version` 0 and this field zeroed, up
+    /// to `authorised`: policies of the same meaning over the same inventory have the same hash.
+    /// It stands in every event, so that what is intercepted is not in it: whoever knows the
+    /// other files could try addresses and numbers until the hash fits.
     pub sha256: [u8; 32],
     /// SHA-256 over the postcard encodings of the inventory's entries, as events show them, in the
     /// order of their numbers. The sensor only passes it on.
@@ -52,9 +58,23 @@ pub struct PolicyMessage {
     /// thousand rules over a hundred thousand entries name few different sets.
     #[serde(deserialize_with = "bounded::lists::<_, _, MAX_SETS, MAX_EQUIPMENT>")]
     pub sets: Vec<Vec<EquipmentId>>,
-    /// Addresses of subscribers.
+    /// Addresses of subscribers in any network instance.
     #[serde(deserialize_with = "bounded::list::<_, _, MAX_PREFIXES>")]
     pub ue_pools: Vec<IpNet>,
+    /// Addresses that are subscribers' in one network instance only.
+    #[serde(deserialize_with = "bounded::list::<_, _, MAX_PREFIXES>")]
+    pub instance_pools: Vec<InstancePool>,
+    /// The data networks that there are, sorted and distinct; `None`: not judged.
+    #[serde(deserialize_with = "bounded::optional_texts::<_, MAX_PREFIXES>")]
+    pub dnns: Option<Vec<String>>,
+    /// The slices that there are, sorted and distinct; `None`: not judged.
+    #[serde(deserialize_with = "bounded::optional_list::<_, _, MAX_PREFIXES>")]
+    pub slices: Option<Vec<Slice>>,
+    /// SMFs that may use each other's sessions, each set sorted and distinct.
+    #[serde(deserialize_with = "bounded::lists::<_, _, MAX_RULES, MAX_EQUIPMENT>")]
+    pub smf_sets: Vec<Vec<EquipmentId>>,
+    /// How long after an import peers that the SMF signals may be undeclared; at most 31 days.
+    pub import_grace_seconds: u64,
     /// Addresses that subscribers must never reach.
     #[serde(deserialize_with = "bounded::list::<_, _, MAX_PREFIXES>")]
     pub infrastructure: Vec<IpNet>,
@@ -82,6 +102,48 @@ pub struct PolicyMessage {
     /// Every detection of the catalogue with every parameter.
     #[serde(deserialize_with = "bounded::list::<_, _, MAX_DETECTIONS>")]
     pub detections: Vec<DetectionSetting>,
+    /// Interception that is authorised, sorted.
+    #[serde(deserialize_with = "bounded::list::<_, _, MAX_ORDERS>")]
+    pub authorised: Vec<Order>,
+    /// SHA-256 of the postcard encoding of `authorised`. It is told nowhere.
+    pub authorised_sha256: [u8; 32],
+}
+
+/// One of `ue_pools` that names its network instance.
+#[derive(Clone, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+pub struct InstancePool {
+    /// The addresses.
+    pub prefix: IpNet,
+    /// The network instance in which they are subscribers'.
+    #[serde(deserialize_with = "bounded::text")]
+    pub network_instance: String,
+}
+
+/// A slice, S-NSSAI (TS 23.003 §28.4).
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+pub struct Slice {
+    /// The slice type, SST.
+    pub sst: u8,
+    /// The differentiator, SD. FFFFFF stands for none on the wire and is `None` here.
+    pub sd: Option<[u8; 3]>,
+}
+
+/// Interception that is authorised: how many sessions may be copied whereto.
+#[derive(Clone, Copy, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+pub struct Order {
+    /// The UPF that copies; `None`: any.
+    pub upf: Option<EquipmentId>,
+    /// The mediation function that gets the copies.
+    pub to: IpAddr,
+    /// How many sessions at a time.
+    pub sessions: u32,
+}
+
+impl std::fmt::Debug for Order {
+    /// What is intercepted must not get into a log by way of the message that carries it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Order")
+    }
 }
 
 /// One piece of equipment: how its frames are known.
@@ -203,6 +265,8 @@ impl PolicyMessage {
             macs: sorted(entry.macs.iter().copied()),
             cohort: inventory.cohort(number),
         });
+        let pools = policy.ue_pools.iter();
+        let everywhere = pools.filter(|pool| pool.network_instance.is_none());
         let nat = policy.nat.iter();
         let nat = nat.flat_map(|nat| nat.addresses.iter().map(|address| (nat.link, *address)));
         let roaming = policy.roaming_peers.iter().flat_map(|peer| peer.addresses.iter().copied());
@@ -218,7 +282,15 @@ impl PolicyMessage {
             control_sha256: control_hash(policy),
             equipment: equipment.collect(),
             sets: policy.sets.clone(),
-            ue_pools: sorted(policy.ue_pools.iter().map(|pool| pool.cidr)),
+            ue_pools: sorted(everywhere.map(|pool| pool.cidr)),
+            instance_pools: sorted(policy.ue_pools.iter().filter_map(|pool| {
+                let network_instance = pool.network_instance.clone()?;
+                Some(InstancePool { prefix: pool.cidr, network_instance })
+            })),
+            dnns: policy.dnns.as_ref().map(|dnns| sorted(dnns.iter().cloned())),
+            slices: policy.slices.as_ref().map(|slices| sorted(slices.iter().copied())),
+            smf_sets: policy.smf_sets.clone(),
+            import_grace_seconds: policy.import_grace_seconds,
             infrastructure: sorted(policy.infrastructure.iter().copied()),
             mec: sorted(policy.mec.iter().copied()),
             roaming: sorted(roaming),
@@ -228,9 +300,29 @@ impl PolicyMessage {
             allow: policy.allow.iter().map(|allow| allow.rule.clone()).collect(),
             quirks: quirks.collect(),
             detections: policy.detections.clone(),
+            authorised: Vec::new(),
+            authorised_sha256: orders_hash(&[]),
         };
         let sha256 = message.hash();
         Self { sha256, ..message }
+    }
+
+    /// The message with the interceptions that are authorised, in place of those that it had.
+    pub fn authorising(self, interception: &LawfulIntercept) -> Self {
+        let mut authorised = interception.orders().to_vec();
+        authorised.sort_unstable();
+        let authorised_sha256 = orders_hash(&authorised);
+        Self { authorised, authorised_sha256, ..self }
+    }
+
+    /// What tells this message from others whatever it differs in, but for the version: the
+    /// policy's hash, and that of what is authorised if there is any. It must not be told either.
+    pub fn fingerprint(&self) -> [u8; 32] {
+        if self.authorised.is_empty() {
+            return self.sha256;
+        }
+        let both = Sha256::new().chain_update(self.sha256).chain_update(self.authorised_sha256);
+        both.finalize().into()
     }
 
     /// The message in bytes.
@@ -266,7 +358,9 @@ impl PolicyMessage {
         if !rest.is_empty() {
             return Err(MessageError::Trailing { bytes: rest.len() });
         }
-        if message.hash() != message.sha256 {
+        let whole = message.hash() == message.sha256
+            && orders_hash(&message.authorised) == message.authorised_sha256;
+        if !whole {
             return Err(MessageError::Hash);
         }
         message.validate()?;
@@ -298,6 +392,8 @@ impl PolicyMessage {
         // takes as many bytes as it takes alone (0 takes one), the hash thirty-two.
         let encoded = encoding(self);
         let (_, rest) = encoded.split_at(encoding(&self.version).len() + self.sha256.len());
+        let apart = encoding(&self.authorised).len() + self.authorised_sha256.len();
+        let (rest, _) = rest.split_at(rest.len() - apart);
         Sha256::new().chain_update([0; 1 + 32]).chain_update(rest).finalize().into()
     }
 }
@@ -315,6 +411,10 @@ fn sorted<T: Ord>(values: impl Iterator<Item = T>) -> Vec<T> {
     sorted
 }
 
+fn orders_hash(orders: &[Order]) -> [u8; 32] {
+    Sha256::digest(encoding(&orders)).into()
+}
+
 fn inventory_hash(inventory: &Inventory) -> [u8; 32] {
     let mut hash = Sha256::new();
     for entry in inventory.equipment() {
@@ -330,14 +430,11 @@ fn control_hash(policy: &Policy) -> [u8; 32] {
         suppressions.map(|one| (&one.detection, &one.equipment, one.peer, one.until));
     let windows = policy.change_windows.iter();
     let windows = windows.map(|window| (window.equipment, window.start, window.end));
-    let instances = policy.ue_pools.iter().map(|pool| (pool.cidr, &pool.network_instance));
     let partners = policy.roaming_peers.iter().map(|peer| (&peer.plmn, &peer.addresses));
     let said = encoding(&(
         sorted(suppressions),
         windows.collect::<Vec<_>>(),
-        sorted(instances),
         partners.collect::<Vec<_>>(),
-        (&policy.dnns, &policy.slices, &policy.smf_sets, policy.import_grace_seconds),
     ));
     Sha256::digest(said).into()
 }

@@ -5,13 +5,15 @@ use std::collections::HashSet;
 
 use ipnet::IpNet;
 
-use super::{AllowRule, DetectionSetting, End, EquipmentRule, MessageError, PolicyMessage};
+use super::{
+    AllowRule, DetectionSetting, End, EquipmentRule, MessageError, Order, PolicyMessage, Slice,
+};
 use crate::catalogue::Detection;
 use crate::closed::RoleSet;
 use crate::inventory::EquipmentId;
 use crate::limits::{
-    MAX_DETECTIONS, MAX_EQUIPMENT, MAX_MEMBERS, MAX_PARAMETERS, MAX_PREFIXES, MAX_RULES,
-    MAX_SERVICES, MAX_SETS,
+    MAX_DETECTIONS, MAX_EQUIPMENT, MAX_IMPORT_GRACE_SECONDS, MAX_MEMBERS, MAX_ORDERS,
+    MAX_PARAMETERS, MAX_PREFIXES, MAX_RULES, MAX_SERVICES, MAX_SETS,
 };
 use crate::policy::quirk;
 use crate::service::ServiceMatch;
@@ -46,6 +48,8 @@ impl PolicyMessage {
             self.validate_set(set, index)?;
         }
         ensure(members <= MAX_MEMBERS, "the sets have too many members", members)?;
+        let pools = self.ue_pools.len() + self.instance_pools.len();
+        ensure(pools <= MAX_PREFIXES, "too many `ue_pools`", pools)?;
         validate_prefixes(&self.ue_pools, "`ue_pools` is not sorted prefixes")?;
         validate_prefixes(&self.infrastructure, "`infrastructure` is not sorted prefixes")?;
         validate_prefixes(&self.mec, "`mec` is not sorted prefixes")?;
@@ -66,6 +70,8 @@ impl PolicyMessage {
         let what = "`esp_only` is not sorted prefixes";
         ensure(improper.is_none(), what, improper.unwrap_or(0))?;
         self.validate_quirks()?;
+        self.validate_sessions()?;
+        self.validate_orders()?;
         let mut ids = HashSet::new();
         for (index, setting) in self.detections.iter().enumerate() {
             ensure(ids.insert(&setting.id), "a detection is set twice", index)?;
@@ -120,6 +126,42 @@ impl PolicyMessage {
         Ok(())
     }
 
+    /// What the policy says of sessions.
+    fn validate_sessions(&self) -> Outcome {
+        let pools = first_improper(&self.instance_pools, |pool| pool.prefix);
+        let what = "`ue_pools` of instances are not sorted prefixes";
+        ensure(pools.is_none(), what, pools.unwrap_or(0))?;
+        let dnns = self.dnns.as_deref().unwrap_or_default();
+        ensure(is_list(dnns), "`dnns` is not a sorted list", dnns.len())?;
+        let slices = self.slices.as_deref().unwrap_or_default();
+        ensure(is_list(slices), "`slices` is not a sorted list", slices.len())?;
+        let spelt_out = |slice: &Slice| slice.sd == Some([0xff; 3]);
+        let odd = slices.iter().position(spelt_out);
+        ensure(odd.is_none(), "a slice spells out that it has no SD", odd.unwrap_or(0))?;
+        ensure(self.smf_sets.len() <= MAX_RULES, "too many SMF sets", self.smf_sets.len())?;
+        let mut members = 0;
+        for (index, set) in self.smf_sets.iter().enumerate() {
+            members += set.len();
+            self.validate_set(set, index)?;
+        }
+        ensure(members <= MAX_MEMBERS, "the SMF sets have too many members", members)?;
+        let grace = self.import_grace_seconds <= MAX_IMPORT_GRACE_SECONDS;
+        ensure(grace, "the grace after an import is too long", 0)
+    }
+
+    fn validate_orders(&self) -> Outcome {
+        let orders = &self.authorised;
+        ensure(orders.len() <= MAX_ORDERS, "too many authorised interceptions", orders.len())?;
+        let rising = orders.windows(2).all(|pair| pair[0] <= pair[1]);
+        ensure(rising, "the authorised interceptions are not sorted", 0)?;
+        for (index, Order { upf, sessions, .. }) in orders.iter().enumerate() {
+            let exists = upf.is_none_or(|upf| upf.index() < self.equipment.len());
+            ensure(exists, "an authorised interception names no equipment", index)?;
+            ensure(*sessions > 0, "an authorised interception is of no session", index)?;
+        }
+        Ok(())
+    }
+
     fn validate_quirks(&self) -> Outcome {
         ensure(self.quirks.len() <= MAX_RULES, "too many quirks", self.quirks.len())?;
         let mut members = 0;
@@ -140,6 +182,11 @@ impl PolicyMessage {
 fn validate_prefixes(prefixes: &[IpNet], what: &'static str) -> Outcome {
     let improper = first_improper(prefixes, |net| *net);
     ensure(improper.is_none(), what, improper.unwrap_or(0))
+}
+
+/// Whether entries are sorted, distinct and not too many.
+fn is_list<T: Ord>(entries: &[T]) -> bool {
+    entries.len() <= MAX_PREFIXES && entries.windows(2).all(|pair| pair[0] < pair[1])
 }
 
 /// The first entry that has host bits, is not larger than the one before, or is one too many.

@@ -18,16 +18,15 @@ use crate::closed::Link;
 use crate::diagnostic::{Checked, Diagnostic, Mistake};
 use crate::document::{self, Findings};
 use crate::inventory::{EquipmentId, Inventory};
-use crate::limits::{MAX_MEMBERS, MAX_PREFIXES, MAX_RULES, MAX_SERVICES};
-use crate::message::{AllowRule, DetectionSetting, End};
+use crate::limits::{MAX_IMPORT_GRACE_SECONDS, MAX_MEMBERS, MAX_PREFIXES, MAX_RULES, MAX_SERVICES};
+use crate::message::{AllowRule, DetectionSetting, End, Slice};
 use crate::nearest::{quoted, remedy};
 use crate::section::Section;
 use crate::selector::Selectors;
 use crate::service::{Service, ServiceMatch};
-use crate::values::{Day, Plmn, Prefix, Slice, Text};
+use crate::values::{Day, Plmn, Prefix, Text};
 
 const IMPORT_GRACE_SECONDS: u64 = 3600;
-const MONTH_SECONDS: u64 = 31 * 86_400;
 
 /// Reads and checks the `policy.toml` at `path` against the inventory.
 ///
@@ -84,15 +83,19 @@ fn check(
         "quirk",
         "detections",
         "suppress",
+        "lawful_intercept",
+        "authorised",
     ];
     Findings::check(name, text, |findings, root| {
         let root = Section::open(findings, "policy.toml", root, KEYS)?;
+        for key in ["lawful_intercept", "authorised"] {
+            refuse_interception(&root, key);
+        }
         let mut selectors = Selectors::over(inventory);
         let texts =
             |key| root.list::<Text>(key).into_iter().map(|text| text.into_inner().0).collect();
-        let slices =
-            || root.list::<Slice>("slices").into_iter().map(|s| s.into_inner().0).collect();
-        let grace = root.integer("import_grace_seconds", 0..=MONTH_SECONDS);
+        let slices = || root.list::<Slice>("slices").into_iter().map(Spanned::into_inner).collect();
+        let grace = root.integer("import_grace_seconds", 0..=MAX_IMPORT_GRACE_SECONDS);
         let policy = Policy {
             ue_pools: ue_pools(&root),
             infrastructure: prefixes(&root, "infrastructure"),
@@ -114,6 +117,16 @@ fn check(
         };
         Some(Policy { sets: selectors.into_sets(), ..policy })
     })
+}
+
+/// Whoever reads policy.toml must not learn what is intercepted.
+fn refuse_interception(root: &Section<'_>, key: &str) {
+    if root.place(key).is_some() {
+        let message = "lawful interception does not belong into policy.toml, which many may read";
+        let remedy = "move it to li.toml, a file of mode 0600 that `lawful_intercept` under [paths] \
+                      of weir.toml names, as [[authorised]]";
+        root.error(key, Mistake::new(message, remedy));
+    }
 }
 
 /// The prefixes of a list, each once.
@@ -212,6 +225,11 @@ fn smf_sets(root: &Section<'_>, selectors: &Selectors<'_>) -> Vec<Vec<EquipmentI
     };
     let mut sets: Vec<_> = sections.into_iter().map(set).collect();
     sets.iter_mut().for_each(|set| set.sort_unstable());
+    let members: usize = sets.iter().map(Vec::len).sum();
+    if members > MAX_MEMBERS {
+        let message = format!("`smf_set` names {members} members in all, more than {MAX_MEMBERS}");
+        root.error("smf_set", Mistake::new(message, "name the SMFs of a set once"));
+    }
     sets
 }
 

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 
 use crate::closed::Link;
 use crate::inventory::EquipmentId;
-use crate::message::{AllowRule, DetectionSetting, End};
+use crate::message::{AllowRule, DetectionSetting, End, Slice};
 
 pub use file::{load_policy, load_policy_as_of, policy_from_str};
 pub use quirk::Quirk;
@@ -28,8 +28,8 @@ pub struct Policy {
     pub link_defaults: Vec<(IpNet, Link)>,
     /// The data networks that there are; `None`: not judged.
     pub dnns: Option<Vec<String>>,
-    /// The slices that there are, SD in lower case; `None`: not judged.
-    pub slices: Option<Vec<String>>,
+    /// The slices that there are; `None`: not judged.
+    pub slices: Option<Vec<Slice>>,
     /// Paths on which clear GTP-U is a finding.
     pub esp_only: Vec<EspOnly>,
     /// How long after an import peers that the SMF signals may be undeclared.

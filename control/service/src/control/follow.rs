@@ -131,7 +131,7 @@ impl Control {
     }
 
     pub(super) fn is_settled(&self) -> bool {
-        self.recorder.lines.is_empty()
+        self.recorder.is_written()
             && !self.recorder.alerts.has_changed()
             && self.committed == self.recorder.progress.sequence
     }
@@ -148,14 +148,14 @@ impl Control {
         {
             return;
         }
-        if let Err(error) = self.write_events() {
-            self.block(&format!("events can't be written: {error}"), &self.events.name());
+        if let Err((file, error)) = self.write_events() {
+            self.block(&format!("events can't be written: {error}"), &file);
             if !forced {
                 return;
             }
             self.give_up_events();
         }
-        self.recorder.progress.events = self.events.mark();
+        self.mark();
         match self.store.commit(&self.recorder.progress, &self.recorder.alerts) {
             Ok(()) => {
                 self.recorder.alerts.stored();
@@ -172,18 +172,30 @@ impl Control {
         self.release();
     }
 
-    fn write_events(&mut self) -> io::Result<()> {
-        if !self.recorder.lines.is_empty() {
-            self.events.append(&self.recorder.lines)?;
-            self.recorder.lines.clear();
-            self.recorder.events = 0;
+    /// Notes how far the event files are written.
+    pub(super) fn mark(&mut self) {
+        self.recorder.progress.events = self.events.mark();
+        self.recorder.progress.restricted = self.restricted.mark();
+    }
+
+    /// Writes what waits; on failure the file that refused, and why.
+    fn write_events(&mut self) -> Result<(), (String, io::Error)> {
+        let recorder = &mut self.recorder;
+        let files = [
+            (&mut self.events, &mut recorder.open),
+            (&mut self.restricted, &mut recorder.restricted),
+        ];
+        for (file, outbox) in files {
+            if !outbox.lines.is_empty() {
+                file.append(&outbox.lines).map_err(|error| (file.name(), error))?;
+                outbox.give_up();
+            }
         }
         Ok(())
     }
 
     pub(super) fn give_up_events(&mut self) {
-        let lost = std::mem::take(&mut self.recorder.events);
-        self.recorder.lines.clear();
+        let lost = self.recorder.open.give_up() + self.recorder.restricted.give_up();
         self.recorder.progress.tally.lose(Lost::EventFile, lost);
         if let Some(blocked) = &mut self.blocked {
             blocked.lost += lost;

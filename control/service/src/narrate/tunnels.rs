@@ -4,9 +4,156 @@
 use weir_engine::contract::verdict::{Alert, Direction, Hidden, Tuple};
 use weir_wire::foreign::Foreign;
 
+use super::{About, Story};
+
+const VERIFIED: &str =
+    "another service on port 2152: header, lengths and inner packet were verified";
+
+pub(super) fn undeclared_pair(about: &About<'_>) -> Story {
+    let About { alert, suspect, peer, .. } = about;
+    let story = Story::of(
+        format!("G-PDUs between {suspect} and {peer}{}.", first(alert)),
+        format!(
+            "User packets are tunnelled between {suspect} and {peer}, which nobody declared as a pair."
+        ),
+    );
+    story
+        .expected(
+            "G-PDUs only between pairs that the policy allows gtpu, or with declared roaming partners.",
+        )
+        .ruled_out(&[VERIFIED])
+        .next(declare(peer))
+}
+
+pub(super) fn on_n6(about: &About<'_>) -> Story {
+    let About { alert, suspect, peer, .. } = about;
+    Story::of(
+        format!(
+            "G-PDUs between {suspect} and {peer} on the link to the data network{}.",
+            first(alert)
+        ),
+        "A tunnel leaves towards the data network, where every tunnel should have ended.",
+    )
+    .expected("Plain IP packets on N6, and no GTP-U.")
+    .ruled_out(&[VERIFIED])
+    .next(declare(peer))
+}
+
+pub(super) fn signalled_peer(about: &About<'_>) -> Story {
+    let About { alert, suspect, peer, orderer, .. } = about;
+    let by = if alert.n4.as_ref().is_some_and(|n4| n4.ordered_by.is_some()) {
+        orderer
+    } else {
+        "the control plane"
+    };
+    Story::of(
+        format!("G-PDUs between {suspect} and {peer}{}; {by} signalled that tunnel.", first(alert)),
+        format!(
+            "N4 names {peer} as the end of a tunnel, so that it is probably a site which nobody has declared yet; until then nobody knows whose it is."
+        ),
+    )
+    .expected("Ends of tunnels that inventory.toml, [[mec]] or [[roaming_peer]] declare.")
+    .ruled_out(&[VERIFIED, "a new site in its grace: import_grace_seconds is over"])
+    .next(format!(
+        "Ask planning whether {peer} is a new site; add it to inventory.toml if it is yours, else ask who made {by} send users there."
+    ))
+}
+
+fn declare(peer: &str) -> String {
+    format!(
+        "Find out what {peer} is; declare it in inventory.toml and allow gtpu if it is yours, else stop the tunnel at the site router."
+    )
+}
+
+fn first(alert: &Alert) -> String {
+    let Some(tunnel) = alert.tunnel else { return String::new() };
+    match tunnel.qfi {
+        Some(qfi) => format!(", TEID {} and QFI {qfi} first", tunnel.teid),
+        None => format!(", TEID {} first", tunnel.teid),
+    }
+}
+
+pub(super) fn nested(about: &About<'_>) -> Story {
+    inside(about, "GTP-U again")
+        .expected("Users' packets in one tunnel, not in two.")
+        .ruled_out(&[
+            "something else on port 2152: version, message type and exact length of the inner header were verified",
+        ])
+        .next(next_inside(about.equipment, &about.peer, true))
+}
+
+pub(super) fn control_inside(about: &About<'_>) -> Story {
+    inside(about, control_plane(about.alert))
+        .expected("Control plane on its own links, outside users' tunnels.")
+        .ruled_out(&[
+            "a subscriber's ephemeral port: header, length and message type of the inner packet were verified",
+        ])
+        .next(next_inside(about.equipment, &about.peer, false))
+}
+
+fn inside(about: &About<'_>, what: &str) -> Story {
+    let (observed, why) = said_inside(about.alert, about.equipment, what);
+    Story::of(observed, why)
+}
+
+pub(super) fn into_infrastructure(about: &About<'_>) -> Story {
+    let (observed, why) = said_infrastructure(about.alert, about.equipment, &about.peer);
+    Story::of(observed, why)
+        .expected("Users' packets to the data network, [[mec]] servers and declared DNS servers.")
+        .ruled_out(&[
+            "local break-out and name resolution: [[mec]] and equipment of the role dns are not meant",
+        ])
+        .next(next_inside(about.equipment, &about.peer, false))
+}
+
+pub(super) fn header(about: &About<'_>, hidden: Hidden) -> Story {
+    let About { suspect, peer, .. } = about;
+    let (observed, why) = said_header(about.alert, suspect, peer, hidden);
+    let ruled_out = match hidden {
+        Hidden::Trailing => "a broker's trailer: trailer_bytes of the tap was taken off",
+        Hidden::EchoRate => "a path that fails: only Echoes that were answered are counted",
+        _ => "an oddity that is known of its build: no [[quirk]] names it",
+    };
+    Story::of(observed, why).expected(expected_header(hidden)).ruled_out(&[ruled_out]).next(format!(
+        "Keep such packets and ask the vendor of {suspect} what they carry; if its build does so by design, declare a [[quirk]] with value = \"{hidden}\"."
+    ))
+}
+
+pub(super) fn foreign(about: &About<'_>, index: u8) -> Story {
+    let About { suspect, peer, .. } = about;
+    let (observed, why) = said_foreign(about.alert, suspect, peer, index);
+    Story::of(observed, why)
+        .expected(format!(
+            "Tunnels of {suspect} that an [[allow]] entry of the policy names; none names {peer}."
+        ))
+        .ruled_out(&[
+            "a tap's own wrapper: what the tap declares was taken off",
+            "an attempt from outside: the equipment itself sent the tunnel",
+        ])
+        .next(format!(
+            "Ask what the tunnel from {suspect} to {peer} is for; allow it with services = [\"{}\"] if it is wanted, else block it at the router and ask the vendor.",
+            service(about.alert)
+        ))
+}
+
+pub(super) fn clear_gtpu(about: &About<'_>) -> Story {
+    let About { alert, suspect, peer, .. } = about;
+    Story::of(
+        format!("{suspect} sent G-PDUs in clear to {peer}{}.", first(alert)),
+        format!(
+            "Users' packets between {suspect} and {peer} can be read by whoever is on the way, where the policy says that only ESP may pass."
+        ),
+    )
+    .expected("ESP alone between the two, as esp_only of the policy says.")
+    .ruled_out(&[VERIFIED])
+    .next(format!(
+        "Check the security gateway between {suspect} and {peer}: its tunnel is down or passed by; drop the pair from esp_only if clear GTP-U is wanted there."
+    ))
+}
+
 /// What was seen and why it counts, for a packet inside a G-PDU that has no
 /// business there. Without a suspect it is the subscriber's own doing.
-pub(super) fn said_inside(alert: &Alert, suspect: Option<&str>, what: &str) -> (String, String) {
+fn said_inside(alert: &Alert, suspect: Option<&str>, what: &str) -> (String, String) {
     let through = through(alert);
     let ends = ends(alert);
     match suspect {
@@ -29,11 +176,7 @@ pub(super) fn said_inside(alert: &Alert, suspect: Option<&str>, what: &str) -> (
 }
 
 /// The same for a packet to infrastructure.
-pub(super) fn said_infrastructure(
-    alert: &Alert,
-    suspect: Option<&str>,
-    peer: &str,
-) -> (String, String) {
+fn said_infrastructure(alert: &Alert, suspect: Option<&str>, peer: &str) -> (String, String) {
     let through = through(alert);
     match (suspect, &alert.inner) {
         (Some(suspect), inner) => {
@@ -65,7 +208,7 @@ pub(super) fn said_infrastructure(
 }
 
 /// What the packet inside is, as far as its protocol and ports say.
-pub(super) fn control_plane(alert: &Alert) -> &'static str {
+fn control_plane(alert: &Alert) -> &'static str {
     const SCTP: u8 = 132;
     let Some(inner) = &alert.inner else { return "control plane" };
     let has_port = |port| inner.source_port == port || inner.destination_port == port;
@@ -104,7 +247,7 @@ fn subscriber(alert: &Alert) -> String {
 }
 
 /// What to do about a packet inside a G-PDU.
-pub(super) fn next_inside(suspect: Option<&str>, peer: &str, is_nested: bool) -> String {
+fn next_inside(suspect: Option<&str>, peer: &str, is_nested: bool) -> String {
     match (suspect, is_nested) {
         (Some(suspect), true) => format!(
             "Ask the vendor of {suspect} who put the inner tunnel there, and find out what {peer} does with it."
@@ -124,12 +267,7 @@ pub(super) fn next_inside(suspect: Option<&str>, peer: &str, is_nested: bool) ->
 }
 
 /// What was seen and why it counts, for a header that holds more than it should.
-pub(super) fn said_header(
-    alert: &Alert,
-    suspect: &str,
-    peer: &str,
-    hidden: Hidden,
-) -> (String, String) {
+fn said_header(alert: &Alert, suspect: &str, peer: &str, hidden: Hidden) -> (String, String) {
     let link = alert.link.name();
     let (seen, why) = match hidden {
         Hidden::SpareBit => (
@@ -161,7 +299,7 @@ pub(super) fn said_header(
 }
 
 /// What there should have been in place of it.
-pub(super) fn expected_header(hidden: Hidden) -> &'static str {
+fn expected_header(hidden: Hidden) -> &'static str {
     match hidden {
         Hidden::SpareBit => "A spare bit of 0 (TS 29.281, 5.1).",
         Hidden::Trailing => "Datagrams that end where the length of their header says.",
@@ -175,17 +313,12 @@ pub(super) fn expected_header(hidden: Hidden) -> &'static str {
 }
 
 /// The tunnel by its name.
-pub(super) fn tunnel_name(index: u8) -> &'static str {
+fn tunnel_name(index: u8) -> &'static str {
     Foreign::ALL.get(usize::from(index)).map_or("unknown tunnel", |tunnel| tunnel.name())
 }
 
 /// What was seen and why it counts, for a tunnel that nobody declared.
-pub(super) fn said_foreign(
-    alert: &Alert,
-    suspect: &str,
-    peer: &str,
-    index: u8,
-) -> (String, String) {
+fn said_foreign(alert: &Alert, suspect: &str, peer: &str, index: u8) -> (String, String) {
     let name = tunnel_name(index);
     let inside = ends(alert);
     let inside = inside.trim_matches(',');
@@ -203,7 +336,7 @@ pub(super) fn said_foreign(
 }
 
 /// The entry of `services` that would allow the tunnel.
-pub(super) fn service(alert: &Alert) -> String {
+fn service(alert: &Alert) -> String {
     const UDP: u8 = 17;
     let Some(outer) = &alert.outer else { return "ip/…".into() };
     match (outer.protocol, outer.destination_port) {

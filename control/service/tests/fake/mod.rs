@@ -229,6 +229,7 @@ pub(crate) fn alert(instance: u64, number: u32, packets: u64) -> Alert {
         last: Nanos(START + packets * 1_000_000),
         at: Nanos(START + packets * 1_000_000),
         policy: 1,
+        n4: None,
     }
 }
 
