@@ -9,6 +9,7 @@ mod generate;
 mod output;
 mod programs;
 mod replay;
+mod sessions;
 mod summary;
 mod supervise;
 mod verdict;
@@ -44,6 +45,8 @@ enum Command {
     Replay(replay::Options),
     /// Print one JSON object per frame of a capture
     Decode(decode::Options),
+    /// Print one JSON object per PFCP session of a capture
+    Sessions(sessions::Options),
     /// Check configuration, inventory and policy
     Check(check::Options),
     /// Write a scenario's capture, labels, inventory and policy
@@ -71,6 +74,7 @@ fn main() -> ExitCode {
         Command::Demo(options) => demo::run(&options),
         Command::Replay(options) => replay::run(&options),
         Command::Decode(options) => decode::run(&options),
+        Command::Sessions(options) => sessions::run(&options),
         Command::Check(options) => check::run(&options),
         Command::Generate(options) => generate::run(&options),
         Command::Sensor(passed) => become_program(programs::SENSOR, passed),

@@ -21,6 +21,7 @@ use weir_engine::contract::greeting::{Greeting, LaneName};
 use weir_engine::contract::words::BLOCK;
 #[cfg(feature = "dpdk")]
 use weir_engine::contract::words::{PortWords, Words};
+use weir_engine::signalling::LAB_KEY;
 use weir_engine::time::{LIVE_SLICE, REPLAY_SLICE};
 use weir_engine::worker::Setup;
 use weir_engine::{Nanos, Signalling, SignallingSetup, TapId, Worker};
@@ -314,8 +315,7 @@ fn setup_of(plan: &Plan, slice: Nanos) -> anyhow::Result<Setup> {
 
 /// The session machine: nothing of it is secret in a lab.
 fn signalling(plan: &Plan, secret: u64, captured: bool) -> anyhow::Result<Signalling> {
-    let site_key =
-        if captured { *b"weir lab: pseudonyms for replays" } else { site_key(&plan.state_dir)? };
+    let site_key = if captured { *LAB_KEY } else { site_key(&plan.state_dir)? };
     let setup =
         SignallingSetup { tunnels: plan.tunnels, secret, site_key, is_complete: plan.is_complete };
     Signalling::new(&setup).with_context(|| {

@@ -50,13 +50,13 @@ fn name(path: &Path) -> impl std::fmt::Display {
 
 /// What a capture turned out to be, once its frames are printed.
 #[derive(Default)]
-struct End {
-    trouble: Option<OpenError>,
-    undecoded: BTreeSet<u16>,
+pub(crate) struct End {
+    pub(crate) trouble: Option<OpenError>,
+    pub(crate) undecoded: BTreeSet<u16>,
 }
 
 impl End {
-    fn judge(&self, file: &Path) -> Result<(), Failure> {
+    pub(crate) fn judge(&self, file: &Path) -> Result<(), Failure> {
         let file = name(file);
         for link_type in &self.undecoded {
             eprintln!(

@@ -2,9 +2,12 @@
 
 use std::net::IpAddr;
 
+use weir_wire::pfcp::Pfcp;
+use weir_wire::pfcp_ie::{FSeid, kind};
+
 use super::Signalling;
 use super::accusation::ip;
-use super::request::forwarding;
+use super::request::{element, forwarding};
 use super::session::{Held, Session, SessionRef};
 use crate::Nanos;
 use crate::contract::session::{
@@ -75,7 +78,7 @@ impl Signalling {
             up: Some(ip(session.up)),
             generation: session.generation,
             state: session.state,
-            established: Some(session.established),
+            established: (session.state != SessionState::Pending).then_some(session.established),
             ended,
             ue: session.addresses().map(|ue| ip(ue.address)).collect(),
             network_instance: name(session.instance),
@@ -95,6 +98,30 @@ impl Signalling {
             reported: session.reported,
             usage_mismatch: session.mismatch,
             policy: self.rules.as_ref().map_or(0, |rules| rules.version()),
+        }
+    }
+
+    /// Makes sessions of the establishments that wait for their answers, to be shown.
+    pub(super) fn list_pending(&mut self) {
+        let waiting: Vec<Session> = self
+            .transactions
+            .all_waiting(50)
+            .filter_map(|(key, waiting)| {
+                let request = Pfcp::parse(&waiting.bytes).ok()?;
+                let cp =
+                    element(&request, kind::F_SEID).and_then(|value| FSeid::parse(value).ok())?;
+                Some(Session {
+                    state: SessionState::Pending,
+                    cp: cp.addresses().next().unwrap_or(key.source),
+                    cp_seid: cp.seid.0,
+                    up: key.destination,
+                    established: waiting.time,
+                    ..Session::default()
+                })
+            })
+            .collect();
+        for session in waiting {
+            self.store.add(session);
         }
     }
 

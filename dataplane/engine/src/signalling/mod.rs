@@ -68,6 +68,10 @@ const MEMORY: Nanos = Nanos::from_secs(10);
 /// How long a session is remembered whose end may not be its owner's doing.
 const DOUBTED_MEMORY: Nanos = Nanos::from_secs(600);
 
+/// The key under which replays hash identities: nothing there is secret, and equal
+/// captures shall give equal pseudonyms.
+pub const LAB_KEY: &[u8; 32] = b"weir lab: pseudonyms for replays";
+
 /// User-plane addresses that are known from N4.
 const PLACES: usize = 1 << 16;
 
@@ -363,6 +367,17 @@ impl Signalling {
         self.settle_due(end);
         for at in self.store.all(|_| true) {
             self.forget(at, last);
+        }
+    }
+
+    /// Shows every session as it stands, and with `pending` those that were asked for and
+    /// not answered yet.
+    pub fn list_all(&mut self, pending: bool) {
+        if pending {
+            self.list_pending();
+        }
+        for at in self.store.all(|_| true) {
+            self.forget(at, self.now);
         }
     }
 

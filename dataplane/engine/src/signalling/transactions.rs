@@ -288,6 +288,17 @@ impl Transactions {
         waiting
     }
 
+    /// Requests of a type that wait.
+    pub(crate) fn all_waiting(
+        &self,
+        message: u8,
+    ) -> impl Iterator<Item = (&TransactionKey, &Waiting)> {
+        self.rows.iter().filter_map(move |row| {
+            let key = row.key.as_ref().filter(|key| key.message == message)?;
+            Some((key, row.waiting.as_ref()?))
+        })
+    }
+
     /// Requests and answers given up for want of room.
     pub(crate) fn evictions(&self) -> u64 {
         self.evictions
