@@ -99,8 +99,7 @@ impl Scenario {
         self.enter_paths(&mut stage);
         oam::enter(&mut stage, &self.background, self.start);
         let thefts = theft::enter(&mut stage, self);
-        let count = self.subscribers.as_ref().map_or(0, |place| place.get_ref().count);
-        confounder::enter(&mut stage, &self.confounders, self.start, count);
+        confounder::enter(&mut stage, self);
         if let Some(habits) = &self.subscribers {
             subscriber::enter(&mut stage, habits.get_ref());
         }
@@ -224,8 +223,10 @@ impl Scenario {
     fn enter_paths(&self, stage: &mut Stage) {
         let Some(every) = &self.background.echo_seconds else { return };
         let every = every.get_ref() * SECOND;
+        let mut upfs = stage.plan.with(Role::Upf, &[Link::N3]);
+        upfs.retain(|upf| !stage.plan.nodes[*upf].reserved);
         for gnb in stage.plan.with(Role::Gnb, &[Link::N3]) {
-            for upf in stage.plan.with(Role::Upf, &[Link::N3]) {
+            for upf in upfs.iter().copied() {
                 for (from, to) in [(gnb, upf), (upf, gnb)] {
                     let mut chance = stage.chance();
                     let (at, sequence) = (chance.below(every), chance.u16());
