@@ -32,7 +32,8 @@ impl Actor for Association {
     }
 }
 
-/// A heartbeat of the SMF or, backwards, of the UPF. A node that is down neither asks nor answers.
+/// A heartbeat of the SMF or, backwards, of the UPF. A node that is down does not ask; those who
+/// miss it repeat the question that is open already.
 pub(crate) fn heartbeat(
     stage: &mut Stage,
     at: Micros,
@@ -44,7 +45,7 @@ pub(crate) fn heartbeat(
     let [cp, up] = stage.plan.n4(smf, upf);
     let ((from, own), (to, other)) =
         if by_smf { ((smf, cp), (upf, up)) } else { ((upf, up), (smf, cp)) };
-    if stage.down == Some(from) {
+    if stage.down.is_some_and(|down| down == from || down == to) {
         return;
     }
     let sequence = stage.numbers.sequence(from);
@@ -60,10 +61,8 @@ pub(crate) fn heartbeat(
     let message =
         |kind, stamp| pfcp::node_message(kind, sequence, &[pfcp::recovery_time_stamp(stamp)]);
     stage.pfcp(at, (own, other), &message(pfcp::HEARTBEAT_REQUEST, stamp));
-    if stage.down != Some(to) {
-        let answer = message(pfcp::HEARTBEAT_RESPONSE, stage.numbers.recovery(to));
-        stage.pfcp(at + answered, (other, own), &answer);
-    }
+    let answer = message(pfcp::HEARTBEAT_RESPONSE, stage.numbers.recovery(to));
+    stage.pfcp(at + answered, (other, own), &answer);
     stage.group = group;
 }
 

@@ -1,6 +1,8 @@
 //! Reports of the UPF: what was carried, and that there is a packet for someone idle.
 
 use crate::chance::Chance;
+use crate::frame::{self, Route};
+use crate::guest;
 use crate::n4::rules::{DOWNLINK, URR};
 use crate::n4::{self, Exchange, Exposure, exchange, ntp_seconds};
 use crate::pfcp::{self, Usage};
@@ -132,10 +134,9 @@ impl Reporter {
             pfcp::group(pfcp::DOWNLINK_DATA_REPORT, &waiting),
         ];
         let host = stage.plan.host(2_000 + self.slot as u32, session.ue.is_ipv6());
-        let route = crate::frame::Route::new(host, session.ue);
-        let mut payload = self.chance.bytes(80);
-        payload[0] = 0x60 | (payload[0] & 0x1f);
-        let packet = crate::frame::udp(&route, 443, 40_410, &payload);
+        let payload = guest::noise(&mut self.chance, 80);
+        let packet = frame::udp(&Route::new(host, session.ue), 443, 40_410, &payload);
+        let answer = frame::udp(&Route::new(session.ue, host), 40_410, 443, &payload);
         stage.n6(now, session.upf, false, &packet);
         tell(stage, now + MILLI, &session, &elements, &mut self.chance);
         let paged = now + self.chance.between(200 * MILLI, 700 * MILLI);
@@ -144,6 +145,7 @@ impl Reporter {
         session.passes = Passes::Both;
         stage.sessions[self.slot] = Some(session);
         stage.downlink_n3(paged + 20 * MILLI, self.slot, (9, false), &packet);
+        stage.uplink(paged + 30 * MILLI, self.slot, 9, &answer);
     }
 }
 

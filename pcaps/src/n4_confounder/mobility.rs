@@ -116,6 +116,9 @@ impl Actor for Tails {
                 let packet = guest::inward(stage, ue, self.slot, &mut self.chance);
                 let message = gtpu::g_pdu(teid, None, DOWNLINK, &packet);
                 stage.gtpu(now + after * MILLI, ends, &message, None);
+                if let Some(session) = &mut stage.sessions[self.slot] {
+                    session.meter.count(now, now + after * MILLI, true, packet.len());
+                }
             }
             for after in [500, 1_500, 2_500] {
                 stage.gtpu(now + after * MILLI, ends, &gtpu::end_marker(teid), None);
