@@ -6,13 +6,14 @@ mod report;
 pub(crate) mod rules;
 mod session;
 
+use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 
 use serde::Deserialize;
 
 use crate::pfcp::Identity;
-use crate::plan::Realm;
-use crate::stage::Micros;
+use crate::plan::{Plan, Realm};
+use crate::stage::{Micros, SECOND};
 
 pub(crate) use association::{Association, delete_set, heartbeat, release, set_up, update};
 pub(crate) use exchange::{Exchange, Exposure, Mishaps, exchange};
@@ -54,14 +55,38 @@ pub(crate) struct Numbers {
     sequences: Vec<u32>,
     /// Seconds since 1900.
     recovery: Vec<u32>,
+    /// By node that gives numbers again: SEIDs and TEIDs of ended sessions, and from when on.
+    free: BTreeMap<usize, VecDeque<(Micros, u64, u32)>>,
 }
 
 impl Numbers {
-    pub(crate) fn new(start: jiff::Timestamp, nodes: usize) -> Self {
+    pub(crate) fn new(start: jiff::Timestamp, plan: &Plan) -> Self {
+        let nodes = plan.nodes.len();
         let start = start.as_second() + NTP_OFFSET_SECONDS;
         // Every node has been up for some days before the capture.
         let recovery = (1..=nodes as i64).map(|node| (start - node * 93_600) as u32).collect();
-        Self { teids: vec![0; nodes], seids: vec![0; nodes], sequences: vec![0; nodes], recovery }
+        let again = plan.nodes.iter().enumerate().filter(|(_, node)| node.reuses_numbers);
+        let free = again.map(|(index, _)| (index, VecDeque::new())).collect();
+        let (teids, seids, sequences) = (vec![0; nodes], vec![0; nodes], vec![0; nodes]);
+        Self { teids, seids, sequences, recovery, free }
+    }
+
+    /// SEID and uplink TEID of a new session at a UPF.
+    pub(crate) fn at_upf(&mut self, upf: usize, now: Micros) -> (u64, u32) {
+        if let Some(free) = self.free.get_mut(&upf)
+            && free.front().is_some_and(|(from, ..)| *from <= now)
+            && let Some((_, seid, teid)) = free.pop_front()
+        {
+            return (seid, teid);
+        }
+        (self.seid(upf), self.teid(upf))
+    }
+
+    /// A session of that UPF ends: its numbers may be given again a second later.
+    pub(crate) fn retire(&mut self, upf: usize, at: Micros, (seid, teid): (u64, u32)) {
+        if let Some(free) = self.free.get_mut(&upf) {
+            free.push_back((at + SECOND, seid, teid));
+        }
     }
 
     /// A TEID that the node has not given before. The odd factor spreads the count over all 32

@@ -3,6 +3,7 @@
 
 mod beside;
 mod failure;
+mod insertion;
 mod mobility;
 
 use serde::Deserialize;
@@ -11,7 +12,7 @@ use toml::Spanned;
 use crate::chance::Chance;
 use crate::guest::{Place, Visit};
 use crate::labels::{Group, GroupKind};
-use crate::n4;
+use crate::n4::{self, rules};
 use crate::plan::Link;
 use crate::scenario::{Role, Scenario};
 use crate::stage::{Actor, MILLI, Micros, SECOND, Stage};
@@ -36,6 +37,8 @@ pub(crate) struct Upheavals {
     /// Sessions that began before the capture, and how long they go on.
     pub mid_stream_sessions: u64,
     pub mid_stream_until_seconds: u64,
+    /// The UPF that is put between a gNB and the first UPF.
+    pub inserted: Spanned<String>,
     /// The two ends of F1-U and of S1-U.
     pub f1: [Spanned<String>; 2],
     pub s1: [Spanned<String>; 2],
@@ -76,6 +79,7 @@ pub(crate) fn enter(stage: &mut Stage, said: &Upheavals, scenario: &Scenario) {
     };
     mobility::enter(stage, said, &cast);
     failure::enter(stage, said, &cast);
+    insertion::enter(stage, said, &cast);
     beside::enter(stage, said, &cast, &scenario.confounders);
     two_data_networks(stage, &cast);
     late_addresses(stage, &cast);
@@ -120,7 +124,7 @@ fn late_addresses(stage: &mut Stage, cast: &Cast) {
     }
 }
 
-/// Two sessions that are changed in one datagram, again and again.
+/// Two sessions that are changed in one datagram, again and again: a flow comes and goes.
 fn bundles(stage: &mut Stage, said: &Upheavals, cast: &Cast) {
     let group = silent(stage, "bundled-messages");
     let slots = [(); 2].map(|()| {
@@ -129,13 +133,18 @@ fn bundles(stage: &mut Stage, said: &Upheavals, cast: &Cast) {
         guest.slot
     });
     let (every, chance) = (said.every_seconds * SECOND, stage.chance());
-    stage.enter(FIRST + every, Bundles { slots, group, every, until: cast.end, chance });
+    stage.enter(
+        FIRST + every,
+        Bundles { slots, group, every, added: false, until: cast.end, chance },
+    );
 }
 
 struct Bundles {
     slots: [usize; 2],
     group: usize,
     every: Micros,
+    /// The flow is there.
+    added: bool,
     until: Micros,
     chance: Chance,
 }
@@ -145,7 +154,14 @@ impl Actor for Bundles {
         stage.group = Some(self.group);
         let [one, other] = self.slots.map(|slot| stage.sessions[slot].clone());
         if let (Some(one), Some(other)) = (one, other) {
-            n4::bundled_changes(stage, now, [&one, &other], &mut self.chance);
+            let user_plane = stage.plan.nodes[one.upf].on(Link::N3);
+            let flow = match self.added {
+                false => rules::added_flow(&one.realm, one.ue, (one.uplink_teid, user_plane)),
+                true => rules::removed_flow(),
+            };
+            self.added = !self.added;
+            let both = [(&one, flow), (&other, vec![rules::rates(30_000, 150_000)])];
+            n4::bundled_changes(stage, now, both, &mut self.chance);
         }
         (now + self.every < self.until).then_some(now + self.every)
     }

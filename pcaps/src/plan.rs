@@ -48,6 +48,7 @@ pub(crate) struct Node {
     pub chooses_f_teid: bool,
     /// It tells the F-TEIDs that it chose only when a session is modified.
     pub tells_late: bool,
+    pub reuses_numbers: bool,
     /// It serves nobody but those who are scripted.
     pub reserved: bool,
     /// Its heartbeat requests carry the present as their Recovery Time Stamp.
@@ -68,6 +69,7 @@ impl Node {
             role: equipment.role,
             chooses_f_teid: equipment.chooses_f_teid || equipment.tells_f_teid_late,
             tells_late: equipment.tells_f_teid_late,
+            reuses_numbers: equipment.reuses_numbers,
             reserved: equipment.reserved,
             follows_clock: equipment.recovery_follows_clock,
             backhaul: equipment.backhaul.as_ref().map(|address| *address.get_ref()),

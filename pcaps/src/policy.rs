@@ -208,12 +208,13 @@ fn lookalikes(scenario: &Scenario, said: &Lookalikes) -> [Allow; 4] {
 
 /// What is declared for the upheavals of sessions: Xn, and the interfaces beside N3.
 fn upheavals(said: &Upheavals) -> Vec<Allow> {
-    let mut rules = vec![Allow {
-        from: Selector::Role(Role::Gnb),
-        to: Selector::Role(Role::Gnb),
+    let among = |role, note| Allow {
+        from: Selector::Role(role),
+        to: Selector::Role(role),
         services: vec!["gtpu"],
-        note: "Xn: forwarding at handover",
-    }];
+        note,
+    };
+    let mut rules = vec![among(Role::Gnb, "Xn: forwarding at handover"), among(Role::Upf, "N9")];
     for (ends, note) in [(&said.f1, "F1-U"), (&said.s1, "S1-U")] {
         let [one, other] = ends.each_ref().map(|id| id.get_ref().clone());
         for (from, to) in [(one.clone(), other.clone()), (other, one)] {

@@ -182,6 +182,9 @@ pub(crate) struct Equipment {
     /// A UPF that does so and tells which only when the session is modified.
     #[serde(default)]
     pub tells_f_teid_late: bool,
+    /// A UPF that gives the numbers of an ended session to the next one.
+    #[serde(default)]
+    pub reuses_numbers: bool,
     /// It serves nobody but those who are scripted.
     #[serde(default)]
     pub reserved: bool,

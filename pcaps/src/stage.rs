@@ -74,6 +74,8 @@ pub(crate) struct Session {
     pub passes: Passes,
     /// The tap may disturb its N4.
     pub exposed: bool,
+    /// When it began: with its place, what no other session has.
+    pub began: Micros,
     pub meter: Meter,
 }
 
@@ -162,7 +164,7 @@ impl Stage {
             groups.len() - 1
         });
         Self {
-            numbers: Numbers::new(scenario.start, plan.nodes.len()),
+            numbers: Numbers::new(scenario.start, &plan),
             plan,
             groups,
             group: None,

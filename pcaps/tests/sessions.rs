@@ -45,7 +45,7 @@ fn on_n4(packet: &Packet) -> Option<Udp> {
     (packet.link == Link::N4).then(|| udp(packet)).flatten()
 }
 
-/// A G-PDU of N3: whether it is uplink, its tunnel, and the user packet.
+/// A G-PDU of N3 or N9: whether it is uplink, its tunnel, and the user packet.
 fn g_pdu(packet: &Packet) -> Option<(bool, (u32, IpAddr), Vec<u8>)> {
     if packet.message != Some(Message::Gtpu(255)) {
         return None;
@@ -53,8 +53,10 @@ fn g_pdu(packet: &Packet) -> Option<(bool, (u32, IpAddr), Vec<u8>)> {
     let datagram = udp(packet)?;
     let bytes = &datagram.payload;
     let teid = u32::from_be_bytes(bytes[4..8].try_into().unwrap());
-    let uplink = matches!(datagram.dst.0, IpAddr::V4(four) if four.octets()[2] == 1);
-    let user = if bytes[0] & 4 == 0 { &bytes[8..] } else { &bytes[16..] };
+    let (uplink, user) = match bytes[0] & 4 {
+        0 => (matches!(datagram.dst.0, IpAddr::V4(four) if four.octets()[2] == 1), &bytes[8..]),
+        _ => (bytes[13] >> 4 == 1, &bytes[16..]),
+    };
     Some((uplink, (teid, datagram.dst.0), user.to_vec()))
 }
 
@@ -66,7 +68,7 @@ fn inner_source(user: &[u8]) -> IpAddr {
 }
 
 /// Everything that is not labelled, and these too: tunnels that sessions know.
-const KNOWN: [&str; 12] = [
+const KNOWN: [&str; 13] = [
     "",
     "reordered-n4",
     "lost-n4",
@@ -79,6 +81,7 @@ const KNOWN: [&str; 12] = [
     "two-dnns",
     "late-address",
     "bundled-messages",
+    "i-upf-insertion",
 ];
 
 /// How many G-PDUs on a tunnel are no alarm yet, and how long a tunnel that ended is remembered.
@@ -90,10 +93,10 @@ struct Seen {
     tracker: Tracker,
     /// G-PDUs in tunnels that no session has, by the label and tunnel.
     strangers: BTreeMap<(String, (u32, IpAddr)), u64>,
+    /// Octets in tunnels that were not known yet and never used again.
+    early: BTreeMap<(u32, IpAddr), u64>,
     /// Uplink packets of others than the session's subscriber, by label.
     spoofed: BTreeMap<String, u64>,
-    /// Octets of user packets by tunnel, without thefts.
-    carried: BTreeMap<(u32, IpAddr), u64>,
 }
 
 fn watch(packets: &[Packet], labels: &Labels) -> Seen {
@@ -110,22 +113,32 @@ fn watch(packets: &[Packet], labels: &Labels) -> Seen {
         let sessions = &seen.tracker.sessions;
         let holds = |key: &(IpAddr, u64)| {
             let session = &sessions[key];
-            let ends = if uplink { &session.uplink } else { &session.downlink };
-            ends.contains(&tunnel) && session.ended.is_none_or(|end| end + REMEMBERED > at)
+            let told = session.uplink.contains(&tunnel) || session.downlink.contains(&tunnel);
+            told && session.ended.is_none_or(|end| end + REMEMBERED > at)
         };
+        // A tunnel of N9 is told at both its ends: its user packets are those of the receiver.
+        let own = |key: &&(IpAddr, u64)| sessions[*key].uplink.contains(&tunnel) == uplink;
         let known = last.get(&tunnel).copied().filter(&holds);
-        let key = known.or_else(|| sessions.keys().copied().find(|key| holds(key)));
+        let key = known.or_else(|| {
+            let told = || sessions.keys().filter(|key| holds(key));
+            told().find(own).or_else(|| told().next()).copied()
+        });
+        let bytes = user.len() as u64;
         // What is injected into a tunnel is not what the UPF counts for the session.
-        if packet.theft.is_none() || name == "address-takeover" {
-            *seen.carried.entry(tunnel).or_default() += user.len() as u64;
-        }
+        let counts = packet.theft.is_none() || name == "address-takeover";
         let Some(key) = key else {
+            *seen.early.entry(tunnel).or_default() += bytes;
             *seen.strangers.entry((name, tunnel)).or_default() += 1;
             continue;
         };
         last.insert(tunnel, key);
-        let ue = &sessions[&key].ue;
+        let session = seen.tracker.sessions.get_mut(&key).unwrap();
+        if counts {
+            let before = seen.early.remove(&tunnel).unwrap_or(0);
+            session.carried[usize::from(!uplink)] += bytes + before;
+        }
         // A session whose request was lost never tells its address.
+        let ue = &session.ue;
         if uplink && !ue.is_empty() && !ue.contains(&inner_source(&user)) {
             *seen.spoofed.entry(name).or_default() += 1;
         }
@@ -208,18 +221,19 @@ fn reports_say_what_n3_carried() {
     let (packets, labels) = play();
     let seen = watch(&packets, &labels);
     let mut compared = 0;
-    for (key, session) in &seen.tracker.sessions {
+    let past = seen.tracker.past.iter().map(|(key, session)| (key, session));
+    for (key, session) in seen.tracker.sessions.iter().chain(past) {
         let whole = (0..session.reports.len() as u32).eq(session.reports.iter().copied());
         if !session.told_at_end || !whole || session.uplink.is_empty() {
             continue;
         }
-        let sum = |ends: &BTreeSet<(u32, IpAddr)>| {
-            ends.iter().filter_map(|end| seen.carried.get(end)).sum::<u64>()
-        };
-        let carried = [sum(&session.uplink), sum(&session.downlink)];
-        assert_eq!(session.reported, carried, "{key:?} {:?}", session.ue);
+        let early = |ends: &BTreeSet<_>| ends.iter().filter_map(|end| seen.early.get(end)).sum();
+        let before: [u64; 2] = [early(&session.uplink), early(&session.downlink)];
+        let carried = [0, 1].map(|way| session.carried[way] + before[way]);
+        assert_eq!(session.reported, carried, "{key:?} {session:?}");
         compared += usize::from(session.reports.len() > 1);
     }
+    assert!(seen.tracker.past.len() > 20, "{} numbers again", seen.tracker.past.len());
     assert!(compared > 200, "{compared} sessions compared");
 }
 
@@ -270,7 +284,7 @@ fn every_message_and_element_of_a_complete_n4_is_there() {
         (50, &[1, 2, 3, 4, 6, 7, 20, 21, 22, 23, 29, 42, 44, 56, 57, 60, 65, 81, 84, 93, 95]),
         (50, &[108, 109, 113, 124, 127, 131, 141, 159, 257]),
         (51, &[8, 19, 57, 60, 128]),
-        (52, &[9, 10, 11, 14, 49, 57, 84]),
+        (52, &[1, 3, 7, 9, 10, 11, 14, 15, 16, 18, 27, 49, 57, 84]),
         (53, &[8, 19]),
         (55, &[19, 63, 66, 79, 104]),
         (56, &[39, 66, 80, 83]),

@@ -68,7 +68,9 @@ impl Scenario {
         ] {
             seconds(place, time)?;
         }
-        self.has(&said.restarts, Role::Upf, &[Link::N3, Link::N4, Link::N6])?;
+        for upf in [&said.restarts, &said.inserted] {
+            self.has(upf, Role::Upf, &[Link::N3, Link::N4, Link::N6])?;
+        }
         for id in said.f1.iter().chain(&said.s1) {
             if self.known(id)?.n3.is_none() {
                 return Err(fault(id, "it has no N3 address", "give it one"));

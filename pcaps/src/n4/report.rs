@@ -72,7 +72,7 @@ pub(crate) fn usage_of(
 /// A session that is watched: it reports usage, and may fall idle once.
 pub(crate) struct Reporter {
     pub slot: usize,
-    pub up_seid: u64,
+    pub began: Micros,
     /// From one usage report to the next.
     pub every: Option<Micros>,
     pub report_at: Micros,
@@ -84,7 +84,7 @@ impl Actor for Reporter {
     fn wake(&mut self, now: Micros, stage: &mut Stage) -> Option<Micros> {
         // A subscriber who came back has another session.
         let session = stage.sessions[self.slot].as_ref();
-        let session = session.filter(|session| session.up_seid == self.up_seid)?;
+        let session = session.filter(|session| session.began == self.began)?;
         let idle = session.passes == Passes::Nothing;
         if self.idle_at.is_some_and(|at| now >= at) {
             if !idle {
@@ -139,7 +139,8 @@ impl Reporter {
         let answer = frame::udp(&Route::new(session.ue, host), 40_410, 443, &payload);
         stage.n6(now, session.upf, false, &packet);
         tell(stage, now + MILLI, &session, &elements, &mut self.chance);
-        let paged = now + self.chance.between(200 * MILLI, 700 * MILLI);
+        // Sooner than who detaches now is gone.
+        let paged = now + self.chance.between(150 * MILLI, 450 * MILLI);
         session.downlink_teid = stage.numbers.teid(session.gnb);
         n4::redirect(stage, paged, &session, false, &mut self.chance);
         session.passes = Passes::Both;

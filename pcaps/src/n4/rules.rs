@@ -11,6 +11,11 @@ pub(crate) const DOWNLINK: u16 = 2;
 const UPLINK_VOICE: u16 = 3;
 const DEFAULT_QFI: u8 = 9;
 const VOICE_QFI: u8 = 1;
+const GUARANTEED_QFI: u8 = 5;
+const ADDED_PDR: u16 = 4;
+/// FAR and QER of an added flow.
+const ADDED: u32 = 3;
+const ADDED_PRECEDENCE: u32 = 64;
 const BOTH_UPLINKS: u8 = 1;
 const ACCESS_ENDPOINT: u8 = 1;
 const CORE_ENDPOINT: u8 = 2;
@@ -224,6 +229,84 @@ pub(crate) fn duplication((teid, address): (u32, Ipv4Addr)) -> Vec<u8> {
 pub(crate) fn buffering() -> Vec<u8> {
     let members = [pfcp::far_id(DOWNLINK.into()), pfcp::apply_action(pfcp::APPLY_BUFF_NOCP)];
     pfcp::group(pfcp::UPDATE_FAR, &members)
+}
+
+/// A flow with a guaranteed rate, in the uplink tunnel that is there.
+pub(crate) fn added_flow(
+    realm: &Realm,
+    ue: IpAddr,
+    (teid, user_plane): (u32, Ipv4Addr),
+) -> Vec<Vec<u8>> {
+    let detection = [
+        pfcp::source_interface(Interface::Access),
+        pfcp::f_teid(teid, user_plane),
+        pfcp::network_instance(&realm.dnn),
+        pfcp::ue_ip(ue, false),
+        pfcp::qfi(GUARANTEED_QFI),
+    ];
+    let pdr = [
+        pfcp::pdr_id(ADDED_PDR),
+        pfcp::precedence(ADDED_PRECEDENCE),
+        pfcp::group(pfcp::PDI, &detection),
+        pfcp::outer_header_removal(),
+        pfcp::far_id(ADDED),
+        pfcp::urr_id(URR),
+        pfcp::qer_id(ADDED),
+    ];
+    let parameters =
+        [pfcp::destination_interface(Interface::Core), pfcp::network_instance(&realm.dnn)];
+    let far = [
+        pfcp::far_id(ADDED),
+        pfcp::apply_action(pfcp::APPLY_FORW),
+        pfcp::group(pfcp::FORWARDING_PARAMETERS, &parameters),
+    ];
+    let qer = [
+        pfcp::qer_id(ADDED),
+        pfcp::gate_status_open(),
+        pfcp::mbr(2_000, 2_000),
+        pfcp::gbr(500, 500),
+        pfcp::qfi(GUARANTEED_QFI),
+    ];
+    vec![
+        pfcp::group(pfcp::CREATE_PDR, &pdr),
+        pfcp::group(pfcp::CREATE_FAR, &far),
+        pfcp::group(pfcp::CREATE_QER, &qer),
+    ]
+}
+
+/// That flow is over.
+pub(crate) fn removed_flow() -> Vec<Vec<u8>> {
+    vec![
+        pfcp::group(pfcp::REMOVE_PDR, &[pfcp::pdr_id(ADDED_PDR)]),
+        pfcp::group(pfcp::REMOVE_FAR, &[pfcp::far_id(ADDED)]),
+        pfcp::group(pfcp::REMOVE_QER, &[pfcp::qer_id(ADDED)]),
+    ]
+}
+
+/// A UPF in between: uplink goes on to the next UPF, and downlink comes from there.
+pub(crate) fn intermediate(
+    realm: &Realm,
+    (next_teid, next): (u32, Ipv4Addr),
+    (own_teid, own): (u32, Ipv4Addr),
+) -> Vec<Vec<u8>> {
+    let parameters = [
+        pfcp::destination_interface(Interface::Core),
+        pfcp::network_instance(&realm.dnn),
+        pfcp::outer_header_creation(next_teid, next),
+    ];
+    let far = [
+        pfcp::far_id(UPLINK.into()),
+        pfcp::apply_action(pfcp::APPLY_FORW),
+        pfcp::group(pfcp::UPDATE_FORWARDING_PARAMETERS, &parameters),
+    ];
+    let detection = [
+        pfcp::source_interface(Interface::Core),
+        pfcp::f_teid(own_teid, own),
+        pfcp::network_instance(&realm.dnn),
+    ];
+    let pdr =
+        [pfcp::pdr_id(DOWNLINK), pfcp::outer_header_removal(), pfcp::group(pfcp::PDI, &detection)];
+    vec![pfcp::group(pfcp::UPDATE_FAR, &far), pfcp::group(pfcp::UPDATE_PDR, &pdr)]
 }
 
 /// Other rates.

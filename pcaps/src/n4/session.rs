@@ -17,19 +17,21 @@ pub(crate) fn expect(
     chance: &mut Chance,
 ) -> Session {
     let &Attachment { smf, upf, gnb, .. } = attachment;
+    let (up_seid, uplink_teid) = stage.numbers.at_upf(upf, now);
     Session {
         cp_seid: stage.numbers.seid(smf),
-        up_seid: stage.numbers.seid(upf),
+        up_seid,
         ue: attachment.ue,
         smf,
         upf,
         gnb,
         realm: attachment.realm.clone(),
-        uplink_teid: stage.numbers.teid(upf),
+        uplink_teid,
         downlink_teid: stage.numbers.teid(gnb),
         sequence: attachment.numbered.then(|| [chance.u16(), chance.u16()]),
         passes: Passes::Both,
         exposed: attachment.exposed,
+        began: now,
         meter: Meter::new(now),
     }
 }
@@ -117,7 +119,7 @@ fn watch(stage: &mut Stage, at: Micros, session: &Session, attachment: &Attachme
     let idle = chance.happens(idle_share);
     let reporter = Reporter {
         slot: attachment.slot,
-        up_seid: session.up_seid,
+        began: session.began,
         every,
         report_at: at + every.unwrap_or(0),
         idle_at: idle.then(|| at + chance.between(5 * SECOND, 40 * SECOND)),
@@ -159,6 +161,7 @@ pub(crate) fn modify(
 
 /// Ends a session; the answer says what it carried.
 pub(crate) fn delete(stage: &mut Stage, at: Micros, mut session: Session, chance: &mut Chance) {
+    stage.numbers.retire(session.upf, at, (session.up_seid, session.uplink_teid));
     let kinds = (pfcp::DELETION_REQUEST, pfcp::DELETION_RESPONSE);
     let about = (pfcp::USAGE_REPORT_OF_DELETION, pfcp::TRIGGER_TERMINATION);
     let answered = [pfcp::accepted(), usage_of(stage, &mut session, at, about)];
@@ -195,17 +198,16 @@ pub(crate) fn take_over(
     modify(stage, at, session, &changes, chance);
 }
 
-/// Changes of two sessions of one SMF at one UPF in one datagram, answered in one.
+/// Two sessions of one SMF at one UPF and what changes in each: in one datagram, answered in one.
 pub(crate) fn bundled_changes(
     stage: &mut Stage,
     at: Micros,
-    sessions: [&Session; 2],
+    sessions: [(&Session, Vec<Vec<u8>>); 2],
     chance: &mut Chance,
 ) {
-    let [cp, up] = stage.plan.n4(sessions[0].smf, sessions[0].upf);
-    let messages = sessions.map(|session| {
+    let [cp, up] = stage.plan.n4(sessions[0].0.smf, sessions[0].0.upf);
+    let messages = sessions.map(|(session, changes)| {
         let sequence = stage.numbers.sequence(session.smf);
-        let changes = [rules::rates(30_000, 150_000)];
         let (asks, answers) = (pfcp::MODIFICATION_REQUEST, pfcp::MODIFICATION_RESPONSE);
         (
             pfcp::session_message(asks, session.up_seid, sequence, &changes),

@@ -52,10 +52,20 @@ pub(crate) fn gate_status_open() -> Vec<u8> {
     element(25, &[0])
 }
 
-/// Maximum bit rates, in kbit/s, of 40 bits each.
+/// Maximum bit rates, in kbit/s.
 pub(crate) fn mbr(uplink: u32, downlink: u32) -> Vec<u8> {
+    element(26, &bit_rates(uplink, downlink))
+}
+
+/// Guaranteed bit rates, in kbit/s.
+pub(crate) fn gbr(uplink: u32, downlink: u32) -> Vec<u8> {
+    element(27, &bit_rates(uplink, downlink))
+}
+
+/// Rates have 40 bits each.
+fn bit_rates(uplink: u32, downlink: u32) -> Vec<u8> {
     let rate = |kbit: u32| [&[0][..], &kbit.to_be_bytes()].concat();
-    element(26, &[rate(uplink), rate(downlink)].concat())
+    [rate(uplink), rate(downlink)].concat()
 }
 
 pub(crate) fn precedence(value: u32) -> Vec<u8> {

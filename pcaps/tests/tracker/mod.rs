@@ -111,6 +111,8 @@ pub(crate) struct Session {
     pub(crate) uplink: BTreeSet<End>,
     pub(crate) downlink: BTreeSet<End>,
     pub(crate) ended: Option<u64>,
+    /// Octets of user packets that were seen in its tunnels, uplink and downlink.
+    pub(crate) carried: [u64; 2],
     /// Octets reported, uplink and downlink, and how often.
     pub(crate) reported: [u64; 2],
     pub(crate) reports: Vec<u32>,
@@ -125,6 +127,8 @@ type Sockets = ((IpAddr, u16), (IpAddr, u16));
 pub(crate) struct Tracker {
     /// By the UPF's F-SEID.
     pub(crate) sessions: BTreeMap<(IpAddr, u64), Session>,
+    /// Sessions that ended and whose numbers another one has now.
+    pub(crate) past: Vec<((IpAddr, u64), Session)>,
     requests: BTreeMap<(Sockets, u32, u8), (u64, Message)>,
     asked: BTreeMap<(Sockets, u32, u8), u64>,
     early: BTreeMap<(Sockets, u32, u8), (u64, Message)>,
@@ -237,6 +241,11 @@ impl Tracker {
         };
         // A session that began before the capture is known by what is said of it now.
         let session = self.sessions.entry(key).or_default();
+        // Numbers are given again: an establishment after the end is another session.
+        if kind == 50 && session.ended.is_some() {
+            let over = std::mem::take(session);
+            self.past.push((key, over));
+        }
         for element in both().flat_map(|message| &message.elements) {
             match (element.kind, element.within) {
                 (57, _) if f_seid(&element.value).1 == cp.0 => {
