@@ -12,7 +12,7 @@ use crate::n4::Association;
 use crate::plan::Link;
 use crate::scenario::{Layout, Role, Scenario};
 use crate::stage::{MILLI, Packet, SECOND, Stage};
-use crate::{confounder, inventory, oam, policy, shapes, subscriber, theft};
+use crate::{confounder, inventory, n4_confounder, oam, policy, shapes, subscriber, theft};
 
 /// A scenario as it plays: packets in order of time. Memory is bounded by what is active at once.
 pub struct Generation {
@@ -210,10 +210,12 @@ impl Scenario {
             return;
         }
         let every = self.background.heartbeat_seconds.as_ref().map(|s| s.get_ref() * SECOND);
+        let before = n4_confounder::associated_before(self, &stage.plan);
         for smf in stage.plan.with(Role::Smf, &[Link::N4]) {
             for (n, upf) in stage.plan.with(Role::Upf, &[Link::N4]).into_iter().enumerate() {
                 let chance = stage.chance();
-                let association = Association { smf, upf, every, set_up: false, chance };
+                let set_up = before == Some((smf, upf));
+                let association = Association { smf, upf, every, set_up, chance };
                 stage.enter((100 + 90 * (n as u64 % 9)) * MILLI, association);
             }
         }

@@ -31,6 +31,7 @@ impl Place {
             numbered: false,
             endpoints: false,
             late_address: false,
+            tunnel: None,
             nameless: false,
             set: None,
             exposed: false,

@@ -44,6 +44,8 @@ pub(crate) struct Habits {
     pub reordered_share: f64,
     /// Transactions of which the tap delivers one half.
     pub lost_share: f64,
+    /// Transactions that happen again, octet by octet: the answer was lost behind the tap.
+    pub repeated_share: f64,
     /// What the policy grants tunnels that began before the capture.
     pub start_grace_seconds: Option<u64>,
 }
@@ -136,6 +138,8 @@ pub(crate) struct Attachment {
     pub endpoints: bool,
     /// The first modification tells the address.
     pub late_address: bool,
+    /// The uplink TEID, where it is not a new one.
+    pub tunnel: Option<u32>,
     /// The SMF names no user.
     pub nameless: bool,
     /// The set of sessions that it falls with.

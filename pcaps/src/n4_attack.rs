@@ -27,8 +27,8 @@ pub(crate) use tunnel::error_indication;
 pub(crate) struct Attack {
     pub id: Spanned<String>,
     pub how: How,
-    /// Who is to blame, or in whose name it happens: an SMF on N4, a gNB on N3, and for a rogue
-    /// peer the UPF that answers it.
+    /// Who is to blame, or in whose name it happens: an SMF on N4, a gNB on N3, and for an
+    /// undeclared peer the UPF that answers it.
     pub equipment: Spanned<String>,
     /// The UPF where it happens.
     pub upf: Spanned<String>,
@@ -54,10 +54,14 @@ pub(crate) enum How {
     Duplication,
     /// Someone undeclared sets up an association and sessions.
     RoguePeer,
+    /// The same under the Node ID of an SMF.
+    NodeIdTheft,
     /// A declared SMF changes sessions of another.
     SeidTheft,
     /// A second session claims the address of a live one.
     AddressTakeover,
+    /// A second session claims the uplink F-TEID of a live one.
+    TunnelTakeover,
     /// G-PDUs on one unknown TEID after the other.
     TeidScan,
     /// A second gNB sends in the tunnel of a session.
@@ -95,14 +99,14 @@ impl How {
                 "forged-deletion",
                 "PFCP-PEER",
                 "critical",
-                &[],
+                &["INV-UNKNOWN"],
                 "deletions in the SMF's name, numbered apart from its own requests",
             ),
             Self::ForgedRedirection => said(
                 "forged-redirection",
                 "PFCP-REDIR",
                 "critical",
-                &["PFCP-PEER", "GTP-PEER"],
+                &["PFCP-PEER", "GTP-PEER", "INV-UNKNOWN"],
                 "in the SMF's name a session's downlink is sent to a foreign address",
             ),
             Self::Duplication => said(
@@ -119,6 +123,13 @@ impl How {
                 &["INV-UNKNOWN"],
                 "an undeclared peer sets up an association and sessions",
             ),
+            Self::NodeIdTheft => said(
+                "node-id-theft",
+                "PFCP-PEER",
+                "critical",
+                &["INV-UNKNOWN"],
+                "an undeclared peer sets up an association and sessions as an SMF",
+            ),
             Self::SeidTheft => said(
                 "seid-theft",
                 "PFCP-PEER",
@@ -132,6 +143,13 @@ impl How {
                 "critical",
                 &[],
                 "a second session claims an address whose first session goes on",
+            ),
+            Self::TunnelTakeover => said(
+                "tunnel-takeover",
+                "PFCP-REDIR",
+                "critical",
+                &["GTP-UESPOOF"],
+                "a second session claims a tunnel whose first session goes on",
             ),
             Self::TeidScan => said(
                 "teid-scan",
@@ -202,21 +220,22 @@ impl How {
             Self::TeidScan | Self::ClonedTunnel | Self::OrphanTunnel | Self::SpoofedSubscriber => {
                 Role::Gnb
             }
-            Self::RoguePeer => Role::Upf,
+            Self::RoguePeer | Self::NodeIdTheft => Role::Upf,
             _ => Role::Smf,
         }
     }
 
     /// Whether a foreign address takes part.
     pub(crate) fn needs_peer(self) -> bool {
-        matches!(self, Self::ForgedRedirection | Self::Duplication | Self::RoguePeer)
+        use How::{Duplication, ForgedRedirection, NodeIdTheft, RoguePeer};
+        matches!(self, ForgedRedirection | Duplication | RoguePeer | NodeIdTheft)
     }
 
     /// Whether it is played on a guest's session.
     fn has_victim(self) -> bool {
         use How::{
             AddressTakeover, ClonedTunnel, Duplication, ForgedDeletion, ForgedRedirection,
-            SeidTheft, SpoofedSubscriber,
+            SeidTheft, SpoofedSubscriber, TunnelTakeover,
         };
         matches!(
             self,
@@ -225,6 +244,7 @@ impl How {
                 | Duplication
                 | SeidTheft
                 | AddressTakeover
+                | TunnelTakeover
                 | ClonedTunnel
                 | SpoofedSubscriber
         )
@@ -341,9 +361,9 @@ impl Actor for Playing {
             How::ForgedDeletion => self.forged_deletion(now, stage),
             How::ForgedRedirection => self.forged_redirection(now, stage),
             How::Duplication => self.duplication(now, stage),
-            How::RoguePeer => self.rogue_peer(now, stage),
+            How::RoguePeer | How::NodeIdTheft => self.rogue_peer(now, stage),
             How::SeidTheft => self.seid_theft(now, stage),
-            How::AddressTakeover => self.address_takeover(now, stage),
+            How::AddressTakeover | How::TunnelTakeover => self.takeover(now, stage),
             How::TeidScan => self.teid_scan(now, stage),
             How::ClonedTunnel => self.cloned_tunnel(now, stage),
             How::OrphanTunnel => self.orphan_tunnel(now, stage),

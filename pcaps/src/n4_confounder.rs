@@ -13,7 +13,7 @@ use crate::chance::Chance;
 use crate::guest::{Place, Visit};
 use crate::labels::{Group, GroupKind};
 use crate::n4::{self, rules};
-use crate::plan::Link;
+use crate::plan::{Link, Plan};
 use crate::scenario::{Role, Scenario};
 use crate::stage::{Actor, MILLI, Micros, SECOND, Stage};
 
@@ -84,6 +84,14 @@ pub(crate) fn enter(stage: &mut Stage, said: &Upheavals, scenario: &Scenario) {
     two_data_networks(stage, &cast);
     late_addresses(stage, &cast);
     bundles(stage, said, &cast);
+}
+
+/// The SMF and UPF of the sessions that began before the capture: their association did too.
+pub(crate) fn associated_before(scenario: &Scenario, plan: &Plan) -> Option<(usize, usize)> {
+    let said = scenario.confounders.sessions.as_ref()?.get_ref();
+    let smf = scenario.smf_set.first()?.members.first()?;
+    let upf = plan.with(Role::Upf, &[Link::N3, Link::N4, Link::N6]).first().copied()?;
+    (said.mid_stream_sessions > 0).then(|| (plan.named(smf.get_ref()), upf))
 }
 
 impl Cast {

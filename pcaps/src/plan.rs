@@ -51,6 +51,7 @@ pub(crate) struct Node {
     pub reuses_numbers: bool,
     /// It serves nobody but those who are scripted.
     pub reserved: bool,
+    pub heartbeats_unnumbered: bool,
     /// Its heartbeat requests carry the present as their Recovery Time Stamp.
     pub follows_clock: bool,
     /// Where it meets its security gateway.
@@ -70,6 +71,7 @@ impl Node {
             chooses_f_teid: equipment.chooses_f_teid || equipment.tells_f_teid_late,
             tells_late: equipment.tells_f_teid_late,
             reuses_numbers: equipment.reuses_numbers,
+            heartbeats_unnumbered: equipment.heartbeats_unnumbered,
             reserved: equipment.reserved,
             follows_clock: equipment.recovery_follows_clock,
             backhaul: equipment.backhaul.as_ref().map(|address| *address.get_ref()),

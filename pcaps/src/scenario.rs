@@ -188,6 +188,9 @@ pub(crate) struct Equipment {
     /// It serves nobody but those who are scripted.
     #[serde(default)]
     pub reserved: bool,
+    /// Its heartbeat requests all have the sequence number 0, as some UPFs' do.
+    #[serde(default)]
+    pub heartbeats_unnumbered: bool,
     /// The port that an SMF asks from and is told at; absent: PFCP's own.
     pub pfcp_port: Option<u16>,
     /// Its heartbeat requests carry the present as Recovery Time Stamp, as some SMFs' do.
@@ -439,7 +442,7 @@ impl Scenario {
     pub fn parse(text: &str, path: &Path) -> Result<Self, ScenarioError> {
         let scenario: Self = toml::from_str(text).map_err(|error| {
             let at = error.span().map_or(0, |span| span.start);
-            invalid(text, path, at, error.message(), "see pcaps/scenarios/demo.toml for every key")
+            invalid(text, path, at, error.message(), "see pcaps/scenarios for every key")
         })?;
         match scenario.check() {
             Ok(()) => Ok(scenario),

@@ -11,7 +11,7 @@ use crate::gtpu::{self, Container, Direction};
 use crate::labels::{Group, GroupKind};
 use crate::n4::{Habits, Meter, Mishaps, Numbers};
 use crate::pfcp;
-use crate::plan::{Link, Plan, Realm};
+use crate::plan::{Link, Node, Plan, Realm};
 use crate::scenario::Scenario;
 
 /// Microseconds since the scenario's start.
@@ -141,6 +141,8 @@ pub(crate) struct Stage {
     pub mishaps: Option<Mishaps>,
     /// The group of heartbeats whose time stamps follow the clock.
     pub clock_group: Option<usize>,
+    /// The group of heartbeats that are all numbered 0.
+    pub zero_group: Option<usize>,
     now: Micros,
     seed: u64,
     streams: u64,
@@ -159,10 +161,14 @@ impl Stage {
         let habits = scenario.n4.as_ref().map(|place| place.get_ref().clone()).unwrap_or_default();
         let mut groups = Vec::new();
         let mishaps = Mishaps::new(&habits, &mut groups);
-        let clock_group = plan.nodes.iter().any(|node| node.follows_clock).then(|| {
-            groups.push(Group::new("clock-following", GroupKind::Silent));
-            groups.len() - 1
-        });
+        let mut habit = |name: &str, has: fn(&Node) -> bool| {
+            plan.nodes.iter().any(has).then(|| {
+                groups.push(Group::new(name, GroupKind::Silent));
+                groups.len() - 1
+            })
+        };
+        let clock_group = habit("clock-following", |node| node.follows_clock);
+        let zero_group = habit("unnumbered-heartbeats", |node| node.heartbeats_unnumbered);
         Self {
             numbers: Numbers::new(scenario.start, &plan),
             plan,
@@ -174,6 +180,7 @@ impl Stage {
             habits,
             mishaps,
             clock_group,
+            zero_group,
             now: 0,
             sessions: vec![None; subscribers.map_or(0, |s| s.count as usize)],
             seed: scenario.seed,

@@ -86,6 +86,7 @@ impl Subscriber {
             numbered,
             endpoints,
             late_address: late,
+            tunnel: None,
             nameless: false,
             set: None,
             exposed: true,

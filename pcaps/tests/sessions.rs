@@ -68,10 +68,12 @@ fn inner_source(user: &[u8]) -> IpAddr {
 }
 
 /// Everything that is not labelled, and these too: tunnels that sessions know.
-const KNOWN: [&str; 13] = [
+const KNOWN: [&str; 15] = [
     "",
     "reordered-n4",
     "lost-n4",
+    "repeated-n4",
+    "rerouted-n4",
     "end-marker-tails",
     "upf-restart",
     "smf-failover",
@@ -125,7 +127,7 @@ fn watch(packets: &[Packet], labels: &Labels) -> Seen {
         });
         let bytes = user.len() as u64;
         // What is injected into a tunnel is not what the UPF counts for the session.
-        let counts = packet.theft.is_none() || name == "address-takeover";
+        let counts = packet.theft.is_none() || name.ends_with("-takeover");
         let Some(key) = key else {
             *seen.early.entry(tunnel).or_default() += bytes;
             *seen.strangers.entry((name, tunnel)).or_default() += 1;
@@ -178,13 +180,20 @@ fn bytes_repeat_and_every_attack_is_played_with_its_frames_numbered() {
         (("PFCP-DUPL", "critical"), 1),
         (("PFCP-FLOOD", "high"), 2),
         (("PFCP-GHOST", "medium"), 3),
-        (("PFCP-PEER", "critical"), 4),
-        (("PFCP-REDIR", "critical"), 3),
+        (("PFCP-PEER", "critical"), 5),
+        (("PFCP-REDIR", "critical"), 4),
     ];
     assert_eq!(detections, BTreeMap::from(expected));
     let silent = labels.groups.iter().filter(|group| group.kind == GroupKind::Silent);
     let silent: BTreeSet<&str> = silent.map(|group| group.name.as_str()).collect();
-    let others = ["clock-following", "f1-u", "handover-storm", "mid-stream", "s1-u"];
+    let others = [
+        "clock-following",
+        "f1-u",
+        "handover-storm",
+        "mid-stream",
+        "s1-u",
+        "unnumbered-heartbeats",
+    ];
     let known = KNOWN.into_iter().filter(|name| !name.is_empty());
     assert_eq!(silent, known.chain(others).collect());
     for name in silent {

@@ -16,6 +16,7 @@ impl Scenario {
                 habits.idle_share,
                 habits.reordered_share,
                 habits.lost_share,
+                habits.repeated_share,
             ];
             if shares.iter().any(|share| !(0.0..=1.0).contains(share)) {
                 return Err(fault(place, "a share is out of range", "give 0.0 to 1.0"));

@@ -48,9 +48,13 @@ pub(crate) fn heartbeat(
     if stage.down.is_some_and(|down| down == from || down == to) {
         return;
     }
-    let sequence = stage.numbers.sequence(from);
-    let follows = stage.plan.nodes[from].follows_clock;
+    let node = &stage.plan.nodes[from];
+    let (follows, unnumbered) = (node.follows_clock, node.heartbeats_unnumbered);
+    let sequence = if unnumbered { 0 } else { stage.numbers.sequence(from) };
     let group = stage.group;
+    if unnumbered {
+        stage.group = stage.zero_group;
+    }
     let stamp = match follows {
         true => ntp_seconds(stage.start_ns(), at),
         false => stage.numbers.recovery(from),

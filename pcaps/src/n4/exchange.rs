@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use crate::chance::Chance;
 use crate::labels::{Group, GroupKind};
 use crate::n4::Habits;
-use crate::stage::{Micros, Stage};
+use crate::stage::{MILLI, Micros, Stage};
 
 /// Which half of a transaction the tap may fail to deliver. What would leave the session's tunnels
 /// unknown for good is never lost: no detector could tell such tunnels from orphans.
@@ -31,11 +31,15 @@ pub(crate) struct Exchange {
 pub(crate) struct Mishaps {
     reordered: (f64, usize),
     lost: (f64, usize),
+    repeated: (f64, usize),
 }
+
+/// How long a node waits for an answer before it asks again.
+const PATIENCE: Micros = 900 * MILLI;
 
 impl Mishaps {
     pub(crate) fn new(habits: &Habits, groups: &mut Vec<Group>) -> Option<Self> {
-        if habits.reordered_share + habits.lost_share == 0.0 {
+        if habits.reordered_share + habits.lost_share + habits.repeated_share == 0.0 {
             return None;
         }
         let mut label = |name: &str| {
@@ -45,6 +49,7 @@ impl Mishaps {
         Some(Self {
             reordered: (habits.reordered_share, label("reordered-n4")),
             lost: (habits.lost_share, label("lost-n4")),
+            repeated: (habits.repeated_share, label("repeated-n4")),
         })
     }
 }
@@ -57,9 +62,10 @@ pub(crate) fn exchange(
     chance: &mut Chance,
 ) {
     let mut times = (Some(at), Some(answer_at));
+    let mut again = false;
     let group = stage.group;
     if let Some(mishaps) = stage.mishaps.as_ref().filter(|_| exchange.exposure != Exposure::None) {
-        let (reordered, lost) = (mishaps.reordered, mishaps.lost);
+        let (reordered, lost, repeated) = (mishaps.reordered, mishaps.lost, mishaps.repeated);
         if chance.happens(reordered.0) {
             stage.group = Some(reordered.1);
             times = (Some(answer_at), Some(at));
@@ -74,6 +80,9 @@ pub(crate) fn exchange(
             } else {
                 times.1 = None;
             }
+        } else if chance.happens(repeated.0) {
+            stage.group = Some(repeated.1);
+            again = true;
         }
     }
     let Exchange { from, to, request, response, .. } = exchange;
@@ -82,6 +91,10 @@ pub(crate) fn exchange(
     }
     if let Some(at) = times.1 {
         stage.pfcp(at, (*to, *from), response);
+    }
+    if again {
+        stage.pfcp(at + PATIENCE, (*from, *to), request);
+        stage.pfcp(answer_at + PATIENCE, (*to, *from), response);
     }
     stage.group = group;
 }

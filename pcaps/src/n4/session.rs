@@ -17,7 +17,7 @@ pub(crate) fn expect(
     chance: &mut Chance,
 ) -> Session {
     let &Attachment { smf, upf, gnb, .. } = attachment;
-    let (up_seid, uplink_teid) = stage.numbers.at_upf(upf, now);
+    let (up_seid, new_teid) = stage.numbers.at_upf(upf, now);
     Session {
         cp_seid: stage.numbers.seid(smf),
         up_seid,
@@ -26,7 +26,7 @@ pub(crate) fn expect(
         upf,
         gnb,
         realm: attachment.realm.clone(),
-        uplink_teid,
+        uplink_teid: attachment.tunnel.unwrap_or(new_teid),
         downlink_teid: stage.numbers.teid(gnb),
         sequence: attachment.numbered.then(|| [chance.u16(), chance.u16()]),
         passes: Passes::Both,
@@ -161,7 +161,12 @@ pub(crate) fn modify(
 
 /// Ends a session; the answer says what it carried.
 pub(crate) fn delete(stage: &mut Stage, at: Micros, mut session: Session, chance: &mut Chance) {
-    stage.numbers.retire(session.upf, at, (session.up_seid, session.uplink_teid));
+    let tunnel = (session.upf, session.uplink_teid);
+    let mut others = stage.sessions.iter().flatten();
+    // A tunnel that another session has taken, or was taken from, is not free.
+    if !others.any(|other| (other.upf, other.uplink_teid) == tunnel) {
+        stage.numbers.retire(session.upf, at, (session.up_seid, session.uplink_teid));
+    }
     let kinds = (pfcp::DELETION_REQUEST, pfcp::DELETION_RESPONSE);
     let about = (pfcp::USAGE_REPORT_OF_DELETION, pfcp::TRIGGER_TERMINATION);
     let answered = [pfcp::accepted(), usage_of(stage, &mut session, at, about)];

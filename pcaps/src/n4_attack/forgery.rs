@@ -15,8 +15,6 @@ use super::{How, Playing};
 
 /// The box that nobody installed.
 const STRANGER: MacAddr = MacAddr(0x02, 0x4f, 0, 0x66, 0x66, 0x66);
-/// Router Alert (RFC 2113).
-const ROUTER_ALERT: [u8; 4] = [0x94, 4, 0, 0];
 const FOREIGN_TEID: u32 = 0x6600_0001;
 
 impl Playing {
@@ -35,7 +33,7 @@ impl Playing {
         let route = Route { ttl: 61, ..Route::new(cp.ip(), up.ip()) };
         let mut packet = frame::udp(&route, cp.port(), up.port(), &message);
         if self.ip_options && cp.is_ipv4() {
-            packet = frame::with_options(&packet, &ROUTER_ALERT);
+            packet = frame::with_options(&packet, &frame::ROUTER_ALERT);
         }
         let to = stage.plan.mac(Link::N4, up.ip());
         stage.forge_pfcp(now, (STRANGER, to), &packet, &message);
@@ -130,8 +128,13 @@ impl Playing {
         let number = self.numbered;
         let accepted = pfcp::accepted;
         let started = |node| pfcp::recovery_time_stamp(stage.numbers.recovery(node));
+        // Whose Node ID it is says the SMF whose name is used, or nobody's.
+        let id = match self.how {
+            How::NodeIdTheft => stage.plan.n4(self.place.smf, upf)[0].ip(),
+            _ => own,
+        };
         let (request, response) = if self.turn == 0 {
-            let asked = [pfcp::node_id(own), started(upf), pfcp::cp_features()];
+            let asked = [pfcp::node_id(id), started(upf), pfcp::cp_features()];
             let answered = [pfcp::node_id(up.ip()), accepted(), started(upf), pfcp::up_features()];
             (
                 pfcp::node_message(pfcp::ASSOCIATION_SETUP_REQUEST, number, &asked),
@@ -143,7 +146,7 @@ impl Playing {
             let identity = n4::identity(attachment.slot as u32);
             let terms = rules::Terms {
                 cp_seid: 0x6600 + u64::from(number),
-                cp: own,
+                cp: id,
                 ue: session.ue,
                 realm: &session.realm,
                 identity: Some(&identity),
@@ -220,22 +223,33 @@ impl Playing {
         None
     }
 
-    /// A second session with the victim's address, at another gNB; downlink follows it.
-    pub(super) fn address_takeover(&mut self, now: Micros, stage: &mut Stage) -> Option<Micros> {
+    /// A second session with the victim's address or tunnel, at another gNB. Downlink follows the
+    /// address.
+    pub(super) fn takeover(&mut self, now: Micros, stage: &mut Stage) -> Option<Micros> {
         let victim = self.victim.clone()?;
         if self.turn == 0 {
             let gnbs = stage.plan.with(Role::Gnb, &[Link::N3]);
             let gnb = gnbs.iter().copied().find(|gnb| *gnb != victim.gnb).unwrap_or(victim.gnb);
-            let second = Attachment { slot: stage.slot(), gnb, ..victim.clone() };
+            let slot = stage.slot();
+            let second = match self.how {
+                How::TunnelTakeover => {
+                    let tunnel = stage.sessions[victim.slot].as_ref()?.uplink_teid;
+                    let ue = stage.plan.subscriber(slot as u32, false);
+                    Attachment { slot, gnb, ue, tunnel: Some(tunnel), ..victim.clone() }
+                }
+                _ => Attachment { slot, gnb, ..victim.clone() },
+            };
             n4::establish(stage, now, &second, &mut self.chance);
             self.slots.push(second.slot);
-            if let Some(first) = &mut stage.sessions[victim.slot] {
+            if self.how == How::AddressTakeover
+                && let Some(first) = &mut stage.sessions[victim.slot]
+            {
                 first.passes = Passes::Uplink;
             }
             return None;
         }
         let slot = *self.slots.first()?;
-        let ue: IpAddr = victim.ue;
+        let ue = stage.sessions[slot].as_ref()?.ue;
         let packet = guest::inward(stage, ue, victim.slot, &mut self.chance);
         stage.downlink(now, slot, (9, false), &packet);
         None
@@ -263,7 +277,7 @@ impl Playing {
         }
         // A rogue peer leaves without a word.
         let own =
-            std::mem::take(&mut self.slots).into_iter().filter(|_| self.how != How::RoguePeer);
+            std::mem::take(&mut self.slots).into_iter().filter(|_| self.how.role() != Role::Upf);
         for session in own.filter_map(|slot| stage.sessions[slot].take()).collect::<Vec<_>>() {
             self.mark(stage, true);
             n4::delete(stage, now + 600 * MILLI, session, &mut self.chance);

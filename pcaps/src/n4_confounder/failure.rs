@@ -1,9 +1,10 @@
 //! Nodes that fail and come back, or hand on what they had.
 
 use crate::chance::Chance;
+use crate::frame::{self, Route};
 use crate::gtpu::{self, Container, Direction};
 use crate::guest::{self, Place, Visit};
-use crate::n4::{self, Attachment};
+use crate::n4::{self, Attachment, rules};
 use crate::n4_attack::error_indication;
 use crate::pfcp;
 use crate::plan::Link;
@@ -45,6 +46,13 @@ pub(super) fn enter(stage: &mut Stage, said: &Upheavals, cast: &Cast) {
         chance: stage.chance(),
     };
     stage.enter(at, restart);
+
+    let group = silent(stage, "rerouted-n4");
+    let guest = cast.place().attachment(stage);
+    Visit::enter(stage, &guest, (FIRST, cast.end), Some(group));
+    let every = said.every_seconds * SECOND;
+    let (slot, until, chance) = (guest.slot, cast.end, stage.chance());
+    stage.enter(FIRST + every / 2, Rerouted { slot, group, every, until, chance });
 
     let at = said.failover_at_seconds * SECOND;
     let group = silent(stage, "smf-failover");
@@ -190,6 +198,41 @@ impl Actor for Failover {
             }
         }
         Some(now + 400 * MILLI)
+    }
+}
+
+/// Requests of the SMF itself that come another way: other IP headers, the same numbering.
+struct Rerouted {
+    slot: usize,
+    group: usize,
+    every: Micros,
+    until: Micros,
+    chance: Chance,
+}
+
+impl Actor for Rerouted {
+    fn wake(&mut self, now: Micros, stage: &mut Stage) -> Option<Micros> {
+        stage.group = Some(self.group);
+        if let Some(session) = &stage.sessions[self.slot] {
+            let (smf, upf) = (session.smf, session.upf);
+            let [cp, up] = stage.plan.n4(smf, upf);
+            let number = stage.numbers.sequence(smf);
+            let changes = [rules::rates(25_000, 125_000)];
+            let (asks, answers) = (pfcp::MODIFICATION_REQUEST, pfcp::MODIFICATION_RESPONSE);
+            let request = pfcp::session_message(asks, session.up_seid, number, &changes);
+            let accepted = [pfcp::accepted()];
+            let response = pfcp::session_message(answers, session.cp_seid, number, &accepted);
+            let route = Route { ttl: 58, ..Route::new(cp.ip(), up.ip()) };
+            let packet = frame::udp(&route, cp.port(), up.port(), &request);
+            let packet = match cp.is_ipv4() {
+                true => frame::with_options(&packet, &frame::ROUTER_ALERT),
+                false => packet,
+            };
+            let macs = [cp, up].map(|end| stage.plan.mac(Link::N4, end.ip()));
+            stage.forge_pfcp(now, (macs[0], macs[1]), &packet, &request);
+            stage.pfcp(now + self.chance.between(MILLI, 5 * MILLI), (up, cp), &response);
+        }
+        (now + self.every < self.until).then_some(now + self.every)
     }
 }
 
