@@ -113,6 +113,11 @@ impl Numbers {
         self.recovery[node]
     }
 
+    /// The node numbers its requests from 1 again.
+    pub(crate) fn count_anew(&mut self, node: usize) {
+        self.sequences[node] = 0;
+    }
+
     /// The node starts anew.
     pub(crate) fn restart(&mut self, node: usize, ntp_seconds: u32) {
         self.recovery[node] = ntp_seconds;

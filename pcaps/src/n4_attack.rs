@@ -120,14 +120,14 @@ impl How {
                 "rogue-peer",
                 "PFCP-PEER",
                 "critical",
-                &["INV-UNKNOWN"],
+                &["INV-UNKNOWN", "EGR-NOTALLOWED"],
                 "an undeclared peer sets up an association and sessions",
             ),
             Self::NodeIdTheft => said(
                 "node-id-theft",
                 "PFCP-PEER",
                 "critical",
-                &["INV-UNKNOWN"],
+                &["INV-UNKNOWN", "EGR-NOTALLOWED"],
                 "an undeclared peer sets up an association and sessions as an SMF",
             ),
             Self::SeidTheft => said(

@@ -5,6 +5,7 @@ mod beside;
 mod failure;
 mod insertion;
 mod mobility;
+mod restart;
 
 use serde::Deserialize;
 use toml::Spanned;
@@ -30,6 +31,8 @@ pub(crate) struct Upheavals {
     /// The UPF that restarts and is released, and when.
     pub restarts: Spanned<String>,
     pub restart_at_seconds: u64,
+    /// When the last of the SMFs restarts.
+    pub smf_restart_at_seconds: u64,
     pub release_at_seconds: u64,
     /// When an SMF fails and another goes on.
     pub failover_at_seconds: u64,
@@ -51,6 +54,8 @@ struct Cast {
     /// Two SMFs that share their sessions.
     set: [usize; 2],
     upf: usize,
+    /// The UPFs that have N4.
+    upfs: Vec<usize>,
     restarts: usize,
     end: Micros,
 }
@@ -72,6 +77,7 @@ pub(crate) fn enter(stage: &mut Stage, said: &Upheavals, scenario: &Scenario) {
     let cast = Cast {
         gnbs: plan.with(Role::Gnb, &[Link::N3]),
         upf: plan.with(Role::Upf, &[Link::N3, Link::N4, Link::N6])[0],
+        upfs: plan.with(Role::Upf, &[Link::N4]),
         restarts: plan.named(said.restarts.get_ref()),
         smfs,
         set,
@@ -79,6 +85,7 @@ pub(crate) fn enter(stage: &mut Stage, said: &Upheavals, scenario: &Scenario) {
     };
     mobility::enter(stage, said, &cast);
     failure::enter(stage, said, &cast);
+    restart::enter(stage, said, &cast);
     insertion::enter(stage, said, &cast);
     beside::enter(stage, said, &cast, &scenario.confounders);
     two_data_networks(stage, &cast);

@@ -68,7 +68,7 @@ fn inner_source(user: &[u8]) -> IpAddr {
 }
 
 /// Everything that is not labelled, and these too: tunnels that sessions know.
-const KNOWN: [&str; 15] = [
+const KNOWN: [&str; 16] = [
     "",
     "reordered-n4",
     "lost-n4",
@@ -76,6 +76,7 @@ const KNOWN: [&str; 15] = [
     "rerouted-n4",
     "end-marker-tails",
     "upf-restart",
+    "smf-restart",
     "smf-failover",
     "set-deletion",
     "association-release",

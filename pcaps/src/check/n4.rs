@@ -62,6 +62,7 @@ impl Scenario {
             said.every_seconds,
             said.storm_at_seconds,
             said.restart_at_seconds,
+            said.smf_restart_at_seconds,
             said.release_at_seconds,
             said.failover_at_seconds,
             said.set_deletion_at_seconds,

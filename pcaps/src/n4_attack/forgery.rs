@@ -30,15 +30,26 @@ impl Playing {
         let [cp, up] = stage.plan.n4(session.smf, session.upf);
         self.numbered += 1;
         let message = pfcp::session_message(request, session.up_seid, self.numbered, asked);
-        let route = Route { ttl: 61, ..Route::new(cp.ip(), up.ip()) };
+        // With options it comes from a box on the link; without, from afar, and nothing but its
+        // number tells it from the SMF's own.
+        let ttl = if self.ip_options { 61 } else { 64 };
+        let route = Route { ttl, ..Route::new(cp.ip(), up.ip()) };
         let mut packet = frame::udp(&route, cp.port(), up.port(), &message);
+        let mut from = self.gateway(stage);
         if self.ip_options && cp.is_ipv4() {
             packet = frame::with_options(&packet, &frame::ROUTER_ALERT);
+            from = STRANGER;
         }
         let to = stage.plan.mac(Link::N4, up.ip());
-        stage.forge_pfcp(now, (STRANGER, to), &packet, &message);
+        stage.forge_pfcp(now, (from, to), &packet, &message);
         let answer = pfcp::session_message(response, session.cp_seid, self.numbered, answered);
         stage.pfcp(now + self.chance.between(MILLI, 4 * MILLI), (up, cp), &answer);
+    }
+
+    /// The router of N4, if there is one.
+    fn gateway(&self, stage: &Stage) -> MacAddr {
+        let router = stage.plan.with(Role::Router, &[Link::N4]).first().copied();
+        router.map_or(STRANGER, |router| stage.plan.nodes[router].mac(Link::N4))
     }
 
     /// A session dies in its owner's name; the owner asks for it, and sets it up again.

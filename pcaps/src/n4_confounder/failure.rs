@@ -1,52 +1,30 @@
-//! Nodes that fail and come back, or hand on what they had.
+//! Nodes that hand on what they had, or end it together.
 
 use crate::chance::Chance;
 use crate::frame::{self, Route};
-use crate::gtpu::{self, Container, Direction};
-use crate::guest::{self, Place, Visit};
+use crate::guest::{Place, Visit};
 use crate::n4::{self, Attachment, rules};
-use crate::n4_attack::error_indication;
 use crate::pfcp;
 use crate::plan::Link;
-use crate::stage::{Actor, MILLI, Micros, Passes, SECOND, Stage};
+use crate::stage::{Actor, MILLI, Micros, SECOND, Stage};
 
 use super::{BEFORE, Cast, FIRST, Upheavals, silent};
 
-const RESTARTED_GUESTS: u64 = 8;
 const SHARED_GUESTS: u64 = 6;
 const RELEASED_GUESTS: u64 = 3;
 const SET: u16 = 77;
 
 pub(super) fn enter(stage: &mut Stage, said: &Upheavals, cast: &Cast) {
-    let at = said.restart_at_seconds * SECOND;
-    let group = silent(stage, "upf-restart");
-    let guests = |stage: &mut Stage, group, count, at: Micros, place: &dyn Fn(u64) -> Place| {
+    let guests = |stage: &mut Stage, group, count, at: Micros, place: Place| {
         let mut guests: Vec<Attachment> = Vec::new();
         for n in 0..count {
-            let guest = place(n).attachment(stage);
+            let guest = place.attachment(stage);
             let from = at.saturating_sub(BEFORE).max(FIRST) + n * 170 * MILLI;
             Visit::enter(stage, &guest, (from, (at + 60 * SECOND).min(cast.end)), Some(group));
             guests.push(guest);
         }
         guests
     };
-    let restarted = guests(stage, group, RESTARTED_GUESTS, at, &|n| Place {
-        smf: cast.smfs[n as usize % cast.smfs.len()],
-        upf: cast.restarts,
-        gnb: cast.gnbs[n as usize % cast.gnbs.len()],
-    });
-    let restart = Restart {
-        upf: cast.restarts,
-        smfs: cast.smfs.clone(),
-        guests: restarted,
-        group,
-        at,
-        known: 0,
-        old: Vec::new(),
-        chance: stage.chance(),
-    };
-    stage.enter(at, restart);
-
     let group = silent(stage, "rerouted-n4");
     let guest = cast.place().attachment(stage);
     Visit::enter(stage, &guest, (FIRST, cast.end), Some(group));
@@ -56,7 +34,7 @@ pub(super) fn enter(stage: &mut Stage, said: &Upheavals, cast: &Cast) {
 
     let at = said.failover_at_seconds * SECOND;
     let group = silent(stage, "smf-failover");
-    let shared = guests(stage, group, SHARED_GUESTS, at, &|_| cast.place());
+    let shared = guests(stage, group, SHARED_GUESTS, at, cast.place());
     let chance = stage.chance();
     stage.enter(at, Failover { smf: cast.set[1], guests: shared, next: 0, group, chance });
 
@@ -78,100 +56,11 @@ pub(super) fn enter(stage: &mut Stage, said: &Upheavals, cast: &Cast) {
     let group = silent(stage, "association-release");
     let smf = cast.smfs[cast.smfs.len() - 1];
     let place = Place { smf, upf: cast.restarts, gnb: cast.gnbs[0] };
-    let released = guests(stage, group, RELEASED_GUESTS, at, &|_| place);
+    let released = guests(stage, group, RELEASED_GUESTS, at, place);
     let slots = released.iter().map(|guest| guest.slot).collect();
     let (ends, chance) = ((smf, cast.restarts), stage.chance());
     let ending = Ending { how: How::Association, ends, slots, group, step: 0, chance };
     stage.enter(at.saturating_sub(10 * SECOND), ending);
-}
-
-/// A UPF goes down, is missed, comes back without its sessions and gets them again.
-struct Restart {
-    upf: usize,
-    smfs: Vec<usize>,
-    guests: Vec<Attachment>,
-    group: usize,
-    at: Micros,
-    /// How many of the guests the UPF knows again.
-    known: usize,
-    /// The gNB and the old uplink TEID of each guest.
-    old: Vec<(usize, u32)>,
-    chance: Chance,
-}
-
-/// How long the UPF is down.
-const DOWN: Micros = 8 * SECOND;
-
-impl Actor for Restart {
-    fn wake(&mut self, now: Micros, stage: &mut Stage) -> Option<Micros> {
-        stage.group = Some(self.group);
-        if self.old.is_empty() {
-            self.fail(now, stage);
-        }
-        let up = now >= self.at + DOWN;
-        if up && stage.down == Some(self.upf) {
-            self.come_back(now, stage);
-            return Some(now + 300 * MILLI);
-        }
-        if up && self.known < self.guests.len() {
-            let guest = self.guests[self.known].clone();
-            n4::establish(stage, now, &guest, &mut self.chance);
-            self.known += 1;
-        }
-        self.go_on(now, stage, up);
-        let all = self.known == self.guests.len();
-        (!all).then_some(now + 500 * MILLI)
-    }
-}
-
-impl Restart {
-    fn fail(&mut self, now: Micros, stage: &mut Stage) {
-        stage.down = Some(self.upf);
-        for guest in &self.guests {
-            let Some(session) = &mut stage.sessions[guest.slot] else { continue };
-            session.passes = Passes::Nothing;
-            self.old.push((session.gnb, session.uplink_teid));
-        }
-        // The SMFs ask three times, as T1 and N1 say, and hear nothing.
-        for smf in &self.smfs {
-            let [cp, up] = stage.plan.n4(*smf, self.upf);
-            let number = stage.numbers.sequence(*smf);
-            let started = pfcp::recovery_time_stamp(stage.numbers.recovery(*smf));
-            let request = pfcp::node_message(pfcp::HEARTBEAT_REQUEST, number, &[started]);
-            for attempt in 0..3 {
-                let at = now + 500 * MILLI + attempt * 2 * SECOND;
-                stage.pfcp(at, (cp, up), &request);
-            }
-        }
-    }
-
-    /// The first answer has a later time stamp: the associations are set up again.
-    fn come_back(&mut self, now: Micros, stage: &mut Stage) {
-        stage.down = None;
-        stage.numbers.restart(self.upf, n4::ntp_seconds(stage.start_ns(), now));
-        for (n, smf) in (0..).zip(self.smfs.clone()) {
-            let at = now + n * 40 * MILLI;
-            n4::heartbeat(stage, at, (smf, self.upf), true, &mut self.chance);
-            n4::set_up(stage, at + 15 * MILLI, (smf, self.upf), &mut self.chance);
-        }
-    }
-
-    /// The gNBs go on in the old tunnels, until they get new ones; the UPF, when it is up, says
-    /// that it does not know them.
-    fn go_on(&mut self, now: Micros, stage: &mut Stage, up: bool) {
-        let psc = Container { direction: Direction::Uplink, qfi: 9, rqi: false };
-        for (guest, (gnb, teid)) in self.guests.iter().zip(&self.old).skip(self.known) {
-            let packet = guest::outward(stage, guest.ue, guest.slot, &mut self.chance);
-            let nodes = &stage.plan.nodes;
-            let ends = (nodes[*gnb].on(Link::N3), nodes[self.upf].on(Link::N3));
-            let at = now + self.chance.below(400 * MILLI);
-            stage.gtpu(at, ends, &gtpu::g_pdu(*teid, None, psc, &packet), None);
-            if up {
-                let complaint = error_indication(*teid, ends.1);
-                stage.gtpu(at + MILLI, (ends.1, ends.0), &complaint, None);
-            }
-        }
-    }
 }
 
 /// Another SMF of the set goes on with sessions, one after the other.
