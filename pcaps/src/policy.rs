@@ -136,7 +136,7 @@ pub(crate) fn text(scenario: &Scenario) -> Result<String, toml::ser::Error> {
             let own = own.filter_map(|equipment| equipment.n3.as_ref());
             link_defaults.extend(own.map(|address| (format!("{}/32", address.get_ref()), link)));
         }
-        allow.extend(upheavals(beside));
+        allow.extend(upheavals(beside, confounders.lookalikes.is_none()));
     }
     let said = confounders.lookalikes.as_ref().map(|place| place.get_ref());
     if let Some(said) = said {
@@ -206,15 +206,17 @@ fn lookalikes(scenario: &Scenario, said: &Lookalikes) -> [Allow; 4] {
     ]
 }
 
-/// What is declared for the upheavals of sessions: Xn, and the interfaces beside N3.
-fn upheavals(said: &Upheavals) -> Vec<Allow> {
+/// What is declared for the upheavals of sessions: N9, the interfaces beside N3, and Xn where
+/// nothing else declares it.
+fn upheavals(said: &Upheavals, xn: bool) -> Vec<Allow> {
     let among = |role, note| Allow {
         from: Selector::Role(role),
         to: Selector::Role(role),
         services: vec!["gtpu"],
         note,
     };
-    let mut rules = vec![among(Role::Gnb, "Xn: forwarding at handover"), among(Role::Upf, "N9")];
+    let mut rules = vec![among(Role::Upf, "N9")];
+    rules.extend(xn.then(|| among(Role::Gnb, "Xn: forwarding at handover")));
     for (ends, note) in [(&said.f1, "F1-U"), (&said.s1, "S1-U")] {
         let [one, other] = ends.each_ref().map(|id| id.get_ref().clone());
         for (from, to) in [(one.clone(), other.clone()), (other, one)] {

@@ -340,6 +340,26 @@ fn forged_requests_are_numbered_apart_and_some_carry_options() {
     }
 }
 
+/// A restart brings what a flood and a scan would be, were there no restart.
+#[test]
+fn the_storm_after_a_restart_is_a_storm() {
+    let (packets, labels) = play();
+    let storm = of(&packets, &labels, "upf-restart");
+    let smf = IpAddr::from([10, 0, 2, 100]);
+    let asked: Vec<u64> = storm
+        .iter()
+        .filter(|packet| packet.message == Some(Message::Pfcp(50)))
+        .filter(|packet| on_n4(packet).is_some_and(|datagram| datagram.src.0 == smf))
+        .map(|packet| packet.time_ns)
+        .collect();
+    let most = asked
+        .iter()
+        .map(|first| asked.iter().filter(|at| (*first..first + 3 * SECOND).contains(at)).count());
+    assert!(most.max() >= Some(60));
+    let complaints = storm.iter().filter(|packet| packet.message == Some(Message::Gtpu(26)));
+    assert!(complaints.count() >= 20);
+}
+
 #[test]
 fn the_policy_grants_and_declares_what_the_scenario_needs() {
     let scenario = scenario();

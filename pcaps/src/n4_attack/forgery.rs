@@ -131,73 +131,75 @@ impl Playing {
 
     /// An association first, then by turns a session and its deletion.
     pub(super) fn rogue_peer(&mut self, now: Micros, stage: &mut Stage) -> Option<Micros> {
-        let upf = self.place.upf;
-        let [_, up] = stage.plan.n4(self.place.smf, upf);
+        let [cp, up] = stage.plan.n4(self.place.smf, self.place.upf);
         let own = IpAddr::V4(self.peer);
-        let (from, to) = (SocketAddr::new(own, pfcp::PORT), up);
+        // A stolen Node ID is an SMF's address; the packets come from the stranger's all the same.
+        let id = if self.how == How::NodeIdTheft { cp.ip() } else { own };
         self.numbered += 1;
-        let number = self.numbered;
-        let accepted = pfcp::accepted;
-        let started = |node| pfcp::recovery_time_stamp(stage.numbers.recovery(node));
-        // Whose Node ID it is says the SMF whose name is used, or nobody's.
-        let id = match self.how {
-            How::NodeIdTheft => stage.plan.n4(self.place.smf, upf)[0].ip(),
-            _ => own,
+        let (request, response) = match self.turn {
+            0 => self.rogue_association(stage, id),
+            odd if !odd.is_multiple_of(2) => self.rogue_session(now, stage, id),
+            _ => self.rogue_deletion(stage)?,
         };
-        let (request, response) = if self.turn == 0 {
-            let asked = [pfcp::node_id(id), started(upf), pfcp::cp_features()];
-            let answered = [pfcp::node_id(up.ip()), accepted(), started(upf), pfcp::up_features()];
-            (
-                pfcp::node_message(pfcp::ASSOCIATION_SETUP_REQUEST, number, &asked),
-                pfcp::node_message(pfcp::ASSOCIATION_SETUP_RESPONSE, number, &answered),
-            )
-        } else if !self.turn.is_multiple_of(2) {
-            let attachment = self.place.attachment(stage);
-            let session = n4::expect(stage, now, &attachment, &mut self.chance);
-            let identity = n4::identity(attachment.slot as u32);
-            let terms = rules::Terms {
-                cp_seid: 0x6600 + u64::from(number),
-                cp: id,
-                ue: session.ue,
-                realm: &session.realm,
-                identity: Some(&identity),
-                uplink_teid: session.uplink_teid,
-                user_plane: stage.plan.nodes[upf].on(Link::N3),
-                chooses: true,
-                endpoints: false,
-                report_seconds: None,
-                set: None,
-            };
-            let mut answered =
-                vec![pfcp::node_id(up.ip()), accepted(), pfcp::f_seid(session.up_seid, up.ip())];
-            answered.extend(rules::created(&terms));
-            let asked = rules::establishment(&terms);
-            let (asks, answers) = (pfcp::ESTABLISHMENT_REQUEST, pfcp::ESTABLISHMENT_RESPONSE);
-            let seid = terms.cp_seid;
-            self.slots.push(attachment.slot);
-            let made = (
-                pfcp::session_message(asks, 0, number, &asked),
-                pfcp::session_message(answers, seid, number, &answered),
-            );
-            stage.sessions[attachment.slot] =
-                Some(Session { cp_seid: seid, passes: Passes::Nothing, ..session });
-            made
-        } else {
-            let session = self.slots.pop().and_then(|slot| stage.sessions[slot].take())?;
-            (
-                pfcp::session_message(pfcp::DELETION_REQUEST, session.up_seid, number, &[]),
-                pfcp::session_message(
-                    pfcp::DELETION_RESPONSE,
-                    session.cp_seid,
-                    number,
-                    &[accepted()],
-                ),
-            )
-        };
-        self.strange(now, stage, (from, to), &request, false);
+        let own = SocketAddr::new(own, pfcp::PORT);
+        self.strange(now, stage, (own, up), &request, false);
         let answer_at = now + self.chance.between(MILLI, 4 * MILLI);
-        self.strange(answer_at, stage, (to, from), &response, true);
+        self.strange(answer_at, stage, (up, own), &response, true);
         None
+    }
+
+    fn rogue_association(&self, stage: &Stage, id: IpAddr) -> (Vec<u8>, Vec<u8>) {
+        let [_, up] = stage.plan.n4(self.place.smf, self.place.upf);
+        let started = || pfcp::recovery_time_stamp(stage.numbers.recovery(self.place.upf));
+        let asked = [pfcp::node_id(id), started(), pfcp::cp_features()];
+        let answered = [pfcp::node_id(up.ip()), pfcp::accepted(), started(), pfcp::up_features()];
+        (
+            pfcp::node_message(pfcp::ASSOCIATION_SETUP_REQUEST, self.numbered, &asked),
+            pfcp::node_message(pfcp::ASSOCIATION_SETUP_RESPONSE, self.numbered, &answered),
+        )
+    }
+
+    fn rogue_session(&mut self, now: Micros, stage: &mut Stage, id: IpAddr) -> (Vec<u8>, Vec<u8>) {
+        let [_, up] = stage.plan.n4(self.place.smf, self.place.upf);
+        let attachment = self.place.attachment(stage);
+        let session = n4::expect(stage, now, &attachment, &mut self.chance);
+        let identity = n4::identity(attachment.slot as u32);
+        let cp_seid = 0x6600 + u64::from(self.numbered);
+        let terms = rules::Terms {
+            cp_seid,
+            cp: id,
+            ue: session.ue,
+            realm: &session.realm,
+            identity: Some(&identity),
+            uplink_teid: session.uplink_teid,
+            user_plane: stage.plan.nodes[session.upf].on(Link::N3),
+            chooses: true,
+            endpoints: false,
+            report_seconds: None,
+            set: None,
+        };
+        let asked = rules::establishment(&terms);
+        let up_seid = pfcp::f_seid(session.up_seid, up.ip());
+        let mut answered = vec![pfcp::node_id(up.ip()), pfcp::accepted(), up_seid];
+        answered.extend(rules::created(&terms));
+        self.slots.push(attachment.slot);
+        stage.sessions[attachment.slot] =
+            Some(Session { cp_seid, passes: Passes::Nothing, ..session });
+        let (asks, answers) = (pfcp::ESTABLISHMENT_REQUEST, pfcp::ESTABLISHMENT_RESPONSE);
+        (
+            pfcp::session_message(asks, 0, self.numbered, &asked),
+            pfcp::session_message(answers, cp_seid, self.numbered, &answered),
+        )
+    }
+
+    fn rogue_deletion(&mut self, stage: &mut Stage) -> Option<(Vec<u8>, Vec<u8>)> {
+        let session = self.slots.pop().and_then(|slot| stage.sessions[slot].take())?;
+        let accepted = [pfcp::accepted()];
+        let (asks, answers) = (pfcp::DELETION_REQUEST, pfcp::DELETION_RESPONSE);
+        Some((
+            pfcp::session_message(asks, session.up_seid, self.numbered, &[]),
+            pfcp::session_message(answers, session.cp_seid, self.numbered, &accepted),
+        ))
     }
 
     /// A datagram from or to the box that nobody installed.
@@ -286,7 +288,7 @@ impl Playing {
         if let Some(session) = victim.and_then(|slot| stage.sessions[slot].as_mut()) {
             session.passes = Passes::Both;
         }
-        // A rogue peer leaves without a word.
+        // A stranger leaves without a word.
         let own =
             std::mem::take(&mut self.slots).into_iter().filter(|_| self.how.role() != Role::Upf);
         for session in own.filter_map(|slot| stage.sessions[slot].take()).collect::<Vec<_>>() {

@@ -7,12 +7,12 @@ use crate::n4::{self, Attachment};
 use crate::n4_attack::error_indication;
 use crate::pfcp;
 use crate::plan::Link;
-use crate::stage::{Actor, MILLI, Micros, Passes, SECOND, Stage};
+use crate::stage::{Actor, MILLI, Micros, Passes, SECOND, Session, Stage};
 
 use super::{Cast, FIRST, Upheavals, silent};
 
 /// So many that one SMF sets up more than twenty a second for three seconds.
-const OF_ONE_SMF: u64 = 66;
+const OF_ONE_SMF: u64 = 80;
 const OF_EACH: u64 = 2;
 /// From one establishment of the storm to the next.
 const PACE: Micros = 40 * MILLI;
@@ -40,8 +40,8 @@ pub(super) fn enter(stage: &mut Stage, said: &Upheavals, cast: &Cast) {
         group,
         at,
         known: 0,
-        complains_at: at,
-        old: Vec::new(),
+        sends_at: at,
+        old: None,
         chance: stage.chance(),
     };
     stage.enter(at, restart);
@@ -81,17 +81,17 @@ struct Restart {
     /// How many of the guests the UPF knows again.
     known: usize,
     /// When the gNBs send in the old tunnels again.
-    complains_at: Micros,
-    /// The gNB and the old uplink TEID of each guest.
-    old: Vec<(usize, u32)>,
+    sends_at: Micros,
+    /// The old session of each guest, once the UPF has failed.
+    old: Option<Vec<Option<Session>>>,
     chance: Chance,
 }
 
 impl Actor for Restart {
     fn wake(&mut self, now: Micros, stage: &mut Stage) -> Option<Micros> {
         stage.group = Some(self.group);
-        if self.old.is_empty() {
-            self.fail(now, stage);
+        if self.old.is_none() {
+            self.old = Some(self.fail(now, stage));
         }
         let up = now >= self.at + DOWN;
         if up && stage.down == Some(self.upf) {
@@ -103,9 +103,9 @@ impl Actor for Restart {
             n4::establish(stage, now, &guest, &mut self.chance);
             self.known += 1;
         }
-        if now >= self.complains_at {
+        if now >= self.sends_at {
             self.go_on(now, stage, up);
-            self.complains_at = now + SECOND;
+            self.sends_at = now + SECOND;
         }
         let pace = if up { PACE } else { SECOND };
         (self.known < self.guests.len()).then_some(now + pace)
@@ -113,13 +113,14 @@ impl Actor for Restart {
 }
 
 impl Restart {
-    fn fail(&mut self, now: Micros, stage: &mut Stage) {
+    fn fail(&self, now: Micros, stage: &mut Stage) -> Vec<Option<Session>> {
         stage.down = Some(self.upf);
-        for guest in &self.guests {
-            let Some(session) = &mut stage.sessions[guest.slot] else { continue };
+        let old = self.guests.iter().map(|guest| {
+            let session = stage.sessions[guest.slot].as_mut()?;
             session.passes = Passes::Nothing;
-            self.old.push((session.gnb, session.uplink_teid));
-        }
+            Some(session.clone())
+        });
+        let old = old.collect();
         // The SMFs ask three times, as T1 and N1 say, and hear nothing.
         for smf in &self.smfs {
             let [cp, up] = stage.plan.n4(*smf, self.upf);
@@ -131,6 +132,7 @@ impl Restart {
                 stage.pfcp(at, (cp, up), &request);
             }
         }
+        old
     }
 
     /// The first answer has a later time stamp: the associations are set up again.
@@ -148,14 +150,16 @@ impl Restart {
     /// that it does not know them.
     fn go_on(&mut self, now: Micros, stage: &mut Stage, up: bool) {
         let psc = Container { direction: Direction::Uplink, qfi: 9, rqi: false };
-        for (guest, (gnb, teid)) in self.guests.iter().zip(&self.old).skip(self.known) {
-            let packet = guest::outward(stage, guest.ue, guest.slot, &mut self.chance);
+        let waiting = self.old.iter().flatten().zip(&self.guests).skip(self.known);
+        for (session, guest) in waiting {
+            let Some(Session { gnb, ue, uplink_teid: teid, .. }) = *session else { continue };
+            let packet = guest::outward(stage, ue, guest.slot, &mut self.chance);
             let nodes = &stage.plan.nodes;
-            let ends = (nodes[*gnb].on(Link::N3), nodes[self.upf].on(Link::N3));
+            let ends = (nodes[gnb].on(Link::N3), nodes[self.upf].on(Link::N3));
             let at = now + self.chance.below(400 * MILLI);
-            stage.gtpu(at, ends, &gtpu::g_pdu(*teid, None, psc, &packet), None);
+            stage.gtpu(at, ends, &gtpu::g_pdu(teid, None, psc, &packet), None);
             if up {
-                let complaint = error_indication(*teid, ends.1);
+                let complaint = error_indication(teid, ends.1);
                 stage.gtpu(at + MILLI, (ends.1, ends.0), &complaint, None);
             }
         }
