@@ -1,5 +1,7 @@
 //! Whether the parts of a scenario fit together, so that generating can't fail.
 
+mod n4;
+
 use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::net::{IpAddr, Ipv4Addr};
@@ -38,6 +40,7 @@ impl Scenario {
         self.check_thefts()?;
         self.check_evasions()?;
         self.check_shapes()?;
+        self.check_n4()?;
         if let Some(imix) = &self.imix {
             if imix.get_ref().tunnels == 0 || imix.get_ref().frames == 0 {
                 return Err(fault(imix, "an IMIX of nothing", "give tunnels and frames above 0"));
@@ -270,8 +273,11 @@ impl Scenario {
             self.undeclared(&theft.peer)?;
             self.need(&theft.peer, Role::Router, "n3", |e| e.n3.is_some())?;
         }
-        for evasion in &thefts.evasion {
-            once(&evasion.id)?;
+        for id in thefts.evasion.iter().map(|evasion| &evasion.id) {
+            once(id)?;
+        }
+        for id in thefts.session.iter().map(|attack| &attack.id) {
+            once(id)?;
         }
         for theft in &thefts.unknown_box {
             once(&theft.id)?;

@@ -8,21 +8,19 @@ use ipnet::Ipv4Net;
 use crate::chance::Chance;
 use crate::frame::{self, MacAddr, Route};
 use crate::lookalike;
+use crate::n4_confounder;
 use crate::oam;
 use crate::plan::Link;
-use crate::scenario::{Confounders, Role, Scanner};
+use crate::scenario::{Role, Scanner, Scenario};
 use crate::stage::{Actor, MILLI, Micros, SECOND, Stage};
 use crate::tcp::{Connection, Side};
 
 const MINUTE: Micros = 60 * SECOND;
 
 /// Brings the declared confounders onto the stage.
-pub(crate) fn enter(
-    stage: &mut Stage,
-    confounders: &Confounders,
-    start: jiff::Timestamp,
-    subscribers: u32,
-) {
+pub(crate) fn enter(stage: &mut Stage, scenario: &Scenario) {
+    let (confounders, start) = (&scenario.confounders, scenario.start);
+    let subscribers = scenario.subscribers.as_ref().map_or(0, |place| place.get_ref().count);
     let chance = stage.chance();
     if let Some(place) = &confounders.scanner {
         let scanner = place.get_ref().clone();
@@ -52,6 +50,9 @@ pub(crate) fn enter(
     }
     if let Some(place) = &confounders.lookalikes {
         lookalike::enter(stage, place.get_ref());
+    }
+    if let Some(place) = &confounders.sessions {
+        n4_confounder::enter(stage, place.get_ref(), scenario);
     }
 }
 

@@ -160,6 +160,8 @@ pub(crate) fn enter(stage: &mut Stage, scenario: &Scenario, first: usize) -> Vec
             id: id.clone(),
             kind,
             detection,
+            severity: None,
+            also: &[],
             equipment: (!by_subscriber).then(|| evasion.equipment.get_ref().clone()),
             peer: IpAddr::V4(*evasion.peer.get_ref()),
             note: note.into(),

@@ -251,6 +251,20 @@ pub(crate) fn fragments(packet: Vec<u8>, mtu: usize, id: u16) -> Vec<Vec<u8>> {
     payload.chunks(step).enumerate().map(piece).collect()
 }
 
+/// Router Alert (RFC 2113), an option of four octets.
+pub(crate) const ROUTER_ALERT: [u8; 4] = [0x94, 4, 0, 0];
+
+/// An IPv4 packet with options in its header, of a multiple of four octets.
+pub(crate) fn with_options(packet: &[u8], options: &[u8]) -> Vec<u8> {
+    let mut bytes = [&packet[..IPV4_HEADER], options, &packet[IPV4_HEADER..]].concat();
+    let length = bytes.len() as u16;
+    let mut packet = sized(MutableIpv4Packet::new(&mut bytes));
+    packet.set_header_length(((IPV4_HEADER + options.len()) / 4) as u8);
+    packet.set_total_length(length);
+    packet.set_checksum(ipv4::checksum(&packet.to_immutable()));
+    bytes
+}
+
 /// The source and destination of an IPv4 or IPv6 packet built here.
 pub(crate) fn ends(packet: &[u8]) -> (IpAddr, IpAddr) {
     if packet[0] >> 4 == 6 {

@@ -12,7 +12,7 @@ use crate::n4::Association;
 use crate::plan::Link;
 use crate::scenario::{Layout, Role, Scenario};
 use crate::stage::{MILLI, Packet, SECOND, Stage};
-use crate::{confounder, inventory, oam, policy, shapes, subscriber, theft};
+use crate::{confounder, inventory, n4_confounder, oam, policy, shapes, subscriber, theft};
 
 /// A scenario as it plays: packets in order of time. Memory is bounded by what is active at once.
 pub struct Generation {
@@ -99,8 +99,7 @@ impl Scenario {
         self.enter_paths(&mut stage);
         oam::enter(&mut stage, &self.background, self.start);
         let thefts = theft::enter(&mut stage, self);
-        let count = self.subscribers.as_ref().map_or(0, |place| place.get_ref().count);
-        confounder::enter(&mut stage, &self.confounders, self.start, count);
+        confounder::enter(&mut stage, self);
         if let Some(habits) = &self.subscribers {
             subscriber::enter(&mut stage, habits.get_ref());
         }
@@ -211,10 +210,12 @@ impl Scenario {
             return;
         }
         let every = self.background.heartbeat_seconds.as_ref().map(|s| s.get_ref() * SECOND);
+        let before = n4_confounder::associated_before(self, &stage.plan);
         for smf in stage.plan.with(Role::Smf, &[Link::N4]) {
             for (n, upf) in stage.plan.with(Role::Upf, &[Link::N4]).into_iter().enumerate() {
                 let chance = stage.chance();
-                let association = Association { smf, upf, every, set_up: false, chance };
+                let set_up = before == Some((smf, upf));
+                let association = Association { smf, upf, every, set_up, chance };
                 stage.enter((100 + 90 * (n as u64 % 9)) * MILLI, association);
             }
         }
@@ -224,8 +225,10 @@ impl Scenario {
     fn enter_paths(&self, stage: &mut Stage) {
         let Some(every) = &self.background.echo_seconds else { return };
         let every = every.get_ref() * SECOND;
+        let mut upfs = stage.plan.with(Role::Upf, &[Link::N3]);
+        upfs.retain(|upf| !stage.plan.nodes[*upf].reserved);
         for gnb in stage.plan.with(Role::Gnb, &[Link::N3]) {
-            for upf in stage.plan.with(Role::Upf, &[Link::N3]) {
+            for upf in upfs.iter().copied() {
                 for (from, to) in [(gnb, upf), (upf, gnb)] {
                     let mut chance = stage.chance();
                     let (at, sequence) = (chance.below(every), chance.u16());

@@ -48,7 +48,12 @@ pub(crate) fn text(scenario: &Scenario) -> Result<String, toml::ser::Error> {
                 .flatten()
                 .chain(equipment.backhaul.as_ref().map(|address| *address.get_ref()))
                 .map(IpAddr::V4)
-                .chain(equipment.n3_v6.as_ref().map(|address| IpAddr::V6(*address.get_ref())))
+                .chain(
+                    [&equipment.n3_v6, &equipment.n4_v6]
+                        .into_iter()
+                        .flatten()
+                        .map(|address| IpAddr::V6(*address.get_ref())),
+                )
                 .collect(),
             macs: links
                 .map(|link| interface_mac(*equipment.mac.get_ref(), link).to_string())

@@ -102,10 +102,11 @@ impl Labels {
         self.frames += 1;
         self.bytes += packet.frame.len() as u64;
         *self.links.entry(packet.link.name()).or_default() += 1;
-        match packet.message {
-            Some(Message::Gtpu(kind)) => *self.messages.gtpu.entry(kind).or_default() += 1,
-            Some(Message::Pfcp(kind)) => *self.messages.pfcp.entry(kind).or_default() += 1,
-            None => {}
+        for message in packet.message.iter().chain(&packet.further) {
+            match message {
+                Message::Gtpu(kind) => *self.messages.gtpu.entry(*kind).or_default() += 1,
+                Message::Pfcp(kind) => *self.messages.pfcp.entry(*kind).or_default() += 1,
+            }
         }
         if let Some(group) = packet.group.and_then(|index| self.groups.get_mut(index)) {
             group.frames.push(self.frames);

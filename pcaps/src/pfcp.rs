@@ -1,7 +1,8 @@
-//! PFCP messages (TS 29.244): the header, the information elements that the scenarios speak, and
-//! grouped elements as lists of elements.
+//! PFCP messages (TS 29.244): headers, bundles, and grouped elements as lists of elements.
 
-use std::net::{IpAddr, Ipv4Addr};
+mod element;
+
+pub(crate) use element::*;
 
 /// The UDP port of PFCP.
 pub(crate) const PORT: u16 = 8805;
@@ -10,12 +11,20 @@ pub(crate) const HEARTBEAT_REQUEST: u8 = 1;
 pub(crate) const HEARTBEAT_RESPONSE: u8 = 2;
 pub(crate) const ASSOCIATION_SETUP_REQUEST: u8 = 5;
 pub(crate) const ASSOCIATION_SETUP_RESPONSE: u8 = 6;
+pub(crate) const ASSOCIATION_UPDATE_REQUEST: u8 = 7;
+pub(crate) const ASSOCIATION_UPDATE_RESPONSE: u8 = 8;
+pub(crate) const ASSOCIATION_RELEASE_REQUEST: u8 = 9;
+pub(crate) const ASSOCIATION_RELEASE_RESPONSE: u8 = 10;
+pub(crate) const SET_DELETION_REQUEST: u8 = 14;
+pub(crate) const SET_DELETION_RESPONSE: u8 = 15;
 pub(crate) const ESTABLISHMENT_REQUEST: u8 = 50;
 pub(crate) const ESTABLISHMENT_RESPONSE: u8 = 51;
 pub(crate) const MODIFICATION_REQUEST: u8 = 52;
 pub(crate) const MODIFICATION_RESPONSE: u8 = 53;
 pub(crate) const DELETION_REQUEST: u8 = 54;
 pub(crate) const DELETION_RESPONSE: u8 = 55;
+pub(crate) const REPORT_REQUEST: u8 = 56;
+pub(crate) const REPORT_RESPONSE: u8 = 57;
 
 pub(crate) const CREATE_PDR: u16 = 1;
 pub(crate) const PDI: u16 = 2;
@@ -24,10 +33,30 @@ pub(crate) const FORWARDING_PARAMETERS: u16 = 4;
 pub(crate) const CREATE_QER: u16 = 7;
 pub(crate) const CREATED_PDR: u16 = 8;
 pub(crate) const UPDATE_FAR: u16 = 10;
+pub(crate) const CREATE_URR: u16 = 6;
+pub(crate) const UPDATE_PDR: u16 = 9;
 pub(crate) const UPDATE_FORWARDING_PARAMETERS: u16 = 11;
+pub(crate) const UPDATE_QER: u16 = 14;
+pub(crate) const REMOVE_PDR: u16 = 15;
+pub(crate) const REMOVE_FAR: u16 = 16;
+pub(crate) const REMOVE_QER: u16 = 18;
+pub(crate) const USAGE_REPORT_OF_DELETION: u16 = 79;
+pub(crate) const USAGE_REPORT_OF_REPORT: u16 = 80;
+pub(crate) const DOWNLINK_DATA_REPORT: u16 = 83;
+pub(crate) const UPDATE_DUPLICATING_PARAMETERS: u16 = 105;
+pub(crate) const CREATE_TRAFFIC_ENDPOINT: u16 = 127;
+pub(crate) const CREATED_TRAFFIC_ENDPOINT: u16 = 128;
 
 pub(crate) const APPLY_FORW: u8 = 2;
 pub(crate) const APPLY_BUFF_NOCP: u8 = 4 | 8;
+pub(crate) const APPLY_FORW_DUPL: u8 = 2 | 16;
+
+/// Values of Cause (§8.2.1).
+pub(crate) const NO_SUCH_SESSION: u8 = 65;
+pub(crate) const NO_RESOURCES: u8 = 75;
+
+const FOLLOWED: u8 = 0x04;
+const LENGTH_LEFT_OUT: usize = 4;
 
 /// Source and Destination Interface values (§8.2.2, §8.2.24).
 #[derive(Clone, Copy, Debug)]
@@ -51,7 +80,7 @@ fn message(kind: u8, seid: Option<u64>, sequence: u32, elements: &[Vec<u8>]) -> 
     let body: usize = elements.iter().map(Vec::len).sum();
     // The length leaves out the first four octets (§7.2.2.2).
     let length = body + 4 + if seid.is_some() { 8 } else { 0 };
-    let mut bytes = Vec::with_capacity(length + 4);
+    let mut bytes = Vec::with_capacity(length + LENGTH_LEFT_OUT);
     bytes.extend([0x20 | u8::from(seid.is_some()), kind]);
     bytes.extend((length as u16).to_be_bytes());
     bytes.extend(seid.into_iter().flat_map(u64::to_be_bytes));
@@ -59,6 +88,32 @@ fn message(kind: u8, seid: Option<u64>, sequence: u32, elements: &[Vec<u8>]) -> 
     bytes.push(0);
     elements.iter().for_each(|element| bytes.extend_from_slice(element));
     bytes
+}
+
+/// Messages in one datagram: all but the last say that another follows (§7.2.2.1).
+pub(crate) fn bundle(messages: &[Vec<u8>]) -> Vec<u8> {
+    let mut bytes = messages.concat();
+    let mut at = 0;
+    for message in messages.iter().take(messages.len().saturating_sub(1)) {
+        bytes[at] |= FOLLOWED;
+        at += message.len();
+    }
+    bytes
+}
+
+/// The types of the messages in a datagram that was built here.
+pub(crate) fn kinds(datagram: &[u8]) -> Vec<u8> {
+    let mut kinds = Vec::new();
+    let mut rest = datagram;
+    while let [flags, kind, high, low, ..] = rest {
+        kinds.push(*kind);
+        if flags & FOLLOWED == 0 {
+            break;
+        }
+        let length = usize::from(u16::from_be_bytes([*high, *low])) + LENGTH_LEFT_OUT;
+        rest = rest.get(length..).unwrap_or_default();
+    }
+    kinds
 }
 
 /// An information element as its value is (§8.1.1).
@@ -73,140 +128,6 @@ pub(crate) fn element(kind: u16, value: &[u8]) -> Vec<u8> {
 /// A grouped element.
 pub(crate) fn group(kind: u16, members: &[Vec<u8>]) -> Vec<u8> {
     element(kind, &members.concat())
-}
-
-/// Cause: request accepted.
-pub(crate) fn accepted() -> Vec<u8> {
-    element(19, &[1])
-}
-
-pub(crate) fn source_interface(interface: Interface) -> Vec<u8> {
-    element(20, &[interface as u8])
-}
-
-pub(crate) fn destination_interface(interface: Interface) -> Vec<u8> {
-    element(42, &[interface as u8])
-}
-
-/// F-TEID of an IPv4 end (§8.2.3).
-pub(crate) fn f_teid(teid: u32, address: Ipv4Addr) -> Vec<u8> {
-    element(21, &[&[0x01][..], &teid.to_be_bytes(), &address.octets()].concat())
-}
-
-/// F-TEID that the UPF shall choose, for IPv4.
-pub(crate) fn f_teid_choose() -> Vec<u8> {
-    element(21, &[0x01 | 0x04])
-}
-
-/// Network Instance, as the labels of a domain name.
-pub(crate) fn network_instance(name: &str) -> Vec<u8> {
-    element(22, &labels(name))
-}
-
-/// APN/DNN, as the labels of a domain name.
-pub(crate) fn dnn(name: &str) -> Vec<u8> {
-    element(159, &labels(name))
-}
-
-pub(crate) fn gate_status_open() -> Vec<u8> {
-    element(25, &[0])
-}
-
-/// Maximum bit rates, in kbit/s, of 40 bits each.
-pub(crate) fn mbr(uplink: u32, downlink: u32) -> Vec<u8> {
-    let rate = |kbit: u32| [&[0][..], &kbit.to_be_bytes()].concat();
-    element(26, &[rate(uplink), rate(downlink)].concat())
-}
-
-pub(crate) fn precedence(value: u32) -> Vec<u8> {
-    element(29, &value.to_be_bytes())
-}
-
-pub(crate) fn cp_features() -> Vec<u8> {
-    element(89, &[0])
-}
-
-/// UP Function Features: FTUP (the UPF may choose F-TEIDs) and EMPU (it sends End Markers).
-pub(crate) fn up_features() -> Vec<u8> {
-    element(43, &[0x10, 0x01])
-}
-
-pub(crate) fn apply_action(action: u8) -> Vec<u8> {
-    element(44, &[action])
-}
-
-pub(crate) fn pdr_id(id: u16) -> Vec<u8> {
-    element(56, &id.to_be_bytes())
-}
-
-pub(crate) fn far_id(id: u32) -> Vec<u8> {
-    element(108, &id.to_be_bytes())
-}
-
-pub(crate) fn qer_id(id: u32) -> Vec<u8> {
-    element(109, &id.to_be_bytes())
-}
-
-pub(crate) fn qfi(value: u8) -> Vec<u8> {
-    element(124, &[value])
-}
-
-pub(crate) fn f_seid(seid: u64, address: Ipv4Addr) -> Vec<u8> {
-    element(57, &[&[0x02][..], &seid.to_be_bytes(), &address.octets()].concat())
-}
-
-/// Node ID as an IPv4 address.
-pub(crate) fn node_id(address: Ipv4Addr) -> Vec<u8> {
-    element(60, &[&[0][..], &address.octets()].concat())
-}
-
-/// Outer Header Creation of GTP-U/UDP/IPv4 (§8.2.56).
-pub(crate) fn outer_header_creation(teid: u32, address: Ipv4Addr) -> Vec<u8> {
-    element(84, &[&[0x01, 0x00][..], &teid.to_be_bytes(), &address.octets()].concat())
-}
-
-/// Outer Header Removal of GTP-U/UDP/IPv4, with the extension headers (§8.2.64).
-pub(crate) fn outer_header_removal() -> Vec<u8> {
-    element(95, &[0, 1])
-}
-
-/// UE IP Address (§8.2.62), as the destination of downlink or the source of uplink.
-pub(crate) fn ue_ip(address: IpAddr, destination: bool) -> Vec<u8> {
-    let side = u8::from(destination) << 2;
-    match address {
-        IpAddr::V4(four) => element(93, &[&[0x02 | side][..], &four.octets()].concat()),
-        IpAddr::V6(six) => element(93, &[&[0x01 | side][..], &six.octets()].concat()),
-    }
-}
-
-/// Seconds since 1900 of the moment when the entity last started (§8.2.65).
-pub(crate) fn recovery_time_stamp(seconds: u32) -> Vec<u8> {
-    element(96, &seconds.to_be_bytes())
-}
-
-pub(crate) fn pdn_type(address: IpAddr) -> Vec<u8> {
-    element(113, &[if address.is_ipv4() { 1 } else { 2 }])
-}
-
-/// User ID with the IMSI in telephony BCD, an odd last digit filled with 0xf (§8.2.101).
-pub(crate) fn user_id(imsi: &str) -> Vec<u8> {
-    let digits: Vec<u8> = imsi.bytes().map(|digit| digit - b'0').collect();
-    let bcd: Vec<u8> =
-        digits.chunks(2).map(|pair| pair[0] | pair.get(1).unwrap_or(&0xf) << 4).collect();
-    element(141, &[&[0x01, bcd.len() as u8][..], &bcd].concat())
-}
-
-pub(crate) fn s_nssai(sst: u8, sd: [u8; 3]) -> Vec<u8> {
-    element(257, &[sst, sd[0], sd[1], sd[2]])
-}
-
-fn labels(name: &str) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(name.len() + 1);
-    for label in name.split('.') {
-        bytes.push(label.len() as u8);
-        bytes.extend_from_slice(label.as_bytes());
-    }
-    bytes
 }
 
 #[cfg(test)]
@@ -233,7 +154,13 @@ mod tests {
     }
 
     #[test]
-    fn an_odd_imsi_is_filled() {
-        assert_eq!(user_id("26201")[4..], [0x01, 3, 0x62, 0x02, 0xf1]);
+    fn bundled_messages_say_that_another_follows() {
+        let first = session_message(DELETION_REQUEST, 1, 2, &[]);
+        let second = session_message(MODIFICATION_REQUEST, 1, 3, &[qer_id(1)]);
+        let both = bundle(&[first.clone(), second.clone()]);
+        assert_eq!((both[0], both[first.len()]), (0x25, 0x21));
+        assert_eq!(kinds(&both), [DELETION_REQUEST, MODIFICATION_REQUEST]);
+        assert_eq!(kinds(&second), [MODIFICATION_REQUEST]);
+        assert!(bundle(&[]).is_empty());
     }
 }

@@ -1,13 +1,14 @@
 //! Who has which address: equipment by link, subscribers and Internet hosts by number.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use ipnet::{Ipv4Net, Ipv6Net};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::frame::MacAddr;
-use crate::scenario::{Equipment, Role, Scenario, Slice};
+use crate::pfcp;
+use crate::scenario::{Equipment, Role, Scenario, Slice, domain_name, slice};
 
 /// A link of the network that a tap sees.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
@@ -45,11 +46,21 @@ pub(crate) struct Node {
     pub id: String,
     pub role: Role,
     pub chooses_f_teid: bool,
+    /// It tells the F-TEIDs that it chose only when a session is modified.
+    pub tells_late: bool,
+    pub reuses_numbers: bool,
+    /// It serves nobody but those who are scripted.
+    pub reserved: bool,
+    pub heartbeats_unnumbered: bool,
+    /// Its heartbeat requests carry the present as their Recovery Time Stamp.
+    pub follows_clock: bool,
     /// Where it meets its security gateway.
     pub backhaul: Option<Ipv4Addr>,
     mac: MacAddr,
     addresses: [Option<Ipv4Addr>; 4],
     n3_v6: Option<Ipv6Addr>,
+    n4_v6: Option<Ipv6Addr>,
+    pfcp_port: u16,
 }
 
 impl Node {
@@ -57,11 +68,18 @@ impl Node {
         Self {
             id: equipment.id.get_ref().clone(),
             role: equipment.role,
-            chooses_f_teid: equipment.chooses_f_teid,
+            chooses_f_teid: equipment.chooses_f_teid || equipment.tells_f_teid_late,
+            tells_late: equipment.tells_f_teid_late,
+            reuses_numbers: equipment.reuses_numbers,
+            heartbeats_unnumbered: equipment.heartbeats_unnumbered,
+            reserved: equipment.reserved,
+            follows_clock: equipment.recovery_follows_clock,
             backhaul: equipment.backhaul.as_ref().map(|address| *address.get_ref()),
             mac: *equipment.mac.get_ref(),
             addresses: equipment.addresses(),
             n3_v6: equipment.n3_v6.as_ref().map(|address| *address.get_ref()),
+            n4_v6: equipment.n4_v6.as_ref().map(|address| *address.get_ref()),
+            pfcp_port: equipment.pfcp_port.unwrap_or(pfcp::PORT),
         }
     }
 
@@ -97,13 +115,24 @@ pub(crate) fn interface_mac(first: MacAddr, link: Link) -> MacAddr {
     MacAddr(first.0, first.1, first.2, first.3, first.4, first.5 + link as u8)
 }
 
+/// Where a session leads: a data network, which names its network instance, and a slice.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Realm {
+    #[serde(deserialize_with = "domain_name")]
+    pub dnn: String,
+    #[serde(deserialize_with = "slice")]
+    pub slice: Slice,
+}
+
 /// All addresses of a scenario.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub nodes: Vec<Node>,
-    pub dnn: String,
-    pub slice: Slice,
-    owners: BTreeMap<Ipv4Addr, usize>,
+    pub realm: Realm,
+    /// A second data network, whose addresses are those of the first again.
+    pub second: Option<Realm>,
+    owners: BTreeMap<IpAddr, usize>,
     ue4: Ipv4Net,
     ue6: Ipv6Net,
     internet4: Ipv4Net,
@@ -117,13 +146,15 @@ impl Plan {
             .iter()
             .enumerate()
             .flat_map(|(index, node)| {
-                node.addresses.iter().chain([&node.backhaul]).flatten().map(move |a| (*a, index))
+                let four = node.addresses.iter().chain([&node.backhaul]).flatten();
+                let six = node.n4_v6.map(IpAddr::V6);
+                four.map(|a| IpAddr::V4(*a)).chain(six).map(move |a| (a, index))
             })
             .collect();
         Self {
             nodes,
-            dnn: scenario.plan.dnn.clone(),
-            slice: scenario.plan.slice,
+            realm: Realm { dnn: scenario.plan.dnn.clone(), slice: scenario.plan.slice },
+            second: scenario.plan.second.clone(),
             owners,
             ue4: *scenario.plan.ue4.get_ref(),
             ue6: *scenario.plan.ue6.get_ref(),
@@ -148,12 +179,19 @@ impl Plan {
         self.nodes.iter().position(|node| node.id == id).expect("the scenario's check found it")
     }
 
+    /// Where an SMF and a UPF meet on N4: over IPv6 if both can.
+    pub(crate) fn n4(&self, smf: usize, upf: usize) -> [SocketAddr; 2] {
+        let six = self.nodes[smf].n4_v6.is_some() && self.nodes[upf].n4_v6.is_some();
+        [smf, upf].map(|index| {
+            let node = &self.nodes[index];
+            let six = node.n4_v6.filter(|_| six).map(IpAddr::V6);
+            SocketAddr::new(six.unwrap_or_else(|| node.on(Link::N4).into()), node.pfcp_port)
+        })
+    }
+
     /// Who answers for an address on a link: its owner, else the router that leads to it.
     pub(crate) fn mac(&self, link: Link, address: IpAddr) -> MacAddr {
-        let owner = match address {
-            IpAddr::V4(four) => self.owners.get(&four).copied(),
-            IpAddr::V6(_) => None,
-        };
+        let owner = self.owners.get(&address).copied();
         let owner = owner.filter(|index| self.nodes[*index].has(link));
         let router = || self.with(Role::Router, &[link]).first().copied();
         match owner.or_else(router) {

@@ -7,21 +7,43 @@ use serde::Serialize;
 use toml::Spanned;
 
 use crate::lookalike::Lookalikes;
+use crate::n4_confounder::Upheavals;
 use crate::scenario::{Role, Scenario};
 
 #[derive(Serialize)]
 struct Policy<'a> {
-    ue_pools: [IpNet; 2],
+    ue_pools: Vec<Pool<'a>>,
     infrastructure: Vec<IpNet>,
-    dnns: [&'a str; 1],
-    slices: [String; 1],
+    dnns: Vec<&'a str>,
+    slices: BTreeSet<String>,
     link_defaults: BTreeMap<String, &'static str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    smf_set: Vec<Members<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     nat: Vec<Nat>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     mec: Vec<Mec>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     esp_only: Vec<EspOnly>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    detections: BTreeMap<&'static str, Setting>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Pool<'a> {
+    Everywhere(IpNet),
+    Of { cidr: IpNet, network_instance: &'a str },
+}
+
+#[derive(Serialize)]
+struct Members<'a> {
+    members: Vec<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Setting {
+    start_grace_seconds: u64,
 }
 
 #[derive(Serialize)]
@@ -105,16 +127,50 @@ pub(crate) fn text(scenario: &Scenario) -> Result<String, toml::ser::Error> {
     link_defaults.extend(six.map(|address| (format!("{}/128", address.get_ref()), "n3")));
     let nat = confounders.nat.as_ref().map(|nat| *nat.get_ref().addresses.get_ref());
     link_defaults.extend(nat.map(|net| (net.to_string(), "n6")));
+    let six = scenario.equipment.iter().filter_map(|equipment| equipment.n4_v6.as_ref());
+    link_defaults.extend(six.map(|address| (format!("{}/128", address.get_ref()), "n4")));
+    if let Some(place) = &confounders.sessions {
+        let beside = place.get_ref();
+        for (ends, link) in [(&beside.f1, "f1"), (&beside.s1, "s1u")] {
+            let own = scenario.equipment.iter().filter(|e| ends.iter().any(|id| id == &e.id));
+            let own = own.filter_map(|equipment| equipment.n3.as_ref());
+            link_defaults.extend(own.map(|address| (format!("{}/32", address.get_ref()), link)));
+        }
+        allow.extend(upheavals(beside, confounders.lookalikes.is_none()));
+    }
     let said = confounders.lookalikes.as_ref().map(|place| place.get_ref());
     if let Some(said) = said {
         allow.extend(lookalikes(scenario, said));
     }
+    let second = plan.second.as_ref();
+    let mut ue_pools = vec![
+        Pool::Everywhere((*plan.ue4.get_ref()).into()),
+        Pool::Everywhere((*plan.ue6.get_ref()).into()),
+    ];
+    let cidr = IpNet::from(*plan.ue4.get_ref());
+    ue_pools.extend(second.map(|realm| Pool::Of { cidr, network_instance: &realm.dnn }));
+    let grace = scenario.n4.as_ref().and_then(|place| place.get_ref().start_grace_seconds);
     let mut text = toml::to_string(&Policy {
-        ue_pools: [(*plan.ue4.get_ref()).into(), (*plan.ue6.get_ref()).into()],
+        ue_pools,
         infrastructure: plan.infrastructure.iter().map(|net| *net.get_ref()).collect(),
-        dnns: [&plan.dnn],
-        slices: [plan.slice.to_string()],
+        dnns: [&plan.dnn]
+            .into_iter()
+            .chain(second.map(|realm| &realm.dnn))
+            .map(|d| d.as_str())
+            .collect(),
+        slices: [plan.slice]
+            .into_iter()
+            .chain(second.map(|realm| realm.slice))
+            .map(|s| s.to_string())
+            .collect(),
         link_defaults,
+        smf_set: scenario
+            .smf_set
+            .iter()
+            .map(|set| Members {
+                members: set.members.iter().map(|m| m.get_ref().as_str()).collect(),
+            })
+            .collect(),
         nat: nat.map(|net| Nat { link: "n6", addresses: [net] }).into_iter().collect(),
         mec: said.map(|said| Mec { addresses: [*said.mec.get_ref()] }).into_iter().collect(),
         esp_only: scenario
@@ -122,6 +178,12 @@ pub(crate) fn text(scenario: &Scenario) -> Result<String, toml::ser::Error> {
             .iter()
             .filter_map(|equipment| equipment.backhaul.as_ref())
             .map(|own| EspOnly { from: Ipv4Net::from(*own.get_ref()), to: *plan.n3.get_ref() })
+            .collect(),
+        detections: grace
+            .into_iter()
+            .flat_map(|start_grace_seconds| {
+                ["GTP-ORPHAN", "GTP-TEIDSCAN"].map(|id| (id, Setting { start_grace_seconds }))
+            })
             .collect(),
     })?;
     for rule in allow {
@@ -142,6 +204,27 @@ fn lookalikes(scenario: &Scenario, said: &Lookalikes) -> [Allow; 4] {
         rule(subscribers, role(Role::Dns), vec!["dns"], "subscribers' resolver"),
         rule(id(&said.mirror), id(&said.broker), vec!["gre"], "ERSPAN to the packet broker"),
     ]
+}
+
+/// What is declared for the upheavals of sessions: N9, the interfaces beside N3, and Xn where
+/// nothing else declares it.
+fn upheavals(said: &Upheavals, xn: bool) -> Vec<Allow> {
+    let among = |role, note| Allow {
+        from: Selector::Role(role),
+        to: Selector::Role(role),
+        services: vec!["gtpu"],
+        note,
+    };
+    let mut rules = vec![among(Role::Upf, "N9")];
+    rules.extend(xn.then(|| among(Role::Gnb, "Xn: forwarding at handover")));
+    for (ends, note) in [(&said.f1, "F1-U"), (&said.s1, "S1-U")] {
+        let [one, other] = ends.each_ref().map(|id| id.get_ref().clone());
+        for (from, to) in [(one.clone(), other.clone()), (other, one)] {
+            let (from, to) = (Selector::Id(from), Selector::Id(to));
+            rules.push(Allow { from, to, services: vec!["gtpu"], note });
+        }
+    }
+    rules
 }
 
 impl Allow {

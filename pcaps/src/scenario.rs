@@ -13,6 +13,10 @@ use crate::capture::{Format, LinkType};
 use crate::evasion::Evasion;
 use crate::frame::MacAddr;
 use crate::lookalike::Lookalikes;
+use crate::n4::Habits;
+use crate::n4_attack::Attack;
+use crate::n4_confounder::Upheavals;
+use crate::plan::Realm;
 use crate::shapes::Shapes;
 
 /// A week: more is a mistake in the unit.
@@ -62,7 +66,11 @@ pub struct Scenario {
     pub(crate) link_type: LinkType,
     pub(crate) plan: AddressPlan,
     pub(crate) equipment: Vec<Equipment>,
+    /// SMFs that share their sessions.
+    #[serde(default)]
+    pub(crate) smf_set: Vec<SmfSet>,
     pub(crate) subscribers: Option<Spanned<Subscribers>>,
+    pub(crate) n4: Option<Spanned<Habits>>,
     #[serde(default)]
     pub(crate) background: Background,
     #[serde(default)]
@@ -104,6 +112,8 @@ pub(crate) struct AddressPlan {
     /// SST and SD, as `1-010203`.
     #[serde(deserialize_with = "slice")]
     pub slice: Slice,
+    /// Another data network and slice, with the addresses of ue4 once more.
+    pub second: Option<Realm>,
 }
 
 /// An S-NSSAI.
@@ -164,9 +174,28 @@ pub(crate) struct Equipment {
     pub n4: Option<Spanned<Ipv4Addr>>,
     pub n6: Option<Spanned<Ipv4Addr>>,
     pub oam: Option<Spanned<Ipv4Addr>>,
+    /// A second address on N4: two that have one speak IPv6 with each other.
+    pub n4_v6: Option<Spanned<Ipv6Addr>>,
     /// A UPF that chooses the F-TEIDs itself, when the SMF sets CHOOSE.
     #[serde(default)]
     pub chooses_f_teid: bool,
+    /// A UPF that does so and tells which only when the session is modified.
+    #[serde(default)]
+    pub tells_f_teid_late: bool,
+    /// A UPF that gives the numbers of an ended session to the next one.
+    #[serde(default)]
+    pub reuses_numbers: bool,
+    /// It serves nobody but those who are scripted.
+    #[serde(default)]
+    pub reserved: bool,
+    /// Its heartbeat requests all have the sequence number 0, as some UPFs' do.
+    #[serde(default)]
+    pub heartbeats_unnumbered: bool,
+    /// The port that an SMF asks from and is told at; absent: PFCP's own.
+    pub pfcp_port: Option<u16>,
+    /// Its heartbeat requests carry the present as Recovery Time Stamp, as some SMFs' do.
+    #[serde(default)]
+    pub recovery_follows_clock: bool,
 }
 
 /// A part inside a box, as inventory.toml names it.
@@ -225,6 +254,13 @@ pub(crate) struct Mix {
     pub odd_ports: u32,
 }
 
+/// SMFs that share their sessions: one goes on where another failed.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SmfSet {
+    pub members: Vec<Spanned<String>>,
+}
+
 /// Periods, in seconds, of what the equipment does all day; absent: never.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -256,6 +292,8 @@ pub(crate) struct Confounders {
     pub nat: Option<Spanned<Nat>>,
     /// What detections of evasions must stay silent for.
     pub lookalikes: Option<Spanned<Lookalikes>>,
+    /// What detections by sessions must stay silent for.
+    pub sessions: Option<Spanned<Upheavals>>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -286,6 +324,7 @@ pub(crate) struct Thefts {
     pub unknown_box: Vec<UnknownBox>,
     pub backdoor: Vec<Backdoor>,
     pub evasion: Vec<Evasion>,
+    pub session: Vec<Attack>,
 }
 
 /// Equipment looks a name up, opens TLS to it and reports periodically.
@@ -403,7 +442,7 @@ impl Scenario {
     pub fn parse(text: &str, path: &Path) -> Result<Self, ScenarioError> {
         let scenario: Self = toml::from_str(text).map_err(|error| {
             let at = error.span().map_or(0, |span| span.start);
-            invalid(text, path, at, error.message(), "see pcaps/scenarios/demo.toml for every key")
+            invalid(text, path, at, error.message(), "see pcaps/scenarios for every key")
         })?;
         match scenario.check() {
             Ok(()) => Ok(scenario),
@@ -459,7 +498,7 @@ fn timestamp<'de, D: Deserializer<'de>>(from: D) -> Result<jiff::Timestamp, D::E
 }
 
 /// A name whose labels and whole fit into DNS.
-fn domain_name<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+pub(crate) fn domain_name<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
     let name = String::deserialize(from)?;
     let fits = |label: &str| (1..=63).contains(&label.len());
     if name.len() <= 253 && name.is_ascii() && name.split('.').all(fits) {
@@ -478,7 +517,7 @@ fn mac<'de, D: Deserializer<'de>>(from: D) -> Result<Spanned<MacAddr>, D::Error>
     }
 }
 
-fn slice<'de, D: Deserializer<'de>>(from: D) -> Result<Slice, D::Error> {
+pub(crate) fn slice<'de, D: Deserializer<'de>>(from: D) -> Result<Slice, D::Error> {
     let text = String::deserialize(from)?;
     let parse = || {
         let (sst, sd) = text.split_once('-')?;
@@ -537,7 +576,7 @@ mod tests {
 
     #[test]
     fn the_bundled_scenarios_are_valid() {
-        for name in ["demo", "small", "imix", "benign", "shapes", "evasion"] {
+        for name in ["demo", "small", "imix", "benign", "shapes", "evasion", "sessions"] {
             let path = format!("{}/scenarios/{name}.toml", env!("CARGO_MANIFEST_DIR"));
             assert_eq!(Scenario::load(path).unwrap().name(), name);
         }

@@ -146,7 +146,7 @@ impl Scene {
             ue6: six(plan.subscriber(0, true)),
             host: four(plan.host(4_242, false)),
             host6: six(plan.host(4_242, true)),
-            dnn: plan.dnn.clone(),
+            dnn: plan.realm.dnn.clone(),
             noise,
         }
     }

@@ -8,6 +8,7 @@ use crate::chance::Chance;
 use crate::evasion;
 use crate::frame::{self, MacAddr, Route};
 use crate::gtpu::{self, Container, Direction};
+use crate::n4_attack;
 use crate::oam;
 use crate::plan::Link;
 use crate::scenario::{CallHome, Flow, Role, Scenario, Target};
@@ -24,6 +25,12 @@ pub struct Expectation {
     pub kind: &'static str,
     /// The detection that should name it.
     pub detection: &'static str,
+    /// The severity that it should have; absent where the detection has no other.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub severity: Option<&'static str>,
+    /// Detections that may speak beside it about the same frames.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub also: &'static [&'static str],
     /// The suspect's inventory id; absent when no listed equipment takes part.
     pub equipment: Option<String>,
     /// The far end.
@@ -39,7 +46,9 @@ pub(crate) fn enter(stage: &mut Stage, scenario: &Scenario) -> Vec<Expectation> 
     let mut expected = Vec::new();
     let mut expect = |id: &str, kind, detection, equipment: Option<&str>, peer, note: String| {
         let equipment = equipment.map(str::to_owned);
-        expected.push(Expectation { id: id.into(), kind, detection, equipment, peer, note });
+        let id = id.into();
+        let (severity, also) = (None, &[][..]);
+        expected.push(Expectation { id, kind, detection, severity, also, equipment, peer, note });
         expected.len() - 1
     };
     const EGRESS: &str = "EGR-NOTALLOWED";
@@ -121,6 +130,8 @@ pub(crate) fn enter(stage: &mut Stage, scenario: &Scenario) -> Vec<Expectation> 
     }
     let evasions = evasion::enter(stage, scenario, expected.len());
     expected.extend(evasions);
+    let attacks = n4_attack::enter(stage, scenario, expected.len());
+    expected.extend(attacks);
     expected
 }
 

@@ -194,7 +194,7 @@ fn the_policy_allows_what_equipment_says_to_equipment_and_not_the_thefts() {
             judged += 1;
             // Where both ports are the service's, the message tells who asks whom.
             let asks = match packet.message {
-                Some(Message::Pfcp(kind)) => [1, 5, 50, 52, 54].contains(&kind),
+                Some(Message::Pfcp(kind)) => [1, 5, 50, 52, 54, 56].contains(&kind),
                 Some(Message::Gtpu(kind)) => kind != 2,
                 None => services.contains_key(&ports.1) && from != "ntp",
             };

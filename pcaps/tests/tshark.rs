@@ -2,13 +2,15 @@
 //! messages as the labels say.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::Path;
 use std::process::Command;
 
 use weir_pcaps::Scenario;
 
 /// Subscribers' datagrams on port 8805 are not PFCP; tshark believes in the port alone.
-const NOT_PFCP: &str = "(udp.port == 8805 && (ip.addr == 10.60.0.0/16 || ipv6))";
+const NOT_PFCP: &str =
+    "(udp.port == 8805 && (ip.addr == 10.60.0.0/16 || ipv6.addr == 2001:db8:60::/48))";
 
 fn tshark(capture: &Path, arguments: &[&str]) -> Option<String> {
     let output = Command::new("tshark")
@@ -57,7 +59,8 @@ fn judge(scenario: &Scenario) {
         .join(" || ");
     assert_eq!(tshark(capture, &["-Y", &bad]).unwrap(), "", "checksums");
     assert_eq!(tally(capture, "gtp", "gtp.message").unwrap(), report.labels.messages.gtpu);
-    let pfcp = "pfcp && ip.src == 10.0.2.0/24 && !gtp";
+    // N4 is 10.0.2.0/24, or twice as wide, and the same over IPv6.
+    let pfcp = "pfcp && (ip.src == 10.0.2.0/23 || ipv6.src == 2001:db8:4::/48) && !gtp";
     assert_eq!(tally(capture, pfcp, "pfcp.msg_type").unwrap(), report.labels.messages.pfcp);
 }
 
@@ -73,6 +76,11 @@ fn the_small_scenario_is_sound() {
 #[test]
 fn the_benign_scenario_is_sound() {
     judge(&load("benign"));
+}
+
+#[test]
+fn the_sessions_are_sound() {
+    judge(&load("sessions"));
 }
 
 #[test]
@@ -126,6 +134,46 @@ fn the_evasions_are_sound_and_seen_through() {
         let blind: Vec<&u64> = group.frames.iter().filter(|n| !seen.contains(n)).collect();
         assert!(blind.is_empty(), "{name}: {blind:?}");
     }
+}
+
+/// The load for measuring has no frames of its own: it is judged in the plainest ones.
+#[test]
+fn the_load_is_sound() {
+    use weir_pcaps::n4_load::{cycles, established};
+    let directory = tempfile::tempdir().unwrap();
+    let capture = directory.path().join("load.pcap");
+    let mut bytes = 0xa1b2_c3d4_u32.to_ne_bytes().to_vec();
+    bytes.extend([2u16, 4].into_iter().flat_map(u16::to_ne_bytes));
+    bytes.extend([0u32, 0, 65_535, 101].into_iter().flat_map(u32::to_ne_bytes));
+    let load: Vec<_> = cycles(3, 400, 5).chain(established(4, 400, 3)).collect();
+    for datagram in &load {
+        let length = datagram.payload.len();
+        let (IpAddr::V4(src), IpAddr::V4(dst)) = (datagram.source.0, datagram.destination.0) else {
+            panic!("N4 of the load is IPv4");
+        };
+        let mut packet = vec![0x45, 0];
+        packet.extend((length as u16 + 28).to_be_bytes());
+        packet.extend([0, 0, 0x40, 0, 64, 17, 0, 0]);
+        packet.extend([src.octets(), dst.octets()].concat());
+        packet.extend(datagram.source.1.to_be_bytes());
+        packet.extend(datagram.destination.1.to_be_bytes());
+        packet.extend((length as u16 + 8).to_be_bytes());
+        packet.extend([0, 0]);
+        packet.extend(&datagram.payload);
+        let stored = (packet.len() as u32).to_ne_bytes();
+        bytes.extend([[0; 4], [0; 4], stored, stored].concat());
+        bytes.extend(packet);
+    }
+    std::fs::write(&capture, bytes).unwrap();
+    let Some(frames) = tshark(&capture, &["-Y", "_ws.malformed || !pfcp"]) else { return };
+    assert_eq!(frames, "", "malformed");
+    let kinds = tally(&capture, "pfcp", "pfcp.msg_type").unwrap();
+    let expected = [(50, 800), (51, 800), (52, 800), (53, 800), (54, 400), (55, 400)];
+    assert_eq!(kinds, BTreeMap::from(expected));
+    // A subscriber's digits are in their place.
+    let filter = ["-Y", "pfcp.msg_type == 50", "-T", "fields", "-e", "e212.imsi"];
+    let imsis = tshark(&capture, &filter).unwrap();
+    assert!(imsis.lines().any(|imsi| imsi == "001010000003990"), "{imsis}");
 }
 
 #[test]

@@ -164,6 +164,8 @@ mod tests {
             id: "call-home".into(),
             kind: "call_home",
             detection: "EGR-NOTALLOWED",
+            severity: None,
+            also: &[],
             equipment: Some("gnb-1".into()),
             peer: "198.51.100.7".parse().unwrap(),
             note: String::new(),

@@ -258,7 +258,7 @@ fn rules(scene: &Scene) -> Vec<Vec<u8>> {
         group(pfcp::CREATE_QER, &[pfcp::qer_id(1), pfcp::gate_status_open(), pfcp::mbr(9, 9)]),
         group(85, &[element(88, &[1])]),
         pfcp::pdn_type(scene.ue.into()),
-        pfcp::user_id("001010001000000"),
+        pfcp::user_id(&crate::n4::identity(0)),
         pfcp::dnn(&scene.dnn),
         pfcp::s_nssai(1, [1, 2, 3]),
     ]
