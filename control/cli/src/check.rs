@@ -1,4 +1,4 @@
-//! `weir check`: every mistake of the three files, with its place and remedy.
+//! `weir check`: every mistake of the configuration files, with its place and remedy.
 
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -21,7 +21,7 @@ pub(crate) struct Options {
     json: bool,
 }
 
-/// The three files that say what is installed and what it may do.
+/// The files that say what is installed and what it may do.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct Files {
     /// weir.toml: taps, processes, and where the other two files are
@@ -94,12 +94,18 @@ impl Findings {
         if let Some(Some(inventory)) = &inventory {
             findings.equipment = inventory.equipment().len();
         }
+        let inventory = inventory.flatten();
         if let Some(path) = &paths.policy {
             findings.files += 1;
-            match inventory.flatten() {
-                Some(inventory) => findings.policy(path, &inventory),
+            match &inventory {
+                Some(inventory) => findings.policy(path, inventory),
                 None => findings.policy_alone(path),
             }
+        }
+        if let Some(path) = &paths.lawful_intercept {
+            findings.files += 1;
+            // What it says is counted nowhere.
+            findings.take(weir_policy::load_interception(path, inventory.as_ref()));
         }
         findings.diagnostics.extend(paths.unpaired());
         findings
@@ -286,6 +292,35 @@ mod tests {
             .collect();
         assert_eq!(found, [("weir.toml", 2), ("p.toml", 1)]);
         assert!(findings.closing_line().starts_with("3 files checked: 1 equipment"));
+    }
+
+    #[test]
+    fn the_file_of_interceptions_is_checked_and_never_repeated() {
+        use std::os::unix::fs::PermissionsExt;
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        let text = "[paths]\ninventory = \"i.toml\"\npolicy = \"p.toml\"\n\
+                    lawful_intercept = \"li.toml\"\n";
+        for (name, text) in [("weir.toml", text), ("i.toml", INVENTORY), ("p.toml", POLICY)] {
+            fs::write(path(name), text).unwrap();
+        }
+        let found = |text: &str, mode| {
+            fs::write(path("li.toml"), text).unwrap();
+            fs::set_permissions(path("li.toml"), PermissionsExt::from_mode(mode)).unwrap();
+            Findings::of(&Files { config: Some(path("weir.toml")), ..Files::default() })
+        };
+        let good = "[[authorised]]\nto = \"10.9.9.9\"\nsessions = 2\n";
+        let findings = found(good, 0o600);
+        assert!(!findings.has_errors(), "{findings:?}");
+        assert!(findings.closing_line().starts_with("4 files checked: 1 equipment, 1 rule"));
+        let wide: Vec<_> = found(good, 0o644).errors().map(ToString::to_string).collect();
+        assert!(wide.len() == 1 && wide[0].contains("; chmod 600 "), "{wide:?}");
+        // gnb-1 is there, but no UPF.
+        let bad = found(&(good.to_owned() + "upf = \"gnb-1\"\nwarrant = \"4711\"\n"), 0o600);
+        let places: Vec<_> = bad.errors().map(|found| (found.line, found.column)).collect();
+        assert_eq!(places, [(4, 7), (5, 1)]);
+        let all = serde_json::to_string(&bad).unwrap() + &bad.closing_line();
+        assert!(!["10.9.9.9", "4711", "warrant"].iter().any(|word| all.contains(word)), "{all}");
     }
 
     #[test]

@@ -41,6 +41,10 @@ pub(crate) struct Options {
     /// Where each event goes as one line of JSON; - for standard output
     #[arg(long, value_name = "FILE|-")]
     events: Option<PathBuf>,
+    /// Where events go that only a named role may see, in a file of mode 0600; without it they go
+    /// where all others go
+    #[arg(long, value_name = "FILE")]
+    restricted_events: Option<PathBuf>,
     /// Where the summary goes as JSON; - for standard output
     #[arg(long, value_name = "FILE|-")]
     summary: Option<PathBuf>,
@@ -134,6 +138,12 @@ impl Options {
                  give one of them a file",
             ));
         }
+        if is_stdout(self.restricted_events.as_ref()) {
+            return Err(Failure::usage(
+                "restricted events can't go to standard output; --restricted-events -; \
+                 give them a file",
+            ));
+        }
         if self.captures().filter(|file| is_standard_input(file)).count() > 1 {
             return Err(Failure::usage(
                 "standard input is one capture; the command line; name - once",
@@ -196,7 +206,11 @@ impl Options {
     fn keeps_its_inputs<'a>(&self, inputs: impl Iterator<Item = &'a Path>) -> Result<(), Failure> {
         let place = |path: &Path| path.canonicalize().ok();
         let inputs: Vec<PathBuf> = inputs.filter_map(place).collect();
-        let results = [("--events", &self.events), ("--summary", &self.summary)];
+        let results = [
+            ("--events", &self.events),
+            ("--restricted-events", &self.restricted_events),
+            ("--summary", &self.summary),
+        ];
         for (option, path) in results {
             if path.as_deref().and_then(place).is_some_and(|path| inputs.contains(&path)) {
                 return Err(Failure::usage(format!(
@@ -205,24 +219,31 @@ impl Options {
                 )));
             }
         }
-        if self.events.is_some() && self.events == self.summary {
-            return Err(Failure::usage(
-                "events and summary can't go to one file; --events --summary; give each its own",
-            ));
+        for (at, (option, path)) in results.iter().enumerate() {
+            let same = results[..at].iter().find(|(_, before)| path.is_some() && before == path);
+            if let Some((before, _)) = same {
+                return Err(Failure::usage(format!(
+                    "two results can't go to one file; {before} {option}; give each its own"
+                )));
+            }
         }
         Ok(())
     }
 
-    /// Empties the event file of an earlier replay: control appends, so that
+    /// Empties the event files of an earlier replay: control appends, so that
     /// one that is started again goes on, but a replay tells its own story.
     fn empty_events(&self) -> Result<(), Failure> {
-        let Some(path) = self.events.as_ref().filter(|path| path.is_file()) else { return Ok(()) };
-        File::create(path).map(drop).map_err(|why| {
-            Failure::usage(format!(
-                "the events can't be written: {why}; {}; choose another file with --events",
-                path.display()
-            ))
-        })
+        let files = [("--events", &self.events), ("--restricted-events", &self.restricted_events)];
+        for (option, path) in files {
+            let Some(path) = path.as_ref().filter(|path| path.is_file()) else { continue };
+            File::create(path).map_err(|why| {
+                Failure::usage(format!(
+                    "the events can't be written: {why}; {}; choose another file with {option}",
+                    path.display()
+                ))
+            })?;
+        }
+        Ok(())
     }
 
     fn plan(&self, place: &Place) -> Plan {
@@ -244,6 +265,7 @@ impl Options {
         place.enter(&mut control, "control");
         control.option("--listen", Some(Path::new("none")));
         control.option("--events", self.events.as_deref());
+        control.option("--restricted-events", self.restricted_events.as_deref());
         let summary = self.summary.clone().unwrap_or_else(|| place.summary());
         control.option("--summary", Some(&summary));
         control.0.push("--until-end".into());

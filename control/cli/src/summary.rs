@@ -18,6 +18,7 @@ pub(crate) struct Summary {
     inspected: u64,
     not_inspected: BTreeMap<String, u64>,
     errors: BTreeMap<String, u64>,
+    sessions: Sessions,
     flows: u64,
     alerts: BTreeMap<String, u64>,
     wall_seconds: f64,
@@ -26,6 +27,15 @@ pub(crate) struct Summary {
     workers: u64,
     unaccounted: i64,
     events_lost: u64,
+}
+
+/// PFCP sessions.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Sessions {
+    established: u64,
+    deleted: u64,
+    active: u64,
 }
 
 impl Summary {
@@ -53,6 +63,8 @@ impl fmt::Display for Summary {
             listed(&self.not_inspected)
         )?;
         writeln!(f, "errors   {}", listed(&self.errors))?;
+        let Sessions { established, deleted, active } = self.sessions;
+        writeln!(f, "sessions {established} established, {deleted} deleted, {active} active")?;
         writeln!(f, "flows    {}", self.flows)?;
         writeln!(f, "alerts   {}", listed(&self.alerts))?;
         write!(
@@ -88,10 +100,12 @@ mod tests {
     #[test]
     fn losses_are_shown_only_when_there_are_any() {
         let json = r#"{"frames":3,"inspected":2,"not_inspected":{"snapped":1,"runt":0},
+                       "sessions":{"established":5,"deleted":2,"active":3},
                        "alerts":{"GTP-PEER":2},"flows":1,"workers":1}"#;
         let mut summary: Summary = serde_json::from_str(json).unwrap();
         let text = summary.to_string();
         assert!(text.contains("2 inspected, not inspected: snapped 1\n"), "{text}");
+        assert!(text.contains("sessions 5 established, 2 deleted, 3 active\n"), "{text}");
         assert!(text.contains("errors   none\n") && text.contains("alerts   GTP-PEER 2\n"));
         assert!(!text.contains("lost"), "{text}");
         summary.events_lost = 4;

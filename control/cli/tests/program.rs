@@ -77,6 +77,13 @@ fn refused(output: &Output, message: &str) {
 fn what_cannot_be_replayed_is_refused_before_anything_starts() {
     let both = weir(&["replay", "--events", "-", "--summary", "-", "a.pcap"]);
     refused(&both, "give one of them a file");
+    let place = Installation::new("", "");
+    for files in [["--events", "--restricted-events"], ["--restricted-events", "--summary"]] {
+        let one = place.run(&["replay", files[0], "same", files[1], "same", "a.pcap"]);
+        refused(&one, &format!("go to one file; {} {}; give", files[0], files[1]));
+    }
+    let hidden = weir(&["replay", "--restricted-events", "-", "a.pcap"]);
+    refused(&hidden, "can't go to standard output; --restricted-events -; give them a file");
     refused(&weir(&["replay"]), "nothing to replay");
     refused(&weir(&["replay", "/no/such.pcap"]), "/no/such.pcap; give the path of a readable");
     refused(&weir(&["replay", "/"]), "not a regular file; /;");
@@ -97,6 +104,19 @@ fn a_mistaken_policy_stops_a_replay_with_its_place() {
     let output = place.run(&["replay", "--policy", "p.toml", "a.pcap"]);
     refused(&output, "p.toml:2:1; did you mean `ue_pools`?");
     assert!(!place.path("started").exists());
+}
+
+#[test]
+fn control_is_told_where_restricted_events_go_and_finds_that_file_empty() {
+    let control = format!("option --restricted-events \"$@\" > told\n{CONTROL}");
+    let place = Installation::new("", &control);
+    fs::write(place.path("li.json"), "of an earlier replay").unwrap();
+    let output = place.run(&["replay", "--restricted-events", "li.json", "a.pcap"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(fs::read_to_string(place.path("told")).unwrap(), "li.json\n");
+    assert_eq!(fs::read_to_string(place.path("li.json")).unwrap(), "");
+    assert_eq!(place.run(&["replay", "a.pcap"]).status.code(), Some(0));
+    assert_eq!(fs::read_to_string(place.path("told")).unwrap(), "", "not asked for");
 }
 
 #[test]
