@@ -344,6 +344,7 @@ impl Judge {
         let Some(flow) = self.flows.row(row) else { return };
         flow.ask(rules);
         let enabled = rules.settings().enabled;
+        let last = flow.last();
         let found = [
             (GTP_PEER, gtp_peer::offence(flow)),
             (TUN_FOREIGN, tun_foreign::offence(flow, rules)),
@@ -351,6 +352,8 @@ impl Judge {
         ]
         .into_iter()
         .find_map(|(position, offence)| offence.filter(|_| enabled[usize::from(position)]));
+        let found = found.and_then(|offence| self.graded(delta.key, offence, last));
+        let Some(flow) = self.flows.row(row) else { return };
         let before = flow.offence;
         // What a flow was flagged for stays, unless something more specific explains it.
         flow.offence = match (before, found) {
@@ -364,10 +367,12 @@ impl Judge {
             Some(offence) if offence.detection == EGR_NOTALLOWED && may_be_gtp(&snapshot) => {
                 if before.is_none() {
                     self.hold(snapshot.last().plus(HOLD), Held::Flow(row, delta.key));
-                } else if self.said_already(&snapshot, offence) {
+                } else if self.said_already(&snapshot, offence) && !self.is_n4s(delta.key, offence)
+                {
                     self.accuse(row, offence, say);
                 }
             }
+            Some(offence) if self.is_n4s(delta.key, offence) => {}
             Some(offence) => self.accuse(row, offence, say),
             None => {}
         }
@@ -442,7 +447,9 @@ impl Judge {
                         .row(row)
                         .filter(|flow| flow.key == key)
                         .and_then(|flow| flow.offence);
-                    if let Some(offence) = offence {
+                    if let Some(offence) = offence
+                        && !self.is_n4s(key, offence)
+                    {
                         self.accuse(row, offence, say);
                     }
                 }

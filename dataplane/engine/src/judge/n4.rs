@@ -1,9 +1,14 @@
 //! What N4 showed, as alerts and records.
 
 use super::Judge;
-use crate::contract::verdict::{Alert, Verdict};
-use crate::detect::{GTP_ORPHAN, GTP_TEIDSCAN};
+use super::flow::Way;
+use super::offence::Offence;
+use crate::Nanos;
+use crate::contract::verdict::{Alert, Fact, Severity, Verdict};
+use crate::decode::protocol;
+use crate::detect::{GTP_ORPHAN, GTP_PEER, GTP_TEIDSCAN, PFCP_PEER, PFCP_REDIR};
 use crate::signalling::Accusation;
+use crate::track::FlowKey;
 
 impl Judge {
     /// Says what the session machine found, and what it records of sessions.
@@ -18,6 +23,47 @@ impl Judge {
         for record in self.signalling.records() {
             say(Verdict::Session(Box::new(record)));
         }
+    }
+
+    /// Whether what N4 tells explains a flow's offence: PFCP with a stranger, and G-PDUs
+    /// to where an order that is told of sends them.
+    pub(super) fn is_n4s(&self, key: FlowKey, offence: Offence) -> bool {
+        let ports = [key.low_port, key.high_port];
+        let is_pfcp = key.protocol == protocol::UDP && ports.contains(&weir_wire::pfcp::PORT);
+        let peer = match offence.peer {
+            Way::Up => key.low,
+            Way::Down => key.high,
+        };
+        let by_order = offence.detection == GTP_PEER
+            && matches!(offence.fact, Fact::UndeclaredPair)
+            && self.signalling.is_ordered(peer);
+        let named = self.alerts.names(peer);
+        by_order
+            || is_pfcp && named == Some(PFCP_PEER)
+            || offence.detection == GTP_PEER && named == Some(PFCP_REDIR)
+    }
+
+    /// G-PDUs with a peer that the SMF signalled within the operator's own ranges, and nobody
+    /// declared, are a class of their own; none while an import is fresh.
+    pub(super) fn graded(&self, key: FlowKey, offence: Offence, last: Nanos) -> Option<Offence> {
+        let peer = match offence.peer {
+            Way::Up => key.low,
+            Way::Down => key.high,
+        };
+        let is_signalled = offence.detection == GTP_PEER
+            && offence.fact == Fact::UndeclaredPair
+            && self.signalling.is_signalled(peer)
+            && self.rules.as_ref().is_some_and(|rules| rules.is_own(peer));
+        if !is_signalled {
+            return Some(offence);
+        }
+        let grace = self.rules.as_ref().map_or(Nanos(0), |rules| rules.import_grace());
+        let is_fresh = last < self.signalling.policy_since().plus(grace);
+        (!is_fresh).then_some(Offence {
+            severity: Severity::Medium,
+            fact: Fact::SignalledPeer,
+            ..offence
+        })
     }
 
     fn accuse_order(&mut self, found: Accusation, say: &mut impl FnMut(Verdict)) {

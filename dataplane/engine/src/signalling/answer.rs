@@ -1,11 +1,14 @@
 //! An answer: which request it is for, and what it makes of it.
 
+use weir_wire::Address;
 use weir_wire::pfcp::Pfcp;
 use weir_wire::pfcp_ie::{Cause, kind};
 
 use super::Signalling;
 use super::datagram::N4Datagram;
-use super::request::element;
+use super::order::PdrOrder;
+use super::request::{element, groups};
+use super::session::SessionRef;
 use super::transactions::{Early, TransactionKey, Waiting};
 use crate::Nanos;
 use crate::contract::words::{N4_LATENCY_BUCKETS, N4_REQUESTS};
@@ -67,6 +70,25 @@ impl Signalling {
         self.counters.latency_sum[row] = self.counters.latency_sum[row].saturating_add(took.0);
     }
 
+    /// A request has no answer after the time that one takes. If its sender may order it,
+    /// a modification is taken to hold: taps lose more answers than UP functions give none.
+    pub(super) fn overdue(&mut self, key: &TransactionKey, now: Nanos) {
+        let Some(waiting) = self.transactions.waiting(key) else { return };
+        let (pair, session, doubted) = (waiting.pair, waiting.session, waiting.doubted);
+        let asked = waiting.time;
+        let declared = self.nodes.pair(pair).is_some_and(|pair| pair.declared);
+        let presumed = key.message == 52 && declared && !doubted && session.is_some();
+        waiting.presumed = presumed;
+        let bytes = presumed.then(|| waiting.bytes.clone());
+        self.count_half(pair, now);
+        if let (Some(at), Some(bytes)) = (session, bytes)
+            && let Ok(request) = Pfcp::parse(&bytes)
+        {
+            self.doubt_users(at, now);
+            self.presume(key, at, &request, asked);
+        }
+    }
+
     /// One half of a transaction was seen and the other was not.
     pub(super) fn count_half(&mut self, pair: u32, time: Nanos) {
         let Some(pair) = self.nodes.pair(pair) else { return };
@@ -84,7 +106,10 @@ impl Signalling {
             self.count_half(waiting.pair, waiting.time);
         }
         match key.message {
-            50 => self.failed(&waiting, key.message),
+            50 => {
+                self.failed(&waiting, key.message);
+                self.doubt_asked_users(&waiting);
+            }
             1 => self.heartbeat_missed(waiting.pair),
             _ => {}
         }
@@ -115,11 +140,44 @@ impl Signalling {
             50 if cause.is_some_and(Cause::is_accepted) => {
                 self.establish(key, &waiting, None, &answer, early.time);
             }
+            // Something about the session has changed, and nobody saw what.
+            52 => {
+                let seid = answer.seid().map_or(0, |seid| seid.0);
+                if let Some(at) = self.store.by_cp(key.source, seid) {
+                    self.doubt_users(at, early.time);
+                }
+            }
             1 | 5 => {
                 let responder = self.nodes.pair(pair).map(|pair| pair.to);
                 self.recover(responder, &answer, early.time);
             }
             _ => {}
+        }
+    }
+}
+
+impl Signalling {
+    /// A session is known by a half.
+    fn doubt_users(&mut self, at: SessionRef, time: Nanos) {
+        let Some(session) = self.store.find_mut(at) else { return };
+        session.uncertain = time;
+        let users: Vec<_> = session.addresses().map(|ue| ue.address).collect();
+        for user in users {
+            self.asked.doubt_user(user, time);
+        }
+    }
+
+    /// The users of an establishment that nobody saw answered.
+    fn doubt_asked_users(&mut self, waiting: &Waiting) {
+        let Ok(request) = Pfcp::parse(&waiting.bytes) else { return };
+        for value in groups(&request, kind::CREATE_PDR) {
+            if let Some(ue) = PdrOrder::read(value).ue {
+                for user in ue.addresses() {
+                    let prefix = Address(user.0 >> 64 << 64);
+                    let user = if user.as_v4().is_some() { user } else { prefix };
+                    self.asked.doubt_user(user, waiting.time);
+                }
+            }
         }
     }
 }

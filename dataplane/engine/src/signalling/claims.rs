@@ -84,6 +84,11 @@ impl Claims {
         }
     }
 
+    /// Whether copies go to an address: then only PFCP-DUPL may speak of it.
+    pub(crate) fn is_target(&self, address: Address) -> bool {
+        self.copies.keys().any(|(_, target)| *target == Some(address))
+    }
+
     /// A session is copied nowhere any more.
     pub(crate) fn end_copies(&mut self, at: SessionRef) {
         self.copies.retain(|_, sessions| {

@@ -131,8 +131,25 @@ impl Signalling {
                 self.store.index_cp(at, address, f_seid.seid.0);
             }
         }
-        self.apply(&key, at, Some(request), answer, waiting.time);
+        // What was taken to hold without an answer holds; only what it chose is new.
+        let request = Some(request).filter(|_| !waiting.presumed);
+        self.apply(&key, at, request, answer, waiting.time);
         self.usage_reports(at, answer, time);
+    }
+
+    /// A modification is taken to hold though nobody saw its answer.
+    pub(super) fn presume(
+        &mut self,
+        key: &TransactionKey,
+        at: SessionRef,
+        request: &Pfcp<'_>,
+        asked: Nanos,
+    ) {
+        // The request stands for an answer that adds nothing.
+        let is_live = self.store.find(at).is_some_and(Session::is_live);
+        if is_live {
+            self.apply(key, at, Some(request), request, asked);
+        }
     }
 
     /// A deletion was accepted.
@@ -567,10 +584,19 @@ impl Signalling {
         self.ended.insert(place, (due, at));
     }
 
+    /// Says how a session stands at the end of the input.
+    pub(super) fn conclude(&mut self, at: SessionRef, now: Nanos) {
+        let Some(session) = self.store.find(at).cloned() else { return };
+        self.show(&session);
+        if session.state != SessionState::Active {
+            self.record(at, now);
+        }
+    }
+
     /// Forgets a session: says what became of it, and gives its rows back.
     pub(super) fn forget(&mut self, at: SessionRef, now: Nanos) {
         let Some(session) = self.store.find(at).cloned() else { return };
-        self.show(at, &session);
+        self.show(&session);
         if session.state != SessionState::Active {
             self.record(at, now);
         }

@@ -126,7 +126,7 @@ impl Signalling {
     }
 
     /// Shows a session to whoever wants to see it whole.
-    pub(super) fn show(&mut self, _: SessionRef, session: &Session) {
+    pub(super) fn show(&mut self, session: &Session) {
         let Some(mut archivist) = self.archivist.take() else { return };
         let record = self.record_of(session, self.now);
         let mut pdrs: Vec<ListedPdr> = self

@@ -8,6 +8,7 @@
 
 mod accusation;
 mod answer;
+mod asked;
 mod association;
 mod claims;
 mod commit;
@@ -46,6 +47,7 @@ use crate::tunnels::unresolved::merged;
 use crate::tunnels::{Access, TunnelWriter, UsageReader};
 
 use accusation::Accusations;
+use asked::Asked;
 use claims::Claims;
 use names::Names;
 use node::Nodes;
@@ -168,6 +170,7 @@ pub struct Signalling {
     places: HashMap<Address, Place>,
     up_nodes: HashMap<EquipmentId, u32>,
     claims: Claims,
+    asked: Asked,
     strays: Strays,
     senders: Senders,
     sources: Sources,
@@ -210,6 +213,7 @@ impl Signalling {
             places: HashMap::new(),
             up_nodes: HashMap::new(),
             claims: Claims::default(),
+            asked: Asked::default(),
             strays: Strays::default(),
             senders: Senders::default(),
             sources: Sources::default(),
@@ -338,8 +342,8 @@ impl Signalling {
         self.now = now;
         let mut timed = std::mem::take(&mut self.timed);
         self.transactions.advance(now, &mut timed);
-        for pair in timed.overdue.drain(..) {
-            self.count_half(pair, now);
+        for key in timed.overdue.drain(..) {
+            self.overdue(&key, now);
         }
         for (key, waiting) in timed.given_up.drain(..) {
             self.unanswered(&key, waiting);
@@ -366,7 +370,7 @@ impl Signalling {
         self.resolve_senders(Vec::new(), end);
         self.settle_due(end);
         for at in self.store.all(|_| true) {
-            self.forget(at, last);
+            self.conclude(at, last);
         }
     }
 
@@ -394,6 +398,12 @@ impl Signalling {
     /// Whether N4 ever named this address as an end of a tunnel.
     pub fn is_signalled(&self, address: Address) -> bool {
         self.places.contains_key(&address)
+    }
+
+    /// Whether a rule copies traffic to this address: that is told of elsewhere, or nobody's
+    /// to know.
+    pub fn is_ordered(&self, address: Address) -> bool {
+        self.claims.is_target(address)
     }
 
     /// When the policy in force came.

@@ -9,7 +9,7 @@ use super::accusation::{Accusation, ip};
 use super::datagram::N4Datagram;
 use super::keyed::hash_bytes;
 use super::node::Node;
-use super::order::{FarOrder, members};
+use super::order::{FarOrder, PdrOrder, members};
 use super::sequence::{Heap, Request};
 use super::session::{Far, Session, SessionRef};
 use super::transactions::{Asked, TransactionKey};
@@ -20,6 +20,7 @@ use crate::decode::protocol;
 use crate::detect::pfcp_flood::Flood;
 use crate::detect::{PFCP_DUPL, PFCP_FLOOD, PFCP_PEER, PFCP_REDIR};
 use crate::rules::EquipmentId;
+use crate::tunnels::FTeid;
 
 impl Signalling {
     pub(super) fn request(&mut self, datagram: &N4Datagram<'_>, message: &Pfcp<'_>, bytes: &[u8]) {
@@ -33,7 +34,6 @@ impl Signalling {
             sequence: message.sequence(),
             message: code,
         };
-        let doubted = self.watch_sender(datagram, pair, code, message.sequence());
         let declared = self.nodes.pair(pair).is_some_and(|pair| pair.declared);
         if !declared {
             self.accuse_stranger(datagram, pair);
@@ -42,6 +42,13 @@ impl Signalling {
         let (asked, ended) = self.transactions.ask(key, hash, bytes, time, declared);
         if let Some(waiting) = ended {
             self.unanswered(&key, waiting);
+        }
+        self.count_request(datagram, pair, code);
+        // What comes again was sent by whoever sent it first.
+        let is_own = matches!(asked, Asked::Again) && !self.transactions.is_doubted(&key);
+        let doubted = !is_own && self.watch_sender(datagram, pair, code, message.sequence());
+        if doubted {
+            self.transactions.doubt(&key);
         }
         match asked {
             Asked::Again => self.counters.repeated += 1,
@@ -52,6 +59,7 @@ impl Signalling {
                     self.check_owner(datagram, pair, code, at, doubted);
                 }
                 self.check_orders(datagram, pair, message, session);
+                self.note_asked(message, time);
                 if code == 56 {
                     self.report(datagram, message, session);
                 }
@@ -67,6 +75,29 @@ impl Signalling {
                 {
                     self.answered(&key, &answer, early.time);
                 }
+            }
+        }
+    }
+
+    /// Notes which tunnels are asked for: they may be used before the answer is seen, or
+    /// though it never is.
+    fn note_asked(&mut self, message: &Pfcp<'_>, time: Nanos) {
+        if !matches!(message.message().0, 50 | 52) {
+            return;
+        }
+        for value in groups(message, kind::CREATE_FAR).chain(groups(message, kind::UPDATE_FAR)) {
+            if let Some(end) = FarOrder::read(value).to
+                && let Some(teid) = end.teid
+            {
+                end.addresses().for_each(|address| self.asked.add(FTeid { address, teid }, time));
+            }
+        }
+        for value in groups(message, kind::CREATE_PDR).chain(groups(message, kind::UPDATE_PDR)) {
+            if let Some(end) = PdrOrder::read(value).end
+                && let Some(teid) = end.teid
+            {
+                let teid = teid.0;
+                end.addresses().for_each(|address| self.asked.add(FTeid { address, teid }, time));
             }
         }
     }
@@ -97,7 +128,7 @@ impl Signalling {
         Some((self.nodes.node(pair.from)?, self.nodes.node(pair.to)?))
     }
 
-    /// Counts a request among its sender's; whether it may be somebody else's.
+    /// Looks where among its sender's numbers a request stands; whether it may be somebody else's.
     fn watch_sender(
         &mut self,
         datagram: &N4Datagram<'_>,
@@ -115,14 +146,19 @@ impl Signalling {
         let Some(row) = self.nodes.pair_mut(pair) else { return false };
         let interleave = self.settings.peer_interleave;
         let told = row.spaces(datagram.source_port).take(&request, interleave);
-        let flood = row.rates.request(message, datagram.time, datagram.wire_len, &self.settings);
         if let Some(heap) = told.forged {
             self.accuse_forged(datagram, pair, &heap);
         }
+        told.doubted
+    }
+
+    /// Counts a request among those of its kind.
+    fn count_request(&mut self, datagram: &N4Datagram<'_>, pair: u32, message: u8) {
+        let Some(row) = self.nodes.pair_mut(pair) else { return };
+        let flood = row.rates.request(message, datagram.time, datagram.wire_len, &self.settings);
         if let Some(flood) = flood {
             self.accuse_flood(pair, &flood, datagram.time);
         }
-        told.doubted
     }
 
     fn accuse_forged(&mut self, datagram: &N4Datagram<'_>, pair: u32, heap: &Heap) {

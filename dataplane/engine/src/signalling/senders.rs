@@ -144,7 +144,10 @@ impl Signalling {
             && session.moved != Nanos(0)
             // The first downlink belongs to the session's beginning.
             && session.moved > session.established.plus(window);
-        if session.state == SessionState::Stale || moved {
+        // A move that nobody saw explains as much.
+        let uncertain = session.uncertain != Nanos(0)
+            && contest.at.since(session.uncertain) <= Nanos(window.0 * 2);
+        if session.state == SessionState::Stale || moved || uncertain {
             return None;
         }
         let targets: Vec<EquipmentId> = self

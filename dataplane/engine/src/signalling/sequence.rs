@@ -13,7 +13,7 @@ const SPACES: usize = 4;
 /// How far ahead a space may jump: a sender counts for all its peers.
 const AHEAD: i32 = 1024;
 /// How far back a request may come late.
-const BEHIND: i32 = 16;
+const BEHIND: i32 = 64;
 /// Requests after which a space is the sender's own.
 const OWN: u32 = 4;
 /// A space that was silent for so long is over.

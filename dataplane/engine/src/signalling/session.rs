@@ -58,6 +58,8 @@ pub(crate) struct Session {
     pub(crate) signalled: Nanos,
     /// When its downlink was last moved, asked for or agreed.
     pub(crate) moved: Nanos,
+    /// When a half of a transaction about it was missed.
+    pub(crate) uncertain: Nanos,
     /// When a request came that its owner may not have sent.
     pub(crate) doubted: Nanos,
     pub(crate) ue: [UeAddress; ADDRESSES],
@@ -129,6 +131,7 @@ impl Default for Session {
             ended: Nanos::MAX,
             signalled: Nanos(0),
             moved: Nanos(0),
+            uncertain: Nanos(0),
             doubted: Nanos(0),
             ue: [UeAddress::default(); ADDRESSES],
             instance: NameId::NONE,

@@ -98,8 +98,17 @@ impl Signalling {
         ));
         let due = std::mem::replace(&mut self.strays.parked, later);
         for stray in due.into_values() {
-            if !self.attribute(&stray, self.settings.orphan_grace) {
-                self.counters.attribution[Attribution::Unknown as usize] += stray.sum.packets;
+            if self.attribute(&stray, self.settings.orphan_grace) {
+                continue;
+            }
+            if self.asked.is_asked(&stray.end, now) {
+                // Its answer may still come, or be missed; then the order is taken to hold.
+                let due = now.plus(self.settings.orphan_grace).plus(Nanos::SECOND);
+                self.strays.parked.insert((due, stray.end, stray.from, stray.source), stray);
+                continue;
+            }
+            self.counters.attribution[Attribution::Unknown as usize] += stray.sum.packets;
+            if !self.is_of_doubtful_user(&stray, now) {
                 self.orphan(&stray, now);
             }
         }
@@ -155,6 +164,14 @@ impl Signalling {
             self.spoofed(at, &odd);
         }
         true
+    }
+
+    /// Whether the user of a stray is one about whom a half of N4 was missed.
+    fn is_of_doubtful_user(&self, stray: &Stray, now: Nanos) -> bool {
+        let ends = stray.inner.map(|inner| [inner.tuple.source, inner.tuple.destination]);
+        ends.is_some_and(|ends| {
+            ends.into_iter().any(|user| self.asked.is_doubtful(Address::from(user), now))
+        })
     }
 
     /// The UP node whose N4 tells of this end, if one of the two is one.

@@ -58,6 +58,8 @@ pub(crate) struct Waiting {
     pub(crate) doubted: bool,
     /// Whether its answer is late.
     pub(crate) overdue: bool,
+    /// Whether it was applied without an answer.
+    pub(crate) presumed: bool,
 }
 
 #[derive(Debug)]
@@ -67,6 +69,8 @@ struct Transaction {
     uses: u32,
     time: Nanos,
     declared: bool,
+    /// Whether it may not be its owner's.
+    doubted: bool,
     waiting: Option<Waiting>,
 }
 
@@ -83,8 +87,8 @@ pub(crate) enum Asked {
 /// Requests that time made something of.
 #[derive(Debug, Default)]
 pub(crate) struct Timed {
-    /// Pairs of nodes whose request is not answered in time.
-    pub(crate) overdue: Vec<u32>,
+    /// Requests that are not answered in time.
+    pub(crate) overdue: Vec<TransactionKey>,
     /// Requests that are given up.
     pub(crate) given_up: Vec<(TransactionKey, Waiting)>,
     /// Answers without a request.
@@ -175,8 +179,15 @@ impl Transactions {
         self.waiting += 1;
         self.strangers += usize::from(!declared);
         let waiting = Waiting { bytes, time, ..Waiting::default() };
-        let fresh =
-            Transaction { key: Some(key), hash, uses: 0, time, declared, waiting: Some(waiting) };
+        let fresh = Transaction {
+            key: Some(key),
+            hash,
+            uses: 0,
+            time,
+            declared,
+            doubted: false,
+            waiting: Some(waiting),
+        };
         let place = match self.free.pop() {
             Some(place) => {
                 let uses = self.rows[place as usize].uses.wrapping_add(1);
@@ -199,6 +210,18 @@ impl Transactions {
     pub(crate) fn waiting(&mut self, key: &TransactionKey) -> Option<&mut Waiting> {
         let place = *self.index.get(key)?;
         self.rows[place as usize].waiting.as_mut()
+    }
+
+    /// Notes that a request may not be its owner's.
+    pub(crate) fn doubt(&mut self, key: &TransactionKey) {
+        if let Some(&place) = self.index.get(key) {
+            self.rows[place as usize].doubted = true;
+        }
+    }
+
+    /// Whether the request that came again may not be its owner's.
+    pub(crate) fn is_doubted(&self, key: &TransactionKey) -> bool {
+        self.index.get(key).is_some_and(|place| self.rows[*place as usize].doubted)
     }
 
     /// Whether a transaction of this key is remembered, answered or not.
@@ -248,11 +271,11 @@ impl Transactions {
             self.overdue.pop_front();
             let row = &mut self.rows[place as usize];
             if row.uses == uses
-                && row.key.is_some()
+                && let Some(key) = row.key
                 && let Some(waiting) = &mut row.waiting
             {
                 waiting.overdue = true;
-                timed.overdue.push(waiting.pair);
+                timed.overdue.push(key);
             }
         }
         while let Some((time, place, uses)) = self.order.front().copied()

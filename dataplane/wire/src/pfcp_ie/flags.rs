@@ -47,18 +47,18 @@ flags! {
     /// Apply Action (§8.2.26): what a FAR does with packets. One octet, two since release 16.
     ApplyAction(u16), at_least 1 {
         DROP 0 "drop" "Packets are dropped."
-        FORW 1 "forw" "Packets are forwarded."
-        BUFF 2 "buff" "Packets are buffered."
-        NOCP 3 "nocp" "The CP function is told of the first packet that is buffered."
-        DUPL 4 "dupl" "Packets are duplicated: lawful interception, or theft."
-        IPMA 5 "ipma" "A user may join an IP multicast."
-        IPMD 6 "ipmd" "A user may not join an IP multicast."
-        DFRT 7 "dfrt" "Packets are duplicated for redundant transmission."
-        EDRT 8 "edrt" "Duplicates of redundant transmission are eliminated."
-        BDPN 9 "bdpn" "The CP function is told of the first packet buffered."
-        DDPN 10 "ddpn" "The CP function is told of the first packet discarded."
-        FSSM 11 "fssm" "Packets are forwarded to a multicast tunnel."
-        MBSU 12 "mbsu" "Multicast packets are replicated to unicast tunnels."
+        FORW 1 "FORW" "Packets are forwarded."
+        BUFF 2 "BUFF" "Packets are buffered."
+        NOCP 3 "NOCP" "The CP function is told of the first packet that is buffered."
+        DUPL 4 "DUPL" "Packets are duplicated: lawful interception, or theft."
+        IPMA 5 "IPMA" "A user may join an IP multicast."
+        IPMD 6 "IPMD" "A user may not join an IP multicast."
+        DFRT 7 "DFRT" "Packets are duplicated for redundant transmission."
+        EDRT 8 "EDRT" "Duplicates of redundant transmission are eliminated."
+        BDPN 9 "BDPN" "The CP function is told of the first packet buffered."
+        DDPN 10 "DDPN" "The CP function is told of the first packet discarded."
+        FSSM 11 "FSSM" "Packets are forwarded to a multicast tunnel."
+        MBSU 12 "MBSU" "Multicast packets are replicated to unicast tunnels."
     }
 }
 
@@ -295,7 +295,7 @@ mod tests {
         assert_eq!(old, ApplyAction(ApplyAction::BUFF | ApplyAction::NOCP));
         assert_eq!(old.names().collect::<Vec<_>>(), ["buff", "nocp"]);
         let new = ApplyAction::parse(&[0x12, 0x10]).unwrap();
-        assert_eq!(new.names().collect::<Vec<_>>(), ["forw", "dupl", "mbsu"]);
+        assert_eq!(new.names().collect::<Vec<_>>(), ["FORW", "DUPL", "MBSU"]);
         // What a third octet means nobody knows; a flag without a name stays.
         let unknown = ApplyAction::parse(&[0, 0x80, 0xff]).unwrap();
         assert_eq!((unknown.0, unknown.names().count()), (0x8000, 0));
