@@ -29,7 +29,20 @@ impl Signalling {
             // An old answer under a new request's number agrees to nothing.
             Some(false) => self.counters.repeated += 1,
             None if self.transactions.knows(&key) => self.counters.repeated += 1,
-            None => self.transactions.keep_early(key, bytes, datagram.time),
+            None => {
+                self.transactions.keep_early(key, bytes, datagram.time);
+                self.know_in_part(&key, message, datagram.time);
+            }
+        }
+    }
+
+    /// A session whose establishment was answered is known in part at once: its
+    /// modification may follow before its request is given up, or comes late.
+    fn know_in_part(&mut self, key: &TransactionKey, answer: &Pfcp<'_>, time: Nanos) {
+        if key.message == 50 && cause_of(answer).is_some_and(Cause::is_accepted) {
+            let pair = self.pair_of(key.source, key.destination, time);
+            let waiting = Waiting { pair, time, ..Waiting::default() };
+            self.establish(key, &waiting, None, answer, time);
         }
     }
 
@@ -135,11 +148,7 @@ impl Signalling {
         if let Some(cause) = cause {
             self.counters.causes[cause.counter()] += 1;
         }
-        let waiting = Waiting { pair, time: early.time, ..Waiting::default() };
         match key.message {
-            50 if cause.is_some_and(Cause::is_accepted) => {
-                self.establish(key, &waiting, None, &answer, early.time);
-            }
             // Something about the session has changed, and nobody saw what.
             52 => {
                 let seid = answer.seid().map_or(0, |seid| seid.0);

@@ -61,11 +61,16 @@ impl Signalling {
             self.store.by_up(up_address, up_seid).filter(|_| up.is_some()),
         ];
         for at in before.into_iter().flatten() {
-            if let Some(old) = self.store.find(at) {
-                generation = generation.max(old.generation + 1);
-                if old.is_live() {
-                    self.end(at, waiting.time);
-                }
+            let Some(old) = self.store.find(at) else { continue };
+            // Its answer came first: it is the same session.
+            if old.state == SessionState::Partial && request.is_some() && old.established == time {
+                generation = generation.max(old.generation);
+                self.withdraw(at);
+                continue;
+            }
+            generation = generation.max(old.generation + 1);
+            if old.is_live() {
+                self.end(at, waiting.time);
             }
         }
         if self.store.is_full() && !self.make_room(time) {
@@ -100,9 +105,12 @@ impl Signalling {
             self.counters.established += 1;
         }
         self.apply(key, at, request, answer, waiting.time);
-        self.count_users(at, from);
-        self.look_for_ghosts(key, at, from, waiting.time);
-        self.record(at, time);
+        // Of one that is known in part, the request may still come.
+        if request.is_some() {
+            self.count_users(at, from);
+            self.look_for_ghosts(key, at, from, waiting.time);
+            self.record(at, time);
+        }
     }
 
     /// A modification was accepted.
@@ -582,6 +590,14 @@ impl Signalling {
         let due = time.plus(memory);
         let place = self.ended.partition_point(|(other, _)| *other <= due);
         self.ended.insert(place, (due, at));
+    }
+
+    /// Takes back what was known of a session in part.
+    fn withdraw(&mut self, at: SessionRef) {
+        if let Some(session) = self.store.find(at).cloned() {
+            self.release_tunnels(&session);
+            self.store.remove(at);
+        }
     }
 
     /// Says how a session stands at the end of the input.
