@@ -26,7 +26,15 @@ pub struct Parameter {
     pub whole: bool,
 }
 
+/// The detections that show who is intercepted: only a named role may see them.
+const RESTRICTED: [&str; 2] = ["PFCP-DUPL", "LI-UNMATCHED"];
+
 impl Detection {
+    /// Whether only a named role may see what it finds.
+    pub fn is_restricted(&self) -> bool {
+        RESTRICTED.contains(&self.id)
+    }
+
     /// The detection with this id.
     pub fn find(id: &str) -> Option<&'static Detection> {
         DETECTIONS.iter().find(|detection| detection.id == id)

@@ -22,7 +22,8 @@ use crate::values::Prefix;
 /// More sessions than any UPF has.
 const MAX_SESSIONS: u64 = 10_000_000;
 /// What the file may say, and so its findings too.
-const WORDS: [&str; 5] = ["li.toml", "authorised", "upf", "to", "sessions"];
+const WORDS: [&str; 7] =
+    ["li.toml", "authorised", "[[authorised]]", "key = value", "upf", "to", "sessions"];
 
 /// What `li.toml` says.
 #[derive(Clone, Default, Eq, PartialEq)]
@@ -237,6 +238,12 @@ addresses = ["10.0.1.1"]
                  did you mean `sessions`?",
             ]
         );
+        for broken in
+            ["authorised = [\"10.9.9.9\"]", "to = \"10.9.9.9\\q\"", "10.9.9.9 = 1\n10.9.9.9 = 1"]
+        {
+            let found = mistakes(broken);
+            assert!(found.len() == 1 && !found[0].contains("10.9"), "{found:?}");
+        }
         assert!(found.iter().all(|line| !line.contains("10.9.9") && !line.contains("upf-77")));
     }
 

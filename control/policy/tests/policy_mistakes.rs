@@ -252,6 +252,35 @@ fn a_suppression_must_not_silence_everything_and_should_end() {
 }
 
 #[test]
+fn who_is_no_smf_is_in_no_smf_set() {
+    let (policy, warnings) = accepted("[[smf_set]]\nmembers = [\"upf-1\"]\n");
+    assert_eq!(
+        warnings,
+        ["warning: `upf-1` has not the role smf; policy.toml:2:12; \
+          name SMFs only: members may use each other's sessions"]
+    );
+    assert_eq!(policy.smf_sets.len(), 1);
+}
+
+#[test]
+fn a_suppression_must_not_show_what_is_intercepted() {
+    let entry = |detection| {
+        format!(
+            "[[suppress]]\ndetection = \"{detection}\"\npeer = \"10.9.9.9\"\nuntil = 2027-01-01\n"
+        )
+    };
+    for restricted in ["PFCP-DUPL", "LI-UNMATCHED"] {
+        let (_, warnings) = accepted(&entry(restricted));
+        assert_eq!(
+            warnings,
+            ["warning: [[suppress]] shows who reads policy.toml what is intercepted; \
+              policy.toml:1:1; remove it, and authorise what is lawful in li.toml"]
+        );
+    }
+    assert_eq!(accepted(&entry("PFCP-REDIR")).1, [""; 0]);
+}
+
+#[test]
 fn a_quirk_is_one_that_its_detection_knows() {
     let quirk = |detection: &str, equipment: &str, value: &str| {
         format!(

@@ -243,23 +243,11 @@ impl Recorder {
         self.open.put(&Event::bare(record.at, "session", Body::Session(Box::new(body))));
     }
 
-    /// The hash by which events name a policy that came into force. The sensor's own name for it
-    /// depends on what is authorised, and is told to nobody.
-    fn public_hash(&self, swap: &PolicySwap, store: &Store) -> Option<[u8; 32]> {
-        let is_it = |rulebook: &&rulebook::Shared| rulebook.fingerprint == swap.sha256;
-        if let Some(held) = self.rulebooks.values().find(is_it) {
-            return Some(held.sha256);
-        }
-        // A policy is stored without what it authorised.
-        let stored = store.rulebook(&swap.sha256).ok().flatten();
-        let stored = stored.or_else(|| store.rulebook_of_version(swap.version).ok().flatten());
-        stored.map(|rulebook| rulebook.sha256)
-    }
-
     /// A policy came into force. The same one again is no news.
     fn policy(&mut self, swap: &PolicySwap, store: &Store) {
         self.progress.policy = swap.version;
-        let public = self.public_hash(swap, store);
+        // The sensor's own name for a policy depends on what is authorised, and is told to nobody.
+        let public = store.public_hash(&swap.sha256).ok().flatten();
         let name = public.unwrap_or(swap.sha256);
         let before = self.progress.policies.insert(swap.version, name);
         if self.progress.policies.len() > VERSIONS {

@@ -18,6 +18,9 @@ use crate::rulebook::{Rulebook, Texts};
 /// Policies that are kept: the newest.
 const SNAPSHOTS: i64 = 64;
 
+/// The sensor's names of policies that are kept: the newest. Each authorisation makes one.
+const NAMES: i64 = 1024;
+
 /// How long the start waits for another process to let go of the database.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -65,7 +68,8 @@ impl Store {
             "CREATE TABLE IF NOT EXISTS progress (schema BLOB PRIMARY KEY, value BLOB NOT NULL);
              CREATE TABLE IF NOT EXISTS alerts (key TEXT PRIMARY KEY, row BLOB NOT NULL);
              CREATE TABLE IF NOT EXISTS policies (sha256 BLOB PRIMARY KEY, version INTEGER NOT NULL,
-                inventory TEXT NOT NULL, policy TEXT NOT NULL);",
+                inventory TEXT NOT NULL, policy TEXT NOT NULL);
+             CREATE TABLE IF NOT EXISTS names (fingerprint BLOB PRIMARY KEY, sha256 BLOB NOT NULL);",
         )?;
         let store = Self { connection };
         store.forget_other_schemas()?;
@@ -157,7 +161,24 @@ impl Store {
         )?;
         self.connection
             .execute("DELETE FROM policies WHERE version <= ?1", [version - SNAPSHOTS])?;
+        self.connection.execute(
+            "INSERT OR REPLACE INTO names (fingerprint, sha256) VALUES (?1, ?2)",
+            [rulebook.fingerprint, rulebook.sha256],
+        )?;
+        let old = "DELETE FROM names WHERE rowid <= (SELECT max(rowid) - ?1 FROM names)";
+        self.connection.execute(old, [NAMES])?;
         Ok(())
+    }
+
+    /// The hash by which everybody may name the policy that the sensor names so; none if it was
+    /// never adopted here.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn public_hash(&self, fingerprint: &[u8; 32]) -> Result<Option<[u8; 32]>, StoreError> {
+        let question = "SELECT sha256 FROM names WHERE fingerprint = ?1";
+        let found = self.connection.query_row(question, [fingerprint], |row| row.get(0));
+        Ok(found.optional()?)
     }
 
     /// The rulebook with this hash.

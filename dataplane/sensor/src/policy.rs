@@ -422,8 +422,8 @@ members = ["upf-1", "gnb-1"]
     #[test]
     fn both_rooms_know_the_same_detections_parameters_and_wrappers() {
         for detection in &CATALOGUE {
-            let known = weir_policy::DETECTIONS.iter().any(|known| known.id == detection.id);
-            assert!(known, "{}", detection.id);
+            let known = weir_policy::Detection::find(detection.id).unwrap();
+            assert_eq!(known.is_restricted(), detection.restricted, "{}", detection.id);
             let text = format!("[detections.{}]\nenabled = false\n", detection.id);
             let rules = compile(&encoded(&text)).unwrap();
             for (enabled, other) in rules.settings().enabled.iter().zip(&CATALOGUE) {

@@ -14,7 +14,7 @@ use super::{
     Allow, ChangeWindow, EspOnly, Nat, Policy, Quirk, RoamingPeer, Suppression, UePool, quirk,
 };
 use crate::catalogue::{DETECTIONS, Detection};
-use crate::closed::Link;
+use crate::closed::{Link, Role};
 use crate::diagnostic::{Checked, Diagnostic, Mistake};
 use crate::document::{self, Findings};
 use crate::inventory::{EquipmentId, Inventory};
@@ -104,7 +104,7 @@ fn check(
             slices: root.place("slices").map(|_| slices()),
             esp_only: esp_only(&root),
             import_grace_seconds: grace.unwrap_or(IMPORT_GRACE_SECONDS),
-            smf_sets: smf_sets(&root, &selectors),
+            smf_sets: smf_sets(&root, &selectors, inventory),
             allow: allow(&root, &mut selectors, moment),
             nat: nat(&root),
             mec: mec(&root),
@@ -216,11 +216,23 @@ fn esp_only(root: &Section<'_>) -> Vec<EspOnly> {
     sections.into_iter().filter_map(path).collect()
 }
 
-fn smf_sets(root: &Section<'_>, selectors: &Selectors<'_>) -> Vec<Vec<EquipmentId>> {
+fn smf_sets(
+    root: &Section<'_>,
+    selectors: &Selectors<'_>,
+    inventory: &Inventory,
+) -> Vec<Vec<EquipmentId>> {
     let sections = root.tables("smf_set", "[[smf_set]]", &["members"], MAX_RULES);
     let set = |section: Section<'_>| {
         let members = section.required_list::<Text>("members");
-        let members = members.iter().filter_map(|member| selectors.named(&section, member));
+        let members = members.iter().filter_map(|member| {
+            let number = selectors.named(&section, member)?;
+            if !inventory.entry(number)?.roles.contains(Role::Smf) {
+                let message = format!("{} has not the role smf", quoted(&member.get_ref().0));
+                let remedy = "name SMFs only: members may use each other's sessions";
+                section.findings.warning(member.span(), Mistake::new(message, remedy));
+            }
+            Some(number)
+        });
         members.collect::<HashSet<_>>().into_iter().collect::<Vec<_>>()
     };
     let mut sets: Vec<_> = sections.into_iter().map(set).collect();
@@ -476,6 +488,11 @@ fn suppressions(
             section.findings.warning(section.span(), Mistake::new(message, remedy));
         }
         let Some(detection) = detection else { continue };
+        if detection.is_restricted() {
+            let message = "[[suppress]] shows who reads policy.toml what is intercepted";
+            let remedy = "remove it, and authorise what is lawful in li.toml";
+            section.findings.warning(section.span(), Mistake::new(message, remedy));
+        }
         let equipment = equipment.map(|id: Spanned<Text>| id.into_inner().0);
         let remedy = "keep one of them, with the later `until`";
         let meaning = (detection.id, equipment.clone(), peer);

@@ -64,13 +64,23 @@ fn seconds(nanoseconds: u64) -> String {
 }
 
 pub(super) fn table_full(index: u8) -> Story {
-    let name = Table::ALL.get(usize::from(index)).map_or("unknown", |table| table.name());
+    let table = Table::ALL.get(usize::from(index));
+    let name = table.map_or("unknown", |table| table.name());
+    let next = match table {
+        Some(Table::Sessions | Table::Tunnels | Table::Transactions) => {
+            "Look who sets up so many sessions; see weir_sessions and weir_table_evictions_total."
+        }
+        Some(Table::Parked) => {
+            "Look who sends on so many tunnels without a session; see weir_gpdu_attribution_total."
+        }
+        _ => "Look who opens so many flows; see weir_table_evictions_total.",
+    };
     Story::of(
         format!("The table {name} is full and gives up rows."),
         "What was given up is not tracked any more; someone may be filling the table on purpose.",
     )
     .expected("Room in every table.")
-    .next("Look who opens so many flows; see weir_table_evictions_total.")
+    .next(next)
 }
 
 pub(super) fn control_away() -> Story {

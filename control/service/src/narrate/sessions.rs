@@ -14,7 +14,6 @@ const ENDED: &str =
 const SHOWN: usize = 4;
 
 pub(super) fn orphans(about: &About<'_>, tunnels: u32) -> Story {
-    let About { peer, .. } = about;
     let actor = about.actor();
     Story::of(
         format!(
@@ -31,7 +30,8 @@ pub(super) fn orphans(about: &About<'_>, tunnels: u32) -> Story {
     .expected("G-PDUs only on F-TEIDs that N4 has given to a session.")
     .ruled_out(&[OLDER, LATE, ENDED])
     .next(format!(
-        "Ask the UPF which sessions have these TEIDs; if none has, stop the path of {actor} and {peer} at the site router, keep its packets, and ask the vendor."
+        "Ask the UPF which sessions have these TEIDs; if none has, stop {} at the site router, keep its packets, and ask the vendor.",
+        path(about)
     ))
 }
 
@@ -143,6 +143,14 @@ pub(super) fn spoofed(about: &About<'_>, spoof: Spoof) -> Story {
         Spoof::Much => story.next(format!(
             "Look at the sessions behind {actor}; if one subscriber sends it bar that one, else ask the vendor of {actor}."
         )),
+    }
+}
+
+/// What to stop: the path between both ends, or what the only one sends.
+fn path(about: &About<'_>) -> String {
+    match (about.equipment, about.alert.peer) {
+        (Some(suspect), Some(_)) => format!("the path between {suspect} and {}", about.peer),
+        _ => format!("what {} sends", about.actor()),
     }
 }
 

@@ -321,6 +321,13 @@ fn stories_of_sessions_name_who_ordered_what_for_whom() {
          (TEIDs 7, 8, 9, 10 …)."
     );
     assert!(orphans.why.starts_with("N4 of this UPF is seen whole to 98 %"), "{}", orphans.why);
+    assert!(orphans.next.contains("stop the path between upf-1 and 198.51.100.7 (evil"));
+    let stranger = tell(&alert(GTP_ORPHAN, Fact::Orphans { tunnels: 1 }), Names::default());
+    assert_eq!(
+        stranger.observed,
+        "198.51.100.7 (evil.example) sent G-PDUs on 1 tunnel that no session has."
+    );
+    assert!(stranger.next.contains("stop what 198.51.100.7 (evil.example) sends at the site"));
     let copies = told(PFCP_DUPL, Fact::Duplication { sessions: 3, authorised: 2 });
     assert_eq!(
         copies.observed,

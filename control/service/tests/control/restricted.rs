@@ -364,6 +364,29 @@ fn a_crash_neither_loses_nor_repeats_restricted_events() {
 }
 
 #[test]
+fn a_policy_that_control_never_had_is_told_without_its_name() {
+    let place = Place::new("");
+    let mut sensor = Sensor::start(&place.socket(), true, 64);
+    let mut control = place.control(&["--until-end"]);
+    let (_connection, policy) = sensor.accept();
+    let unknown = PolicySwap {
+        at: Nanos(START),
+        // Another control's policy may have the same version.
+        version: policy.unwrap().version,
+        sha256: [0xab; 32],
+        equipment: (0, 2),
+        rules: (0, 0),
+    };
+    sensor.push(&Verdict::Policy(unknown)).unwrap();
+    sensor.push(&say(alert(1, 0, 1))).unwrap();
+    sensor.end(START + SECOND);
+    assert_eq!(control.wait().code(), Some(0));
+    assert_eq!(place.events("policy")[0]["weir"]["policy"], json!({"version": 1}));
+    assert_eq!(place.events("alert")[0]["weir"]["equipment"], json!({"id": "#0"}));
+    assert!(!place.text().contains("abab"));
+}
+
+#[test]
 fn what_is_authorised_reaches_the_sensor_and_no_event() {
     let place = Place::new("");
     let secret = "[[authorised]]\nto = \"10.9.9.9\"\nsessions = 2\n";
