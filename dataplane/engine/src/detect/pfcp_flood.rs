@@ -37,6 +37,8 @@ struct Second {
     failed: u32,
     bytes: u64,
     first: Nanos,
+    /// Whether a flood has told of it.
+    told: bool,
 }
 
 /// What a flood adds to its alert.
@@ -123,6 +125,7 @@ impl Kind {
                     failed: 0,
                     bytes,
                     first: time,
+                    told: false,
                 });
             }
         }
@@ -138,6 +141,9 @@ impl Kind {
                 self.flood_until = Some(number + CALM);
             }
             self.worst = self.worst.max(now);
+            if let Some(second) = self.seconds.back_mut() {
+                second.told = true;
+            }
             return Some(self.flood(1, bytes, time, None));
         }
         if f64::from(now) >= threshold && self.is_sustained(number, threshold, settings) {
@@ -174,13 +180,16 @@ impl Kind {
         self.flood_until = Some(number + CALM);
         let run_up = if failing.is_some() { SECONDS as u64 } else { RUN_UP };
         let since = number.saturating_sub(run_up);
-        let of_it = self.seconds.iter().filter(|second| second.number >= since);
-        let (packets, bytes, worst) = of_it.fold((0, 0, 0), |(packets, bytes, worst), second| {
-            (packets + u64::from(second.requests), bytes + second.bytes, worst.max(second.requests))
-        });
-        self.worst = worst;
-        let first = self.seconds.iter().find(|second| second.number >= since);
-        let first = first.map_or(Nanos(0), |second| second.first);
+        let (mut packets, mut bytes, mut first) = (0, 0, None);
+        self.worst = 0;
+        for second in self.seconds.iter_mut().filter(|it| it.number >= since && !it.told) {
+            packets += u64::from(second.requests);
+            bytes += second.bytes;
+            first = first.or(Some(second.first));
+            self.worst = self.worst.max(second.requests);
+            second.told = true;
+        }
+        let first = first.unwrap_or_default();
         self.flood(packets, bytes, first, failing)
     }
 

@@ -110,6 +110,11 @@ impl Signalling {
         let both = (self.store.find(older), self.store.find(newer));
         let (Some(old), Some(new)) = both else { return };
         let same_subscriber = old.who.supi != 0 && old.who.supi == new.who.supi;
+        // Its end may have been missed.
+        let gap = self.nodes.node(old.up_node).map_or(Nanos(0), |node| node.silent_until);
+        if old.signalled < gap {
+            return;
+        }
         if old.state != SessionState::Active || same_subscriber {
             return;
         }

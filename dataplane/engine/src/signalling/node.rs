@@ -36,6 +36,9 @@ pub(crate) struct Node {
     /// first message, or its restart.
     pub(crate) learning_since: Nanos,
     pub(crate) restarts: u64,
+    /// Its last message, and the end of the last time in which there was none for long.
+    pub(crate) heard: Nanos,
+    pub(crate) silent_until: Nanos,
     pub(crate) coverage: Coverage,
     /// Heartbeats in a row without an answer.
     pub(crate) missed_heartbeats: u32,
@@ -70,6 +73,20 @@ impl Pair {
     }
 }
 
+/// A node that is not heard for so long was perhaps not seen: what it agreed on before may
+/// be over.
+const SILENCE: Nanos = Nanos::from_secs(60);
+
+impl Node {
+    /// Notes a message of the node, or to it.
+    pub(crate) fn hear(&mut self, time: Nanos) {
+        if self.heard > Nanos(0) && time.since(self.heard) > SILENCE {
+            self.silent_until = time;
+        }
+        self.heard = self.heard.max(time);
+    }
+}
+
 /// All nodes and pairs. A row is never moved; one of an undeclared address is used again
 /// when there are too many of them.
 #[derive(Debug, Default)]
@@ -99,6 +116,16 @@ impl Nodes {
 
     pub(crate) fn pair_mut(&mut self, number: u32) -> Option<&mut Pair> {
         self.pairs.get_mut(number as usize)
+    }
+
+    /// Notes a message between a pair of nodes.
+    pub(crate) fn hear(&mut self, pair: u32, time: Nanos) {
+        let Some((from, to)) = self.pair(pair).map(|pair| (pair.from, pair.to)) else { return };
+        for number in [from, to] {
+            if let Some(node) = self.node_mut(number) {
+                node.hear(time);
+            }
+        }
     }
 
     /// All nodes, by number.

@@ -109,6 +109,7 @@ impl Signalling {
 
     pub(super) fn pair_of(&mut self, from: Address, to: Address, time: Nanos) -> u32 {
         let pair = self.nodes.pair_of(from, to, time, self.rules.as_deref());
+        self.nodes.hear(pair, time);
         if let Some((from, to)) = self.nodes.pair(pair).map(|pair| (pair.from, pair.to)) {
             for number in [from, to] {
                 if let Some(node) = self.nodes.node(number)

@@ -12,6 +12,9 @@ use crate::signalling::datagram::HeaderShape;
 const SPACES: usize = 4;
 /// How far ahead a space may jump: a sender counts for all its peers.
 const AHEAD: i32 = 1024;
+/// The same of a space under suspicion: who forges counts for itself, and a sender that
+/// restarts beside it must not be taken for it.
+const AHEAD_SUSPECTED: i32 = 32;
 /// How far back a request may come late.
 const BEHIND: i32 = 64;
 /// Requests after which a space is the sender's own.
@@ -106,13 +109,14 @@ impl Spaces {
     }
 
     fn nearest(&self, sequence: u32) -> Option<(usize, i32)> {
-        let step = |space: &Space| {
-            // 24 bits, with sign.
-            (sequence.wrapping_sub(space.last) << 8) as i32 >> 8
-        };
         (self.spaces.iter().enumerate())
-            .filter_map(|(place, space)| Some((place, step(space.as_ref()?))))
-            .filter(|(_, step)| (-BEHIND..=AHEAD).contains(step))
+            .filter_map(|(place, space)| {
+                let space = space.as_ref()?;
+                // 24 bits, with sign.
+                let step = (sequence.wrapping_sub(space.last) << 8) as i32 >> 8;
+                let ahead = if space.suspected { AHEAD_SUSPECTED } else { AHEAD };
+                (-BEHIND..=ahead).contains(&step).then_some((place, step))
+            })
             .min_by_key(|(_, step)| step.unsigned_abs())
     }
 
@@ -256,6 +260,17 @@ mod tests {
         let mut all: Vec<Request> = before.chain(after).chain(again).collect();
         all.sort_by_key(|request| request.time);
         assert_eq!(forged(&mut spaces, all), 0);
+    }
+
+    #[test]
+    fn a_sender_that_restarts_beside_a_forger_is_not_taken_for_it() {
+        let mut spaces = Spaces::default();
+        let before = (0..20).map(|i| at(650 + i, f64::from(i) * 0.1));
+        let other = [at(2, 1.55)];
+        let after = (0..20).map(|i| at(216 + i, 52.0 + f64::from(i) * 0.1));
+        let mut all: Vec<Request> = before.chain(other).chain(after).collect();
+        all.sort_by_key(|request| request.time);
+        assert_eq!(forged(&mut spaces, all), 1);
     }
 
     #[test]
