@@ -217,11 +217,18 @@ impl Signalling {
         if first < learning.plus(start_grace) {
             return None;
         }
-        // What nobody declared as a pair is GTP-PEER's.
+        // What nobody declared as a pair is GTP-PEER's; equipment that is listed as ends of
+        // the user plane is judged here whatever its rules.
         let party = |address| (Party::unpack(rules.party(address)), address);
         let port = Some(weir_wire::gtpu::PORT);
         let allows = |a, b| rules.allows(party(a), party(b), protocol::UDP, port, last);
-        (allows(from, end) || allows(end, from)).then_some(share)
+        let serves_users = |address| {
+            let entry = rules.holder(address).and_then(|id| rules.equipment(id));
+            entry.is_some_and(|entry| entry.roles.any(Roles(Roles::RADIO.0 | Roles::UPF.0)))
+        };
+        let is_pair =
+            allows(from, end) || allows(end, from) || serves_users(from) && serves_users(end);
+        is_pair.then_some(share)
     }
 
     fn orphan(&mut self, stray: &Stray, now: Nanos) {
