@@ -53,32 +53,29 @@ pub struct Accusation {
     pub n4: Signalled,
 }
 
-type Key = (u16, Option<EquipmentId>, Option<Address>, std::mem::Discriminant<Fact>);
+/// Who is accused of what, towards whom.
+type Charge = (u16, Option<EquipmentId>, Option<Address>);
 
 /// The findings of a slice.
 #[derive(Debug, Default)]
 pub(crate) struct Accusations {
     rows: Vec<Accusation>,
-    index: BTreeMap<
-        (u16, Option<EquipmentId>, Option<Address>),
-        Vec<(std::mem::Discriminant<Fact>, usize)>,
-    >,
+    /// Where the rows of a charge stand: one a fact.
+    index: BTreeMap<Charge, Vec<usize>>,
     unreported: u64,
 }
 
 impl Accusations {
     /// Adds a finding to those of its kind.
     pub(crate) fn add(&mut self, accusation: Accusation) {
-        let (detection, equipment, peer, kind): Key = (
-            accusation.detection,
-            accusation.equipment,
-            accusation.peer,
-            std::mem::discriminant(&accusation.fact),
-        );
-        let kinds = self.index.entry((detection, equipment, peer)).or_default();
-        if let Some((_, place)) = kinds.iter().find(|(of, _)| *of == kind)
-            && let Some(row) = self.rows.get_mut(*place)
-        {
+        let charge = (accusation.detection, accusation.equipment, accusation.peer);
+        let kind = std::mem::discriminant(&accusation.fact);
+        let places = self.index.entry(charge).or_default();
+        let is_same = |place: &&usize| {
+            self.rows.get(**place).is_some_and(|row| std::mem::discriminant(&row.fact) == kind)
+        };
+        let known = places.iter().find(is_same).copied();
+        if let Some(row) = known.and_then(|place| self.rows.get_mut(place)) {
             row.packets += accusation.packets;
             row.bytes += accusation.bytes;
             row.first = row.first.min(accusation.first);
@@ -88,7 +85,7 @@ impl Accusations {
             row.fact = accusation.fact;
             row.n4.doubt = row.n4.doubt.min(accusation.n4.doubt);
         } else if self.rows.len() < FINDINGS {
-            kinds.push((kind, self.rows.len()));
+            places.push(self.rows.len());
             self.rows.push(accusation);
         } else {
             self.unreported += accusation.packets.max(1);

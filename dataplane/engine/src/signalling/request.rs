@@ -493,6 +493,6 @@ pub(super) fn element<'a>(message: &Pfcp<'a>, wanted: u16) -> Option<&'a [u8]> {
 }
 
 /// The first element of a type in a group.
-pub(super) fn member<'a>(group: &'a [u8], wanted: u16) -> Option<&'a [u8]> {
+pub(super) fn member(group: &[u8], wanted: u16) -> Option<&[u8]> {
     members(group).find(|member| member.kind == wanted).map(|member| member.value)
 }

@@ -31,10 +31,9 @@ pub(crate) struct ClaimKey {
 /// The sessions and what is in them.
 #[derive(Debug)]
 pub(crate) struct Store {
-    places: Vec<Option<Box<Session>>>,
+    places: Vec<Option<Session>>,
     uses: Vec<u32>,
     free: Vec<u32>,
-    spare: Vec<Box<Session>>,
     by_cp: Map<(Address, u64), u32>,
     by_up: Map<(Address, u64), u32>,
     claims: Map<ClaimKey, SessionRef>,
@@ -58,7 +57,6 @@ impl Store {
             places: Vec::with_capacity(bound),
             uses: Vec::with_capacity(bound),
             free: Vec::new(),
-            spare: Vec::new(),
             by_cp: map(),
             by_up: map(),
             claims: HashMap::with_capacity_and_hasher(bound, BuildHasherDefault::default()),
@@ -77,18 +75,18 @@ impl Store {
 
     /// A session, unless its place has been used again since.
     pub(crate) fn find(&self, at: SessionRef) -> Option<&Session> {
-        self.places.get(at.place as usize)?.as_deref().filter(|session| session.uses == at.uses)
+        self.places.get(at.place as usize)?.as_ref().filter(|session| session.uses == at.uses)
     }
 
     /// The same, to be changed. Its state is changed by [`Store::set_state`].
     pub(crate) fn find_mut(&mut self, at: SessionRef) -> Option<&mut Session> {
-        let session = self.places.get_mut(at.place as usize)?.as_deref_mut();
+        let session = self.places.get_mut(at.place as usize)?.as_mut();
         session.filter(|session| session.uses == at.uses)
     }
 
     /// The session at a place, whichever use it is.
     pub(crate) fn at(&self, place: u32) -> Option<SessionRef> {
-        let session = self.places.get(place as usize)?.as_deref()?;
+        let session = self.places.get(place as usize)?.as_ref()?;
         Some(SessionRef { place, uses: session.uses })
     }
 
@@ -114,7 +112,7 @@ impl Store {
         let len = self.places.len();
         let victim = (self.hand..self.hand + CANDIDATES)
             .map(|place| place % len.max(1))
-            .filter_map(|place| Some((place, self.places.get(place)?.as_deref()?)))
+            .filter_map(|place| Some((place, self.places.get(place)?.as_ref()?)))
             .min_by_key(|(place, session)| {
                 let lives = match session.state {
                     SessionState::Deleted => 0,
@@ -144,15 +142,7 @@ impl Store {
         let uses = self.uses[place as usize].wrapping_add(1);
         self.uses[place as usize] = uses;
         self.counts[session.state as usize] += 1;
-        let session = Session { uses, ..session };
-        let boxed = match self.spare.pop() {
-            Some(mut spare) => {
-                *spare = session;
-                spare
-            }
-            None => Box::new(session),
-        };
-        self.places[place as usize] = Some(boxed);
+        self.places[place as usize] = Some(Session { uses, ..session });
         Some(SessionRef { place, uses })
     }
 
@@ -199,11 +189,7 @@ impl Store {
         drain(&mut self.routes, session.routes);
         drain(&mut self.held, session.tunnels);
         self.counts[session.state as usize] -= 1;
-        if let Some(boxed) = self.places[at.place as usize].take()
-            && self.spare.len() < 4096
-        {
-            self.spare.push(boxed);
-        }
+        self.places[at.place as usize] = None;
         self.free.push(at.place);
         Some(session.ended)
     }
@@ -233,7 +219,7 @@ impl Store {
     pub(crate) fn all(&self, wanted: impl Fn(&Session) -> bool) -> Vec<SessionRef> {
         let sessions = self.places.iter().enumerate();
         sessions
-            .filter_map(|(place, session)| Some((place, session.as_deref()?)))
+            .filter_map(|(place, session)| Some((place, session.as_ref()?)))
             .filter(|(_, session)| wanted(session))
             .map(|(place, session)| SessionRef { place: place as u32, uses: session.uses })
             .collect()

@@ -59,7 +59,7 @@ struct Table {
 impl Table {
     #[inline]
     fn group(&self, hash: u64, step: usize) -> usize {
-        let first = (hash & 0xffff_ffff) * u64::from(self.groups) >> 32;
+        let first = ((hash & 0xffff_ffff) * u64::from(self.groups)) >> 32;
         let group = first as usize + step;
         if group >= self.groups as usize { group - self.groups as usize } else { group }
     }
@@ -131,7 +131,7 @@ impl TunnelReader {
     pub fn prefetch_row(&self, hash: u64) -> Option<Slot> {
         let group = self.0.group(hash, 0);
         let tags = self.0.tags(group).load(Ordering::Acquire);
-        let fits = zero_bytes(tags ^ u64::from(tag(hash)) * LOW);
+        let fits = zero_bytes(tags ^ (u64::from(tag(hash)) * LOW));
         if fits == 0 {
             return None;
         }
