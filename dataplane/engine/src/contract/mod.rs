@@ -4,6 +4,7 @@
 //! Both processes read these definitions, so that they can't drift apart; the
 //! shared memory itself transports words and bytes and knows none of them.
 
+pub mod fact;
 pub mod greeting;
 pub mod session;
 pub mod verdict;

@@ -8,6 +8,7 @@
 
 mod accusation;
 mod answer;
+mod apply;
 mod asked;
 mod association;
 mod claims;

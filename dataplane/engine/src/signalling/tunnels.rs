@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use weir_wire::Address;
 
-use super::commit::is_access;
+use super::apply::is_access;
 use super::session::{Counts, Held, LocalEnd, Session, SessionRef, UeAddress};
 use super::store::ClaimKey;
 use super::transactions::TransactionKey;

@@ -6,7 +6,7 @@ use weir_wire::pfcp::Pfcp;
 use weir_wire::pfcp_ie::{UrrId, VolumeMeasurement, kind};
 
 use super::Signalling;
-use super::commit::is_access;
+use super::apply::is_access;
 use super::datagram::N4Datagram;
 use super::request::{groups, member};
 use super::session::{Counts, Held, Session, SessionRef};

@@ -1,0 +1,275 @@
+//! What detections saw, in a form that control puts into words.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::contract::verdict::Direction;
+use crate::contract::words::Table;
+
+/// Where in a GTP-U header data may be hidden.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub enum Hidden {
+    /// In the spare bit of the first octet.
+    SpareBit,
+    /// Behind the header's length.
+    Trailing,
+    /// In a Private Extension.
+    PrivateExtension,
+    /// Behind the elements of an Echo.
+    Padding,
+    /// In an extension header of this type, which is not standard on its link.
+    Extension(u8),
+    /// In the rhythm of Echoes.
+    EchoRate,
+}
+
+impl fmt::Display for Hidden {
+    /// As a `[[quirk]]` names it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Hidden::SpareBit => f.write_str("spare bit"),
+            Hidden::Trailing => f.write_str("trailing bytes"),
+            Hidden::PrivateExtension => f.write_str("private extension"),
+            Hidden::Padding => f.write_str("echo padding"),
+            Hidden::Extension(kind) => write!(f, "ext {kind:#04x}"),
+            Hidden::EchoRate => f.write_str("echo rate"),
+        }
+    }
+}
+
+/// What was seen, in a form that control puts into words.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+pub enum Fact {
+    /// The equipment opened the flow.
+    Opened,
+    /// The peer opened it and the equipment answered with data.
+    Answered,
+    /// The equipment sent data on a flow whose opening was not seen.
+    SentData,
+    /// Only the peer's side was seen; its acknowledgements grew, so the
+    /// equipment sent data.
+    Acknowledged {
+        /// How often they grew.
+        round_trips: u32,
+    },
+    /// G-PDUs between addresses that are no declared pair.
+    UndeclaredPair,
+    /// GTP-U on the link to the data network.
+    OnN6,
+    /// GTP-U inside a G-PDU.
+    Nested,
+    /// PFCP, GTP-C or a protocol of the RAN inside a G-PDU.
+    ControlInside,
+    /// A user's packet to infrastructure.
+    IntoInfrastructure,
+    /// A GTP-U header holds what its standard does not ask for.
+    Header(Hidden),
+    /// A tunnel that is not GTP-U: an index into [`weir_wire::foreign::Foreign::ALL`].
+    ForeignTunnel(u8),
+    /// G-PDUs in clear where only ESP may pass.
+    ClearGtpu,
+    /// An address that nobody declared.
+    UnknownAddress,
+    /// A declared address sent from a MAC address that its entry does not list.
+    NewMac([u8; 6]),
+    /// Listed equipment sent in a VLAN that it had not used.
+    NewVlan(u16),
+    /// Listed equipment sent frames of an uncommon EtherType.
+    NewEtherType(u16),
+    /// Frames were lost before inspection.
+    Loss {
+        /// How many.
+        lost: u64,
+        /// Of how many.
+        received: u64,
+    },
+    /// There is no policy; nothing is judged.
+    NoPolicy,
+    /// A direction of a two-way tap went silent.
+    Silent(Direction),
+    /// The clock was set back.
+    ClockBack {
+        /// By how many nanoseconds.
+        by: u64,
+    },
+    /// The clock of a live tap jumped ahead.
+    ClockAhead {
+        /// By how many nanoseconds.
+        by: u64,
+    },
+    /// A table is full and gives up rows; the index is that of
+    /// [`crate::contract::words::Table`].
+    TableFull(u8),
+    /// Control is away.
+    ControlAway,
+    /// Too few of N4's transactions were seen whole.
+    N4Coverage {
+        /// Whole ones.
+        whole: u64,
+        /// All that were seen.
+        seen: u64,
+    },
+    /// N4 datagrams found no room on their way to the session machine.
+    N4Dropped {
+        /// How many.
+        dropped: u64,
+    },
+    /// G-PDUs on tunnels that no session has.
+    Orphans {
+        /// How many different tunnels.
+        tunnels: u32,
+    },
+    /// G-PDUs on many tunnels that no session has.
+    TeidScan {
+        /// How many different tunnels.
+        tunnels: u32,
+    },
+    /// Error Indications about tunnels that no session has.
+    ErrorIndications {
+        /// How many.
+        indications: u32,
+    },
+    /// One tunnel used by several equipment.
+    TunnelShared,
+    /// A user's packet with another source than its session's.
+    Spoofed(Spoof),
+    /// PFCP from an address that is no declared peer.
+    UndeclaredPeer,
+    /// A PFCP Node ID speaks from an address outside its declared set.
+    NodeMoved,
+    /// A SEID used by one who does not own it.
+    ForeignSeid,
+    /// A request that contradicts what the session's owner goes on doing.
+    Contradiction,
+    /// Requests in a second space of sequence numbers.
+    SecondSequence,
+    /// A rule orders copies of a subscriber's traffic.
+    Duplication {
+        /// Sessions that do so.
+        sessions: u32,
+        /// How many are authorised.
+        authorised: u32,
+    },
+    /// A rule sends a subscriber's traffic to an address that nobody declared.
+    Redirected,
+    /// A UE address claimed by a second session.
+    AddressClaimed {
+        /// Whether the older session showed life afterwards.
+        older_alive: bool,
+    },
+    /// A tunnel claimed by a second session.
+    TunnelClaimed {
+        /// Whether the older session showed life afterwards.
+        older_alive: bool,
+    },
+    /// A downlink was moved and used, and nothing came up from where it went.
+    DownlinkSilent,
+    /// A peer that the SMF signalled and nobody declared.
+    SignalledPeer,
+    /// Far more requests of one kind than before.
+    Flood {
+        /// The request's message type.
+        message: u8,
+        /// Requests a second at the worst.
+        per_second: u32,
+    },
+    /// Establishments that mostly fail.
+    FailingEstablishments {
+        /// Unanswered or rejected.
+        failed: u32,
+        /// Of how many.
+        requests: u32,
+    },
+    /// A session that does not look like the others.
+    Ghost(Oddity),
+}
+
+/// How a user's source address is wrong.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub enum Spoof {
+    /// It is not the session's; the UPF should drop it.
+    Odd,
+    /// It was that of a session that has ended.
+    Stale,
+    /// It is not the session's and leaves towards the data network.
+    Leaves,
+    /// Far more of it than the other sessions of the gNB send.
+    Much,
+    /// A subscriber's packet on N6 without a session that has its address.
+    NoSession,
+}
+
+/// What is odd about a session.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub enum Oddity {
+    /// Its UE address is in no pool.
+    OutsidePools,
+    /// Its data network is not declared.
+    UndeclaredDnn,
+    /// Its slice is not declared.
+    UndeclaredSlice,
+    /// It has no User ID where nearly all others have one.
+    NoUserId,
+    /// Traffic goes one way only.
+    OneWay,
+}
+
+impl Fact {
+    /// A number that tells facts of one detection apart where it has no peer.
+    pub fn discriminator(&self) -> u32 {
+        match self {
+            Fact::Opened
+            | Fact::Answered
+            | Fact::SentData
+            | Fact::Acknowledged { .. }
+            | Fact::UndeclaredPair
+            | Fact::OnN6
+            | Fact::Nested
+            | Fact::ControlInside
+            | Fact::IntoInfrastructure
+            | Fact::Header(_)
+            | Fact::ForeignTunnel(_)
+            | Fact::ClearGtpu
+            | Fact::UnknownAddress
+            | Fact::Orphans { .. }
+            | Fact::TeidScan { .. }
+            | Fact::ErrorIndications { .. }
+            | Fact::TunnelShared
+            | Fact::Spoofed(_)
+            | Fact::UndeclaredPeer
+            | Fact::NodeMoved
+            | Fact::ForeignSeid
+            | Fact::Contradiction
+            | Fact::SecondSequence
+            | Fact::Duplication { .. }
+            | Fact::Redirected
+            | Fact::AddressClaimed { .. }
+            | Fact::TunnelClaimed { .. }
+            | Fact::DownlinkSilent
+            | Fact::SignalledPeer
+            | Fact::Flood { .. }
+            | Fact::FailingEstablishments { .. }
+            | Fact::Ghost(_) => 0,
+            Fact::NewMac([a, b, c, d, e, f]) => {
+                1 << 24 | u32::from_be_bytes([0, d ^ a, e ^ b, f ^ c])
+            }
+            Fact::NewVlan(id) => 2 << 24 | u32::from(*id),
+            Fact::NewEtherType(kind) => 3 << 24 | u32::from(*kind),
+            Fact::Loss { .. } => 4 << 24,
+            Fact::NoPolicy => 5 << 24,
+            Fact::Silent(direction) => 6 << 24 | *direction as u32,
+            Fact::ClockBack { .. } => 7 << 24,
+            Fact::ClockAhead { .. } => 8 << 24,
+            Fact::TableFull(table) => 9 << 24 | u32::from(*table),
+            Fact::ControlAway => 10 << 24,
+            Fact::N4Coverage { .. } => 11 << 24,
+            Fact::N4Dropped { .. } => 12 << 24,
+        }
+    }
+
+    /// The fact that a table is full.
+    pub const fn table_full(table: Table) -> Self {
+        Fact::TableFull(table as u8)
+    }
+}
