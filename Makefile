@@ -23,7 +23,7 @@ test: setup-test
 	cargo clippy -p weir-sensor --no-default-features --locked -- -D warnings
 	$(MAKE) --no-print-directory deny
 	cargo build --locked $(PROGRAMS)
-	RUSTFLAGS="--cfg loom" cargo test -q -p weir-shm --lib --release --locked --target-dir target/loom loom
+	RUSTFLAGS="--cfg loom" cargo test -q -p weir-shm -p weir-engine --lib --release --locked --target-dir target/loom loom
 	cargo test --workspace --locked
 
 deny:

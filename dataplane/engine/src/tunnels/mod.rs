@@ -6,6 +6,8 @@
 //! ([`unresolved`]) until N4 has passed its time.
 
 mod cells;
+#[cfg(test)]
+mod races;
 pub mod row;
 pub mod table;
 pub mod unresolved;

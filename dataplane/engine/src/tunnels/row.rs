@@ -13,8 +13,9 @@ use crate::Nanos;
 /// Words of a row.
 pub(super) const WORDS: usize = 8;
 
-/// How often a reader tries again before it takes the row as busy.
-const PATIENCE: usize = 64;
+/// How often a reader tries again before it takes the row as busy. The model checker
+/// follows every try.
+const PATIENCE: usize = if cfg!(loom) { 2 } else { 64 };
 
 /// Facts about a tunnel that are single bits; the top half counts how often the
 /// slot was used.
@@ -159,7 +160,7 @@ pub(super) fn write(cells: &[AtomicU64; WORDS], row: &Row) {
     sequence.store(before.wrapping_add(2), Ordering::Release);
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 
@@ -176,7 +177,6 @@ mod tests {
             ue6: 0x2001_0db8_0060_0000,
         };
         write(&cells, &row);
-        #[cfg(not(loom))]
         assert_eq!(read(&cells), Some(row));
     }
 
