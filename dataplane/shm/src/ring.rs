@@ -469,8 +469,9 @@ mod tests {
     fn a_length_beyond_the_slot_is_refused() {
         let (mut writer, reader, _cursor) = test_ring(2);
         writer.push(0, 0, b"record").unwrap();
-        writer.memory.slots.store(DESCRIPTION, 481 << 32, Ordering::Relaxed);
-        let malformed = RecordError::Malformed { sequence: 0, length: 481 };
+        let length = PAYLOAD_BYTES as u16 + 1;
+        writer.memory.slots.store(DESCRIPTION, u64::from(length) << 32, Ordering::Relaxed);
+        let malformed = RecordError::Malformed { sequence: 0, length };
         assert_eq!(reader.record(0).err(), Some(malformed));
     }
 

@@ -112,6 +112,7 @@ impl Judge {
             bytes: found.bytes,
             first: found.first,
             last: found.last,
+            n4: self.session_of(found.inner.as_ref(), to),
             ..self.blank(detection, severity, fact, self.now)
         };
         self.observe(alert, say);

@@ -4,11 +4,14 @@ use super::Judge;
 use super::flow::Way;
 use super::offence::Offence;
 use crate::Nanos;
+use crate::contract::session::Signalled;
 use crate::contract::verdict::{Alert, Fact, Severity, Verdict};
 use crate::decode::protocol;
 use crate::detect::{GTP_ORPHAN, GTP_PEER, GTP_TEIDSCAN, PFCP_PEER, PFCP_REDIR};
 use crate::signalling::Accusation;
-use crate::track::FlowKey;
+use crate::track::{FlowKey, Inner};
+use crate::tunnels::FTeid;
+use weir_wire::Address;
 
 impl Judge {
     /// Says what the session machine found, and what it records of sessions.
@@ -23,6 +26,13 @@ impl Judge {
         for record in self.signalling.records() {
             say(Verdict::Session(Box::new(record)));
         }
+    }
+
+    /// The session of a G-PDU towards an address, if it is one's.
+    pub(super) fn session_of(&self, inner: Option<&Inner>, to: Address) -> Option<Box<Signalled>> {
+        let inner = inner?;
+        let end = FTeid { address: to, teid: inner.tunnel?.teid };
+        self.signalling.signalled(&end, inner.time)
     }
 
     /// Whether what N4 tells explains a flow's offence: PFCP with a stranger, and G-PDUs

@@ -317,9 +317,7 @@ impl Signalling {
     pub(super) fn conclude(&mut self, at: SessionRef, now: Nanos) {
         let Some(session) = self.store.find(at).cloned() else { return };
         self.show(&session);
-        if session.state != SessionState::Active {
-            self.record(at, now);
-        }
+        self.record(at, now);
     }
 
     /// Forgets a session: says what became of it, and gives its rows back.

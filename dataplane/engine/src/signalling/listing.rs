@@ -11,8 +11,9 @@ use super::request::{element, forwarding};
 use super::session::{Held, Session, SessionRef};
 use crate::Nanos;
 use crate::contract::session::{
-    Forwarding, MAX_SESSION_ENDS, SessionRecord, SessionState, TunnelEnd, Usage,
+    Forwarding, MAX_SESSION_ENDS, SessionRecord, SessionState, Signalled, TunnelEnd, Usage,
 };
+use crate::tunnels::FTeid;
 
 /// A session, whole.
 #[derive(Debug)]
@@ -46,6 +47,13 @@ pub struct ListedFar {
 }
 
 impl Signalling {
+    /// What N4 says of a G-PDU's tunnel: whose session it is. None for one that no session has.
+    pub fn signalled(&self, end: &FTeid, time: Nanos) -> Option<Box<Signalled>> {
+        let (_, row) = self.tunnels.find_row(end, |row| row.holds_at(time))?;
+        let session = self.store.find(self.store.at(row.session)?)?;
+        Some(Box::new(Signalled { session: Some(self.context(session)), ..Signalled::default() }))
+    }
+
     /// Says how a session stands now.
     pub(super) fn record(&mut self, at: SessionRef, now: Nanos) {
         if let Some(session) = self.store.find(at) {
