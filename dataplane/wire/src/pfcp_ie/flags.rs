@@ -293,7 +293,7 @@ mod tests {
         assert_eq!(ApplyAction::parse(&[]), Err(TRUNCATED));
         let old = ApplyAction::parse(&[0x0c]).unwrap();
         assert_eq!(old, ApplyAction(ApplyAction::BUFF | ApplyAction::NOCP));
-        assert_eq!(old.names().collect::<Vec<_>>(), ["buff", "nocp"]);
+        assert_eq!(old.names().collect::<Vec<_>>(), ["BUFF", "NOCP"]);
         let new = ApplyAction::parse(&[0x12, 0x10]).unwrap();
         assert_eq!(new.names().collect::<Vec<_>>(), ["FORW", "DUPL", "MBSU"]);
         // What a third octet means nobody knows; a flag without a name stays.
