@@ -11,6 +11,7 @@ use weir_wire::gtpu::Gtpu;
 use weir_wire::gtpu_element::Elements;
 
 use crate::Nanos;
+use crate::finding::INSIDE;
 use crate::frame::{BURST, Frame};
 use crate::record::{Flags, Kind, Record};
 use crate::report::Report;
@@ -126,8 +127,10 @@ fn count(
             Seen { slot, generation, sender, from: look_up.from, bytes, before, before_last };
         note_sender(frame, record, &seen, report);
     }
+    // What goes astray in a worse way is told of as that.
     if row.flags.has(RowFlags::CHECKED)
         && record.flags.has(Flags::VERIFIED_GPDU)
+        && !record.flags.any(INSIDE)
         && let Some((source, _)) = record.inner_addresses(frame.bytes)
         && !row.is_ue(source)
     {
@@ -173,7 +176,10 @@ fn note_sender(frame: &Frame<'_>, record: &Record, seen: &Seen, report: &mut Rep
 
 #[cold]
 fn stray(frame: &Frame<'_>, record: &Record, look_up: &LookUp, report: &mut Report) {
-    let source = record.inner_addresses(frame.bytes).map(|(source, _)| source);
+    let source = (!record.flags.any(INSIDE))
+        .then(|| record.inner_addresses(frame.bytes))
+        .flatten()
+        .map(|(source, _)| source);
     let bytes = user_bytes(frame, record);
     let mut sum = sum(record, bytes);
     sum.packets = u64::from(record.kind == Kind::Gtpu);

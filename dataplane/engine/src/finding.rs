@@ -226,10 +226,13 @@ fn is_within_ran(record: &Record, rules: &Rules) -> bool {
     })
 }
 
+/// What no user's packet should hold, or where none should go.
+pub(crate) const INSIDE: Flags =
+    Flags::NESTED.or(Flags::CONTROL_INSIDE).or(Flags::INTO_INFRASTRUCTURE);
+
 /// Whether a packet may hold a finding.
 #[inline]
 pub(crate) fn is_suspicious(record: &Record) -> bool {
-    const INSIDE: Flags = Flags::NESTED.or(Flags::CONTROL_INSIDE).or(Flags::INTO_INFRASTRUCTURE);
     record.kind == Kind::Gtpu
         && (record.flags.any(INSIDE) || !record.oddities.is_empty())
         && record.protocol == protocol::UDP

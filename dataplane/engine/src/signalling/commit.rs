@@ -64,7 +64,7 @@ impl Signalling {
             }
             generation = generation.max(old.generation + 1);
             if old.is_live() {
-                self.end(at, waiting.time);
+                self.replace(at, waiting.time);
             }
         }
         if self.store.is_full() && !self.make_room(time) {
@@ -283,18 +283,29 @@ impl Signalling {
         true
     }
 
-    /// A session has ended.
+    /// A session has been deleted.
     pub(super) fn end(&mut self, at: SessionRef, time: Nanos) {
-        let Some(session) = self.store.find_mut(at) else { return };
-        if !session.is_live() {
-            return;
+        if self.store.find(at).is_some_and(Session::is_live) {
+            self.store.set_state(at, SessionState::Deleted);
+            self.counters.deleted += 1;
+            self.part(at, time);
         }
+    }
+
+    /// Another session has what this one had, and nobody deleted it.
+    pub(super) fn replace(&mut self, at: SessionRef, time: Nanos) {
+        if self.store.find(at).is_some_and(Session::is_live) {
+            self.store.set_state(at, SessionState::Stale);
+            self.part(at, time);
+        }
+    }
+
+    fn part(&mut self, at: SessionRef, time: Nanos) {
+        let Some(session) = self.store.find_mut(at) else { return };
         session.ended = time;
         session.signalled = time;
         let doubted =
             session.doubted != Nanos(0) || session.was_flagged_for.has(Flagged::DOUBTED_END);
-        self.store.set_state(at, SessionState::Deleted);
-        self.counters.deleted += 1;
         // Whoever goes on using what another ended is known for longer.
         if !doubted {
             self.close_tunnels(at, time);

@@ -64,7 +64,7 @@ impl Signalling {
 
     fn record_of(&self, session: &Session, now: Nanos) -> SessionRecord {
         let [uplink, downlink] = self.usage_of(session);
-        let ended = matches!(session.state, SessionState::Deleted).then_some(session.ended);
+        let ended = (session.ended != Nanos::MAX).then_some(session.ended);
         let rows = |wanted: fn(&Held) -> bool| {
             let mut ends: Vec<TunnelEnd> = self
                 .store

@@ -159,7 +159,11 @@ impl Default for Session {
 impl Session {
     /// Whether its tunnels are in use as far as N4 says.
     pub(crate) fn is_live(&self) -> bool {
-        matches!(self.state, SessionState::Active | SessionState::Partial | SessionState::Stale)
+        self.ended == Nanos::MAX
+            && matches!(
+                self.state,
+                SessionState::Active | SessionState::Partial | SessionState::Stale
+            )
     }
 
     /// Its UE addresses.

@@ -155,11 +155,20 @@ impl Signalling {
         packets as f64 / count.max(1) as f64
     }
 
-    /// Whether a session's user may have an address: its own, one behind it, or one that
-    /// names nobody.
+    /// Whether a session's user may have an address: its own, one behind it, one that names
+    /// nobody, or one of a family of which N4 has not told its own.
     fn may_send_from(&self, session: &Session, source: Address) -> bool {
+        const IPV4: u8 = 1;
+        const IPV6: u8 = 2;
+        let is_v4 = source.as_v4().is_some();
+        let of_family = session.addresses().any(|ue| ue.address.as_v4().is_some() == is_v4);
+        let may_have_family = match session.pdn_type {
+            IPV4 => is_v4,
+            IPV6 => !is_v4,
+            _ => true,
+        };
         source.is_local_scope()
-            || session.addresses().next().is_none()
+            || (!of_family && may_have_family)
             || session.addresses().any(|ue| is_within(source, ue.address, ue.prefix))
             || self
                 .store

@@ -115,6 +115,7 @@ impl Store {
             .filter_map(|place| Some((place, self.places.get(place)?.as_ref()?)))
             .min_by_key(|(place, session)| {
                 let lives = match session.state {
+                    _ if session.ended != Nanos::MAX => 0,
                     SessionState::Deleted => 0,
                     SessionState::Pending | SessionState::Partial => 1,
                     SessionState::Stale => 2,

@@ -148,7 +148,7 @@ impl Signalling {
         }
         // What a worker checks of a packet whose tunnel it knows is checked here.
         if row.flags.has(RowFlags::CHECKED)
-            && stray.inner.is_some()
+            && stray.source != Address::default()
             && !row.is_ue(stray.source)
             && let Some(at) = self.store.at(row.session)
         {

@@ -175,7 +175,7 @@ impl Signalling {
         let state = self.store.find(older).map(|session| session.state);
         if matches!(state, Some(SessionState::Stale | SessionState::Partial)) {
             // It was before the restart; the F-TEID is free again.
-            self.end(older, since);
+            self.replace(older, since);
         } else {
             self.dispute(key, (older, at), false, since);
         }

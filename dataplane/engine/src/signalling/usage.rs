@@ -11,6 +11,8 @@ use super::datagram::N4Datagram;
 use super::request::{groups, member};
 use super::session::{Counts, Held, Session, SessionRef};
 use crate::Nanos;
+use crate::tunnels::usage::Counted;
+use crate::tunnels::{Row, RowFlags};
 
 /// Reports differ from what was seen by packets on their way and by what the tap
 /// missed: a tenth, and 64 KiB.
@@ -110,9 +112,26 @@ impl Signalling {
             let primary = rows().any(Held::is_primary);
             for held in rows().filter(|held| held.is_primary() == primary) {
                 sum.add(&self.counted(held));
+                sum.add(&self.counted_for_next(held));
             }
         }
         sums
+    }
+
+    /// What was counted where a session sends to, on the row of the session that gave that
+    /// end: of two UP functions in a row, one's target is the other's own.
+    fn counted_for_next(&self, held: &Held) -> Counted {
+        let mut sum = Counted::default();
+        if held.local {
+            return sum;
+        }
+        let of_next = |row: &Row| row.flags.has(RowFlags::LOCAL) && row.until == Nanos::MAX;
+        if let Some((slot, row)) = self.tunnels.find_row(&held.end, of_next) {
+            for usage in &self.usage {
+                sum.join(&usage.of(slot, row.flags.generation()));
+            }
+        }
+        sum
     }
 
     /// The last uplink packet's time.
