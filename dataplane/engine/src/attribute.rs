@@ -15,7 +15,7 @@ use crate::finding::INSIDE;
 use crate::frame::{BURST, Frame};
 use crate::record::{Flags, Kind, Record};
 use crate::report::Report;
-use crate::rules::Link;
+use crate::rules::{Link, Party};
 use crate::track::Inner;
 use crate::tunnels::unresolved::{Change, Complaint, Escape, OddSource, Stray, Sum};
 use crate::tunnels::usage::Packet;
@@ -38,13 +38,20 @@ struct LookUp {
 pub(crate) struct Attributor {
     tunnels: Access,
     pending: [LookUp; BURST],
+    /// Users on the link to the data network, looked up the same way.
+    users: [LookUp; BURST],
     /// Sources that are looked for on N6, sorted.
     watched: Arc<[Address]>,
 }
 
 impl Attributor {
     pub(crate) fn new(tunnels: Access) -> Self {
-        Self { tunnels, pending: [LookUp::default(); BURST], watched: Arc::new([]) }
+        Self {
+            tunnels,
+            pending: [LookUp::default(); BURST],
+            users: [LookUp::default(); BURST],
+            watched: Arc::new([]),
+        }
     }
 
     /// Takes other sources to look for on N6.
@@ -60,7 +67,7 @@ impl Attributor {
         ends: &[Option<(Address, Address)>],
         report: &mut Report,
     ) {
-        let mut ready = 0;
+        let (mut ready, mut users) = (0, 0);
         for (i, ((frame, record), ends)) in frames.iter().zip(records).zip(ends).enumerate() {
             let Some((from, to)) = *ends else { continue };
             let is_g_pdu = record.kind == Kind::Gtpu && record.message == G_PDU;
@@ -72,12 +79,29 @@ impl Attributor {
                 ready += 1;
             } else if record.kind == Kind::Gtpu && record.message == ERROR_INDICATION {
                 complain(frame, record, (from, to), report);
-            } else if !self.watched.is_empty()
-                && record.link == Link::N6
-                && self.watched.binary_search(&from).is_ok()
-            {
-                let escape = Escape { source: from, sum: sum(record, 0) };
-                report.unresolved.dropped += u64::from(!report.unresolved.escapes.add(escape));
+            } else if record.link == Link::N6 && record.kind == Kind::Ip {
+                if record.source == Party::Subscriber.pack() {
+                    let end = FTeid::of_user(from);
+                    let hash = self.tunnels.users.hash(&end);
+                    self.tunnels.users.prefetch_tags(hash);
+                    self.users[users] = LookUp { record: i, end, from, hash };
+                    users += 1;
+                }
+                if !self.watched.is_empty() && self.watched.binary_search(&from).is_ok() {
+                    let escape = Escape { source: from, sum: sum(record, 0) };
+                    report.unresolved.dropped += u64::from(!report.unresolved.escapes.add(escape));
+                }
+            }
+        }
+        for look_up in &self.users[..users] {
+            self.tunnels.users.prefetch_row(look_up.hash);
+        }
+        for look_up in &self.users[..users] {
+            let record = &records[look_up.record];
+            let users = &self.tunnels.users;
+            if !matches!(users.find(&look_up.end, look_up.hash, record.time), Found::Live(..)) {
+                let homeless = Escape { source: look_up.from, sum: sum(record, 0) };
+                report.unresolved.dropped += u64::from(!report.unresolved.homeless.add(homeless));
             }
         }
         let pending = &self.pending[..ready];
@@ -128,10 +152,11 @@ fn count(
         note_sender(frame, record, &seen, report);
     }
     // What goes astray in a worse way is told of as that.
-    if row.flags.has(RowFlags::CHECKED)
+    if row.flags.any(RowFlags::CHECKED.or(RowFlags::NAMELESS))
         && record.flags.has(Flags::VERIFIED_GPDU)
         && !record.flags.any(INSIDE)
-        && let Some((source, _)) = record.inner_addresses(frame.bytes)
+        && let Some((source, destination)) = record.inner_addresses(frame.bytes)
+        && let source = if row.flags.has(RowFlags::DOWNLINK) { destination } else { source }
         && !row.is_ue(source)
     {
         let odd = OddSource {

@@ -70,6 +70,7 @@ impl Signalling {
             *place = session;
         }
         self.claim_addresses(key, at, &ue, asked);
+        self.open_routes(at);
     }
 
     /// Where a session is copied to, if it is.
@@ -341,6 +342,7 @@ fn add_addresses(session: &mut Session, ue: &UeIp) {
             place.address = address;
             place.prefix = prefix;
             place.claimed = false;
+            place.row = None;
         }
     }
 }

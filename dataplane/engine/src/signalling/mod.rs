@@ -32,6 +32,7 @@ mod strays;
 mod transactions;
 mod tunnels;
 mod usage;
+mod users;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -60,6 +61,7 @@ use store::Store;
 use strays::Strays;
 use transactions::{Timed, Transactions};
 use tunnels::Closing;
+use users::Homeless;
 
 pub use accusation::Accusation;
 pub use datagram::{HeaderShape, N4Datagram, Pouch};
@@ -163,6 +165,8 @@ pub struct Signalling {
     names: Names,
     pseudonyms: Pseudonyms,
     tunnels: TunnelWriter,
+    /// Users' addresses, for the link to the data network.
+    users: TunnelWriter,
     usage: Vec<UsageReader>,
     closing: Closing,
     /// Ended sessions in the order in which they are forgotten.
@@ -175,6 +179,7 @@ pub struct Signalling {
     strays: Strays,
     senders: Senders,
     sources: Sources,
+    homeless: Homeless,
     accusations: Accusations,
     records: Vec<SessionRecord>,
     counters: Counters,
@@ -208,6 +213,7 @@ impl Signalling {
             names: Names::default(),
             pseudonyms: Pseudonyms::new(&setup.site_key),
             tunnels: TunnelWriter::new(setup.tunnels, setup.secret)?,
+            users: TunnelWriter::new(sessions, setup.secret)?,
             usage: Vec::new(),
             closing: Closing::default(),
             ended: VecDeque::new(),
@@ -218,6 +224,7 @@ impl Signalling {
             strays: Strays::default(),
             senders: Senders::default(),
             sources: Sources::default(),
+            homeless: Homeless::default(),
             accusations: Accusations::default(),
             records: Vec::new(),
             counters: Counters::default(),
@@ -236,7 +243,7 @@ impl Signalling {
         let table = self.tunnels.reader();
         let (usage, counted) = crate::tunnels::usage::usage(table.slots())?;
         self.usage.push(counted);
-        Ok(Access { table, usage })
+        Ok(Access { table, usage, users: self.users.reader() })
     }
 
     /// Shows every session, whole, to `archivist` when it is forgotten.
@@ -290,12 +297,14 @@ impl Signalling {
         self.resolve_senders(merged(unresolved().map(|it| &it.changes)), now);
         let escapes = merged(unresolved().map(|it| &it.escapes));
         self.resolve_sources(merged(unresolved().map(|it| &it.odd_sources)), escapes, now);
+        self.resolve_users(merged(unresolved().map(|it| &it.homeless)));
         self.settle_due(now);
     }
 
     /// Judges what is due.
     fn settle_due(&mut self, now: Nanos) {
         self.settle_strays(now);
+        self.settle_users(now);
         self.settle_disputes(now);
         self.settle_moves(now);
     }

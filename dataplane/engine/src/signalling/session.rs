@@ -27,6 +27,8 @@ pub(crate) struct UeAddress {
     pub(crate) prefix: u8,
     /// Whether this session is the one that is known by it.
     pub(crate) claimed: bool,
+    /// Its row in the table of users.
+    pub(crate) row: Option<(Slot, u16)>,
 }
 
 /// Pseudonyms of who a session is for; 0 where nothing was said.

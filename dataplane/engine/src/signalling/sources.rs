@@ -91,6 +91,9 @@ impl Signalling {
 
     pub(super) fn spoofed(&mut self, at: SessionRef, odd: &OddSource) {
         let Some(session) = self.store.find(at) else { return };
+        if session.state == SessionState::Partial && session.addresses().next().is_none() {
+            return self.adopt_user(at, odd.source);
+        }
         if self.may_send_from(session, odd.source) {
             return;
         }

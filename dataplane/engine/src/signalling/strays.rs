@@ -147,7 +147,8 @@ impl Signalling {
             *total += bytes;
         }
         // What a worker checks of a packet whose tunnel it knows is checked here.
-        if row.flags.has(RowFlags::CHECKED)
+        if row.flags.any(RowFlags::CHECKED.or(RowFlags::NAMELESS))
+            && !row.flags.has(RowFlags::DOWNLINK)
             && stray.source != Address::default()
             && !row.is_ue(stray.source)
             && let Some(at) = self.store.at(row.session)

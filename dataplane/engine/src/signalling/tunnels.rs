@@ -21,6 +21,7 @@ const TUNNELS: usize = 24;
 #[derive(Debug, Default)]
 pub(crate) struct Closing {
     rows: VecDeque<(Nanos, Slot, u16)>,
+    users: VecDeque<(Nanos, Slot, u16)>,
 }
 
 /// Rows that a session's rules ask for.
@@ -204,6 +205,12 @@ impl Signalling {
         for held in held {
             self.close(held, until);
         }
+        let Some(users) = self.store.find(at).map(|session| session.ue) else { return };
+        for (slot, generation) in users.iter().filter_map(|ue| ue.row) {
+            self.users.update(slot, |row| row.until = until.max(row.since));
+            let due = self.now.max(until).plus(MEMORY);
+            self.closing.users.push_back((due, slot, generation));
+        }
     }
 
     /// Takes closed rows out whose time is over.
@@ -217,6 +224,15 @@ impl Signalling {
                 self.tunnels.remove(slot);
             }
         }
+        while let Some((due, slot, generation)) = self.closing.users.front().copied()
+            && due <= now
+        {
+            self.closing.users.pop_front();
+            let row = self.users.row(slot);
+            if row.is_some_and(|row| row.flags.generation() == generation) {
+                self.users.remove(slot);
+            }
+        }
     }
 
     /// Takes the rows out of a session that is forgotten.
@@ -228,6 +244,12 @@ impl Signalling {
                 self.tunnels.remove(held.slot);
             }
         }
+        for (slot, generation) in session.ue.iter().filter_map(|ue| ue.row) {
+            let row = self.users.row(slot);
+            if row.is_some_and(|row| row.flags.generation() == generation) {
+                self.users.remove(slot);
+            }
+        }
     }
 
     /// What all workers counted on a row.
@@ -237,6 +259,23 @@ impl Signalling {
             sum.join(&usage.of(held.slot, held.generation));
         }
         sum
+    }
+
+    /// A session that is known in part has this user: its own tunnels carried the packets.
+    pub(super) fn adopt_user(&mut self, at: SessionRef, user: Address) {
+        if user.is_local_scope() {
+            return;
+        }
+        let key = FTeid::of_user(user);
+        let row = self.open_user(at, user, self.now);
+        let Some(session) = self.store.find_mut(at) else { return };
+        let prefix = if user.as_v4().is_some() { 32 } else { 64 };
+        session.ue[0] = UeAddress { address: key.address, prefix, claimed: false, row };
+        let session = session.clone();
+        let held: Vec<Held> = self.store.held.iter(session.tunnels).copied().collect();
+        for held in held {
+            self.refresh(&held, &session, held.downlink, held.local);
+        }
     }
 
     /// Claims a session's addresses, and looks who had them.
@@ -262,8 +301,10 @@ impl Signalling {
                 self.dispute(key, (older, at), true, time);
             }
             self.store.claim(claim, at);
+            let row = self.open_user(at, ue.address, time);
             if let Some(session) = self.store.find_mut(at) {
                 session.ue[place].claimed = true;
+                session.ue[place].row = row;
             }
         }
         if fresh && key.message == 52 {
@@ -302,6 +343,9 @@ fn facts(session: &Session, downlink: bool, local: bool) -> (u32, u64, RowFlags)
             }
             None => {}
         }
+    }
+    if session.state == SessionState::Partial && session.addresses().next().is_none() {
+        flags.set(RowFlags::NAMELESS);
     }
     // Ethernet and unstructured PDUs have no address (PDN types 4 and 5).
     let is_ip = session.pdn_type <= 3;

@@ -28,6 +28,8 @@ pub struct Access {
     pub table: TunnelReader,
     /// The rows.
     pub usage: UsageWriter,
+    /// Users' addresses of the sessions there are, as ends without a TEID.
+    pub users: TunnelReader,
 }
 
 /// An F-TEID: a TEID and the address that gave it (TS 29.244 §8.2.3).
@@ -40,6 +42,12 @@ pub struct FTeid {
 }
 
 impl FTeid {
+    /// A user's address as a key of the table of users; IPv6 users have a /64.
+    pub fn of_user(user: Address) -> Self {
+        let prefix = Address(user.0 >> 64 << 64);
+        Self { address: if user.as_v4().is_some() { user } else { prefix }, teid: 0 }
+    }
+
     /// A hash under a secret; the tag and the place of a row come from it.
     #[inline]
     pub fn hash(&self, secret: u64) -> u64 {

@@ -36,6 +36,20 @@ impl RowFlags {
     /// Several senders were seen: every packet's is told.
     pub const CONTESTED: RowFlags = RowFlags(1 << 5);
 
+    /// The session is known in part: who its user is, its packets tell.
+    pub const NAMELESS: RowFlags = RowFlags(1 << 6);
+
+    /// Whether any bit of `wanted` is set.
+    #[inline]
+    pub const fn any(self, wanted: RowFlags) -> bool {
+        self.0 & wanted.0 != 0
+    }
+
+    /// Both sets of bits.
+    pub const fn or(self, more: RowFlags) -> RowFlags {
+        RowFlags(self.0 | more.0)
+    }
+
     /// Whether every bit of `wanted` is set.
     #[inline]
     pub const fn has(self, wanted: RowFlags) -> bool {

@@ -309,6 +309,8 @@ pub struct Unresolved {
     pub complaints: Sums<Complaint>,
     /// Sources that are looked for on N6.
     pub escapes: Sums<Escape>,
+    /// Users' sources on N6 that no session has.
+    pub homeless: Sums<Escape>,
     /// G-PDUs that were found in the table.
     pub attributed: u64,
     /// Observations that found no room.
@@ -324,6 +326,7 @@ impl Unresolved {
             odd_sources: Sums::with_room(2048),
             complaints: Sums::with_room(2048),
             escapes: Sums::with_room(64),
+            homeless: Sums::with_room(2048),
             attributed: 0,
             dropped: 0,
         }
@@ -336,6 +339,7 @@ impl Unresolved {
         self.odd_sources.clear();
         self.complaints.clear();
         self.escapes.clear();
+        self.homeless.clear();
         self.attributed = 0;
         self.dropped = 0;
     }
