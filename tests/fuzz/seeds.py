@@ -32,6 +32,19 @@ for name in sys.argv[1:]:
             folder = here / "corpus" / target
             folder.mkdir(parents=True, exist_ok=True)
             (folder / stem).write_bytes(seed)
+    # All N4 of a capture, datagram by datagram, as from the first node to the second and back.
+    talk = b""
+    for frame in frames(path):
+        is_pfcp = len(frame) > 58 and frame[12:14] == b"\x08\x00" and frame[23] == 17
+        ports = struct.unpack_from(">HH", frame, 34) if is_pfcp else ()
+        if 8805 in ports:
+            payload = frame[42:1066]
+            down = payload[1] % 2 == (0 if payload[1] >= 50 else 1)
+            talk += bytes([0x44 if down else 0x41]) + struct.pack(">H", len(payload)) + payload
+    folder = here / "corpus" / "signalling"
+    folder.mkdir(parents=True, exist_ok=True)
+    for start in range(0, min(len(talk), 1 << 18), 1 << 13):
+        (folder / f"{path.parent.name}-{start}").write_bytes(talk[start : start + (1 << 13)])
     folder = here / "corpus" / "capture"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / path.parent.name).write_bytes(b"\7" + path.read_bytes()[:20_000])

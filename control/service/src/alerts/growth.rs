@@ -16,6 +16,7 @@ pub(super) fn escalate(alert: &mut Alert, record: &Alert) {
             (n4.before, n4.after) = (seen.before, seen.after);
         }
         n4.ordered_by = seen.ordered_by.or(n4.ordered_by);
+        n4.doubt = seen.doubt;
     }
 }
 

@@ -5,6 +5,9 @@ mod n4;
 use n4::*;
 use weir_engine::contract::session::SessionState;
 use weir_engine::signalling::LAB_KEY;
+use weir_engine::tunnels::usage::Packet;
+use weir_engine::tunnels::{FTeid, Found, Sender};
+use weir_wire::Address;
 
 #[test]
 fn a_session_is_what_its_request_ordered_and_its_answer_accepted() {
@@ -358,4 +361,51 @@ fn associations_tell_of_restarts_as_well() {
     n4.establish(1.0, 2);
     associate(&mut n4, 50.0, 3, 150);
     assert_eq!(n4.words().sessions[SessionState::Stale as usize], 1);
+}
+
+/// Session 0xc1 with URR 5 on both ways; what a worker saw go up and down, and what the UP
+/// function reports of it.
+fn reported(seen: [u64; 2], said: [u64; 2]) -> (u64, u64, bool) {
+    let mut n4 = N4::new();
+    let mut access = n4.machine.enlist().unwrap();
+    let urr = || ie(81, &[0, 0, 0, 5]);
+    let pdr = |id, source, more: Vec<u8>| {
+        let pdi = group(2, &[ie(20, &[source]), more]);
+        group(1, &[ie(56, &[0, id]), pdi, urr(), ie(108, &[0, 0, 0, 2])])
+    };
+    let elements = [
+        f_seid(0xc1, SMF),
+        pdr(1, 0, f_teid(7, N3)),
+        pdr(2, 1, ue4([10, 60, 0, 1])),
+        far(3, Some((70, GNB))),
+        group(6, &[urr(), ie(62, &[2])]),
+    ];
+    n4.down(1.0, &message(ESTABLISH, Some(0), 1, &elements));
+    n4.up(1.1, &established(1));
+    for (end, bytes) in [((7, N3), seen[0]), ((70, GNB), seen[1])] {
+        let end = FTeid { teid: end.0, address: Address::v4(end.1) };
+        let hash = access.table.hash(&end);
+        let Found::Live(slot, row) = access.table.find(&end, hash, at(2.0)) else { panic!() };
+        let packet = Packet { packets: 1, bytes, time: at(2.0), sender: Sender::default(), qfi: 9 };
+        access.usage.count(slot, row.flags.generation(), &packet);
+    }
+    let volume = [&[0b110][..], &said[0].to_be_bytes(), &said[1].to_be_bytes()].concat();
+    let report = group(80, &[urr(), ie(104, &[0, 0, 0, 0]), ie(63, &[0, 1]), ie(66, &volume)]);
+    n4.up(3.0, &message(REPORT, Some(0xc1), 9, &[ie(39, &[2]), report]));
+    n4.down(3.1, &message(REPORT + 1, Some(0xd1), 9, &[cause(1)]));
+    let words = n4.words();
+    let record = &n4.sessions()[0].record;
+    assert_eq!(record.reported, Some((said[0], said[1])));
+    assert_eq!((record.usage.uplink_bytes, record.usage.downlink_bytes), (seen[0], seen[1]));
+    (words.usage_reports, words.usage_mismatches, record.usage_mismatch)
+}
+
+#[test]
+fn a_report_that_differs_from_what_was_seen_beyond_the_tolerance_is_a_mismatch() {
+    assert_eq!(reported([1 << 20, 9 << 20], [1 << 20, 9 << 20]), (1, 0, false));
+    // A tenth, and 64 KiB, are tolerated.
+    assert_eq!(reported([1 << 20, 9 << 20], [1_000_000, 9_000_000]), (1, 0, false));
+    assert_eq!(reported([1_000, 2_000], [60_000, 2_000]), (1, 0, false));
+    assert_eq!(reported([1 << 20, 9 << 20], [2 << 20, 9 << 20]), (1, 1, true));
+    assert_eq!(reported([1 << 20, 9 << 20], [1 << 20, 3 << 20]), (1, 1, true));
 }
