@@ -177,6 +177,22 @@ pub struct Alert {
     last: u64,
 }
 
+impl Alert {
+    /// Whether it speaks of the moment of a frame, in seconds since 1970 with a fraction.
+    pub fn is_about(&self, time: &str) -> bool {
+        let (seconds, fraction) = time.split_once('.').unwrap_or((time, ""));
+        let micros = format!("{fraction:0<6}");
+        let (Ok(seconds), Some(Ok(micros))) =
+            (seconds.parse::<u64>(), micros.get(..6).map(str::parse::<u64>))
+        else {
+            return false;
+        };
+        // Scenarios are shorter than a day.
+        let of_day = |micros: u64| micros % 86_400_000_000;
+        (of_day(self.first)..=of_day(self.last)).contains(&of_day(seconds * 1_000_000 + micros))
+    }
+}
+
 /// The last words of all alerts, in the order of the file.
 pub fn alerts(done: &Replayed) -> Vec<Alert> {
     let events = done.events();
@@ -303,9 +319,10 @@ pub fn judge(played: &Played, said: &[Alert]) -> Verdict {
 }
 
 impl Verdict {
-    /// Alerts that count packets from outside the time of all thefts that they may be about: what
-    /// is silent has slipped in.
-    pub fn astray(&self, said: &[Alert]) -> Vec<Alert> {
+    /// Alerts that count packets from further than so many seconds outside the time of all thefts
+    /// that they may be about: what is silent has slipped in.
+    pub fn astray(&self, said: &[Alert], seconds: u64) -> Vec<Alert> {
+        let slack = seconds * 1_000_000;
         let judged = said.iter().filter(|alert| {
             let about: Vec<&Theft> = self
                 .thefts
@@ -318,7 +335,7 @@ impl Verdict {
             let packets: u64 = about.iter().map(|theft| theft.packets).sum();
             match (first, last) {
                 (Some(first), Some(last)) => {
-                    alert.first < first || alert.last > last + AFTERWARDS || alert.packets > packets
+                    alert.first < first || alert.last > last + slack || alert.packets > packets
                 }
                 _ => false,
             }

@@ -29,7 +29,7 @@ fn every_attack_on_sessions_is_found_and_nothing_else_speaks() {
     let unexplained: Vec<String> = verdict.unexplained.iter().map(told).collect();
     assert!(unexplained.is_empty(), "{unexplained:#?}");
     // What is silent has not slipped into an alert that has a cause.
-    let astray: Vec<String> = verdict.astray(&said).iter().map(told).collect();
+    let astray: Vec<String> = verdict.astray(&said, 5).iter().map(told).collect();
     assert!(astray.is_empty(), "{astray:#?}");
     assert_eq!((verdict.thefts.len(), PLAYED.groups("silent").len()), (19, 21));
     for (name, group) in PLAYED.groups("silent") {
