@@ -78,6 +78,12 @@ impl Played {
             .collect()
     }
 
+    /// What was to be injected and never was.
+    pub fn unsent(&self) -> Vec<String> {
+        let labels = self.labels["thefts"].as_array().into_iter().flatten();
+        labels.filter(|label| label["packets"] == 0).map(|label| string(&label["id"])).collect()
+    }
+
     /// What was injected.
     ///
     /// # Panics
@@ -86,6 +92,7 @@ impl Played {
         let bounds = self.groups("theft");
         let labels = self.labels["thefts"].as_array().into_iter().flatten();
         labels
+            .filter(|label| label["packets"] != 0)
             .map(|label| {
                 let id = string(&label["id"]);
                 let at_most = bounds.get(id.as_str()).map(|group| string(&group["at_most"]));

@@ -81,6 +81,9 @@ impl Table {
         self.seeds.push(seed);
         let said = alerts(&played.replay(&[]));
         let verdict = judge(played, &said);
+        for id in played.unsent() {
+            self.alarms.push(format!("seed {seed}: {id} was never sent: the scenario's fault"));
+        }
         for (theft, named) in &verdict.thefts {
             self.attack(theft, named.as_ref());
             if named.is_none() {
@@ -167,9 +170,10 @@ impl Table {
             let wrong = if row.right == row.found { "" } else { " (wrong)" };
             _ = writeln!(
                 page,
-                "| {id} | {} | {} of {all} | {}{wrong} | {} of {} |",
+                "| {id} | {} | {} of {} | {}{wrong} | {} of {} |",
                 row.expected,
                 row.found,
+                row.sent.len(),
                 severities.join(", "),
                 span(&row.counted),
                 span(&row.sent)
