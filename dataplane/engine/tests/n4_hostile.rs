@@ -427,7 +427,7 @@ fn flipped_bits_cut_messages_and_noise_never_panic_and_counters_agree() {
             let len = payload.len();
             match number {
                 // One bit in two thirds of all.
-                0 if noise.next() % 3 > 0 => {
+                0 if !noise.next().is_multiple_of(3) => {
                     payload[noise.next() as usize % len] ^= 1 << (noise.next() % 8);
                 }
                 // Some octets of the elements, never the header.
