@@ -3,10 +3,12 @@
 mod lab;
 
 use lab::n4::*;
+use lab::{Script, alerts, g_pdu, rule_set};
 use weir_engine::Nanos;
 use weir_engine::contract::session::SessionState;
 use weir_engine::contract::verdict::Fact;
-use weir_engine::detect::PFCP_REDIR;
+use weir_engine::detect::{GTP_TEIDCLONE, PFCP_REDIR};
+use weir_engine::rules::Link;
 
 /// Another SMF of the set goes on with a session under a CP F-SEID of its own; the UPF answers under
 /// the new one, or still under the old.
@@ -110,4 +112,61 @@ fn a_tunnel_that_is_claimed_twice_is_told_of() {
 #[test]
 fn a_session_that_ended_in_doubt_does_not_cover_for_whoever_claims_its_tunnel_next() {
     assert!(theft_is_told(true));
+}
+
+/// What becomes of a tunnel's number before another sender uses it.
+#[derive(Clone, Copy, PartialEq)]
+enum Before {
+    /// Nothing: it is the first session's.
+    Nothing,
+    /// The UPF gives it, and the UP SEID, to a second session at the other gNB.
+    Given,
+    /// The first session is deleted, then the same.
+    DeletedAndGiven,
+}
+
+/// Whether two gNBs on one number are told of as a clone. The second one's packet comes in the time
+/// slice of the answer that gives the number away.
+fn clone_is_told(before: Before) -> bool {
+    const ENDS: [&str; 2] = ["10.0.2.1:8805", "10.0.1.1:8805"];
+    let mut script = Script::default();
+    let agree = |script: &mut Script, kind, seids: [u64; 2], ask: &[_], answer: &[_]| {
+        let sequence = script.shots.len() as u32 + 1;
+        script.udp(ENDS[0], ENDS[1], &message(kind, seids[0], sequence, ask, false));
+        script.udp(ENDS[1], ENDS[0], &message(kind + 1, seids[1], sequence, answer, false));
+    };
+    let set_up = |cp_seid, number: u8| {
+        let target = [&[1, 0][..], &[0, 0, 9, number], &[10, 0, 0, number]].concat();
+        [f_seid(cp_seid, SMF), uplink_pdr(1, 100, [10, 60, 0, number]), downlink_far(3, 1, &target)]
+    };
+    let accepted = [cause(1), f_seid(7, UPF)];
+    agree(&mut script, 50, [0, 1], &set_up(1, 2), &accepted);
+    for seconds in [1.0, 2.0, 3.0] {
+        script.now = seconds;
+        script.udp("10.0.0.2:2152", "10.0.1.1:2152", &g_pdu(100));
+    }
+    script.now = 4.5;
+    if before == Before::DeletedAndGiven {
+        agree(&mut script, 54, [7, 1], &[], &accepted[..1]);
+    }
+    script.now = 6.0;
+    if before != Before::Nothing {
+        agree(&mut script, 50, [0, 2], &set_up(2, 1), &accepted);
+    }
+    for _ in 0..12 {
+        script.udp("10.0.0.1:2152", "10.0.1.1:2152", &g_pdu(100)).wait(1.0);
+    }
+    let said = alerts(&script.shots, Link::Mixed, rule_set());
+    said.iter().any(|alert| alert.detection == GTP_TEIDCLONE)
+}
+
+#[test]
+fn a_second_sender_on_a_live_tunnel_is_told_of() {
+    assert!(clone_is_told(Before::Nothing));
+}
+
+#[test]
+fn a_number_that_is_given_away_is_no_clone() {
+    assert!(!clone_is_told(Before::DeletedAndGiven), "after its deletion");
+    assert!(!clone_is_told(Before::Given), "without its deletion");
 }
