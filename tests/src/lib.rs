@@ -2,6 +2,7 @@
 //! inventories, events as JSON, and patience.
 
 pub mod replay;
+pub mod scenario;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -68,14 +69,15 @@ pub fn small(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../pcaps/captures/small").join(file)
 }
 
-/// The folder of captures that nobody here wrote; a user's machine has none.
+/// The folder of captures that nobody here wrote, beside the repository or above it; a user's
+/// machine has none.
 pub fn shared() -> Option<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/pcaps");
-    if folder.is_dir() {
-        return Some(folder);
+    let above = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().skip(1);
+    let found = above.map(|folder| folder.join("shared/pcaps")).find(|folder| folder.is_dir());
+    if found.is_none() {
+        eprintln!("skipped: no captures");
     }
-    eprintln!("skipped: no captures");
-    None
+    found
 }
 
 /// Writes the inventory and policy of a lab with one SMF, UPF and gNB.

@@ -2,55 +2,11 @@
 //! silent, through the whole of `weir replay`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use weir_tests::replay::{Replayed, replay};
+use weir_tests::replay::Replayed;
+use weir_tests::scenario::Played;
 use weir_tests::*;
-
-/// A scenario, played.
-struct Played {
-    directory: tempfile::TempDir,
-    labels: Value,
-}
-
-impl Played {
-    fn new(scenario: &str) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let scenarios = Path::new(env!("CARGO_MANIFEST_DIR")).join("../pcaps/scenarios");
-        let toml = scenarios.join(format!("{scenario}.toml"));
-        let made = run(&["generate", text(&toml), "--out", text(directory.path())]);
-        assert!(made.status.success(), "{}", said(&made));
-        let labels = std::fs::read(directory.path().join("labels.json")).unwrap();
-        Self { labels: serde_json::from_slice(&labels).unwrap(), directory }
-    }
-
-    fn file(&self, name: &str) -> PathBuf {
-        self.directory.path().join(name)
-    }
-
-    /// Replays it with its own inventory and policy; every frame is accounted for.
-    fn replay(&self, workers: &str) -> Replayed {
-        let files = ["inventory.toml", "policy.toml", "capture.pcap"].map(|name| self.file(name));
-        let [inventory, policy, capture] = files.each_ref().map(|path| text(path));
-        let done =
-            replay(&["--inventory", inventory, "--policy", policy, "--workers", workers, capture]);
-        assert_eq!(done.code, Some(0), "{}", done.said);
-        assert_eq!(done.summary["unaccounted"], 0);
-        assert_eq!(done.summary["frames"], self.labels["frames"]);
-        assert_eq!(done.summary["inspected"], self.labels["frames"]);
-        done
-    }
-
-    fn groups(&self, kind: &str) -> BTreeMap<&str, &Value> {
-        let groups = self.labels["groups"].as_array().unwrap().iter();
-        let name = |group: &'_ Value| group["name"].as_str().is_some();
-        groups
-            .filter(|group| group["kind"] == kind && name(group))
-            .map(|group| (group["name"].as_str().unwrap(), group))
-            .collect()
-    }
-}
 
 /// Detection, equipment and peer: what an alert is about.
 type Found = (String, String, String);
@@ -81,7 +37,7 @@ fn weight(severity: &Value) -> usize {
 #[test]
 fn every_theft_is_found_as_what_it_is_and_no_lookalike_is() {
     let played = Played::new("evasion");
-    let done = played.replay("1");
+    let done = played.replay(&["--workers", "1"]);
     let found = alerts(&done);
     let bounds = played.groups("theft");
     let mut expected = BTreeSet::new();
@@ -105,15 +61,18 @@ fn every_theft_is_found_as_what_it_is_and_no_lookalike_is() {
     assert!(unexpected.is_empty(), "look-alikes: {unexpected:?}");
     assert_eq!((expected.len(), played.groups("silent").len()), (21, 8));
     for workers in ["2", "3"] {
-        assert!(played.replay(workers).events == done.events, "{workers} workers say otherwise");
+        assert!(
+            played.replay(&["--workers", workers]).events == done.events,
+            "{workers} workers say otherwise"
+        );
     }
 }
 
 #[test]
 fn shapes_are_read_without_loss_and_broken_ones_are_counted_as_such() {
     let played = Played::new("shapes");
-    let one = played.replay("1");
-    assert!(played.replay("3").events == one.events);
+    let one = played.replay(&["--workers", "1"]);
+    assert!(played.replay(&["--workers", "3"]).events == one.events);
     let errors = one.summary["errors"].as_object().unwrap();
     for kind in ["gtpu/truncated", "gtpu/length", "gtpu/depth", "pfcp/truncated", "pfcp/length"] {
         assert!(errors.contains_key(kind), "{kind} is not among {errors:?}");

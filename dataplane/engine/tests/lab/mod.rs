@@ -3,6 +3,8 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 
+pub mod n4;
+
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
