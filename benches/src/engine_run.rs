@@ -53,6 +53,7 @@ impl EngineRun {
         let mut signalling = Signalling::new(&setup)?;
         signalling.set_rules(rules.clone(), Nanos(0));
         sessions::establish(&mut signalling, tunnels, traffic::START);
+        drop(signalling.records());
         let access = signalling.enlist()?;
         Self::on(link, rules, access, signalling)
     }

@@ -40,7 +40,7 @@ impl Draw {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
-        ((self.0 >> 32) * u64::from(bound) >> 32) as u32
+        (((self.0 >> 32) * u64::from(bound)) >> 32) as u32
     }
 }
 
@@ -87,7 +87,7 @@ impl Tunnels {
     fn measure(&mut self, aside: u32) -> f64 {
         self.ends.clear();
         for _ in 0..LOOK_UPS {
-            self.ends.push(end(aside | self.draw.below(self.tunnels) + 1));
+            self.ends.push(end(aside | (self.draw.below(self.tunnels) + 1)));
         }
         let began = Instant::now();
         let found = look_up_pass(&mut self.access, black_box(&self.ends));

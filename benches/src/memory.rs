@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use serde_json::{Value, json};
 use weir_engine::{Nanos, Signalling, SignallingSetup};
 
-use crate::{lookup, n4, traffic};
+use crate::{lookup, n4};
 
 /// The subcommand that runs [`run`].
 pub const SUBCOMMAND: &str = "memory";
@@ -36,10 +36,7 @@ pub fn run(sessions: u64) -> anyhow::Result<()> {
     let mut machine = Signalling::new(&setup)?;
     machine.set_rules(rules, Nanos(0));
     let empty = resident()?;
-    let start = traffic::START;
-    let between = n4::establish(&mut machine, 1, 0..sessions / 2, start);
-    let half = resident()?;
-    n4::establish(&mut machine, 1, sessions / 2..sessions, between);
+    let half = n4::establish(&mut machine, sessions, resident)?;
     let full = resident()?;
     n4::check(&mut machine, sessions, 0)?;
     drop(machine);

@@ -112,29 +112,35 @@ fn datagram<'a>(place: &Place, payload: &'a [u8], time: Nanos) -> N4Datagram<'a>
     }
 }
 
-/// Establishes the sessions of these numbers, which stay; gives the time of the last message.
+/// Establishes so many sessions, which stay; `midway` is called amid them.
+///
+/// # Errors
+/// What `midway` says.
 pub fn establish(
     machine: &mut Signalling,
-    seed: u64,
-    sessions: std::ops::Range<u64>,
-    start: Nanos,
-) -> Nanos {
+    sessions: u64,
+    midway: impl FnOnce() -> anyhow::Result<u64>,
+) -> anyhow::Result<u64> {
     let mut one = Load::default();
-    let mut time = start;
-    let [before, all] = [sessions.start, sessions.end].map(|n| n as usize * STAYING_MESSAGES);
-    let messages = n4_load::established(seed, sessions.end, UPFS).take(all).skip(before);
-    for (n, message) in messages.enumerate() {
-        one.places.clear();
-        one.bytes.clear();
-        one.put(&message);
-        time = time.plus(GAP);
-        machine.take(&datagram(&one.places[0], &one.bytes, time));
-        if n % SLICE == 0 {
-            drop(machine.records());
+    let mut time = traffic::START;
+    let mut establish = |messages: &mut dyn Iterator<Item = Datagram>| {
+        for (n, message) in messages.enumerate() {
+            one.places.clear();
+            one.bytes.clear();
+            one.put(&message);
+            time = time.plus(GAP);
+            machine.take(&datagram(&one.places[0], &one.bytes, time));
+            if n % SLICE == 0 {
+                drop(machine.records());
+            }
         }
-    }
-    drop(machine.records());
-    time
+        drop(machine.records());
+    };
+    let mut messages = n4_load::established(1, sessions, UPFS);
+    establish(&mut messages.by_ref().take(sessions as usize / 2 * STAYING_MESSAGES));
+    let middle = midway()?;
+    establish(&mut messages);
+    Ok(middle)
 }
 
 /// Fails unless the machine took every session for what it is: so many were established,

@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn every_tunnel_of_the_mix_is_found() {
-        let setup = SignallingSetup { tunnels: 1_000, ..SignallingSetup::default() };
+        let setup = SignallingSetup { tunnels: 2_000, ..SignallingSetup::default() };
         let mut machine = Signalling::new(&setup).unwrap();
         let start = Nanos::from_secs(100);
         establish(&mut machine, 1_000, start);
