@@ -21,11 +21,12 @@ pub struct Slot(pub u32);
 
 /// Tags in a word.
 const GROUP: usize = 8;
-/// Words that a look-up reads at most: two cache lines of tags.
-const PROBES: usize = 16;
-/// The tag of a row that was never used: look-ups end at its word.
+/// Words that a look-up reads at most. Nearly all end at the first or second word; with
+/// fewer a table would refuse some of the tunnels that it is made for.
+const PROBES: usize = 64;
+/// The tag of a free row in a word that nobody went past: look-ups end here.
 const EMPTY: u8 = 0;
-/// The tag of a row that was used: look-ups go on.
+/// The tag of a free row in a word that some went past when it was full: look-ups go on.
 const GONE: u8 = 1;
 const LOW: u64 = 0x0101_0101_0101_0101;
 const HIGH: u64 = LOW << 7;
@@ -57,6 +58,12 @@ struct Table {
 }
 
 impl Table {
+    /// The word at which a row's look-ups begin, by its F-TEID.
+    fn home(&self, place: usize) -> Option<usize> {
+        let row = row::read(self.rows.get(place)?)?;
+        Some(self.group(row.end.hash(self.secret), 0))
+    }
+
     #[inline]
     fn group(&self, hash: u64, step: usize) -> usize {
         let first = ((hash & 0xffff_ffff) * u64::from(self.groups)) >> 32;
@@ -181,6 +188,8 @@ fn precedes(row: &Row, other: &Row) -> bool {
 #[derive(Debug)]
 pub struct TunnelWriter {
     table: Arc<Table>,
+    /// How many rows found each word full and went past it.
+    passed: Vec<u32>,
     len: usize,
 }
 
@@ -190,8 +199,8 @@ impl TunnelWriter {
     /// # Errors
     /// If there is no memory for it.
     pub fn new(tunnels: usize, secret: u64) -> std::io::Result<Self> {
-        // A sixteenth more than it holds, so that look-ups end soon.
-        let groups = (tunnels + tunnels / 16).div_ceil(GROUP).max(1);
+        // A quarter more than it holds, so that all of them find room, and look-ups end soon.
+        let groups = (tunnels + tunnels / 4).div_ceil(GROUP).max(1);
         let groups = u32::try_from(groups).map_err(|_| std::io::ErrorKind::OutOfMemory)?;
         let table = Table {
             tags: rows(groups as usize)?,
@@ -199,7 +208,7 @@ impl TunnelWriter {
             groups,
             secret,
         };
-        Ok(Self { table: Arc::new(table), len: 0 })
+        Ok(Self { table: Arc::new(table), passed: vec![0; groups as usize], len: 0 })
     }
 
     /// An end for a worker.
@@ -238,11 +247,18 @@ impl TunnelWriter {
                 let mut bytes = tags.to_le_bytes();
                 bytes[index] = tag(hash);
                 table.tags(group).store(u64::from_le_bytes(bytes), Ordering::Release);
+                for step in 0..step {
+                    self.passed[table.group(hash, step)] += 1;
+                }
                 self.len += 1;
                 return Ok(Slot(place as u32));
             }
         }
         Err(TableFull)
+    }
+
+    fn free_tag(&self, group: usize) -> u8 {
+        if self.passed[group] == 0 { EMPTY } else { GONE }
     }
 
     /// A row as it stands.
@@ -274,9 +290,20 @@ impl TunnelWriter {
         if matches!(tags[index], EMPTY | GONE) {
             return;
         }
-        // Nobody went past a word with an empty tag, so none needs to go past this one.
-        tags[index] = if tags.contains(&EMPTY) { EMPTY } else { GONE };
+        tags[index] = self.free_tag(group);
         word.store(u64::from_le_bytes(tags), Ordering::Release);
+        // Look-ups need not go past the words any more that only this row went past.
+        let mut passed = self.table.home(slot.0 as usize).unwrap_or(group);
+        while passed != group {
+            self.passed[passed] = self.passed[passed].saturating_sub(1);
+            if self.passed[passed] == 0 {
+                let word = self.table.tags(passed);
+                let tags = word.load(Ordering::Relaxed).to_le_bytes();
+                let ended = tags.map(|tag| if tag == GONE { EMPTY } else { tag });
+                word.store(u64::from_le_bytes(ended), Ordering::Release);
+            }
+            passed = if passed + 1 == self.table.groups as usize { 0 } else { passed + 1 };
+        }
         self.len -= 1;
     }
 
@@ -302,5 +329,67 @@ impl TunnelWriter {
             let row = row::read(&self.table.rows[place])?;
             (row.end == *end && wanted(&row)).then_some((Slot(place as u32), row))
         })
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use weir_wire::Address;
+
+    fn row(teid: u32) -> Row {
+        Row {
+            end: FTeid { address: Address::v4([10, 0, 0, 1]), teid },
+            flags: RowFlags::LOCAL,
+            since: Nanos(5),
+            until: Nanos::MAX,
+            session: teid,
+            ue4: 0,
+            ue6: 0,
+        }
+    }
+
+    fn finds(table: &TunnelReader, teid: u32) -> bool {
+        let end = row(teid).end;
+        matches!(table.find(&end, table.hash(&end), Nanos(9)), Found::Live(_, row) if row.end == end)
+    }
+
+    #[test]
+    fn a_table_takes_all_the_tunnels_that_it_is_made_for() {
+        for (tunnels, secret) in [(64, 1), (1_000, 2), (30_000, 3), (200_000, 4)] {
+            let mut writer = TunnelWriter::new(tunnels as usize, secret).unwrap();
+            for teid in 0..tunnels {
+                writer.insert(row(teid)).unwrap();
+            }
+            let reader = writer.reader();
+            assert_eq!(writer.len(), tunnels as usize);
+            assert!((0..tunnels).all(|teid| finds(&reader, teid)));
+            assert!(!(tunnels..2 * tunnels).any(|teid| finds(&reader, teid)));
+        }
+    }
+
+    #[test]
+    fn look_ups_end_as_soon_after_many_uses_of_the_table_as_in_a_fresh_one() {
+        let tunnels = 2_000;
+        let mut writer = TunnelWriter::new(tunnels as usize, 9).unwrap();
+        let mut held: std::collections::VecDeque<(u32, Slot)> = Default::default();
+        for teid in 0..200_000 {
+            held.push_back((teid, writer.insert(row(teid)).unwrap()));
+            if held.len() == tunnels as usize {
+                let (_, slot) = held.remove(teid as usize * 7 % held.len()).unwrap();
+                writer.remove(slot);
+            }
+        }
+        let reader = writer.reader();
+        assert!(held.iter().all(|(teid, _)| finds(&reader, *teid)));
+        for (_, slot) in held {
+            writer.remove(slot);
+        }
+        assert!(writer.is_empty() && writer.passed.iter().all(|rows| *rows == 0));
+        let table = &writer.table;
+        assert!(
+            (0..table.groups as usize)
+                .all(|group| { table.tags(group).load(Ordering::Relaxed) == 0 })
+        );
     }
 }
