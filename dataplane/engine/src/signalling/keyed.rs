@@ -5,7 +5,7 @@ use std::alloc::{Layout, handle_alloc_error};
 use std::hash::{Hash, Hasher};
 use std::sync::OnceLock;
 
-use weir_mem::HugeArray;
+use weir_mem::{HugeArray, prefetch};
 
 use crate::keyed_hash::fold;
 
@@ -142,6 +142,11 @@ impl Index {
             slot = self.next(slot);
         }
         slot
+    }
+
+    /// Asks for the slots where a hash is looked for.
+    pub(crate) fn prefetch(&self, hash: u64) {
+        prefetch(&self.slots[self.home(hash)]);
     }
 
     /// The number under a hash.

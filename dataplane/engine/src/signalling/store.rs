@@ -29,6 +29,12 @@ pub(crate) struct ClaimKey {
     pub(crate) address: Address,
 }
 
+impl ClaimKey {
+    fn of(session: &Session, ue: &UeAddress) -> Self {
+        Self { up_node: session.up_node, instance: session.instance, address: ue.address }
+    }
+}
+
 /// The sessions and what is in them.
 #[derive(Debug)]
 pub(crate) struct Store {
@@ -195,13 +201,6 @@ impl Store {
         }
     }
 
-    /// Takes a session's SEIDs out of the indices, unless they are another's by now.
-    pub(crate) fn forget_seids(&mut self, at: SessionRef, ends: [(Address, u64); 2]) {
-        let [cp, up] = ends;
-        self.by_cp.remove(hash_key(&cp), at.pack());
-        self.by_up.remove(hash_key(&up), at.pack());
-    }
-
     /// Changes a session's state.
     pub(crate) fn set_state(&mut self, at: SessionRef, state: SessionState) {
         let Some(session) = self.find_mut(at) else { return };
@@ -212,21 +211,26 @@ impl Store {
 
     /// Takes a session out, with all of its rules; what held tunnels is emptied first.
     pub(crate) fn remove(&mut self, at: SessionRef) -> Option<Nanos> {
-        let place = self.places.get_mut(at.place as usize)?;
-        let session = place.take_if(|session| session.uses == at.uses)?;
-        self.forget_seids(at, [(session.cp, session.cp_seid), (session.up, session.up_seid)]);
+        // In parts, so that the session need not be copied.
+        let Self { places, by_cp, by_up, claims, .. } = self;
+        let place = places.get_mut(at.place as usize)?;
+        let session = place.as_mut().filter(|session| session.uses == at.uses)?;
+        by_cp.remove(hash_key(&(session.cp, session.cp_seid)), at.pack());
+        by_up.remove(hash_key(&(session.up, session.up_seid)), at.pack());
         for ue in session.addresses() {
-            self.unclaim(at, &session, ue);
+            claims.remove(hash_key(&ClaimKey::of(session, ue)), at.pack());
         }
-        drain(&mut self.pdrs, session.pdrs);
-        drain(&mut self.fars, session.fars);
-        drain(&mut self.urrs, session.urrs);
-        drain(&mut self.endpoints, session.endpoints);
-        drain(&mut self.routes, session.routes);
-        drain(&mut self.held, session.tunnels);
+        self.pdrs.clear(&mut session.pdrs);
+        self.fars.clear(&mut session.fars);
+        self.urrs.clear(&mut session.urrs);
+        self.endpoints.clear(&mut session.endpoints);
+        self.routes.clear(&mut session.routes);
+        self.held.clear(&mut session.tunnels);
         self.counts[session.state as usize] -= 1;
+        let ended = session.ended;
+        *place = None;
         self.free.push(at.place);
-        Some(session.ended)
+        Some(ended)
     }
 
     /// Who claims an address.
@@ -241,13 +245,6 @@ impl Store {
             self.sweep();
             self.claims.insert(hash, at.pack());
         }
-    }
-
-    /// Gives a session's claim on an address up.
-    pub(crate) fn unclaim(&mut self, at: SessionRef, session: &Session, ue: &UeAddress) {
-        let key =
-            ClaimKey { up_node: session.up_node, instance: session.instance, address: ue.address };
-        self.claims.remove(hash_key(&key), at.pack());
     }
 
     /// Every session that is `wanted`, in the order of the places.
@@ -279,8 +276,4 @@ impl SessionRef {
     const fn unpack(number: u64) -> Self {
         Self { place: number as u32, uses: (number >> 32) as u32 }
     }
-}
-
-fn drain<T: Default>(pool: &mut Pool<T>, mut head: u32) {
-    while pool.pop(&mut head).is_some() {}
 }

@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::hash::{Hash, Hasher};
 
+use weir_mem::prefetch;
 use weir_wire::Address;
 
 use super::keyed::{Index, hash_key};
@@ -191,6 +192,7 @@ impl Transactions {
         {
             // The oldest makes room; each step shortens the queue.
             let Some((_, place, uses)) = self.order.pop_front() else { break };
+            self.foresee();
             if self.rows[place as usize].uses == uses && self.rows[place as usize].key.is_some() {
                 self.evictions += u64::from(self.rows[place as usize].waiting.is_some());
                 let spare = self.forget(place);
@@ -309,6 +311,7 @@ impl Transactions {
             && now.since(time) > WINDOW
         {
             self.order.pop_front();
+            self.foresee();
             if self.rows[place as usize].uses != uses {
                 continue;
             }
@@ -321,6 +324,21 @@ impl Transactions {
             && now.since(early.time) > EARLY
         {
             timed.unasked.extend(self.early.pop_front());
+        }
+    }
+
+    /// Asks for what the next transactions to be forgotten will touch: they are as long ago
+    /// as anything here.
+    fn foresee(&self) {
+        let row = |ahead: usize| {
+            self.order.get(ahead).and_then(|(_, place, _)| self.rows.get(*place as usize))
+        };
+        if let Some(row) = row(8) {
+            prefetch(row);
+            prefetch(&row.waiting);
+        }
+        if let Some(key) = row(4).and_then(|row| row.key.as_ref()) {
+            self.index.prefetch(hash_key(key));
         }
     }
 
