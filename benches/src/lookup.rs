@@ -9,7 +9,7 @@ use weir_engine::frame::BURST;
 use weir_engine::rules::Rules;
 use weir_engine::tunnels::usage::{Packet, usage};
 use weir_engine::tunnels::{
-    Access, FTeid, Found, Row, RowFlags, Sender, Slot, TableFull, TunnelWriter,
+    Access, FTeid, Found, Probe, Row, RowFlags, Sender, Slot, TableFull, TunnelWriter,
 };
 use weir_engine::{Frame, Nanos};
 use weir_wire::Address;
@@ -137,19 +137,19 @@ fn row(teid: u32) -> Row {
 #[inline(never)]
 pub fn look_up_pass(access: &mut Access, ends: &[FTeid]) -> u64 {
     let mut found = 0;
-    let mut hashes = [0; BURST];
+    let mut probes = [Probe::default(); BURST];
     for burst in ends.chunks(BURST) {
-        for (end, hash) in burst.iter().zip(&mut hashes) {
-            *hash = access.table.hash(end);
-            access.table.prefetch_tags(*hash);
+        for (end, probe) in burst.iter().zip(&mut probes) {
+            *probe = access.table.probe(end);
+            access.table.prefetch_tags(*probe);
         }
-        for hash in &hashes[..burst.len()] {
-            if let Some(slot) = access.table.prefetch_row(*hash) {
+        for probe in &probes[..burst.len()] {
+            if let Some(slot) = access.table.prefetch_row(*probe) {
                 access.usage.prefetch(slot);
             }
         }
-        for (end, hash) in burst.iter().zip(&hashes) {
-            if let Found::Live(slot, row) = access.table.find(end, *hash, traffic::START) {
+        for (end, probe) in burst.iter().zip(&probes) {
+            if let Found::Live(slot, row) = access.table.find(end, *probe, traffic::START) {
                 found += 1;
                 let sender = Sender::default();
                 let time = traffic::START;
@@ -170,7 +170,7 @@ pub fn use_all(access: &mut Access, tunnels: u32, rules: &Rules) {
         let packet = Packet { packets: 1, bytes: 100, time: Nanos(1), sender, qfi: 9 };
         let end = end(teid);
         if let Found::Live(Slot(slot), row) =
-            access.table.find(&end, access.table.hash(&end), traffic::START)
+            access.table.find(&end, access.table.probe(&end), traffic::START)
         {
             access.usage.count(Slot(slot), row.flags.generation(), &packet);
         }

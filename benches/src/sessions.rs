@@ -118,7 +118,7 @@ mod tests {
         for teid in 1..=1_000 {
             let address = Address::v4(if teid % 2 == 0 { UPF } else { GNB });
             let end = FTeid { address, teid };
-            let Found::Live(_, row) = table.find(&end, table.hash(&end), start) else {
+            let Found::Live(_, row) = table.find(&end, table.probe(&end), start) else {
                 panic!("tunnel {teid} is not there");
             };
             assert!(row.is_ue(Address::v4(subscriber(teid))));

@@ -72,6 +72,12 @@ impl Table {
     }
 
     #[inline]
+    fn probe(&self, end: &FTeid) -> Probe {
+        let hash = end.hash(self.secret);
+        Probe { group: self.group(hash, 0) as u32, tag: tag(hash) }
+    }
+
+    #[inline]
     fn tags(&self, group: usize) -> &AtomicU64 {
         &self.tags[group][0]
     }
@@ -82,10 +88,12 @@ impl Table {
 
     /// Visits the rows whose tag fits until `visit` is content.
     #[inline]
-    fn find<T>(&self, hash: u64, mut visit: impl FnMut(usize) -> Option<T>) -> Option<T> {
-        let wanted = u64::from(tag(hash)) * LOW;
-        for step in 0..self.probes() {
-            let group = self.group(hash, step);
+    fn find<T>(&self, probe: Probe, mut visit: impl FnMut(usize) -> Option<T>) -> Option<T> {
+        let wanted = probe.wanted();
+        let mut next = probe.group as usize;
+        for _ in 0..self.probes() {
+            let group = next;
+            next = if group + 1 == self.groups as usize { 0 } else { group + 1 };
             let tags = self.tags(group).load(Ordering::Acquire);
             let mut fits = zero_bytes(tags ^ wanted);
             while fits != 0 {
@@ -116,29 +124,43 @@ const fn zero_bytes(word: u64) -> u64 {
     word.wrapping_sub(LOW) & !word & HIGH
 }
 
+/// Where a look-up begins, and the tag that it looks for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Probe {
+    group: u32,
+    tag: u8,
+}
+
+impl Probe {
+    #[inline]
+    const fn wanted(self) -> u64 {
+        self.tag as u64 * LOW
+    }
+}
+
 /// A worker's end of the table.
 #[derive(Clone, Debug)]
 pub struct TunnelReader(Arc<Table>);
 
 impl TunnelReader {
-    /// The hash of an F-TEID in this table.
+    /// Where the look-up of an F-TEID begins.
     #[inline]
-    pub fn hash(&self, end: &FTeid) -> u64 {
-        end.hash(self.0.secret)
+    pub fn probe(&self, end: &FTeid) -> Probe {
+        self.0.probe(end)
     }
 
-    /// Asks for the tags of a hash.
+    /// Asks for the tags where a look-up begins.
     #[inline]
-    pub fn prefetch_tags(&self, hash: u64) {
-        prefetch(self.0.tags(self.0.group(hash, 0)));
+    pub fn prefetch_tags(&self, probe: Probe) {
+        prefetch(self.0.tags(probe.group as usize));
     }
 
-    /// Asks for the row that a hash most likely means, and names its slot.
+    /// Asks for the row that a look-up most likely means, and names its slot.
     #[inline]
-    pub fn prefetch_row(&self, hash: u64) -> Option<Slot> {
-        let group = self.0.group(hash, 0);
+    pub fn prefetch_row(&self, probe: Probe) -> Option<Slot> {
+        let group = probe.group as usize;
         let tags = self.0.tags(group).load(Ordering::Acquire);
-        let fits = zero_bytes(tags ^ (u64::from(tag(hash)) * LOW));
+        let fits = zero_bytes(tags ^ probe.wanted());
         if fits == 0 {
             return None;
         }
@@ -150,10 +172,32 @@ impl TunnelReader {
     /// Looks a tunnel up as it was at `time`. The session that gave the F-TEID
     /// comes before one that only sends there, a later one before an earlier one.
     #[inline]
-    pub fn find(&self, end: &FTeid, hash: u64, time: Nanos) -> Found {
+    pub fn find(&self, end: &FTeid, probe: Probe, time: Nanos) -> Found {
+        let table = &*self.0;
+        let group = probe.group as usize;
+        let tags = table.tags(group).load(Ordering::Acquire);
+        let fits = zero_bytes(tags ^ probe.wanted());
+        // Nearly always one tag fits in a word at which the search ends.
+        if fits & fits.wrapping_sub(1) == 0 && zero_bytes(tags) != 0 {
+            if fits == 0 {
+                return Found::Unknown;
+            }
+            let place = group * GROUP + fits.trailing_zeros() as usize / 8;
+            return match row::read(&table.rows[place]) {
+                Some(row) if row.end != *end => Found::Unknown,
+                Some(row) if row.holds_at(time) => Found::Live(Slot(place as u32), row),
+                _ => Found::Other,
+            };
+        }
+        self.find_among(end, probe, time)
+    }
+
+    /// The same where several tags fit, or the search goes on.
+    #[inline(never)]
+    fn find_among(&self, end: &FTeid, probe: Probe, time: Nanos) -> Found {
         let mut best: Option<(Slot, Row)> = None;
         let mut other = false;
-        self.0.find(hash, |place| -> Option<()> {
+        self.0.find(probe, |place| -> Option<()> {
             match row::read(&self.0.rows[place]) {
                 None => other = true,
                 Some(row) if row.end != *end => {}
@@ -310,7 +354,7 @@ impl TunnelWriter {
     /// Every row of an F-TEID.
     pub fn rows_of(&self, end: &FTeid) -> Vec<(Slot, Row)> {
         let mut found = Vec::new();
-        self.table.find(end.hash(self.table.secret), |place| -> Option<()> {
+        self.table.find(self.table.probe(end), |place| -> Option<()> {
             if let Some(row) = row::read(&self.table.rows[place]).filter(|row| row.end == *end) {
                 found.push((Slot(place as u32), row));
             }
@@ -325,7 +369,7 @@ impl TunnelWriter {
         end: &FTeid,
         mut wanted: impl FnMut(&Row) -> bool,
     ) -> Option<(Slot, Row)> {
-        self.table.find(end.hash(self.table.secret), |place| {
+        self.table.find(self.table.probe(end), |place| {
             let row = row::read(&self.table.rows[place])?;
             (row.end == *end && wanted(&row)).then_some((Slot(place as u32), row))
         })
@@ -351,7 +395,7 @@ mod tests {
 
     fn finds(table: &TunnelReader, teid: u32) -> bool {
         let end = row(teid).end;
-        matches!(table.find(&end, table.hash(&end), Nanos(9)), Found::Live(_, row) if row.end == end)
+        matches!(table.find(&end, table.probe(&end), Nanos(9)), Found::Live(_, row) if row.end == end)
     }
 
     #[test]
