@@ -42,12 +42,18 @@ pub fn memory_mib(mbufs: u32) -> u32 {
 ///
 /// # Errors
 /// When that process fails; its own words are on the standard error.
-pub fn measure(capture: &Path, frames: usize, core: usize, span: Duration) -> anyhow::Result<f64> {
+pub fn measure(
+    capture: &Path,
+    (frames, tunnels): (usize, u32),
+    core: usize,
+    span: Duration,
+) -> anyhow::Result<f64> {
     let output = Command::new(std::env::current_exe()?)
         .arg(SUBCOMMAND)
         .arg("--capture")
         .arg(capture)
         .args(["--frames", &frames.to_string()])
+        .args(["--tunnels", &tunnels.to_string()])
         .args(["--core", &core.to_string()])
         .args(["--millis", &span.as_millis().to_string()])
         .stderr(Stdio::inherit())
@@ -65,7 +71,12 @@ pub fn measure(capture: &Path, frames: usize, core: usize, span: Duration) -> an
 ///
 /// # Errors
 /// When DPDK or the engine can't start, or the device gives nothing.
-pub fn poll(capture: &Path, frames: usize, core: usize, span: Duration) -> anyhow::Result<f64> {
+pub fn poll(
+    capture: &Path,
+    (frames, tunnels): (usize, u32),
+    core: usize,
+    span: Duration,
+) -> anyhow::Result<f64> {
     let mbufs = mbufs(frames);
     let eal = Eal::init(&EalConfig {
         program: "weir-bench".into(),
@@ -79,7 +90,7 @@ pub fn poll(capture: &Path, frames: usize, core: usize, span: Duration) -> anyho
     let (_port, mut queues) = Port::open("net_pcap0", &PortConfig::default(), pool)?;
     let queue = queues.first_mut().context("net_pcap0 has no receive queue")?;
     machine::pin(core)?;
-    let mut run = EngineRun::new(Link::N3, Arc::new(traffic::rules()?))?;
+    let mut run = EngineRun::new(Link::N3, Arc::new(traffic::rules()?), tunnels)?;
     let began = Instant::now();
     let mut counted_from = None;
     let mut packets = 0_u64;
@@ -99,8 +110,11 @@ pub fn poll(capture: &Path, frames: usize, core: usize, span: Duration) -> anyho
             _ => {}
         }
         let burst = queue.poll();
-        let meta =
-            RxMeta { time: Nanos(now.as_nanos() as u64), tap: TapId(0), ..RxMeta::default() };
+        let meta = RxMeta {
+            time: traffic::START.plus(Nanos(now.as_nanos() as u64)),
+            tap: TapId(0),
+            ..RxMeta::default()
+        };
         let mut frames = [Frame { bytes: &[], meta }; BURST];
         for (slot, received) in frames.iter_mut().zip(&burst) {
             slot.bytes = received.bytes;

@@ -9,8 +9,11 @@ use weir_engine::detect::ops_blind::Vitals;
 use weir_engine::frame::BURST;
 use weir_engine::rules::{Link, Rules};
 use weir_engine::time::REPLAY_SLICE;
+use weir_engine::tunnels::Access;
 use weir_engine::worker::Setup;
-use weir_engine::{Frame, Judge, Nanos, Report, Worker};
+use weir_engine::{Frame, Judge, Nanos, Report, Signalling, SignallingSetup, Worker};
+
+use crate::{sessions, traffic};
 
 /// Reports that may wait for the judge: more slices than a pass closes.
 const SPARE: usize = 8;
@@ -22,6 +25,7 @@ pub struct EngineRun {
     slice: Option<u64>,
     closed: Vec<Report>,
     empty: Vec<Report>,
+    attributed: u64,
     judge: Judge,
     judged: Judged,
 }
@@ -38,15 +42,36 @@ pub struct Judged {
 }
 
 impl EngineRun {
-    /// A worker on a tap of this link, under these rules.
+    /// A worker on a tap of this link, under these rules, where N4 has established so many
+    /// tunnels of the mix.
+    ///
+    /// # Errors
+    /// When there is no memory for its ledger or the table of tunnels.
+    pub fn new(link: Link, rules: Arc<Rules>, tunnels: u32) -> std::io::Result<Self> {
+        let room = (tunnels as usize).max(1 << 16);
+        let setup = SignallingSetup { tunnels: room, ..SignallingSetup::default() };
+        let mut signalling = Signalling::new(&setup)?;
+        signalling.set_rules(rules.clone(), Nanos(0));
+        sessions::establish(&mut signalling, tunnels, traffic::START);
+        drop(signalling.records());
+        let access = signalling.enlist()?;
+        Self::on(link, rules, access, signalling)
+    }
+
+    /// A worker that looks tunnels up in what `access` shows, whoever wrote it.
     ///
     /// # Errors
     /// When there is no memory for its ledger.
-    pub fn new(link: Link, rules: Arc<Rules>) -> std::io::Result<Self> {
+    pub fn on(
+        link: Link,
+        rules: Arc<Rules>,
+        access: Access,
+        signalling: Signalling,
+    ) -> std::io::Result<Self> {
         let setup = Setup { links: vec![link], hash_key: 0x7765_6972, ..Setup::default() };
-        let mut worker = Worker::new(setup)?;
+        let mut worker = Worker::new(setup, access)?;
         worker.set_rules(Some(rules.clone()));
-        let mut judge = Judge::new([]);
+        let mut judge = Judge::new([], signalling);
         judge.set_rules(rules, Nanos(0), &mut |_| {});
         // A report gets its room for flows when it is first exchanged.
         let empty =
@@ -56,6 +81,7 @@ impl EngineRun {
             slice: None,
             closed: Vec::with_capacity(SPARE),
             empty,
+            attributed: 0,
             judge,
             judged: Judged::default(),
         })
@@ -102,6 +128,7 @@ impl EngineRun {
             let verdicts = &mut self.judged.verdicts;
             self.judge.slice(begin, end, reports, &Vitals::default(), &mut |_| *verdicts += 1);
             self.judged.slices += 1;
+            self.attributed += report.unresolved.attributed;
         }
         self.judged.took += began.elapsed();
         self.empty.append(&mut self.closed);
@@ -110,6 +137,16 @@ impl EngineRun {
     /// What the judge has done so far.
     pub fn judged(&self) -> Judged {
         self.judged
+    }
+
+    /// G-PDUs of judged slices whose tunnel was found.
+    pub fn attributed(&self) -> u64 {
+        self.attributed
+    }
+
+    /// Sessions that N4 established before the judge's eyes.
+    pub fn sessions_established(&self) -> u64 {
+        self.judge.words().sessions_established
     }
 
     /// Flows that the judge knows.

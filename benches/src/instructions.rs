@@ -9,8 +9,10 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use clap::ValueEnum;
+use weir_engine::{Nanos, Signalling, SignallingSetup};
 
 use crate::engine_run::EngineRun;
+use crate::n4;
 use crate::traffic::{self, Traffic, again};
 use crate::walk::walk_pass;
 
@@ -24,6 +26,10 @@ pub const PROGRAM: &str = "valgrind";
 const FRAMES: usize = 25_600;
 const PASSES: usize = 4;
 const TUNNELS: u32 = 10_000;
+/// Sessions whose lives a pass of N4 tells, so slowly that those of the pass before are
+/// forgotten meanwhile.
+const SESSIONS: usize = 4_000;
+const N4_GAP: Nanos = Nanos(1_000_000);
 
 /// What is counted.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
@@ -32,6 +38,8 @@ pub enum Subject {
     Engine,
     /// The parse-only walk.
     Walk,
+    /// The session machine.
+    N4,
 }
 
 impl Subject {
@@ -40,6 +48,7 @@ impl Subject {
         match self {
             Subject::Engine => "*engine_pass*",
             Subject::Walk => "*walk_pass*",
+            Subject::N4 => "*n4_pass*",
         }
     }
 
@@ -47,6 +56,15 @@ impl Subject {
         match self {
             Subject::Engine => "engine",
             Subject::Walk => "walk",
+            Subject::N4 => "n4",
+        }
+    }
+
+    /// Packets, or messages, of a pass.
+    fn len(self) -> usize {
+        match self {
+            Subject::Engine | Subject::Walk => FRAMES,
+            Subject::N4 => SESSIONS * n4::MESSAGES,
         }
     }
 }
@@ -67,7 +85,7 @@ pub fn per_packet(subject: Subject) -> anyhow::Result<f64> {
     if long <= short {
         bail!("{PROGRAM} counted {short} and {long} instructions; is the function inlined?");
     }
-    Ok((long - short) as f64 / (PASSES * FRAMES) as f64)
+    Ok((long - short) as f64 / (PASSES * subject.len()) as f64)
 }
 
 fn count(subject: Subject, passes: usize) -> anyhow::Result<u64> {
@@ -100,15 +118,33 @@ fn total(out: &Path) -> anyhow::Result<u64> {
 /// # Errors
 /// When the engine can't start.
 pub fn run(subject: Subject, passes: usize) -> anyhow::Result<()> {
+    match subject {
+        Subject::Engine | Subject::Walk => run_packets(subject, passes),
+        Subject::N4 => {
+            let load = n4::Load::cycles(1, SESSIONS as u64);
+            let mut machine = Signalling::new(&SignallingSetup::default())?;
+            machine.set_rules(Arc::new(n4::rules()?), Nanos(0));
+            let mut start = traffic::START;
+            for _ in 0..passes {
+                load.n4_pass(&mut machine, start, N4_GAP);
+                start = start.plus(load.span(N4_GAP));
+            }
+            let lives = (passes * SESSIONS) as u64;
+            n4::check(&mut machine, lives, lives)
+        }
+    }
+}
+
+fn run_packets(subject: Subject, passes: usize) -> anyhow::Result<()> {
     let traffic = Traffic::imix(TUNNELS, FRAMES);
     let mut frames = traffic.arrivals();
-    let mut engine = EngineRun::new(traffic.link, Arc::new(traffic::rules()?))?;
+    let mut engine = EngineRun::new(traffic.link, Arc::new(traffic::rules()?), TUNNELS)?;
     for _ in 0..passes {
         match subject {
-            Subject::Engine => engine.engine_pass(black_box(&frames)),
             Subject::Walk => {
                 black_box(walk_pass(black_box(&frames)));
             }
+            _ => engine.engine_pass(black_box(&frames)),
         }
         again(&mut frames);
     }

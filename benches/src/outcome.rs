@@ -27,6 +27,7 @@ pub struct Row {
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {
     rows: Vec<Row>,
+    lines: Vec<String>,
     figures: Map<String, Value>,
 }
 
@@ -34,6 +35,11 @@ impl Outcome {
     /// Adds a line to the table.
     pub fn row(&mut self, row: Row) {
         self.rows.push(row);
+    }
+
+    /// Adds a sentence below the table.
+    pub fn line(&mut self, line: String) {
+        self.lines.push(line);
     }
 
     /// Adds a figure, rounded to four digits behind the point; one that is no
@@ -92,7 +98,7 @@ impl fmt::Display for Outcome {
                 row.ratio.map_or(String::new(), |(times, of)| format!("{times:.2} × {of}")),
             )?;
         }
-        Ok(())
+        self.lines.iter().try_for_each(|line| writeln!(f, "{line}"))
     }
 }
 

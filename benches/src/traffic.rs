@@ -17,7 +17,7 @@ use weir_pcaps::Scenario;
 pub const GAP: Nanos = Nanos(1_000);
 
 /// When the first frame is seen.
-const START: Nanos = Nanos::from_secs(1_767_600_000);
+pub const START: Nanos = Nanos::from_secs(1_767_600_000);
 
 /// The seed of all generated frames.
 const SEED: u64 = 20_260_105;
@@ -30,12 +30,15 @@ pub struct Traffic {
     frames: Vec<Vec<u8>>,
     /// The link that the tap declares.
     pub link: Link,
+    /// Tunnels that N4 has established before.
+    pub tunnels: u32,
 }
 
 impl Traffic {
     /// An Internet mix of G-PDUs over this many tunnels.
     pub fn imix(tunnels: u32, count: usize) -> Self {
-        Self { frames: weir_pcaps::imix::frames(tunnels, count, SEED), link: Link::N3 }
+        let frames = weir_pcaps::imix::frames(tunnels, count, SEED);
+        Self { frames, link: Link::N3, tunnels }
     }
 
     /// All links of the demonstration on one undeclared tap, from its start on.
@@ -45,19 +48,17 @@ impl Traffic {
     pub fn mixed(count: usize) -> anyhow::Result<Self> {
         let scenario = Scenario::parse(DEMO, Path::new("demo.toml"))?;
         let frames = scenario.generate().take(count).map(|packet| packet.frame).collect();
-        Ok(Self { frames, link: Link::Mixed })
+        Ok(Self { frames, link: Link::Mixed, tunnels: 0 })
+    }
+
+    /// The frames themselves.
+    pub fn frames(&self) -> &[Vec<u8>] {
+        &self.frames
     }
 
     /// The frames as a source gives them, [`GAP`] apart.
     pub fn arrivals(&self) -> Vec<Frame<'_>> {
-        let arrival = |(n, bytes): (usize, &'_ Vec<u8>)| RxMeta {
-            time: START.plus(Nanos(n as u64 * GAP.0)),
-            wire_len: bytes.len() as u32,
-            tap: TapId(0),
-            ..RxMeta::default()
-        };
-        let numbered = self.frames.iter().enumerate();
-        numbered.map(|(n, bytes)| Frame { bytes, meta: arrival((n, bytes)) }).collect()
+        arrivals_of(&self.frames)
     }
 
     /// Writes the frames as a classic pcap file.
@@ -84,6 +85,18 @@ impl Traffic {
     }
 }
 
+/// Frames as a source gives them, [`GAP`] apart.
+pub fn arrivals_of(frames: &[Vec<u8>]) -> Vec<Frame<'_>> {
+    let arrival = |(n, bytes): (usize, &'_ Vec<u8>)| RxMeta {
+        time: START.plus(Nanos(n as u64 * GAP.0)),
+        wire_len: bytes.len() as u32,
+        tap: TapId(0),
+        ..RxMeta::default()
+    };
+    let numbered = frames.iter().enumerate();
+    numbered.map(|(n, bytes)| Frame { bytes, meta: arrival((n, bytes)) }).collect()
+}
+
 /// Lets the same frames arrive again, after those of the last pass.
 pub fn again(arrivals: &mut [Frame<'_>]) {
     let span = arrivals.len() as u64 * GAP.0;
@@ -100,6 +113,11 @@ pub fn again(arrivals: &mut [Frame<'_>]) {
 /// # Errors
 /// When the engine refuses the policy.
 pub fn rules() -> anyhow::Result<Rules> {
+    Ok(Rules::compile(rule_set())?)
+}
+
+/// The same, to be added to.
+pub(crate) fn rule_set() -> RuleSet {
     let gnbs = (1..=8).map(|n| Equipment {
         roles: Roles(1),
         prefixes: vec![host([10, 0, 0, n]), host([10, 0, 10, n])],
@@ -128,7 +146,7 @@ pub fn rules() -> anyhow::Result<Rules> {
     let allow = |from, to, services| Allow { from, to, services, not_after: None };
     let everything =
         [1, 6, 17, 132].map(|protocol| Service { protocol, ports: None, either_way: true });
-    Ok(Rules::compile(RuleSet {
+    RuleSet {
         version: 1,
         equipment,
         ue_pools: vec![prefix([10, 60, 0, 0], 16)],
@@ -145,7 +163,7 @@ pub fn rules() -> anyhow::Result<Rules> {
             allow(end(0..11), end(11..12), everything.into()),
         ],
         ..RuleSet::default()
-    })?)
+    }
 }
 
 fn host(octets: [u8; 4]) -> Prefix {

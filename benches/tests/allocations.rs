@@ -12,9 +12,14 @@ const PACKETS: usize = 10_000;
 /// Passes of a warm-up and of a measurement: two slices are closed in either.
 const PASSES: usize = 2 * (REPLAY_SLICE.0 / traffic::GAP.0) as usize / PACKETS;
 
+fn engine(traffic: &Traffic) -> EngineRun {
+    let rules = Arc::new(traffic::rules().unwrap());
+    EngineRun::new(traffic.link, rules, traffic.tunnels).unwrap()
+}
+
 /// Allocations after a warm-up, and the G-PDUs that were counted meanwhile.
 fn after_warm_up(traffic: &Traffic) -> (u64, u64) {
-    let mut run = EngineRun::new(traffic.link, Arc::new(traffic::rules().unwrap())).unwrap();
+    let mut run = engine(traffic);
     let mut frames = traffic.arrivals();
     let mut passes = |run: &mut EngineRun| {
         for _ in 0..PASSES {
@@ -52,7 +57,7 @@ fn all_links_on_one_tap_allocate_nothing() {
 #[test]
 fn declared_traffic_gives_the_judge_flows_and_no_verdicts() {
     let imix = Traffic::imix(1_000, PACKETS);
-    let mut run = EngineRun::new(imix.link, Arc::new(traffic::rules().unwrap())).unwrap();
+    let mut run = engine(&imix);
     let mut frames = imix.arrivals();
     for _ in 0..PASSES {
         run.engine_pass(&frames);
@@ -61,4 +66,5 @@ fn declared_traffic_gives_the_judge_flows_and_no_verdicts() {
     run.judge();
     assert_eq!((run.judged().slices, run.judged().verdicts), (1, 0));
     assert_eq!(run.flows(), 1, "the mix runs between one gNB and one UPF");
+    assert_eq!(run.attributed(), 100_000, "of the slice that was closed, all");
 }

@@ -13,9 +13,10 @@ use weir_benches::outcome::{Outcome, Row};
 use weir_benches::rounds::Samples;
 use weir_benches::traffic::{self, Traffic, again};
 use weir_benches::walk::walk_pass;
-use weir_benches::{decode, device, file_source, machine, testpmd};
+use weir_benches::{
+    decode, device, file_source, machine, memory, signalling_figures, testpmd, tunnel_figures,
+};
 use weir_engine::Frame;
-use weir_engine::rules::Link;
 use weir_mem::FileMap;
 
 /// Measures what a packet costs, beside the least that it could.
@@ -45,6 +46,8 @@ enum Part {
         #[arg(long)]
         frames: usize,
         #[arg(long)]
+        tunnels: u32,
+        #[arg(long)]
         core: usize,
         #[arg(long)]
         millis: u64,
@@ -56,6 +59,13 @@ enum Part {
         #[arg(long)]
         passes: usize,
     },
+    /// Establishes sessions; prints how much memory they take.
+    Memory {
+        #[arg(long)]
+        sessions: u64,
+    },
+    /// Measures signalling and tunnels only.
+    Signalling,
 }
 
 /// Frames of the mix: more than the second-level cache holds.
@@ -73,13 +83,14 @@ const DEVICE_SPAN: Duration = Duration::from_millis(1_000);
 fn main() -> anyhow::Result<()> {
     let options = Options::parse();
     match &options.part {
-        None => bench(&options),
-        Some(Part::Device { capture, frames, core, millis }) => {
+        None | Some(Part::Signalling) => bench(&options),
+        Some(Part::Device { capture, frames, tunnels, core, millis }) => {
             let span = Duration::from_millis(*millis);
-            println!("{}", device::poll(capture, *frames, *core, span)?);
+            println!("{}", device::poll(capture, (*frames, *tunnels), *core, span)?);
             Ok(())
         }
         Some(Part::Instructions { subject, passes }) => instructions::run(*subject, *passes),
+        Some(Part::Memory { sessions }) => memory::run(*sessions),
     }
 }
 
@@ -99,25 +110,48 @@ fn bench(options: &Options) -> anyhow::Result<()> {
 
     eprintln!("weir-bench: {FRAMES} frames over {} tunnels", options.tunnels);
     let imix = Traffic::imix(options.tunnels, FRAMES);
-    // Threads that measure are pinned one by one, so that others are not.
-    std::thread::scope(|scope| {
-        scope.spawn(|| packet_path(options.rounds, &imix, core, &mut outcome)).join()
-    })
-    .map_err(|_| anyhow::anyhow!("the packet path's measurement ended early"))??;
-
-    let folder = tempfile::tempdir()?;
-    let capture = folder.path().join("imix.pcap");
-    imix.write(&capture)?;
-    files(options.rounds, &capture, imix.link, &mut outcome)?;
-    decoders(options, folder.path(), &mut outcome)?;
-    for (name, frames) in [("1k", 1 << 10), ("64k", 1 << 16)] {
-        let capture = folder.path().join(format!("imix-{name}.pcap"));
-        Traffic::imix(options.tunnels, frames).write(&capture)?;
-        devices(options.rounds, &capture, (name, frames), (core, other), &mut outcome)?;
+    let rounds = options.rounds;
+    let is_whole = options.part.is_none();
+    if is_whole {
+        apart(|| packet_path(rounds, &imix, core, &mut outcome))?;
+    }
+    apart(|| signalling_figures::packets_with_n4(rounds, &imix, core, &mut outcome))?;
+    apart(|| signalling_figures::messages(rounds, core, &mut outcome))?;
+    signalling_figures::sizes(&mut outcome)?;
+    apart(|| tunnel_figures::look_ups(rounds, core, &mut outcome))?;
+    apart(|| tunnel_figures::growth(rounds, &imix, core, &mut outcome))?;
+    if is_whole {
+        sources(options, &imix, (core, other), &mut outcome)?;
     }
     println!("{outcome}");
     outcome.write(&options.out)?;
     eprintln!("weir-bench: figures in {}", options.out.display());
+    Ok(())
+}
+
+/// Threads that measure are pinned one by one, so that others are not.
+fn apart(measure: impl FnOnce() -> anyhow::Result<()> + Send) -> anyhow::Result<()> {
+    std::thread::scope(|scope| scope.spawn(measure).join())
+        .map_err(|_| anyhow::anyhow!("a measurement ended early"))?
+}
+
+/// Where frames come from: files and devices, and the decoders of files.
+fn sources(
+    options: &Options,
+    imix: &Traffic,
+    (core, other): (usize, usize),
+    outcome: &mut Outcome,
+) -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let capture = folder.path().join("imix.pcap");
+    imix.write(&capture)?;
+    files(options.rounds, &capture, imix, outcome)?;
+    decoders(options, folder.path(), outcome)?;
+    for (name, frames) in [("1k", 1 << 10), ("64k", 1 << 16)] {
+        let capture = folder.path().join(format!("imix-{name}.pcap"));
+        Traffic::imix(options.tunnels, frames).write(&capture)?;
+        devices(options, &capture, (name, frames), (core, other), outcome)?;
+    }
     Ok(())
 }
 
@@ -144,8 +178,8 @@ fn packet_path(
     let mixed = Traffic::mixed(FRAMES)?;
     let rules = Arc::new(traffic::rules()?);
     let (mut frames, mut mixed_frames) = (imix.arrivals(), mixed.arrivals());
-    let mut engine = EngineRun::new(imix.link, rules.clone())?;
-    let mut mixed_engine = EngineRun::new(mixed.link, rules)?;
+    let mut engine = EngineRun::new(imix.link, rules.clone(), imix.tunnels)?;
+    let mut mixed_engine = EngineRun::new(mixed.link, rules, mixed.tunnels)?;
     let [mut on_imix, mut on_mixed, mut walk, mut judge] = [const { Samples::new() }; 4];
     let [mut allocated, mut mixed_allocated] = [0, 0];
     // Round 0 warms up, and whoever is first in one round is second in the next.
@@ -161,7 +195,7 @@ fn packet_path(
                     });
                     walk.push_from(round, ns);
                 }
-                Subject::Engine => {
+                _ => {
                     let (before, judged) = (allocations(), engine.judged().took);
                     let ns = turn(&mut frames, |frames| engine.engine_pass(frames));
                     on_imix.push_from(round, ns);
@@ -228,7 +262,12 @@ fn instructions_per_packet() -> anyhow::Result<[Option<f64>; 2]> {
 }
 
 /// The capture reader, alone and before the engine.
-fn files(rounds: usize, capture: &Path, link: Link, outcome: &mut Outcome) -> anyhow::Result<()> {
+fn files(
+    rounds: usize,
+    capture: &Path,
+    imix: &Traffic,
+    outcome: &mut Outcome,
+) -> anyhow::Result<()> {
     let map = FileMap::open(capture)?;
     let rules = Arc::new(traffic::rules()?);
     let [mut reader, mut both] = [const { Samples::new() }; 2];
@@ -236,7 +275,7 @@ fn files(rounds: usize, capture: &Path, link: Link, outcome: &mut Outcome) -> an
         eprintln!("weir-bench: file source, round {round} of {rounds}");
         reader.push_from(round, file_source::read(&map, PASSES)?.ns());
         // The same times come again with every pass, hence an engine for each round.
-        let mut engine = EngineRun::new(link, rules.clone())?;
+        let mut engine = EngineRun::new(imix.link, rules.clone(), imix.tunnels)?;
         both.push_from(round, file_source::read_and_inspect(&map, PASSES, &mut engine)?.ns());
     }
     outcome.figure("file_reader_mpps", 1e3 / reader.median());
@@ -284,12 +323,13 @@ fn decoders(options: &Options, folder: &Path, outcome: &mut Outcome) -> anyhow::
 
 /// The engine behind DPDK, beside testpmd on the same device.
 fn devices(
-    rounds: usize,
+    options: &Options,
     capture: &Path,
     (name, frames): (&str, usize),
     (core, other): (usize, usize),
     outcome: &mut Outcome,
 ) -> anyhow::Result<()> {
+    let rounds = options.rounds;
     let compares = testpmd::is_installed();
     if !compares {
         eprintln!("weir-bench: no {} to compare with: install package dpdk", testpmd::PROGRAM);
@@ -300,7 +340,7 @@ fn devices(
         if compares {
             bare.push(testpmd::measure(capture, frames, core, other)?);
         }
-        engine.push(device::measure(capture, frames, core, DEVICE_SPAN)?);
+        engine.push(device::measure(capture, (frames, options.tunnels), core, DEVICE_SPAN)?);
     }
     // The share of testpmd's rate that is kept: more is better.
     let ratio = bare.over(&engine).median();

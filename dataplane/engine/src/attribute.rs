@@ -19,7 +19,7 @@ use crate::rules::{Link, Party};
 use crate::track::Inner;
 use crate::tunnels::unresolved::{Change, Complaint, Escape, OddSource, Stray, Sum};
 use crate::tunnels::usage::Packet;
-use crate::tunnels::{Access, FTeid, Found, Row, RowFlags, Sender, Slot};
+use crate::tunnels::{Access, FTeid, Found, Probe, Row, RowFlags, Sender, Slot};
 
 const G_PDU: u8 = 255;
 const ERROR_INDICATION: u8 = 26;
@@ -30,7 +30,7 @@ struct LookUp {
     record: usize,
     end: FTeid,
     from: Address,
-    hash: u64,
+    probe: Probe,
 }
 
 /// The stage and its place in the tables.
@@ -73,9 +73,9 @@ impl Attributor {
             let is_g_pdu = record.kind == Kind::Gtpu && record.message == G_PDU;
             if is_g_pdu || record.flags.has(Flags::ATTRIBUTED) && record.teid != 0 {
                 let end = FTeid { address: to, teid: record.teid };
-                let hash = self.tunnels.table.hash(&end);
-                self.tunnels.table.prefetch_tags(hash);
-                self.pending[ready] = LookUp { record: i, end, from, hash };
+                let probe = self.tunnels.table.probe(&end);
+                self.tunnels.table.prefetch_tags(probe);
+                self.pending[ready] = LookUp { record: i, end, from, probe };
                 ready += 1;
             } else if record.kind == Kind::Gtpu && record.message == ERROR_INDICATION {
                 complain(frame, record, (from, to), report);
@@ -106,13 +106,13 @@ impl Attributor {
         }
         let pending = &self.pending[..ready];
         for look_up in pending {
-            if let Some(slot) = self.tunnels.table.prefetch_row(look_up.hash) {
+            if let Some(slot) = self.tunnels.table.prefetch_row(look_up.probe) {
                 self.tunnels.usage.prefetch(slot);
             }
         }
         for look_up in pending {
             let (frame, record) = (&frames[look_up.record], &records[look_up.record]);
-            let found = self.tunnels.table.find(&look_up.end, look_up.hash, record.time);
+            let found = self.tunnels.table.find(&look_up.end, look_up.probe, record.time);
             match found {
                 Found::Live(slot, row) => {
                     report.unresolved.attributed += 1;

@@ -105,11 +105,19 @@ impl<T: Default> Pool<T> {
         None
     }
 
-    /// Takes a row off the front of a list.
-    pub(crate) fn pop(&mut self, head: &mut u32) -> Option<T> {
-        let at = *head;
-        *head = self.rows.get(at as usize)?.next;
-        Some(self.release(at))
+    /// Empties a list. Of its rows only the links are touched, since most are no longer in
+    /// any cache when a session is forgotten.
+    pub(crate) fn clear(&mut self, head: &mut u32) {
+        let first = std::mem::replace(head, NIL);
+        let (mut at, mut last) = (first, NIL);
+        while let Some(link) = self.rows.get(at as usize) {
+            self.used -= 1;
+            (last, at) = (at, link.next);
+        }
+        if let Some(link) = self.rows.get_mut(last as usize) {
+            link.next = self.free;
+            self.free = first;
+        }
     }
 
     fn release(&mut self, place: u32) -> T {
@@ -138,11 +146,14 @@ mod tests {
         assert_eq!(pool.remove(&mut a, |value| *value == 1), None);
         *pool.push(&mut b, 4).unwrap() += 1;
         assert_eq!(pool.iter(b).copied().collect::<Vec<_>>(), [5, 2]);
-        assert_eq!(
-            (pool.pop(&mut b), pool.pop(&mut b), pool.pop(&mut b)),
-            (Some(5), Some(2), None)
-        );
+        pool.clear(&mut b);
+        pool.clear(&mut b);
+        assert_eq!((b, pool.used), (NIL, 1));
         assert_eq!(pool.find(a, |value| *value == 3), Some(&3));
-        assert_eq!(pool.used, 1);
+        pool.push(&mut b, 6).unwrap();
+        pool.push(&mut b, 7).unwrap();
+        assert_eq!(pool.push(&mut b, 8), Err(8), "three rows are used");
+        assert_eq!(pool.iter(b).copied().collect::<Vec<_>>(), [7, 6]);
+        assert_eq!(pool.iter(a).copied().collect::<Vec<_>>(), [3]);
     }
 }

@@ -1,11 +1,8 @@
 //! All sessions: by place, by their SEIDs, and by the UE addresses that they claim.
 
-use std::collections::HashMap;
-use std::hash::BuildHasherDefault;
-
 use weir_wire::Address;
 
-use super::keyed::KeyedHasher;
+use super::keyed::{Index, hash_key};
 use super::names::NameId;
 use super::pool::Pool;
 use super::session::{Endpoint, Far, Held, Pdr, Route, Session, SessionRef, UeAddress, Urr};
@@ -18,7 +15,11 @@ const CANDIDATES: usize = 64;
 /// Rules a session may have on the average; a session alone may have far more.
 const RULES_PER_SESSION: usize = 4;
 
-type Map<K, V> = HashMap<K, V, BuildHasherDefault<KeyedHasher>>;
+/// F-SEIDs by which a session is known on each side: of either family one, and that of
+/// the address that its node spoke from.
+const SEIDS: usize = 3;
+/// Addresses that a session claims, on the average.
+const CLAIMS: usize = 2;
 
 /// Where a UE address is unique: in one network instance of one UP function.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -28,15 +29,24 @@ pub(crate) struct ClaimKey {
     pub(crate) address: Address,
 }
 
+impl ClaimKey {
+    fn of(session: &Session, ue: &UeAddress) -> Self {
+        Self { up_node: session.up_node, instance: session.instance, address: ue.address }
+    }
+}
+
 /// The sessions and what is in them.
 #[derive(Debug)]
 pub(crate) struct Store {
     places: Vec<Option<Session>>,
     uses: Vec<u32>,
     free: Vec<u32>,
-    by_cp: Map<(Address, u64), u32>,
-    by_up: Map<(Address, u64), u32>,
-    claims: Map<ClaimKey, SessionRef>,
+    /// Sessions by the hashes of their F-SEIDs, and of the addresses that they claim.
+    by_cp: Index,
+    by_up: Index,
+    claims: Index,
+    /// Hashes that found no room since the indices were last swept.
+    refused: usize,
     bound: usize,
     hand: usize,
     counts: [u64; SessionState::ALL.len()],
@@ -52,14 +62,14 @@ pub(crate) struct Store {
 impl Store {
     /// Room for so many sessions.
     pub(crate) fn new(bound: usize) -> Self {
-        let map = || HashMap::with_capacity_and_hasher(bound, BuildHasherDefault::default());
         Self {
             places: Vec::with_capacity(bound),
             uses: Vec::with_capacity(bound),
             free: Vec::new(),
-            by_cp: map(),
-            by_up: map(),
-            claims: HashMap::with_capacity_and_hasher(bound, BuildHasherDefault::default()),
+            by_cp: Index::new(bound * SEIDS),
+            by_up: Index::new(bound * SEIDS),
+            claims: Index::new(bound * CLAIMS),
+            refused: 0,
             bound,
             hand: 0,
             counts: [0; SessionState::ALL.len()],
@@ -92,12 +102,39 @@ impl Store {
 
     /// The session with this CP F-SEID.
     pub(crate) fn by_cp(&self, address: Address, seid: u64) -> Option<SessionRef> {
-        self.at(*self.by_cp.get(&(address, seid))?)
+        self.alive(&self.by_cp, hash_key(&(address, seid)))
     }
 
     /// The session with this UP F-SEID.
     pub(crate) fn by_up(&self, address: Address, seid: u64) -> Option<SessionRef> {
-        self.at(*self.by_up.get(&(address, seid))?)
+        self.alive(&self.by_up, hash_key(&(address, seid)))
+    }
+
+    fn alive(&self, index: &Index, hash: u64) -> Option<SessionRef> {
+        let at = SessionRef::unpack(index.find(hash)?);
+        self.find(at).map(|_| at)
+    }
+
+    /// Makes room among hashes of sessions that are gone: a session that had several
+    /// F-SEIDs on one side leaves the others behind.
+    #[cold]
+    fn sweep(&mut self) {
+        // All of it may be in use: then it is tried again after a while only.
+        let is_due = self.refused == 0;
+        self.refused = (self.refused + 1) % (self.bound / 16).max(1);
+        if !is_due {
+            return;
+        }
+        let Self { places, by_cp, by_up, claims, .. } = self;
+        for index in [by_cp, by_up, claims] {
+            if index.is_full() {
+                index.retain(|number| {
+                    let at = SessionRef::unpack(number);
+                    let session = places.get(at.place as usize).and_then(Option::as_ref);
+                    session.is_some_and(|session| session.uses == at.uses)
+                });
+            }
+        }
     }
 
     /// Whether another session needs a place of one that is there.
@@ -149,22 +186,19 @@ impl Store {
 
     /// Makes a session known by a CP F-SEID.
     pub(crate) fn index_cp(&mut self, at: SessionRef, address: Address, seid: u64) {
-        self.by_cp.insert((address, seid), at.place);
+        let hash = hash_key(&(address, seid));
+        if !self.by_cp.insert(hash, at.pack()) {
+            self.sweep();
+            self.by_cp.insert(hash, at.pack());
+        }
     }
 
     /// Makes a session known by a UP F-SEID.
     pub(crate) fn index_up(&mut self, at: SessionRef, address: Address, seid: u64) {
-        self.by_up.insert((address, seid), at.place);
-    }
-
-    /// Takes a session's SEIDs out of the indices, unless they are another's by now.
-    pub(crate) fn forget_seids(&mut self, at: SessionRef, ends: [(Address, u64); 2]) {
-        let [cp, up] = ends;
-        if self.by_cp.get(&cp) == Some(&at.place) {
-            self.by_cp.remove(&cp);
-        }
-        if self.by_up.get(&up) == Some(&at.place) {
-            self.by_up.remove(&up);
+        let hash = hash_key(&(address, seid));
+        if !self.by_up.insert(hash, at.pack()) {
+            self.sweep();
+            self.by_up.insert(hash, at.pack());
         }
     }
 
@@ -178,41 +212,39 @@ impl Store {
 
     /// Takes a session out, with all of its rules; what held tunnels is emptied first.
     pub(crate) fn remove(&mut self, at: SessionRef) -> Option<Nanos> {
-        let session = self.find(at)?.clone();
-        self.forget_seids(at, [(session.cp, session.cp_seid), (session.up, session.up_seid)]);
+        // In parts, so that the session need not be copied.
+        let Self { places, by_cp, by_up, claims, .. } = self;
+        let place = places.get_mut(at.place as usize)?;
+        let session = place.as_mut().filter(|session| session.uses == at.uses)?;
+        by_cp.remove(hash_key(&(session.cp, session.cp_seid)), at.pack());
+        by_up.remove(hash_key(&(session.up, session.up_seid)), at.pack());
         for ue in session.addresses() {
-            self.unclaim(at, &session, ue);
+            claims.remove(hash_key(&ClaimKey::of(session, ue)), at.pack());
         }
-        drain(&mut self.pdrs, session.pdrs);
-        drain(&mut self.fars, session.fars);
-        drain(&mut self.urrs, session.urrs);
-        drain(&mut self.endpoints, session.endpoints);
-        drain(&mut self.routes, session.routes);
-        drain(&mut self.held, session.tunnels);
+        self.pdrs.clear(&mut session.pdrs);
+        self.fars.clear(&mut session.fars);
+        self.urrs.clear(&mut session.urrs);
+        self.endpoints.clear(&mut session.endpoints);
+        self.routes.clear(&mut session.routes);
+        self.held.clear(&mut session.tunnels);
         self.counts[session.state as usize] -= 1;
-        self.places[at.place as usize] = None;
+        let ended = session.ended;
+        *place = None;
         self.free.push(at.place);
-        Some(session.ended)
+        Some(ended)
     }
 
     /// Who claims an address.
     pub(crate) fn claimant(&self, key: &ClaimKey) -> Option<SessionRef> {
-        self.claims.get(key).copied().filter(|at| self.find(*at).is_some())
+        self.alive(&self.claims, hash_key(key))
     }
 
     /// Claims an address for a session.
     pub(crate) fn claim(&mut self, key: ClaimKey, at: SessionRef) {
-        if self.claims.len() < self.bound * 2 || self.claims.contains_key(&key) {
-            self.claims.insert(key, at);
-        }
-    }
-
-    /// Gives a session's claim on an address up.
-    pub(crate) fn unclaim(&mut self, at: SessionRef, session: &Session, ue: &UeAddress) {
-        let key =
-            ClaimKey { up_node: session.up_node, instance: session.instance, address: ue.address };
-        if self.claims.get(&key) == Some(&at) {
-            self.claims.remove(&key);
+        let hash = hash_key(&key);
+        if !self.claims.insert(hash, at.pack()) {
+            self.sweep();
+            self.claims.insert(hash, at.pack());
         }
     }
 
@@ -237,6 +269,12 @@ impl Store {
     }
 }
 
-fn drain<T: Default>(pool: &mut Pool<T>, mut head: u32) {
-    while pool.pop(&mut head).is_some() {}
+impl SessionRef {
+    const fn pack(self) -> u64 {
+        (self.uses as u64) << 32 | self.place as u64
+    }
+
+    const fn unpack(number: u64) -> Self {
+        Self { place: number as u32, uses: (number >> 32) as u32 }
+    }
 }

@@ -4,12 +4,13 @@
 //! answered one is remembered as long as it may come again. An answer that comes
 //! before its request waits a second for it, since taps reorder.
 
-use std::collections::{HashMap, VecDeque};
-use std::hash::BuildHasherDefault;
+use std::collections::VecDeque;
+use std::hash::{Hash, Hasher};
 
+use weir_mem::prefetch;
 use weir_wire::Address;
 
-use super::keyed::KeyedHasher;
+use super::keyed::{Index, hash_key};
 use super::session::SessionRef;
 use crate::Nanos;
 
@@ -31,7 +32,7 @@ const EARLY: Nanos = Nanos::SECOND;
 const ANSWERS: usize = 4096;
 
 /// What names a transaction: the request's ends, sequence number and type.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct TransactionKey {
     pub(crate) source: Address,
     pub(crate) destination: Address,
@@ -39,6 +40,16 @@ pub(crate) struct TransactionKey {
     pub(crate) destination_port: u16,
     pub(crate) sequence: u32,
     pub(crate) message: u8,
+}
+
+impl Hash for TransactionKey {
+    /// What is no address fits into one word: the sequence number has 24 bits.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u128(self.source.0);
+        state.write_u128(self.destination.0);
+        let ports = u64::from(self.source_port) << 16 | u64::from(self.destination_port);
+        state.write_u64(ports << 32 | u64::from(self.sequence) << 8 | u64::from(self.message));
+    }
 }
 
 /// A request as it waits.
@@ -107,7 +118,10 @@ pub(crate) struct Early {
 pub(crate) struct Transactions {
     rows: Vec<Transaction>,
     free: Vec<u32>,
-    index: HashMap<TransactionKey, u32, BuildHasherDefault<KeyedHasher>>,
+    /// Rows by the hashes of their keys; whoever asks compares the key.
+    index: Index,
+    /// The row that was asked for last, which is mostly asked for again.
+    latest: u32,
     /// In order of time: (since, place, uses).
     overdue: VecDeque<(Nanos, u32, u32)>,
     order: VecDeque<(Nanos, u32, u32)>,
@@ -124,7 +138,8 @@ impl Default for Transactions {
         Self {
             rows: Vec::with_capacity(TRANSACTIONS),
             free: Vec::with_capacity(TRANSACTIONS),
-            index: HashMap::with_capacity_and_hasher(TRANSACTIONS, BuildHasherDefault::default()),
+            index: Index::new(TRANSACTIONS),
+            latest: 0,
             overdue: VecDeque::with_capacity(TRANSACTIONS),
             order: VecDeque::with_capacity(TRANSACTIONS),
             early: VecDeque::new(),
@@ -138,6 +153,17 @@ impl Default for Transactions {
 }
 
 impl Transactions {
+    /// The row of a key.
+    fn find(&self, key: &TransactionKey) -> Option<u32> {
+        let is_its = |place: &u32| {
+            self.rows.get(*place as usize).is_some_and(|row| row.key.as_ref() == Some(key))
+        };
+        if is_its(&self.latest) {
+            return Some(self.latest);
+        }
+        self.index.find(hash_key(key)).map(|place| place as u32).filter(is_its)
+    }
+
     /// Takes a request in. A new one under an old key ends the old one, which is
     /// given back if it still waited.
     pub(crate) fn ask(
@@ -149,7 +175,7 @@ impl Transactions {
         declared: bool,
     ) -> (Asked, Option<Waiting>) {
         let mut ended = None;
-        if let Some(&place) = self.index.get(&key) {
+        if let Some(place) = self.find(&key) {
             let row = &self.rows[place as usize];
             if row.hash == hash && time.since(row.time) <= WINDOW {
                 return (Asked::Again, None);
@@ -166,6 +192,7 @@ impl Transactions {
         {
             // The oldest makes room; each step shortens the queue.
             let Some((_, place, uses)) = self.order.pop_front() else { break };
+            self.foresee();
             if self.rows[place as usize].uses == uses && self.rows[place as usize].key.is_some() {
                 self.evictions += u64::from(self.rows[place as usize].waiting.is_some());
                 let spare = self.forget(place);
@@ -200,7 +227,8 @@ impl Transactions {
             }
         };
         let uses = self.rows[place as usize].uses;
-        self.index.insert(key, place);
+        self.index.insert(hash_key(&key), place.into());
+        self.latest = place;
         self.overdue.push_back((time, place, uses));
         self.order.push_back((time, place, uses));
         (Asked::New, ended)
@@ -208,30 +236,31 @@ impl Transactions {
 
     /// The request of a key that waits, to be told more about.
     pub(crate) fn waiting(&mut self, key: &TransactionKey) -> Option<&mut Waiting> {
-        let place = *self.index.get(key)?;
+        let place = self.find(key)?;
+        self.latest = place;
         self.rows[place as usize].waiting.as_mut()
     }
 
     /// Notes that a request may not be its owner's.
     pub(crate) fn doubt(&mut self, key: &TransactionKey) {
-        if let Some(&place) = self.index.get(key) {
+        if let Some(place) = self.find(key) {
             self.rows[place as usize].doubted = true;
         }
     }
 
     /// Whether the request that came again may not be its owner's.
     pub(crate) fn is_doubted(&self, key: &TransactionKey) -> bool {
-        self.index.get(key).is_some_and(|place| self.rows[*place as usize].doubted)
+        self.find(key).is_some_and(|place| self.rows[place as usize].doubted)
     }
 
     /// Whether a transaction of this key is remembered, answered or not.
     pub(crate) fn knows(&self, key: &TransactionKey) -> bool {
-        self.index.contains_key(key)
+        self.find(key).is_some()
     }
 
     /// Takes the request out that an answer is for.
     pub(crate) fn answer(&mut self, key: &TransactionKey) -> Option<Waiting> {
-        let place = *self.index.get(key)?;
+        let place = self.find(key)?;
         let row = &mut self.rows[place as usize];
         let waiting = row.waiting.take()?;
         self.waiting -= 1;
@@ -282,6 +311,7 @@ impl Transactions {
             && now.since(time) > WINDOW
         {
             self.order.pop_front();
+            self.foresee();
             if self.rows[place as usize].uses != uses {
                 continue;
             }
@@ -297,6 +327,21 @@ impl Transactions {
         }
     }
 
+    /// Asks for what the next transactions to be forgotten will touch: they are as long ago
+    /// as anything here.
+    fn foresee(&self) {
+        let row = |ahead: usize| {
+            self.order.get(ahead).and_then(|(_, place, _)| self.rows.get(*place as usize))
+        };
+        if let Some(row) = row(8) {
+            prefetch(row);
+            prefetch(&row.waiting);
+        }
+        if let Some(key) = row(4).and_then(|row| row.key.as_ref()) {
+            self.index.prefetch(hash_key(key));
+        }
+    }
+
     fn forget(&mut self, place: u32) -> Option<Waiting> {
         let row = &mut self.rows[place as usize];
         let key = row.key.take()?;
@@ -306,7 +351,7 @@ impl Transactions {
             self.bytes -= waiting.bytes.len();
         }
         self.strangers -= usize::from(!row.declared);
-        self.index.remove(&key);
+        self.index.remove(hash_key(&key), place.into());
         self.free.push(place);
         waiting
     }

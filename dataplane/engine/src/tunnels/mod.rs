@@ -14,7 +14,7 @@ pub mod unresolved;
 pub mod usage;
 
 pub use row::{Row, RowFlags};
-pub use table::{Found, Slot, TableFull, TunnelReader, TunnelWriter};
+pub use table::{Found, Probe, Slot, TableFull, TunnelReader, TunnelWriter};
 pub use usage::{Sender, UsageReader, UsageWriter};
 
 use weir_wire::Address;

@@ -21,11 +21,12 @@ pub struct Slot(pub u32);
 
 /// Tags in a word.
 const GROUP: usize = 8;
-/// Words that a look-up reads at most: two cache lines of tags.
-const PROBES: usize = 16;
-/// The tag of a row that was never used: look-ups end at its word.
+/// Words that a look-up reads at most. Nearly all end at the first or second word; with
+/// fewer a table would refuse some of the tunnels that it is made for.
+const PROBES: usize = 64;
+/// The tag of a free row in a word that nobody went past: look-ups end here.
 const EMPTY: u8 = 0;
-/// The tag of a row that was used: look-ups go on.
+/// The tag of a free row in a word that some went past when it was full: look-ups go on.
 const GONE: u8 = 1;
 const LOW: u64 = 0x0101_0101_0101_0101;
 const HIGH: u64 = LOW << 7;
@@ -57,11 +58,23 @@ struct Table {
 }
 
 impl Table {
+    /// The word at which a row's look-ups begin, by its F-TEID.
+    fn home(&self, place: usize) -> Option<usize> {
+        let row = row::read(self.rows.get(place)?)?;
+        Some(self.group(row.end.hash(self.secret), 0))
+    }
+
     #[inline]
     fn group(&self, hash: u64, step: usize) -> usize {
         let first = ((hash & 0xffff_ffff) * u64::from(self.groups)) >> 32;
         let group = first as usize + step;
         if group >= self.groups as usize { group - self.groups as usize } else { group }
+    }
+
+    #[inline]
+    fn probe(&self, end: &FTeid) -> Probe {
+        let hash = end.hash(self.secret);
+        Probe { group: self.group(hash, 0) as u32, tag: tag(hash) }
     }
 
     #[inline]
@@ -75,10 +88,12 @@ impl Table {
 
     /// Visits the rows whose tag fits until `visit` is content.
     #[inline]
-    fn find<T>(&self, hash: u64, mut visit: impl FnMut(usize) -> Option<T>) -> Option<T> {
-        let wanted = u64::from(tag(hash)) * LOW;
-        for step in 0..self.probes() {
-            let group = self.group(hash, step);
+    fn find<T>(&self, probe: Probe, mut visit: impl FnMut(usize) -> Option<T>) -> Option<T> {
+        let wanted = probe.wanted();
+        let mut next = probe.group as usize;
+        for _ in 0..self.probes() {
+            let group = next;
+            next = if group + 1 == self.groups as usize { 0 } else { group + 1 };
             let tags = self.tags(group).load(Ordering::Acquire);
             let mut fits = zero_bytes(tags ^ wanted);
             while fits != 0 {
@@ -109,29 +124,43 @@ const fn zero_bytes(word: u64) -> u64 {
     word.wrapping_sub(LOW) & !word & HIGH
 }
 
+/// Where a look-up begins, and the tag that it looks for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Probe {
+    group: u32,
+    tag: u8,
+}
+
+impl Probe {
+    #[inline]
+    const fn wanted(self) -> u64 {
+        self.tag as u64 * LOW
+    }
+}
+
 /// A worker's end of the table.
 #[derive(Clone, Debug)]
 pub struct TunnelReader(Arc<Table>);
 
 impl TunnelReader {
-    /// The hash of an F-TEID in this table.
+    /// Where the look-up of an F-TEID begins.
     #[inline]
-    pub fn hash(&self, end: &FTeid) -> u64 {
-        end.hash(self.0.secret)
+    pub fn probe(&self, end: &FTeid) -> Probe {
+        self.0.probe(end)
     }
 
-    /// Asks for the tags of a hash.
+    /// Asks for the tags where a look-up begins.
     #[inline]
-    pub fn prefetch_tags(&self, hash: u64) {
-        prefetch(self.0.tags(self.0.group(hash, 0)));
+    pub fn prefetch_tags(&self, probe: Probe) {
+        prefetch(self.0.tags(probe.group as usize));
     }
 
-    /// Asks for the row that a hash most likely means, and names its slot.
+    /// Asks for the row that a look-up most likely means, and names its slot.
     #[inline]
-    pub fn prefetch_row(&self, hash: u64) -> Option<Slot> {
-        let group = self.0.group(hash, 0);
+    pub fn prefetch_row(&self, probe: Probe) -> Option<Slot> {
+        let group = probe.group as usize;
         let tags = self.0.tags(group).load(Ordering::Acquire);
-        let fits = zero_bytes(tags ^ (u64::from(tag(hash)) * LOW));
+        let fits = zero_bytes(tags ^ probe.wanted());
         if fits == 0 {
             return None;
         }
@@ -143,10 +172,32 @@ impl TunnelReader {
     /// Looks a tunnel up as it was at `time`. The session that gave the F-TEID
     /// comes before one that only sends there, a later one before an earlier one.
     #[inline]
-    pub fn find(&self, end: &FTeid, hash: u64, time: Nanos) -> Found {
+    pub fn find(&self, end: &FTeid, probe: Probe, time: Nanos) -> Found {
+        let table = &*self.0;
+        let group = probe.group as usize;
+        let tags = table.tags(group).load(Ordering::Acquire);
+        let fits = zero_bytes(tags ^ probe.wanted());
+        // Nearly always one tag fits in a word at which the search ends.
+        if fits & fits.wrapping_sub(1) == 0 && zero_bytes(tags) != 0 {
+            if fits == 0 {
+                return Found::Unknown;
+            }
+            let place = group * GROUP + fits.trailing_zeros() as usize / 8;
+            return match row::read(&table.rows[place]) {
+                Some(row) if row.end != *end => Found::Unknown,
+                Some(row) if row.holds_at(time) => Found::Live(Slot(place as u32), row),
+                _ => Found::Other,
+            };
+        }
+        self.find_among(end, probe, time)
+    }
+
+    /// The same where several tags fit, or the search goes on.
+    #[inline(never)]
+    fn find_among(&self, end: &FTeid, probe: Probe, time: Nanos) -> Found {
         let mut best: Option<(Slot, Row)> = None;
         let mut other = false;
-        self.0.find(hash, |place| -> Option<()> {
+        self.0.find(probe, |place| -> Option<()> {
             match row::read(&self.0.rows[place]) {
                 None => other = true,
                 Some(row) if row.end != *end => {}
@@ -181,6 +232,8 @@ fn precedes(row: &Row, other: &Row) -> bool {
 #[derive(Debug)]
 pub struct TunnelWriter {
     table: Arc<Table>,
+    /// How many rows found each word full and went past it.
+    passed: Vec<u32>,
     len: usize,
 }
 
@@ -190,8 +243,8 @@ impl TunnelWriter {
     /// # Errors
     /// If there is no memory for it.
     pub fn new(tunnels: usize, secret: u64) -> std::io::Result<Self> {
-        // A sixteenth more than it holds, so that look-ups end soon.
-        let groups = (tunnels + tunnels / 16).div_ceil(GROUP).max(1);
+        // A quarter more than it holds, so that all of them find room, and look-ups end soon.
+        let groups = (tunnels + tunnels / 4).div_ceil(GROUP).max(1);
         let groups = u32::try_from(groups).map_err(|_| std::io::ErrorKind::OutOfMemory)?;
         let table = Table {
             tags: rows(groups as usize)?,
@@ -199,7 +252,7 @@ impl TunnelWriter {
             groups,
             secret,
         };
-        Ok(Self { table: Arc::new(table), len: 0 })
+        Ok(Self { table: Arc::new(table), passed: vec![0; groups as usize], len: 0 })
     }
 
     /// An end for a worker.
@@ -238,11 +291,18 @@ impl TunnelWriter {
                 let mut bytes = tags.to_le_bytes();
                 bytes[index] = tag(hash);
                 table.tags(group).store(u64::from_le_bytes(bytes), Ordering::Release);
+                for step in 0..step {
+                    self.passed[table.group(hash, step)] += 1;
+                }
                 self.len += 1;
                 return Ok(Slot(place as u32));
             }
         }
         Err(TableFull)
+    }
+
+    fn free_tag(&self, group: usize) -> u8 {
+        if self.passed[group] == 0 { EMPTY } else { GONE }
     }
 
     /// A row as it stands.
@@ -274,16 +334,27 @@ impl TunnelWriter {
         if matches!(tags[index], EMPTY | GONE) {
             return;
         }
-        // Nobody went past a word with an empty tag, so none needs to go past this one.
-        tags[index] = if tags.contains(&EMPTY) { EMPTY } else { GONE };
+        tags[index] = self.free_tag(group);
         word.store(u64::from_le_bytes(tags), Ordering::Release);
+        // Look-ups need not go past the words any more that only this row went past.
+        let mut passed = self.table.home(slot.0 as usize).unwrap_or(group);
+        while passed != group {
+            self.passed[passed] = self.passed[passed].saturating_sub(1);
+            if self.passed[passed] == 0 {
+                let word = self.table.tags(passed);
+                let tags = word.load(Ordering::Relaxed).to_le_bytes();
+                let ended = tags.map(|tag| if tag == GONE { EMPTY } else { tag });
+                word.store(u64::from_le_bytes(ended), Ordering::Release);
+            }
+            passed = if passed + 1 == self.table.groups as usize { 0 } else { passed + 1 };
+        }
         self.len -= 1;
     }
 
     /// Every row of an F-TEID.
     pub fn rows_of(&self, end: &FTeid) -> Vec<(Slot, Row)> {
         let mut found = Vec::new();
-        self.table.find(end.hash(self.table.secret), |place| -> Option<()> {
+        self.table.find(self.table.probe(end), |place| -> Option<()> {
             if let Some(row) = row::read(&self.table.rows[place]).filter(|row| row.end == *end) {
                 found.push((Slot(place as u32), row));
             }
@@ -298,9 +369,71 @@ impl TunnelWriter {
         end: &FTeid,
         mut wanted: impl FnMut(&Row) -> bool,
     ) -> Option<(Slot, Row)> {
-        self.table.find(end.hash(self.table.secret), |place| {
+        self.table.find(self.table.probe(end), |place| {
             let row = row::read(&self.table.rows[place])?;
             (row.end == *end && wanted(&row)).then_some((Slot(place as u32), row))
         })
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use weir_wire::Address;
+
+    fn row(teid: u32) -> Row {
+        Row {
+            end: FTeid { address: Address::v4([10, 0, 0, 1]), teid },
+            flags: RowFlags::LOCAL,
+            since: Nanos(5),
+            until: Nanos::MAX,
+            session: teid,
+            ue4: 0,
+            ue6: 0,
+        }
+    }
+
+    fn finds(table: &TunnelReader, teid: u32) -> bool {
+        let end = row(teid).end;
+        matches!(table.find(&end, table.probe(&end), Nanos(9)), Found::Live(_, row) if row.end == end)
+    }
+
+    #[test]
+    fn a_table_takes_all_the_tunnels_that_it_is_made_for() {
+        for (tunnels, secret) in [(64, 1), (1_000, 2), (30_000, 3), (200_000, 4)] {
+            let mut writer = TunnelWriter::new(tunnels as usize, secret).unwrap();
+            for teid in 0..tunnels {
+                writer.insert(row(teid)).unwrap();
+            }
+            let reader = writer.reader();
+            assert_eq!(writer.len(), tunnels as usize);
+            assert!((0..tunnels).all(|teid| finds(&reader, teid)));
+            assert!(!(tunnels..2 * tunnels).any(|teid| finds(&reader, teid)));
+        }
+    }
+
+    #[test]
+    fn look_ups_end_as_soon_after_many_uses_of_the_table_as_in_a_fresh_one() {
+        let tunnels = 2_000;
+        let mut writer = TunnelWriter::new(tunnels as usize, 9).unwrap();
+        let mut held: std::collections::VecDeque<(u32, Slot)> = Default::default();
+        for teid in 0..200_000 {
+            held.push_back((teid, writer.insert(row(teid)).unwrap()));
+            if held.len() == tunnels as usize {
+                let (_, slot) = held.remove(teid as usize * 7 % held.len()).unwrap();
+                writer.remove(slot);
+            }
+        }
+        let reader = writer.reader();
+        assert!(held.iter().all(|(teid, _)| finds(&reader, *teid)));
+        for (_, slot) in held {
+            writer.remove(slot);
+        }
+        assert!(writer.is_empty() && writer.passed.iter().all(|rows| *rows == 0));
+        let table = &writer.table;
+        assert!(
+            (0..table.groups as usize)
+                .all(|group| { table.tags(group).load(Ordering::Relaxed) == 0 })
+        );
     }
 }

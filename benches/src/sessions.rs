@@ -1,0 +1,127 @@
+//! Sessions for the tunnels of the Internet mix, agreed on N4 as an SMF and a UPF
+//! would: what the packet path looks up is then what the session machine wrote.
+
+use weir_engine::rules::Link;
+use weir_engine::signalling::{HeaderShape, N4Datagram};
+use weir_engine::{Nanos, Signalling, TapId};
+use weir_wire::Address;
+
+/// The mix's ends: its gNB, and its UPF on N3.
+pub const GNB: [u8; 4] = [10, 0, 0, 1];
+/// See [`GNB`].
+pub const UPF: [u8; 4] = [10, 0, 1, 1];
+const UPF_N4: [u8; 4] = [10, 0, 2, 1];
+const SMF: [u8; 4] = [10, 0, 2, 100];
+const FIRST_UE: u32 = 0x0a3c_0001;
+const PORT: u16 = 8805;
+
+/// Between two messages.
+const GAP: Nanos = Nanos(1_000);
+
+const ESTABLISHMENT_REQUEST: u8 = 50;
+const ESTABLISHMENT_RESPONSE: u8 = 51;
+
+/// The subscriber of a tunnel; the odd tunnel and the even one after it are one session.
+pub fn subscriber(teid: u32) -> [u8; 4] {
+    FIRST_UE.wrapping_add((teid - 1) / 2).to_be_bytes()
+}
+
+/// Establishes sessions over the tunnels `1..=tunnels`, all before `before`.
+pub fn establish(machine: &mut Signalling, tunnels: u32, before: Nanos) {
+    let sessions = tunnels.div_ceil(2);
+    let mut time = Nanos(before.0 - GAP.0 * 2 * u64::from(sessions + 1));
+    for number in 1..=sessions {
+        let messages = [
+            (SMF, UPF_N4, message(ESTABLISHMENT_REQUEST, 0, number, &request(number))),
+            (UPF_N4, SMF, message(ESTABLISHMENT_RESPONSE, number.into(), number, &answer(number))),
+        ];
+        for (source, destination, payload) in messages {
+            time = time.plus(GAP);
+            machine.take(&N4Datagram {
+                time,
+                source: Address::v4(source),
+                source_port: PORT,
+                destination: Address::v4(destination),
+                destination_port: PORT,
+                tap: TapId(0),
+                link: Link::N4,
+                shape: HeaderShape { hops: 64, options: 0 },
+                wire_len: payload.len() as u32 + 42,
+                payload: &payload,
+            });
+        }
+    }
+}
+
+/// An element: type, length, value (TS 29.244 §8.1.1).
+fn element(kind: u16, value: &[u8]) -> Vec<u8> {
+    [&kind.to_be_bytes(), &(value.len() as u16).to_be_bytes(), value].concat()
+}
+
+fn group(kind: u16, members: &[Vec<u8>]) -> Vec<u8> {
+    element(kind, &members.concat())
+}
+
+fn message(kind: u8, seid: u64, sequence: u32, elements: &[Vec<u8>]) -> Vec<u8> {
+    let body = elements.concat();
+    let length = (body.len() as u16 + 12).to_be_bytes();
+    let sequence = (sequence << 8).to_be_bytes();
+    [&[0x21, kind], &length[..], &seid.to_be_bytes(), &sequence, &body].concat()
+}
+
+fn node_id(address: [u8; 4]) -> Vec<u8> {
+    element(60, &[&[0], &address[..]].concat())
+}
+
+fn f_seid(seid: u32, address: [u8; 4]) -> Vec<u8> {
+    element(57, &[&[2], &u64::from(seid).to_be_bytes()[..], &address].concat())
+}
+
+/// One PDR and one FAR each way: uplink arrives on the even TEID at the UPF, downlink
+/// goes out on the odd one to the gNB.
+fn request(number: u32) -> Vec<Vec<u8>> {
+    let (odd, even) = (2 * number - 1, 2 * number);
+    let pdr_id = |id: u16| element(56, &id.to_be_bytes());
+    let far_id = |id: u32| element(108, &id.to_be_bytes());
+    let interface = |kind, access: bool| element(kind, &[u8::from(!access)]);
+    let ue = |flags| element(93, &[&[flags], &subscriber(odd)[..]].concat());
+    let f_teid = element(21, &[&[1], &even.to_be_bytes()[..], &UPF].concat());
+    let creation = element(84, &[&[1, 0], &odd.to_be_bytes()[..], &GNB].concat());
+    let forward = || element(44, &[2]);
+    vec![
+        node_id(SMF),
+        f_seid(number, SMF),
+        group(1, &[pdr_id(1), group(2, &[interface(20, true), f_teid, ue(2)]), far_id(1)]),
+        group(1, &[pdr_id(2), group(2, &[interface(20, false), ue(6)]), far_id(2)]),
+        group(3, &[far_id(1), forward(), group(4, &[interface(42, false)])]),
+        group(3, &[far_id(2), forward(), group(4, &[interface(42, true), creation])]),
+    ]
+}
+
+fn answer(number: u32) -> Vec<Vec<u8>> {
+    vec![node_id(UPF_N4), element(19, &[1]), f_seid(number, UPF_N4)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use weir_engine::SignallingSetup;
+    use weir_engine::tunnels::{FTeid, Found};
+
+    #[test]
+    fn every_tunnel_of_the_mix_is_found() {
+        let setup = SignallingSetup { tunnels: 2_000, ..SignallingSetup::default() };
+        let mut machine = Signalling::new(&setup).unwrap();
+        let start = Nanos::from_secs(100);
+        establish(&mut machine, 1_000, start);
+        let table = machine.enlist().unwrap().table;
+        for teid in 1..=1_000 {
+            let address = Address::v4(if teid % 2 == 0 { UPF } else { GNB });
+            let end = FTeid { address, teid };
+            let Found::Live(_, row) = table.find(&end, table.probe(&end), start) else {
+                panic!("tunnel {teid} is not there");
+            };
+            assert!(row.is_ue(Address::v4(subscriber(teid))));
+        }
+    }
+}
