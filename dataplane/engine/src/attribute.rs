@@ -82,9 +82,9 @@ impl Attributor {
             } else if record.link == Link::N6 && record.kind == Kind::Ip {
                 if record.source == Party::Subscriber.pack() {
                     let end = FTeid::of_user(from);
-                    let hash = self.tunnels.users.hash(&end);
-                    self.tunnels.users.prefetch_tags(hash);
-                    self.users[users] = LookUp { record: i, end, from, hash };
+                    let probe = self.tunnels.users.probe(&end);
+                    self.tunnels.users.prefetch_tags(probe);
+                    self.users[users] = LookUp { record: i, end, from, probe };
                     users += 1;
                 }
                 if !self.watched.is_empty() && self.watched.binary_search(&from).is_ok() {
@@ -94,12 +94,12 @@ impl Attributor {
             }
         }
         for look_up in &self.users[..users] {
-            self.tunnels.users.prefetch_row(look_up.hash);
+            self.tunnels.users.prefetch_row(look_up.probe);
         }
         for look_up in &self.users[..users] {
             let record = &records[look_up.record];
             let users = &self.tunnels.users;
-            if !matches!(users.find(&look_up.end, look_up.hash, record.time), Found::Live(..)) {
+            if !matches!(users.find(&look_up.end, look_up.probe, record.time), Found::Live(..)) {
                 let homeless = Escape { source: look_up.from, sum: sum(record, 0) };
                 report.unresolved.dropped += u64::from(!report.unresolved.homeless.add(homeless));
             }

@@ -54,8 +54,8 @@ mod loom_model {
             let slot = writer.insert(row(1, 1)).unwrap();
             let reader = writer.reader();
             let reading = thread::spawn(move || {
-                let hash = reader.hash(&end(1));
-                match reader.find(&end(1), hash, Nanos(9)) {
+                let probe = reader.probe(&end(1));
+                match reader.find(&end(1), probe, Nanos(9)) {
                     Found::Live(_, row) => assert!(is_whole(&row) && row.end == end(1)),
                     // Busy at every try: the session machine is asked.
                     Found::Other => {}
@@ -75,8 +75,8 @@ mod loom_model {
             writer.insert(row(1, 1)).unwrap();
             let reader = writer.reader();
             let reading = thread::spawn(move || {
-                let hash = reader.hash(&end(1));
-                assert!(matches!(reader.find(&end(1), hash, Nanos(9)), Found::Live(..)));
+                let probe = reader.probe(&end(1));
+                assert!(matches!(reader.find(&end(1), probe, Nanos(9)), Found::Live(..)));
             });
             writer.remove(beside);
             writer.insert(row(3, 2)).unwrap();
@@ -91,8 +91,8 @@ mod loom_model {
             let slot = writer.insert(row(1, 1)).unwrap();
             let reader = writer.reader();
             let reading = thread::spawn(move || {
-                let hash = reader.hash(&end(1));
-                if let Found::Live(_, row) = reader.find(&end(1), hash, Nanos(9)) {
+                let probe = reader.probe(&end(1));
+                if let Found::Live(_, row) = reader.find(&end(1), probe, Nanos(9)) {
                     assert!(row.end == end(1) && row.ue6 == 1);
                 }
             });
@@ -120,10 +120,10 @@ mod threads {
         let done = AtomicBool::new(false);
         let (reads, busy) = std::thread::scope(|scope| {
             let reading = scope.spawn(|| {
-                let hash = reader.hash(&end(1));
+                let probe = reader.probe(&end(1));
                 let (mut reads, mut busy, mut latest) = (0_u64, 0_u64, 0);
                 while !done.load(Ordering::Relaxed) || reads == 0 {
-                    match reader.find(&end(1), hash, Nanos(CHANGES)) {
+                    match reader.find(&end(1), probe, Nanos(CHANGES)) {
                         Found::Live(_, row) => {
                             assert!(is_whole(&row), "torn: {row:?}");
                             assert!(row.ue6 >= latest, "back in time: {row:?}");

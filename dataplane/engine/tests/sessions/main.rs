@@ -384,8 +384,8 @@ fn reported(seen: [u64; 2], said: [u64; 2]) -> (u64, u64, bool) {
     n4.up(1.1, &established(1));
     for (end, bytes) in [((7, N3), seen[0]), ((70, GNB), seen[1])] {
         let end = FTeid { teid: end.0, address: Address::v4(end.1) };
-        let hash = access.table.hash(&end);
-        let Found::Live(slot, row) = access.table.find(&end, hash, at(2.0)) else { panic!() };
+        let probe = access.table.probe(&end);
+        let Found::Live(slot, row) = access.table.find(&end, probe, at(2.0)) else { panic!() };
         let packet = Packet { packets: 1, bytes, time: at(2.0), sender: Sender::default(), qfi: 9 };
         access.usage.count(slot, row.flags.generation(), &packet);
     }
