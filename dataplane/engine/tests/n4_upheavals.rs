@@ -7,7 +7,7 @@ use lab::{Script, alerts, g_pdu, rule_set};
 use weir_engine::Nanos;
 use weir_engine::contract::session::SessionState;
 use weir_engine::contract::verdict::Fact;
-use weir_engine::detect::{GTP_TEIDCLONE, PFCP_REDIR};
+use weir_engine::detect::{GTP_TEIDCLONE, PFCP_PEER, PFCP_REDIR};
 use weir_engine::rules::Link;
 
 /// Another SMF of the set goes on with a session under a CP F-SEID of its own; the UPF answers under
@@ -169,4 +169,78 @@ fn a_second_sender_on_a_live_tunnel_is_told_of() {
 fn a_number_that_is_given_away_is_no_clone() {
     assert!(!clone_is_told(Before::DeletedAndGiven), "after its deletion");
     assert!(!clone_is_told(Before::Given), "without its deletion");
+}
+
+/// An SMF that numbers a hundred requests a second. The first copy of one was lost before the tap; it
+/// comes again after so many milliseconds, when the SMF has counted on.
+fn late_copy_is_told(after_milliseconds: u64) -> bool {
+    let mut machine = Machine::new();
+    machine.establish(SMF, 1, 2, 100);
+    let change = [downlink_far(10, 1, &outer(900))];
+    let exchange = |machine: &mut Machine, sequence: u32| {
+        machine.say(SMF, UPF, &message(52, 2, sequence, &change, false));
+        machine.now += MILLI;
+        machine.say(UPF, SMF, &message(53, 1, sequence, &[cause(1)], false));
+    };
+    let lost = 500;
+    let again = lost + (after_milliseconds / 10) as u32;
+    for sequence in 2..2_000 {
+        if sequence != lost {
+            exchange(&mut machine, sequence);
+        }
+        if sequence == again {
+            exchange(&mut machine, lost);
+        }
+        machine.wait(9 * MILLI);
+    }
+    let (said, _) = machine.signalling.accusations();
+    said.iter().any(|it| it.detection == PFCP_PEER)
+}
+
+#[test]
+fn a_request_of_which_the_tap_saw_a_later_copy_alone_is_its_senders_own() {
+    for after in [300, 600, 700, 1_000, 3_000] {
+        assert!(!late_copy_is_told(after), "sent again after {after} ms");
+    }
+}
+
+/// Packets of an SMF with one counter for many UPFs that are held against it: at one of them its
+/// numbers leap, and every so many pairs come in the other order.
+fn leaps_are_told(leap: u32, turned: u32) -> u64 {
+    let mut machine = Machine::new();
+    machine.establish(SMF, 1, 2, 100);
+    let change = [downlink_far(10, 1, &outer(900))];
+    let exchange = |machine: &mut Machine, sequence: u32| {
+        machine.say(SMF, UPF, &message(52, 2, sequence, &change, false));
+        machine.now += MILLI;
+        machine.say(UPF, SMF, &message(53, 1, sequence, &[cause(1)], false));
+    };
+    let mut noise = 0x5eed_u32;
+    let mut sequence = 1;
+    for turn in 1..=2_000 {
+        noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let next = (sequence + 1 + (noise >> 16) % leap) & 0xff_ffff;
+        let after = (next + 1 + (noise >> 8) % leap) & 0xff_ffff;
+        let is_turned = turned > 0 && turn % turned == 0;
+        let pair = if is_turned { [after, next] } else { [next, after] };
+        pair.into_iter().for_each(|sequence| exchange(&mut machine, sequence));
+        sequence = after;
+        machine.wait(20 * MILLI);
+    }
+    let (said, _) = machine.signalling.accusations();
+    said.iter().filter(|it| it.detection == PFCP_PEER).map(|it| it.packets).sum()
+}
+
+#[test]
+fn numbers_that_leap_since_they_count_for_many_upfs_are_one_series() {
+    for leap in [100, 900, 3_000, 20_000] {
+        assert_eq!(leaps_are_told(leap, 0), 0, "by up to {leap}");
+    }
+}
+
+#[test]
+fn numbers_that_leap_and_change_places_are_one_series() {
+    for leap in [30, 100, 900] {
+        assert_eq!(leaps_are_told(leap, 50), 0, "by up to {leap}");
+    }
 }

@@ -42,7 +42,7 @@ impl Site {
     }
 
     fn attacked(shared: &Path, capture: &str, nodes: &[Node]) -> Self {
-        let policy = "ue_pools = [\"10.46.0.0/16\"]\ninfrastructure = [\"192.168.0.0/16\"]";
+        let policy = "ue_pools = [\"10.45.0.0/16\"]\ninfrastructure = [\"192.168.0.0/16\"]";
         Self::new(shared, &format!("5g-attacks/{capture}.pcap"), nodes, policy)
     }
 

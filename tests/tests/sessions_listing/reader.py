@@ -40,7 +40,7 @@ def frames(path):
         seconds, fraction = last(layers["frame"])["frame.time_epoch"].split(".")
         time = int(seconds) * SECOND + int(fraction.ljust(9, "0"))
         for message in many(layers["pfcp"]):
-            if isinstance(message, dict) and last(message["pfcp.flags_tree"])["pfcp.version"] == "1":
+            if last(message["pfcp.flags_tree"])["pfcp.version"] == "1":
                 yield time, *ends, message
 
 
@@ -326,7 +326,8 @@ class Follower:
         stamp = element(message, 96).get("pfcp.recovery_time_stamp")
         if stamp is None:
             return
-        stamp = datetime.datetime.strptime(" ".join(stamp.split()), "%b %d, %Y %H:%M:%S.000000000 UTC")
+        form = "%b %d, %Y %H:%M:%S.000000000 UTC"
+        stamp = datetime.datetime.strptime(" ".join(stamp.split()), form)
         before = self.recovered.setdefault(node, stamp)
         if before < stamp:
             self.recovered[node] = stamp
