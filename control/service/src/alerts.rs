@@ -20,9 +20,9 @@ const ROWS: usize = 1 << 17;
 /// Rows that are closed at once when there is no room: so that a flood
 /// of keys does not cost a search each.
 const CLOSED_AT_ONCE: usize = ROWS / 64;
-/// How long after midnight a day's alerts still grow: findings are held back
-/// for more specific ones, and slices have a length.
-const GRACE: Nanos = Nanos::from_secs(10);
+/// How long after midnight a day's alerts still grow: findings are held back for more
+/// specific ones, and what N4 tells may be a minute late.
+const GRACE: Nanos = Nanos::from_secs(90);
 
 /// A set of equals: vendor, model and build.
 pub type Build = (String, String, String);

@@ -46,6 +46,9 @@ use offence::Offence;
 /// How long a general detection waits for a more specific one, in packet time.
 const HOLD: Nanos = Nanos::from_secs(2);
 
+/// How long after midnight a day's alerts still grow: the longest that N4 lets anything wait.
+const DAYS_GRACE: Nanos = Nanos::from_secs(75);
+
 /// Findings that may be held back at a time.
 const HELD: usize = 1 << 16;
 
@@ -148,6 +151,9 @@ impl Judge {
         vitals: &Vitals,
         say: &mut impl FnMut(Verdict),
     ) {
+        // What N4 is owed by now belongs to the days that end by now.
+        self.signalling.pass(begin);
+        self.accuse_by_n4(say);
         self.run_timers(begin, say);
         // A live clock may be set back, and time goes on from there.
         self.now = if vitals.live { end } else { self.now.max(end) };
@@ -239,9 +245,13 @@ impl Judge {
             self.say_flow(&due, say);
         }
         if until != Nanos::MAX {
-            self.alerts.end_days_before(until.day(), until, &mut |alert| {
-                say(Verdict::Alert(Box::new(alert)));
-            });
+            self.alerts.end_days_before(
+                Nanos(until.since(DAYS_GRACE).0).day(),
+                until,
+                &mut |alert| {
+                    say(Verdict::Alert(Box::new(alert)));
+                },
+            );
         }
     }
 
@@ -611,7 +621,10 @@ impl Judge {
 
     fn say_flow(&self, due: &Due, say: &mut impl FnMut(Verdict)) {
         let flow = &due.flow;
-        if flow.equipment_ways().next().is_none() {
+        // Where copies go is told of in confidence only.
+        let of_copies =
+            [flow.key.low, flow.key.high].iter().any(|end| self.signalling.is_ordered(*end));
+        if flow.equipment_ways().next().is_none() || of_copies {
             return;
         }
         let way = flow.opener().unwrap_or_else(|| flow.first_sender());

@@ -156,6 +156,12 @@ impl Signalling {
                     self.doubt_users(at, early.time);
                 }
             }
+            54 if cause.is_some_and(Cause::is_accepted) => {
+                let seid = answer.seid().map_or(0, |seid| seid.0);
+                if let Some(at) = self.store.by_cp(key.source, seid) {
+                    self.end(at, early.time);
+                }
+            }
             1 | 5 => {
                 let responder = self.nodes.pair(pair).map(|pair| pair.to);
                 self.recover(responder, &answer, early.time);
@@ -196,7 +202,9 @@ impl Signalling {
 fn answers(waiting: &Waiting, answer: &Pfcp<'_>) -> bool {
     let seid = answer.seid().map_or(0, |seid| seid.0);
     waiting.answer_seid.is_none_or(|expected| {
-        seid == expected || (seid == 0 && !cause_of(answer).is_some_and(Cause::is_accepted))
+        seid == expected
+            || waiting.new_seid == Some(seid)
+            || (seid == 0 && !cause_of(answer).is_some_and(Cause::is_accepted))
     })
 }
 

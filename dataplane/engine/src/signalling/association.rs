@@ -156,8 +156,7 @@ impl Signalling {
             return;
         }
         let of_it = self.store.all(|session| {
-            session.state == SessionState::Active
-                && (session.cp_node == number || session.up_node == number)
+            session.is_live() && (session.cp_node == number || session.up_node == number)
         });
         for at in of_it {
             self.store.set_state(at, SessionState::Stale);
@@ -175,9 +174,7 @@ impl Signalling {
         }
         let ends = [from, to];
         let between = self.store.all(|session| {
-            session.state == SessionState::Active
-                && ends.contains(&session.cp_node)
-                && ends.contains(&session.up_node)
+            session.is_live() && ends.contains(&session.cp_node) && ends.contains(&session.up_node)
         });
         for at in between {
             self.store.set_state(at, SessionState::Stale);

@@ -54,6 +54,8 @@ pub(crate) struct Claims {
     moves: VecDeque<Move>,
     node_names: HashMap<NameId, EquipmentId>,
     copies: HashMap<(Address, Option<Address>), BTreeSet<SessionRef>>,
+    /// Where copies go or went: nobody else may be told.
+    targets: BTreeSet<Address>,
 }
 
 impl Claims {
@@ -82,11 +84,16 @@ impl Claims {
                 sessions.insert(at);
             }
         }
+        if let Some(target) = target
+            && self.targets.len() < TARGETS
+        {
+            self.targets.insert(target);
+        }
     }
 
     /// Whether copies go to an address: then only PFCP-DUPL may speak of it.
     pub(crate) fn is_target(&self, address: Address) -> bool {
-        self.copies.keys().any(|(_, target)| *target == Some(address))
+        self.targets.contains(&address)
     }
 
     /// A session is copied nowhere any more.

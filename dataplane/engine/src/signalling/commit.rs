@@ -67,7 +67,8 @@ impl Signalling {
                 self.replace(at, waiting.time);
             }
         }
-        if self.store.is_full() && !self.make_room(time) {
+        self.counters.established += u64::from(request.is_some());
+        if self.store.is_full() && !self.make_room(from, time) {
             return;
         }
         let state = if request.is_some() { SessionState::Active } else { SessionState::Partial };
@@ -79,13 +80,18 @@ impl Signalling {
             up: up_address,
             up_seid,
             cp_node: from,
+            cp_home: from,
             up_node: to,
+            is_whole: request.is_some(),
             established: time,
             signalled: time,
             doubted: if waiting.doubted { waiting.time } else { Nanos(0) },
             ..Session::default()
         };
         let Some(at) = self.store.add(session) else { return };
+        if let Some(node) = self.nodes.node_mut(from) {
+            node.sessions += 1;
+        }
         let addresses = |f: Option<FSeid>| f.into_iter().flat_map(|f| f.addresses());
         for address in addresses(cp).chain([key.source]) {
             self.store.index_cp(at, address, cp_seid);
@@ -94,9 +100,6 @@ impl Signalling {
             for address in addresses(up).chain([key.destination]) {
                 self.store.index_up(at, address, up_seid);
             }
-        }
-        if request.is_some() {
-            self.counters.established += 1;
         }
         self.apply(key, at, request, answer, waiting.time);
         // Of one that is known in part, the request may still come.
@@ -270,26 +273,42 @@ impl Signalling {
         }
     }
 
-    /// Makes room for a session: the harmless give way first.
-    fn make_room(&mut self, time: Nanos) -> bool {
-        let nodes = &self.nodes;
-        let victim = self.store.candidate(|session| {
-            let declared = nodes.node(session.cp_node).is_some_and(|node| node.equipment.is_some());
-            u8::from(declared) * 2 + u8::from(session.modifications > 0)
-        });
-        let Some(victim) = victim else { return false };
+    /// Makes room for a session of a CP node: the harmless give way first, and a session is
+    /// refused where all that might is worth more than it.
+    fn make_room(&mut self, cp_node: u32, time: Nanos) -> bool {
+        let worth = |session: &Session| {
+            let used = self.usage_of(session).iter().any(|way| way.packets > 0);
+            self.worth_of(session.cp_node) + u8::from(used)
+        };
+        let newcomer = self.worth_of(cp_node);
+        let Some((victim, its_worth)) = self.store.candidate(worth) else { return false };
+        self.store.count_eviction();
+        if its_worth.is_some_and(|worth| worth > newcomer) {
+            return false;
+        }
         self.close_tunnels(victim, time);
         self.forget(victim, time);
         true
     }
 
+    /// What sessions of a CP node are worth beside others': declared before undeclared, then
+    /// those of nodes that have their share of the room.
+    fn worth_of(&self, cp_node: u32) -> u8 {
+        let node = self.nodes.node(cp_node);
+        let declared = node.is_some_and(|node| node.equipment.is_some());
+        let modest = node.is_some_and(|node| node.sessions <= self.store.room() / 2);
+        u8::from(declared) * 4 + u8::from(modest) * 2
+    }
+
     /// A session has been deleted.
     pub(super) fn end(&mut self, at: SessionRef, time: Nanos) {
-        if self.store.find(at).is_some_and(Session::is_live) {
-            self.store.set_state(at, SessionState::Deleted);
-            self.counters.deleted += 1;
-            self.part(at, time);
-        }
+        let Some(session) = self.store.find(at).filter(|session| session.is_live()) else {
+            return;
+        };
+        // What was never counted as agreed is not counted as ended.
+        self.counters.deleted += u64::from(session.is_whole);
+        self.store.set_state(at, SessionState::Deleted);
+        self.part(at, time);
     }
 
     /// Another session has what this one had, and nobody deleted it.
@@ -319,8 +338,7 @@ impl Signalling {
     /// Takes back what was known of a session in part.
     fn withdraw(&mut self, at: SessionRef) {
         if let Some(session) = self.store.find(at).cloned() {
-            self.release_tunnels(&session);
-            self.store.remove(at);
+            self.remove(at, &session);
         }
     }
 
@@ -341,7 +359,14 @@ impl Signalling {
         if session.was_flagged_for.has(Flagged::DUPLICATES) {
             self.claims.end_copies(at);
         }
-        self.release_tunnels(&session);
+        self.remove(at, &session);
+    }
+
+    fn remove(&mut self, at: SessionRef, session: &Session) {
+        self.release_tunnels(session);
         self.store.remove(at);
+        if let Some(node) = self.nodes.node_mut(session.cp_home) {
+            node.sessions = node.sessions.saturating_sub(1);
+        }
     }
 }

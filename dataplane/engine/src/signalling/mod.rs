@@ -301,6 +301,14 @@ impl Signalling {
         self.settle_due(now);
     }
 
+    /// Lets time pass before a slice: what was due in between is judged.
+    pub fn pass(&mut self, now: Nanos) {
+        if self.started.is_some() && now > self.now {
+            self.advance(now);
+            self.settle_due(now);
+        }
+    }
+
     /// Judges what is due.
     fn settle_due(&mut self, now: Nanos) {
         self.settle_strays(now);

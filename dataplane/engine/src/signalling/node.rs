@@ -42,6 +42,8 @@ pub(crate) struct Node {
     pub(crate) coverage: Coverage,
     /// Heartbeats in a row without an answer.
     pub(crate) missed_heartbeats: u32,
+    /// Sessions in the store that it set up.
+    pub(crate) sessions: usize,
     /// Sessions with and without a User ID, of a CP function.
     pub(crate) with_user: u64,
     pub(crate) without_user: u64,

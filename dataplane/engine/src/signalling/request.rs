@@ -63,9 +63,15 @@ impl Signalling {
                 if code == 56 {
                     self.report(datagram, message, session);
                 }
+                let new_seid = (code == 52)
+                    .then(|| element(message, kind::F_SEID))
+                    .flatten()
+                    .and_then(|value| FSeid::parse(value).ok())
+                    .map(|f_seid| f_seid.seid.0);
                 if let Some(waiting) = self.transactions.waiting(&key) {
                     waiting.session = session;
                     waiting.answer_seid = answer_seid;
+                    waiting.new_seid = new_seid;
                     waiting.pair = pair;
                     waiting.doubted = doubted;
                 }

@@ -92,7 +92,8 @@ impl Signalling {
 
     fn contest(&mut self, change: &Change, other: Sender) {
         let Some(row) = self.tunnels.row(change.slot) else { return };
-        if row.flags.generation() != change.generation {
+        // Of one that was closed meanwhile, the end may be another session's by then.
+        if row.flags.generation() != change.generation || change.sum.last >= row.until {
             return;
         }
         let Some(session) = self.store.at(row.session) else { return };

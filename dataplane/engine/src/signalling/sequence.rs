@@ -15,8 +15,10 @@ const AHEAD: i32 = 1024;
 /// The same of a space under suspicion: who forges counts for itself, and a sender that
 /// restarts beside it must not be taken for it.
 const AHEAD_SUSPECTED: i32 = 32;
-/// How far back a request may come late.
+/// How far back a request may come late at least; as far as was counted within
+/// [`LATE`], it may come again of which the tap missed the first copy.
 const BEHIND: i32 = 64;
+const LATE: Nanos = Nanos::from_secs(15);
 /// Requests after which a space is the sender's own.
 const OWN: u32 = 4;
 /// A space that was silent for so long is over.
@@ -52,6 +54,10 @@ impl Heap {
 struct Space {
     last: u32,
     time: Nanos,
+    opened: Nanos,
+    /// Where it stood when the present span of [`LATE`] began, and the one before.
+    marks: [u32; 2],
+    marked: Nanos,
     requests: u32,
     shape: HeaderShape,
     /// What is suspected; a space that opened beside none is above suspicion.
@@ -115,7 +121,9 @@ impl Spaces {
                 // 24 bits, with sign.
                 let step = (sequence.wrapping_sub(space.last) << 8) as i32 >> 8;
                 let ahead = if space.suspected { AHEAD_SUSPECTED } else { AHEAD };
-                (-BEHIND..=ahead).contains(&step).then_some((place, step))
+                let counted = space.last.wrapping_sub(space.marks[1]) & 0xff_ffff;
+                let behind = BEHIND.max(counted.min(1 << 20) as i32);
+                (-behind..=ahead).contains(&step).then_some((place, step))
             })
             .min_by_key(|(_, step)| step.unsigned_abs())
     }
@@ -129,6 +137,10 @@ impl Spaces {
     fn count_on(&mut self, place: usize, step: i32, request: &Request, interleave: Nanos) -> Told {
         let Some(space) = &mut self.spaces[place] else { return Told::default() };
         space.time = space.time.max(request.time);
+        if request.time.since(space.marked) > LATE {
+            space.marks = [space.last, space.marks[0]];
+            space.marked = request.time;
+        }
         space.heartbeats_only &= request.message == HEARTBEAT_REQUEST;
         if step > 0 {
             space.last = request.sequence;
@@ -147,11 +159,13 @@ impl Spaces {
         if step <= 0 {
             return Told::default();
         }
+        let opened = space.opened;
         // The sender goes on counting: what lies amid its requests is not its own.
         let mut forged: Option<Heap> = None;
         for space in self.spaces.iter_mut().flatten() {
             let heap = space.heap;
             let tells = space.suspected
+                && space.opened > opened
                 && heap.packets > 0
                 && request.time.since(heap.last) <= interleave
                 && (!space.heartbeats_only || heap.packets > u64::from(HEARTBEATS));
@@ -184,6 +198,9 @@ impl Spaces {
         let mut space = Space {
             last: request.sequence,
             time: request.time,
+            opened: request.time,
+            marks: [request.sequence; 2],
+            marked: request.time,
             requests: 1,
             shape: request.shape,
             suspected: beside_own,

@@ -54,6 +54,10 @@ pub(crate) struct Session {
     /// Nodes that speak for it.
     pub(crate) cp_node: u32,
     pub(crate) up_node: u32,
+    /// The CP node that it was set up by, among whose sessions it is counted.
+    pub(crate) cp_home: u32,
+    /// Whether its request was seen, and not its answer alone.
+    pub(crate) is_whole: bool,
     pub(crate) established: Nanos,
     pub(crate) ended: Nanos,
     /// The last message about it.
@@ -129,6 +133,8 @@ impl Default for Session {
             up_seid: 0,
             cp_node: NIL,
             up_node: NIL,
+            cp_home: NIL,
+            is_whole: false,
             established: Nanos(0),
             ended: Nanos::MAX,
             signalled: Nanos(0),

@@ -143,27 +143,39 @@ impl Store {
     }
 
     /// The session that gives way to another: of the next 64, one that has ended or was
-    /// never agreed on before one that lives, then the one longest without a message.
-    /// `worth` ranks those that live.
-    pub(crate) fn candidate(&mut self, worth: impl Fn(&Session) -> u8) -> Option<SessionRef> {
+    /// never agreed on before one that lives, then the one that is worth least, then the one
+    /// longest without a message. The worth is given of one that is agreed.
+    pub(crate) fn candidate(
+        &self,
+        worth: impl Fn(&Session) -> u8,
+    ) -> Option<(SessionRef, Option<u8>)> {
         let len = self.places.len();
-        let victim = (self.hand..self.hand + CANDIDATES)
+        let rank = |session: &Session| match session.state {
+            _ if session.ended != Nanos::MAX => (0, 0),
+            SessionState::Deleted => (0, 0),
+            SessionState::Pending | SessionState::Partial => (1, 0),
+            SessionState::Stale => (2, 0),
+            SessionState::Active => (3, worth(session)),
+        };
+        (self.hand..self.hand + CANDIDATES)
             .map(|place| place % len.max(1))
             .filter_map(|place| Some((place, self.places.get(place)?.as_ref()?)))
-            .min_by_key(|(place, session)| {
-                let lives = match session.state {
-                    _ if session.ended != Nanos::MAX => 0,
-                    SessionState::Deleted => 0,
-                    SessionState::Pending | SessionState::Partial => 1,
-                    SessionState::Stale => 2,
-                    SessionState::Active => 3,
-                };
-                (lives, worth(session), session.signalled, *place)
+            .map(|(place, session)| (rank(session), session.signalled, place, session.uses))
+            .min()
+            .map(|((lives, worth), _, place, uses)| {
+                (SessionRef { place: place as u32, uses }, (lives == 3).then_some(worth))
             })
-            .map(|(place, session)| SessionRef { place: place as u32, uses: session.uses })?;
-        self.hand = (self.hand + CANDIDATES) % len;
+    }
+
+    /// Counts a session that gives way, or finds no room; the next search goes on behind.
+    pub(crate) fn count_eviction(&mut self) {
+        self.hand = (self.hand + CANDIDATES) % self.places.len().max(1);
         self.evictions += 1;
-        Some(victim)
+    }
+
+    /// Sessions that there is room for.
+    pub(crate) fn room(&self) -> usize {
+        self.bound
     }
 
     /// Adds a session; none if there is no place.

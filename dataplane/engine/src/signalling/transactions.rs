@@ -63,6 +63,8 @@ pub(crate) struct Waiting {
     pub(crate) session: Option<SessionRef>,
     /// The SEID that its answer carries, where that is known.
     pub(crate) answer_seid: Option<u64>,
+    /// The SEID that the request gives in place of that one: the answer may carry it already.
+    pub(crate) new_seid: Option<u64>,
     /// The pair of nodes that it goes between.
     pub(crate) pair: u32,
     /// Whether it may not be its owner's.

@@ -17,6 +17,9 @@ use crate::tunnels::{FTeid, Row, RowFlags, Slot};
 /// Tunnels of one session; what its rules ask for beyond is left out.
 const TUNNELS: usize = 24;
 
+/// Closed rows of one F-TEID that are kept.
+const CLOSED_ROWS: usize = 4;
+
 /// Closed rows in the order in which they are taken out.
 #[derive(Debug, Default)]
 pub(crate) struct Closing {
@@ -154,6 +157,7 @@ impl Signalling {
         }
         let (ue4, ue6, flags) = facts(session, downlink, local);
         let row = Row { end, flags, since, until: Nanos::MAX, session: at.place, ue4, ue6 };
+        self.thin_out(&end);
         let Ok(slot) = self.tunnels.insert(row) else {
             self.counters.tunnels_refused += 1;
             return;
@@ -166,10 +170,32 @@ impl Signalling {
         }
     }
 
+    /// Of an F-TEID that is given away again and again, only the latest closed rows are kept.
+    fn thin_out(&mut self, end: &FTeid) {
+        let (mut closed, mut oldest) = (0, None);
+        self.tunnels.find_row(end, |row| {
+            if row.until != Nanos::MAX {
+                closed += 1;
+                oldest = oldest.filter(|until| *until <= row.until).or(Some(row.until));
+            }
+            false
+        });
+        if closed >= CLOSED_ROWS
+            && let Some((slot, _)) = self.tunnels.find_row(end, |row| Some(row.until) == oldest)
+        {
+            self.tunnels.remove(slot);
+        }
+    }
+
     /// Another live session gave this F-TEID: who is right?
     fn challenge(&mut self, key: &TransactionKey, at: SessionRef, end: &FTeid, since: Nanos) {
+        let store = &self.store;
         let other = self.tunnels.find_row(end, |row| {
-            row.flags.has(RowFlags::LOCAL) && row.until == Nanos::MAX && row.session != at.place
+            let lives = |place| store.find(store.at(place)?).map(Session::is_live);
+            row.flags.has(RowFlags::LOCAL)
+                && row.until == Nanos::MAX
+                && row.session != at.place
+                && lives(row.session) == Some(true)
         });
         let Some((_, row)) = other else { return };
         let Some(older) = self.store.at(row.session) else { return };
