@@ -96,8 +96,7 @@ pub(super) fn duplication(about: &About<'_>, sessions: u32, authorised: u32) -> 
     let place = place.map_or_else(|| peer.clone(), |to| to.addr.to_string());
     Story::of(
         format!(
-            "{orderer} ordered {} to copy subscribers' packets to {place}: {} at a time.",
-            about.suspect,
+            "{orderer} ordered its UPF to copy subscribers' packets to {place}: {} at a time.",
             counted(sessions, "session")
         ),
         format!(

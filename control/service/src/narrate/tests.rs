@@ -331,7 +331,7 @@ fn stories_of_sessions_name_who_ordered_what_for_whom() {
     let copies = told(PFCP_DUPL, Fact::Duplication { sessions: 3, authorised: 2 });
     assert_eq!(
         copies.observed,
-        "smf-1 (10.0.2.1) ordered upf-1 to copy subscribers' packets to 10.0.0.9: \
+        "smf-1 (10.0.2.1) ordered its UPF to copy subscribers' packets to 10.0.0.9: \
          3 sessions at a time."
     );
     assert!(copies.why.starts_with("2 are authorised"), "{}", copies.why);

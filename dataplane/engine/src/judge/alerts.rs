@@ -14,6 +14,9 @@ use crate::rules::EquipmentId;
 /// Rows that are kept at a time.
 const ALERTS: usize = 1 << 16;
 
+/// How long after midnight a day's alerts still grow: the longest that N4 lets anything wait.
+pub(super) const DAYS_GRACE: Nanos = Nanos::from_secs(75);
+
 /// Between two records of a row that has not grown tenfold.
 const REFRESH: Nanos = Nanos::from_secs(10);
 
@@ -219,7 +222,9 @@ impl Alerts {
         let ended: Vec<AlertKey> = self.rows.keys().filter(|key| key.day < day).copied().collect();
         for key in ended {
             if let Some(mut row) = self.rows.remove(&key) {
-                row.last_word(at, say);
+                // However long nothing was seen: it is the last word of its own day.
+                let end = Nanos::from_secs((u64::from(key.day) + 1) * 86_400);
+                row.last_word(at.min(end.plus(DAYS_GRACE)), say);
             }
         }
         self.named.retain(|_, (_, named)| named.saturating_add(1) >= day);

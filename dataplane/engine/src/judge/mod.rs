@@ -37,7 +37,7 @@ use crate::signalling::Signalling;
 use crate::track::FlowDelta;
 use crate::vendor_elements::VendorElements;
 use crate::{Nanos, TapId};
-use alerts::Alerts;
+use alerts::{Alerts, DAYS_GRACE};
 use flow::{Flow, Way};
 use flows::{Due, Flows};
 use names::Names;
@@ -45,9 +45,6 @@ use offence::Offence;
 
 /// How long a general detection waits for a more specific one, in packet time.
 const HOLD: Nanos = Nanos::from_secs(2);
-
-/// How long after midnight a day's alerts still grow: the longest that N4 lets anything wait.
-const DAYS_GRACE: Nanos = Nanos::from_secs(75);
 
 /// Findings that may be held back at a time.
 const HELD: usize = 1 << 16;

@@ -19,6 +19,8 @@ const AHEAD_SUSPECTED: i32 = 32;
 /// [`LATE`], it may come again of which the tap missed the first copy.
 const BEHIND: i32 = 64;
 const LATE: Nanos = Nanos::from_secs(15);
+/// So far ahead may lie what a sender that leaps sent before what comes now.
+const LEAP: i32 = 4096;
 /// Requests after which a space is the sender's own.
 const OWN: u32 = 4;
 /// A space that was silent for so long is over.
@@ -60,6 +62,8 @@ struct Space {
     marked: Nanos,
     requests: u32,
     shape: HeaderShape,
+    /// Where the space beside stood when this one opened.
+    beside: u32,
     /// What is suspected; a space that opened beside none is above suspicion.
     suspected: bool,
     forged: bool,
@@ -118,8 +122,7 @@ impl Spaces {
         (self.spaces.iter().enumerate())
             .filter_map(|(place, space)| {
                 let space = space.as_ref()?;
-                // 24 bits, with sign.
-                let step = (sequence.wrapping_sub(space.last) << 8) as i32 >> 8;
+                let step = distance(space.last, sequence);
                 let ahead = if space.suspected { AHEAD_SUSPECTED } else { AHEAD };
                 let counted = space.last.wrapping_sub(space.marks[1]) & 0xff_ffff;
                 let behind = BEHIND.max(counted.min(1 << 20) as i32);
@@ -159,11 +162,17 @@ impl Spaces {
         if step <= 0 {
             return Told::default();
         }
-        let opened = space.opened;
+        let (opened, now) = (space.opened, space.last);
         // The sender goes on counting: what lies amid its requests is not its own.
         let mut forged: Option<Heap> = None;
         for space in self.spaces.iter_mut().flatten() {
             let heap = space.heap;
+            // A sender that leaps, and whose requests change places, passes by itself.
+            let ahead = distance(now, space.last);
+            let passed = ahead <= 0 && distance(space.beside, space.last) > 0;
+            if space.suspected && (passed || (1..LEAP).contains(&ahead)) {
+                continue;
+            }
             let tells = space.suspected
                 && space.opened > opened
                 && heap.packets > 0
@@ -190,11 +199,13 @@ impl Spaces {
     }
 
     fn open(&mut self, request: &Request, interleave: Nanos) {
-        let beside_own = self.spaces.iter().flatten().any(|space| {
+        let own = self.spaces.iter().flatten().filter(|space| {
             !space.suspected
                 && space.requests >= OWN
                 && request.time.since(space.time) <= interleave
         });
+        let own = own.max_by_key(|space| space.time).map(|space| space.last);
+        let beside_own = own.is_some();
         let mut space = Space {
             last: request.sequence,
             time: request.time,
@@ -203,6 +214,7 @@ impl Spaces {
             marked: request.time,
             requests: 1,
             shape: request.shape,
+            beside: own.unwrap_or(request.sequence),
             suspected: beside_own,
             forged: false,
             heartbeats_only: request.message == HEARTBEAT_REQUEST,
@@ -222,6 +234,11 @@ impl Spaces {
             self.spaces[place] = Some(space);
         }
     }
+}
+
+/// How far it is from one number to another: 24 bits, with sign.
+const fn distance(from: u32, to: u32) -> i32 {
+    (to.wrapping_sub(from) << 8) as i32 >> 8
 }
 
 #[cfg(test)]
