@@ -101,12 +101,17 @@ class Session:
     def __init__(self, cp, cp_seid, up, up_seid, state):
         self.cp, self.cp_seid, self.up, self.up_seid = cp, cp_seid, up, up_seid
         self.state = state
+        # Whether another has what it had.
+        self.gone = False
         self.pdrs, self.points, self.fars, self.sets = {}, {}, {}, set()
         self.modifications = 0
         # Whether a half of a transaction about it was not seen.
         self.unsure = False
         # All addresses by which the two are known, packets' included.
         self.places = {*cp, *up}
+
+    def replace(self):
+        self.state, self.gone = "stale", True
 
     def order(self, message):
         """Takes the rules of a request, or what an answer adds to them."""
@@ -205,7 +210,7 @@ class Follower:
     def live(self, wanted):
         """The newest session that has not ended."""
         for session in reversed(self.sessions):
-            if session.state != "deleted" and wanted(session):
+            if session.state != "deleted" and not session.gone and wanted(session):
                 return session
         return None
 
@@ -279,7 +284,7 @@ class Follower:
         elif key[3] == 14:
             ended = sets(asked["message"])
             for session in self.sessions:
-                if session.sets & ended:
+                if session.sets & ended and not session.gone:
                     session.state = "deleted"
 
     def establish(self, key, request, response):
@@ -287,8 +292,8 @@ class Follower:
         up_seid, up = f_seid(response)
         older = self.live(lambda s: s.cp_seid == cp_seid and set(s.cp) & set(cp))
         if older:
-            # A CP F-SEID given again replaces.
-            older.state = "deleted"
+            # A CP F-SEID given again replaces; nobody deleted the older one.
+            older.replace()
         session = Session(cp, cp_seid, up, up_seid, "active")
         session.places |= {key[1][0]}
         session.order(request)
@@ -299,11 +304,11 @@ class Follower:
         """A number that the UP function gives again is free: who had it has ended."""
         older = self.live(lambda s: s.up_seid == session.up_seid and set(s.up) & set(session.up))
         if older:
-            older.state = "deleted"
+            older.replace()
         ends = session.local_ends()
         for older in self.sessions:
             if older.state in ("stale", "partial") and older.local_ends() & ends:
-                older.state = "deleted"
+                older.replace()
         self.sessions.append(session)
 
     def modify(self, session, key, request, response):
@@ -313,13 +318,13 @@ class Follower:
         session.order(request)
         session.order(response)
         session.modifications += 1
-        if session.state in ("partial", "stale"):
+        if session.state == "stale":
             session.state = "active"
 
     def release(self, key):
         ends = {key[0][0], key[1][0]}
         for session in self.sessions:
-            if len(ends & session.places) == 2:
+            if len(ends & session.places) == 2 and not session.gone:
                 session.state = "deleted"
 
     def recover(self, node, message):
@@ -363,6 +368,8 @@ class Follower:
             session = self.live(lambda s: s.cp_seid == seid and key[0][0] in s.places)
             if session:
                 session.unsure = True
+                if key[3] == 54 and number(element(message, 19), "pfcp.cause") == 1:
+                    session.state = "deleted"
 
 
 def main(path, until):

@@ -122,6 +122,10 @@ impl Signalling {
         let Some(session) = self.store.find_mut(at) else { return };
         session.modifications += 1;
         session.signalled = time;
+        // Its UP function knows it: no restart has ended it.
+        if session.state == SessionState::Stale && session.is_live() {
+            self.store.set_state(at, SessionState::Active);
+        }
         let key = self.key_of(waiting, 52);
         // A new CP F-SEID: another SMF of the set takes over.
         let taken = element(request, kind::F_SEID).and_then(|value| FSeid::parse(value).ok());
