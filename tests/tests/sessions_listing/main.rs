@@ -153,7 +153,10 @@ fn shared_capture(name: &str, wanted: &[(&str, usize)]) {
     let done = replay::replay(&[text(&capture)]);
     let count = |state: &str| states.get(state).copied().unwrap_or_default();
     let all: usize = states.values().sum();
-    assert_eq!(done.summary["sessions"]["established"], all - count("partial"), "{name}");
+    // One that was known in part may have become stale meanwhile: it was never counted.
+    let established = done.summary["sessions"]["established"].as_u64().unwrap() as usize;
+    let most = all - count("partial");
+    assert!((most - usize::from(count("stale") > 0)..=most).contains(&established), "{name}");
     assert_eq!(done.summary["sessions"]["deleted"], count("deleted"), "{name}");
 }
 
