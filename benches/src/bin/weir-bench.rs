@@ -338,14 +338,7 @@ fn devices(
     for round in 1..=rounds {
         eprintln!("weir-bench: net_pcap of {name} frames, round {round} of {rounds}");
         if compares {
-            // A busy machine may leave it no time to start: one round less is no harm.
-            match testpmd::measure(capture, frames, core, other) {
-                Ok(ns) => bare.push(ns),
-                Err(why) => {
-                    eprintln!("weir-bench: a round without a comparison: {why:#}");
-                    continue;
-                }
-            }
+            bare.push(testpmd::measure(capture, frames, core, other)?);
         }
         engine.push(device::measure(capture, (frames, options.tunnels), core, DEVICE_SPAN)?);
     }
