@@ -121,16 +121,17 @@ pub fn run(subject: Subject, passes: usize) -> anyhow::Result<()> {
     match subject {
         Subject::Engine | Subject::Walk => run_packets(subject, passes),
         Subject::N4 => {
-            let load = n4::Load::cycles(1, SESSIONS as u64);
+            let mut load = n4::Load::cycles(1, SESSIONS as u64);
             let mut machine = Signalling::new(&SignallingSetup::default())?;
             machine.set_rules(Arc::new(n4::rules()?), Nanos(0));
             let mut start = traffic::START;
             for _ in 0..passes {
                 load.n4_pass(&mut machine, start, N4_GAP);
                 start = start.plus(load.span(N4_GAP));
+                load.count_on();
             }
             let lives = (passes * SESSIONS) as u64;
-            n4::check(&mut machine, lives, lives)
+            n4::check(&mut machine, lives, lives, N4_GAP)
         }
     }
 }

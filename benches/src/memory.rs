@@ -38,7 +38,7 @@ pub fn run(sessions: u64) -> anyhow::Result<()> {
     let empty = resident()?;
     let half = n4::establish(&mut machine, sessions, resident)?;
     let full = resident()?;
-    n4::check(&mut machine, sessions, 0)?;
+    n4::check(&mut machine, sessions, 0, n4::GAP)?;
     drop(machine);
     let before = resident()?;
     let (access, [table, usage]) = lookup::access(2 * sessions as u32)?;

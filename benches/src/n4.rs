@@ -1,6 +1,7 @@
 //! N4 as it comes: whole lives of sessions, laid out in memory as a worker's pouch
 //! holds them, and the policy under which nothing in them is odd.
 
+use weir_engine::contract::session::SessionState;
 use weir_engine::contract::words::JudgeWords;
 use weir_engine::lpm::Prefix;
 use weir_engine::rules::{Allow, End, Equipment, EquipmentId, Link, Roles, Rules, Service};
@@ -19,6 +20,9 @@ pub const MESSAGES: usize = 6;
 
 /// Messages of a session that stays.
 const STAYING_MESSAGES: usize = 4;
+
+/// Where the sequence number stands in a message of a session.
+const SEQUENCE_AT: usize = 12;
 
 /// The packet time between two messages: a hundred thousand a second, which is what
 /// many millions of subscribers cause.
@@ -75,6 +79,20 @@ impl Load {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.places.is_empty()
+    }
+
+    /// Lets the senders count on where they were at the end: those that began again would
+    /// be taken for somebody else beside them, and what they say be doubted.
+    pub fn count_on(&mut self) {
+        let requests = self.places.len() as u32 / 2;
+        for place in &self.places {
+            let at = place.start + SEQUENCE_AT;
+            if let Some([high, middle, low]) = self.bytes[at..].first_chunk_mut::<3>() {
+                let sequence = u32::from_be_bytes([0, *high, *middle, *low]);
+                let next = (sequence - 1 + requests) % 0xff_ffff + 1;
+                [_, *high, *middle, *low] = next.to_be_bytes();
+            }
+        }
     }
 
     /// The packet time that a pass takes.
@@ -144,11 +162,17 @@ pub fn establish(
 }
 
 /// Fails unless the machine took every session for what it is: so many were established,
-/// so many deleted, and nobody did wrong.
+/// so many deleted, nobody did wrong, and nothing was doubted, which shows in ended sessions
+/// that are remembered for longer than 10 s of messages `gap` apart.
 ///
 /// # Errors
 /// When another number was.
-pub fn check(machine: &mut Signalling, established: u64, deleted: u64) -> anyhow::Result<()> {
+pub fn check(
+    machine: &mut Signalling,
+    established: u64,
+    deleted: u64,
+    gap: Nanos,
+) -> anyhow::Result<()> {
     let mut words = JudgeWords::default();
     machine.count(&mut words);
     let (accusations, _) = machine.accusations();
@@ -157,6 +181,13 @@ pub fn check(machine: &mut Signalling, established: u64, deleted: u64) -> anyhow
         seen == (established, deleted, 0),
         "(established, deleted, accusations) are {seen:?} and not {:?}",
         (established, deleted, 0)
+    );
+    // Ends come in blocks, hence at more than the mean rate.
+    let ended = words.sessions[SessionState::Deleted as usize];
+    let most = 10_000_000_000 / gap.0 / MESSAGES as u64 + 2_048;
+    anyhow::ensure!(
+        ended <= most,
+        "{ended} ended sessions are remembered, and not {most}: doubted"
     );
     Ok(())
 }
@@ -237,12 +268,27 @@ mod tests {
         let setup = SignallingSetup { tunnels: 10_000, ..SignallingSetup::default() };
         let mut machine = Signalling::new(&setup).unwrap();
         machine.set_rules(Arc::new(rules().unwrap()), Nanos(0));
-        let load = Load::cycles(7, 2_500);
+        let mut load = Load::cycles(7, 2_500);
         assert_eq!(load.len(), 2_500 * MESSAGES);
         let gap = Nanos(1_500_000);
         load.n4_pass(&mut machine, traffic::START, gap);
+        let again = traffic::START.plus(load.span(gap));
+        load.count_on();
+        load.n4_pass(&mut machine, again, gap);
+        check(&mut machine, 5_000, 5_000, gap).unwrap();
+        assert!(check(&mut machine, 5_000, 4_999, gap).is_err());
+    }
+
+    #[test]
+    fn senders_that_begin_again_are_doubted_and_that_is_noticed() {
+        let setup = SignallingSetup { tunnels: 50_000, ..SignallingSetup::default() };
+        let mut machine = Signalling::new(&setup).unwrap();
+        machine.set_rules(Arc::new(rules().unwrap()), Nanos(0));
+        let load = Load::cycles(7, 10_000);
+        let gap = Nanos(500_000);
+        load.n4_pass(&mut machine, traffic::START, gap);
         load.n4_pass(&mut machine, traffic::START.plus(load.span(gap)), gap);
-        check(&mut machine, 5_000, 5_000).unwrap();
-        assert!(check(&mut machine, 5_000, 4_999).is_err());
+        let doubted = check(&mut machine, 20_000, 20_000, gap).unwrap_err();
+        assert!(doubted.to_string().contains("doubted"), "{doubted}");
     }
 }

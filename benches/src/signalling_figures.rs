@@ -32,7 +32,7 @@ const PASSES: usize = 8;
 /// When the machine did not take them for what they are.
 pub fn messages(rounds: usize, core: usize, outcome: &mut Outcome) -> anyhow::Result<()> {
     machine::pin(core)?;
-    let load = Load::cycles(1, SESSIONS);
+    let mut load = Load::cycles(1, SESSIONS);
     let mut signalling = Signalling::new(&SignallingSetup::default())?;
     signalling.set_rules(Arc::new(n4::rules()?), Nanos(0));
     let mut start = traffic::START;
@@ -46,9 +46,10 @@ pub fn messages(rounds: usize, core: usize, outcome: &mut Outcome) -> anyhow::Re
         ns.push_from(round, began.elapsed().as_nanos() as f64 / load.len() as f64);
         allocated += if round > 0 { allocations() - before } else { 0 };
         start = start.plus(load.span(GAP));
+        load.count_on();
     }
     let lives = SESSIONS * (rounds as u64 + 1);
-    n4::check(&mut signalling, lives, lives)?;
+    n4::check(&mut signalling, lives, lives, GAP)?;
     let per_message = allocated as f64 / (rounds * load.len()) as f64;
     let counted = if instructions::is_installed() {
         eprintln!("weir-bench: instructions of N4, in valgrind");
