@@ -111,7 +111,8 @@ pub fn access(tunnels: u32) -> anyhow::Result<(Access, [usize; 2])> {
     let table = writer.reader();
     let (usage, _) = usage(table.slots())?;
     let bytes = [table.slots() * (64 + 1), table.slots() * 32];
-    Ok((Access { table, usage }, bytes))
+    let users = TunnelWriter::new(1, 0x7765_6972)?.reader();
+    Ok((Access { table, usage, users }, bytes))
 }
 
 fn row(teid: u32) -> Row {

@@ -368,8 +368,6 @@ class Follower:
             session = self.live(lambda s: s.cp_seid == seid and key[0][0] in s.places)
             if session:
                 session.unsure = True
-                if key[3] == 54 and number(element(message, 19), "pfcp.cause") == 1:
-                    session.state = "deleted"
 
 
 def main(path, until):

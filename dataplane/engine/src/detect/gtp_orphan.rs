@@ -27,9 +27,9 @@ pub const DETECTION: Detection = Detection {
 };
 
 /// Directions of pairs that are watched.
-const PAIRS: usize = 1 << 14;
+const PAIRS: usize = 1 << 12;
 /// Different tunnels of one that are told apart.
-const TUNNELS: usize = 4096;
+const TUNNELS: usize = 1024;
 /// How long a finding waits for a scan to explain it.
 const HOLD: Nanos = Nanos::from_secs(2);
 /// A pair that was silent for so long begins anew.
@@ -122,6 +122,11 @@ impl Orphans {
             Some((*ends, said))
         })
         .collect()
+    }
+
+    /// Different tunnels of all pairs, as far as they are told apart.
+    pub(crate) fn tunnels(&self) -> usize {
+        self.pairs.values().map(|pair| pair.known.len()).sum()
     }
 
     pub(crate) fn forget(&mut self) {

@@ -7,6 +7,7 @@ use weir_wire::pfcp_ie::{Cause, kind};
 use super::Signalling;
 use super::datagram::N4Datagram;
 use super::order::PdrOrder;
+use super::pool::NIL;
 use super::request::{element, groups};
 use super::session::SessionRef;
 use super::transactions::{Early, TransactionKey, Waiting};
@@ -23,12 +24,18 @@ impl Signalling {
             sequence: message.sequence(),
             message: message.message().0 - 1,
         };
+        let pair = self.pair(datagram);
+        let declared = self.nodes.pair(pair).is_some_and(|pair| pair.declared);
+        if !declared {
+            self.accuse_stranger(datagram, pair);
+        }
         let is_for_it = self.transactions.waiting(&key).map(|waiting| answers(waiting, message));
         match is_for_it {
             Some(true) => self.answered(&key, message, datagram.time),
             // An old answer under a new request's number agrees to nothing.
             Some(false) => self.counters.repeated += 1,
             None if self.transactions.knows(&key) => self.counters.repeated += 1,
+            None if !declared => self.counters.unasked += 1,
             None => {
                 self.transactions.keep_early(key, bytes, datagram.time);
                 self.know_in_part(&key, message, datagram.time);
@@ -50,8 +57,11 @@ impl Signalling {
     pub(super) fn answered(&mut self, key: &TransactionKey, answer: &Pfcp<'_>, time: Nanos) {
         let Some(waiting) = self.transactions.answer(key) else { return };
         self.counters.whole += 1;
-        if let Some(pair) = self.nodes.pair(waiting.pair) {
-            for number in [pair.from, pair.to] {
+        let pair = self.nodes.pair(waiting.pair);
+        let (declared, ends) =
+            pair.map_or((false, [NIL; 2]), |pair| (pair.declared, [pair.from, pair.to]));
+        if declared {
+            for number in ends {
                 if let Some(node) = self.nodes.node_mut(number) {
                     node.coverage.whole(time, waiting.overdue);
                 }
@@ -63,7 +73,8 @@ impl Signalling {
             self.counters.causes[cause.counter()] += 1;
         }
         let accepted = cause.is_some_and(|cause| cause.is_accepted() || cause.is_partly_accepted());
-        if let Ok(request) = Pfcp::parse(&waiting.bytes) {
+        // What strangers agree on among or with declared nodes is told of, and changes nothing.
+        if declared && let Ok(request) = Pfcp::parse(&waiting.bytes) {
             match key.message {
                 50 if accepted => self.establish(key, &waiting, Some(&request), answer, time),
                 50 => self.failed(&waiting, key.message),
@@ -104,7 +115,7 @@ impl Signalling {
 
     /// One half of a transaction was seen and the other was not.
     pub(super) fn count_half(&mut self, pair: u32, time: Nanos) {
-        let Some(pair) = self.nodes.pair(pair) else { return };
+        let Some(pair) = self.nodes.pair(pair).filter(|pair| pair.declared) else { return };
         for number in [pair.from, pair.to] {
             if let Some(node) = self.nodes.node_mut(number) {
                 node.coverage.half(time);
@@ -121,7 +132,10 @@ impl Signalling {
         match key.message {
             50 => {
                 self.failed(&waiting, key.message);
-                self.doubt_asked_users(&waiting);
+                let declared = self.nodes.pair(waiting.pair).is_some_and(|pair| pair.declared);
+                if declared && !waiting.doubted {
+                    self.doubt_asked_users(&waiting);
+                }
             }
             1 => self.heartbeat_missed(waiting.pair),
             _ => {}
@@ -149,19 +163,15 @@ impl Signalling {
             self.counters.causes[cause.counter()] += 1;
         }
         match key.message {
-            // Something about the session has changed, and nobody saw what.
-            52 => {
+            // Something about the session has changed, or it has ended, and nobody saw who
+            // asked for that: it is uncertain, since anybody may send an answer.
+            52 | 54 => {
                 let seid = answer.seid().map_or(0, |seid| seid.0);
                 if let Some(at) = self.store.by_cp(key.source, seid) {
                     self.doubt_users(at, early.time);
                 }
             }
-            54 if cause.is_some_and(Cause::is_accepted) => {
-                let seid = answer.seid().map_or(0, |seid| seid.0);
-                if let Some(at) = self.store.by_cp(key.source, seid) {
-                    self.end(at, early.time);
-                }
-            }
+            // A node that was restarted may answer what nobody seems to have asked.
             1 | 5 => {
                 let responder = self.nodes.pair(pair).map(|pair| pair.to);
                 self.recover(responder, &answer, early.time);

@@ -2,10 +2,11 @@
 //! answered, and what was answered and not seen asked for. Traffic there is no evidence.
 
 use std::collections::{HashMap, VecDeque};
-use std::hash::Hash;
+use std::hash::{BuildHasherDefault, Hash};
 
 use weir_wire::Address;
 
+use super::keyed::KeyedHasher;
 use crate::Nanos;
 use crate::tunnels::FTeid;
 
@@ -19,14 +20,14 @@ const UNCERTAIN: Nanos = Nanos::from_secs(600);
 /// Keys with the time at which each was last noted; the oldest are forgotten.
 #[derive(Debug)]
 struct Recent<K> {
-    times: HashMap<K, Nanos>,
+    times: HashMap<K, Nanos, BuildHasherDefault<KeyedHasher>>,
     order: VecDeque<(Nanos, K)>,
     span: Nanos,
 }
 
 impl<K: Copy + Eq + Hash> Recent<K> {
     fn new(span: Nanos) -> Self {
-        Self { times: HashMap::new(), order: VecDeque::new(), span }
+        Self { times: HashMap::default(), order: VecDeque::new(), span }
     }
 
     fn add(&mut self, key: K, time: Nanos) {

@@ -20,7 +20,10 @@ use crate::detect::PFCP_PEER;
 /// Heartbeats in a row without an answer after which the path has failed (N1 + 1).
 const FAILED_PATH: u32 = 4;
 
-/// Between two restarts of one node at least.
+/// Sets of sessions that one message hands over; each costs a search.
+const CHANGES: usize = 16;
+
+/// Between two restarts of one node that begin its sessions anew at least.
 const RESTARTS_APART: Nanos = Nanos::from_secs(10);
 
 impl Signalling {
@@ -50,7 +53,7 @@ impl Signalling {
             Ok(NodeId::Address(address)) => rules.holder(address),
             Ok(NodeId::Fqdn(name)) => {
                 let id = self.names.number(&name);
-                self.claims.node_name(id, sender)
+                if id.is_other() { None } else { self.claims.node_name(id, sender) }
             }
             _ => None,
         };
@@ -82,8 +85,8 @@ impl Signalling {
         };
         match key.message {
             1 => {
-                if let Some(node) = self.nodes.node_mut(to) {
-                    node.missed_heartbeats = 0;
+                if let Some(pair) = self.nodes.pair_mut(waiting.pair) {
+                    pair.missed_heartbeats = 0;
                 }
                 self.recover(Some(to), answer, time);
             }
@@ -111,7 +114,7 @@ impl Signalling {
 
     /// Sessions of a set go over to another SMF.
     fn hand_over(&mut self, request: &Pfcp<'_>, up_node: u32, time: Nanos) {
-        for change in groups(request, kind::PFCP_SESSION_CHANGE_INFO) {
+        for change in groups(request, kind::PFCP_SESSION_CHANGE_INFO).take(CHANGES) {
             let alternative = member(change, kind::ALTERNATIVE_SMF_IP)
                 .and_then(|value| AlternativeSmfIp::parse(value).ok())
                 .and_then(|smf| smf.addresses().next());
@@ -136,8 +139,13 @@ impl Signalling {
             .map_or(0, |stamp| stamp.0);
         let Some(number) = node else { return };
         let Some(node) = self.nodes.node_mut(number) else { return };
+        // Some count otherwise than the standard says. Of a clock that was right, none from
+        // beyond tomorrow is taken: it would hide every true restart to come.
+        let tomorrow = time.0 / 1_000_000_000 + 86_400;
+        let is_beyond = |stamp| RecoveryTimeStamp(stamp).unix_seconds() > tomorrow;
         match node.recovery {
             _ if stamp == 0 => {}
+            Some(before) if is_beyond(stamp) && !is_beyond(before) => {}
             None => node.recovery = Some(stamp),
             Some(before) if stamp > before => {
                 node.recovery = Some(stamp);
@@ -149,11 +157,11 @@ impl Signalling {
 
     fn restart(&mut self, number: u32, time: Nanos) {
         let Some(node) = self.nodes.node_mut(number) else { return };
-        let again = node.restarts > 0 && time.since(node.learning_since) < RESTARTS_APART;
-        node.restarts += 1;
-        node.learning_since = time;
-        if again {
-            return;
+        let again = node.restarted > Nanos(0) && time.since(node.restarted) < RESTARTS_APART;
+        node.restarted = time;
+        // Whoever restarts without end is not learned about without end.
+        if !again {
+            node.learning_since = time;
         }
         let of_it = self.store.all(|session| {
             session.is_live() && (session.cp_node == number || session.up_node == number)
@@ -164,15 +172,12 @@ impl Signalling {
     }
 
     pub(super) fn heartbeat_missed(&mut self, pair: u32) {
-        let Some((from, to)) = self.nodes.pair(pair).map(|pair| (pair.from, pair.to)) else {
-            return;
-        };
-        let Some(node) = self.nodes.node_mut(to) else { return };
-        node.missed_heartbeats += 1;
-        if node.missed_heartbeats != FAILED_PATH {
+        let Some(pair) = self.nodes.pair_mut(pair).filter(|pair| pair.declared) else { return };
+        pair.missed_heartbeats += 1;
+        if pair.missed_heartbeats != FAILED_PATH {
             return;
         }
-        let ends = [from, to];
+        let ends = [pair.from, pair.to];
         let between = self.store.all(|session| {
             session.is_live() && ends.contains(&session.cp_node) && ends.contains(&session.up_node)
         });

@@ -64,6 +64,11 @@ impl Claims {
         Some(*self.node_names.entry(name).or_insert(by))
     }
 
+    /// Another inventory numbers otherwise.
+    pub(crate) fn forget_names(&mut self) {
+        self.node_names.clear();
+    }
+
     /// How many sessions of a UP function are copied to a target, with this one.
     pub(crate) fn copies(
         &self,

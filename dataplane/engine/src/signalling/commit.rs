@@ -56,6 +56,13 @@ impl Signalling {
         ];
         for at in before.into_iter().flatten() {
             let Some(old) = self.store.find(at) else { continue };
+            // An answer alone, which anybody may send, takes nothing from a session.
+            if request.is_none() && old.is_live() {
+                if let Some(old) = self.store.find_mut(at) {
+                    old.uncertain = time;
+                }
+                return;
+            }
             // Its answer came first: it is the same session.
             if old.state == SessionState::Partial && request.is_some() && old.established == time {
                 generation = generation.max(old.generation);
@@ -241,6 +248,7 @@ impl Signalling {
         }
         let instance = self.names.spelling(session.instance);
         let dnn = self.names.spelling(session.dnn).or(instance);
+        let is_other = session.dnn.is_other() || session.instance.is_other();
         let outside = session.addresses().any(|ue| !rules.is_in_pool(ue.address, instance));
         let (with, without) =
             self.nodes.node(cp).map_or((0, 0), |node| (node.with_user, node.without_user));
@@ -250,7 +258,7 @@ impl Signalling {
             && share >= self.settings.ghost_user_id_share;
         let oddity = if outside {
             Oddity::OutsidePools
-        } else if dnn.is_some_and(|dnn| !rules.is_dnn(dnn)) {
+        } else if !is_other && dnn.is_some_and(|dnn| !rules.is_dnn(dnn)) {
             Oddity::UndeclaredDnn
         } else if session.slice.is_some_and(|slice| !rules.is_slice(slice)) {
             Oddity::UndeclaredSlice
@@ -335,8 +343,12 @@ impl Signalling {
         }
         let memory = if doubted { super::DOUBTED_MEMORY } else { super::MEMORY };
         let due = time.plus(memory);
-        let place = self.ended.partition_point(|(other, _)| *other <= due);
-        self.ended.insert(place, (due, at));
+        if self.ended.back().is_none_or(|(other, _)| *other <= due) {
+            self.ended.push_back((due, at));
+        } else {
+            let place = self.ended.partition_point(|(other, _)| *other <= due);
+            self.ended.insert(place, (due, at));
+        }
     }
 
     /// Takes back what was known of a session in part.

@@ -35,6 +35,7 @@ mod usage;
 mod users;
 
 use std::collections::{HashMap, VecDeque};
+use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 
 use weir_wire::Address;
@@ -51,6 +52,7 @@ use crate::tunnels::{Access, TunnelWriter, UsageReader};
 use accusation::Accusations;
 use asked::Asked;
 use claims::Claims;
+use keyed::KeyedHasher;
 use names::Names;
 use node::Nodes;
 use pseudonym::Pseudonyms;
@@ -172,8 +174,8 @@ pub struct Signalling {
     /// Ended sessions in the order in which they are forgotten.
     ended: VecDeque<(Nanos, SessionRef)>,
     /// User-plane addresses by what N4 said of them.
-    places: HashMap<Address, Place>,
-    up_nodes: HashMap<EquipmentId, u32>,
+    places: HashMap<Address, Place, BuildHasherDefault<KeyedHasher>>,
+    up_nodes: HashMap<EquipmentId, u32, BuildHasherDefault<KeyedHasher>>,
     claims: Claims,
     asked: Asked,
     strays: Strays,
@@ -217,8 +219,8 @@ impl Signalling {
             usage: Vec::new(),
             closing: Closing::default(),
             ended: VecDeque::new(),
-            places: HashMap::new(),
-            up_nodes: HashMap::new(),
+            places: HashMap::default(),
+            up_nodes: HashMap::default(),
             claims: Claims::default(),
             asked: Asked::default(),
             strays: Strays::default(),
@@ -255,12 +257,14 @@ impl Signalling {
     pub fn set_rules(&mut self, rules: Arc<Rules>, at: Nanos) {
         self.settings = rules.settings().clone();
         self.policy_since = at;
-        self.rules = Some(rules);
         // Numbers of equipment mean others now.
+        self.nodes.renew(&rules);
+        self.claims.forget_names();
         self.up_nodes.clear();
         self.strays.forget_equipment();
         self.senders.forget();
         self.sources.forget();
+        self.rules = Some(rules);
     }
 
     /// Reads what N4 said in a slice, merged from all workers by packet time. Datagrams
@@ -289,6 +293,7 @@ impl Signalling {
         self.advance(now);
         let unresolved = || reports.iter().map(|report| &report.unresolved);
         let attributed = unresolved().map(|it| it.attributed).sum();
+        self.counters.dropped_observations += unresolved().map(|it| it.dropped).sum::<u64>();
         self.resolve(
             merged(unresolved().map(|it| &it.strays)),
             merged(unresolved().map(|it| &it.complaints)),

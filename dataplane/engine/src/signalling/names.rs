@@ -16,6 +16,11 @@ pub(crate) struct NameId(u16);
 impl NameId {
     /// No name.
     pub(crate) const NONE: NameId = NameId(0);
+
+    /// Whether it stands for all names beyond those that are kept.
+    pub(crate) fn is_other(self) -> bool {
+        usize::from(self.0) == NAMES
+    }
 }
 
 /// The names, by number and by spelling.

@@ -35,13 +35,12 @@ pub(crate) struct Node {
     /// Since when its sessions are known from their beginnings: the sensor's start, its
     /// first message, or its restart.
     pub(crate) learning_since: Nanos,
-    pub(crate) restarts: u64,
+    /// When it last restarted.
+    pub(crate) restarted: Nanos,
     /// Its last message, and the end of the last time in which there was none for long.
     pub(crate) heard: Nanos,
     pub(crate) silent_until: Nanos,
     pub(crate) coverage: Coverage,
-    /// Heartbeats in a row without an answer.
-    pub(crate) missed_heartbeats: u32,
     /// Sessions in the store that it set up.
     pub(crate) sessions: usize,
     /// Sessions with and without a User ID, of a CP function.
@@ -57,21 +56,29 @@ pub(crate) struct Pair {
     /// Whether the policy lets them speak PFCP; as the policy of this identity has it.
     pub(crate) declared: bool,
     identity: u64,
-    ports: Vec<(u16, Spaces)>,
+    /// The sender's ports with how often each was used.
+    ports: Vec<(u16, u32, Spaces)>,
+    /// Heartbeats in a row without an answer.
+    pub(crate) missed_heartbeats: u32,
     pub(crate) rates: Rates,
 }
 
 impl Pair {
-    /// The spaces of sequence numbers of one port.
+    /// The spaces of sequence numbers of one port. The port that was used least makes room
+    /// for a new one, so that nobody drives the usual one out.
     pub(crate) fn spaces(&mut self, port: u16) -> &mut Spaces {
-        let place = self.ports.iter().position(|(of, _)| *of == port).unwrap_or_else(|| {
-            if self.ports.len() >= PORTS {
-                self.ports.remove(0);
+        let place = self.ports.iter().position(|(of, ..)| *of == port).unwrap_or_else(|| {
+            if self.ports.len() >= PORTS
+                && let Some(least) = (0..PORTS).min_by_key(|place| self.ports[*place].1)
+            {
+                self.ports.remove(least);
             }
-            self.ports.push((port, Spaces::default()));
+            self.ports.push((port, 0, Spaces::default()));
             self.ports.len() - 1
         });
-        &mut self.ports[place].1
+        let (_, uses, spaces) = &mut self.ports[place];
+        *uses = uses.saturating_add(1);
+        spaces
     }
 }
 
@@ -100,6 +107,8 @@ pub(crate) struct Nodes {
     strange_nodes: VecDeque<u32>,
     strange_pairs: VecDeque<u32>,
     latest: Option<((Address, Address), u32)>,
+    /// The pair that makes room next when all are declared.
+    hand: u32,
     evictions: u64,
 }
 
@@ -182,27 +191,44 @@ impl Nodes {
     }
 
     fn new_pair(&mut self, declared: bool) -> u32 {
-        let used_again =
-            !declared && self.strange_pairs.len() >= STRANGERS || self.pairs.len() >= PAIRS;
-        if used_again && let Some(number) = self.strange_pairs.pop_front() {
-            self.evictions += 1;
-            let old = &self.pairs[number as usize];
-            let address = |node: u32| self.nodes.get(node as usize).map(|node| node.address);
-            if let (Some(from), Some(to)) = (address(old.from), address(old.to))
-                && self.by_ends.get(&(from, to)) == Some(&number)
-            {
-                self.by_ends.remove(&(from, to));
+        let is_full = self.pairs.len() >= PAIRS;
+        let used_again = !declared && self.strange_pairs.len() >= STRANGERS || is_full;
+        let stranger = if used_again { self.strange_pairs.pop_front() } else { None };
+        let number = match stranger {
+            Some(number) => self.empty(number),
+            None if is_full => {
+                self.hand = (self.hand + 1) % PAIRS as u32;
+                self.empty(self.hand)
             }
-            self.pairs[number as usize] = Pair::default();
-            self.strange_pairs.push_back(number);
-            return number;
-        }
-        let number = self.pairs.len() as u32;
-        self.pairs.push(Pair::default());
+            None => {
+                self.pairs.push(Pair::default());
+                (self.pairs.len() - 1) as u32
+            }
+        };
         if !declared {
             self.strange_pairs.push_back(number);
         }
         number
+    }
+
+    /// Takes a pair out of its place.
+    fn empty(&mut self, number: u32) -> u32 {
+        self.evictions += 1;
+        let old = std::mem::take(&mut self.pairs[number as usize]);
+        let address = |node: u32| self.nodes.get(node as usize).map(|node| node.address);
+        if let (Some(from), Some(to)) = (address(old.from), address(old.to))
+            && self.by_ends.get(&(from, to)) == Some(&number)
+        {
+            self.by_ends.remove(&(from, to));
+        }
+        number
+    }
+
+    /// Another inventory says anew who holds which address.
+    pub(crate) fn renew(&mut self, rules: &Rules) {
+        for node in &mut self.nodes {
+            node.equipment = rules.holder(node.address);
+        }
     }
 
     fn node_of(

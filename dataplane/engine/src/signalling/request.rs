@@ -59,7 +59,9 @@ impl Signalling {
                     self.check_owner(datagram, pair, code, at, doubted);
                 }
                 self.check_orders(datagram, pair, message, session);
-                self.note_asked(message, time);
+                if declared && !doubted {
+                    self.note_asked(message, time);
+                }
                 if code == 56 {
                     self.report(datagram, message, session);
                 }
@@ -161,6 +163,16 @@ impl Signalling {
 
     /// Counts a request among those of its kind.
     fn count_request(&mut self, datagram: &N4Datagram<'_>, pair: u32, message: u8) {
+        // A node that restarted is set up again in haste.
+        let grace = self.settings.orphan_start_grace;
+        let restarted = self.ends_of(pair).is_some_and(|(from, to)| {
+            [from, to]
+                .iter()
+                .any(|node| node.restarted > Nanos(0) && datagram.time < node.restarted.plus(grace))
+        });
+        if restarted && message >= 50 {
+            return;
+        }
         let Some(row) = self.nodes.pair_mut(pair) else { return };
         let flood = row.rates.request(message, datagram.time, datagram.wire_len, &self.settings);
         if let Some(flood) = flood {
@@ -348,7 +360,14 @@ impl Signalling {
             self.accusations.add(accusation);
         }
         if order.duplicates {
-            let target = order.copies_to.and_then(|end| end.addresses().next());
+            // An order that names no target repeats the one before.
+            let stored = at.and_then(|at| {
+                let session = self.store.find(at)?;
+                let far = self.store.fars.find(session.fars, |far| Some(far.id) == order.id)?;
+                far.copies_to
+            });
+            let copies_to = order.copies_to.or(stored);
+            let target = copies_to.and_then(|end| end.addresses().next());
             let sessions = self.claims.copies(at, up, target);
             let authorised =
                 target.map_or(0, |target| rules.authorised_copies(up_equipment, target));
@@ -358,7 +377,7 @@ impl Signalling {
                     self.n4_accusation(PFCP_DUPL, Severity::Critical, fact, datagram);
                 accusation.equipment = suspect;
                 accusation.peer = Some(target.unwrap_or(up));
-                let teid = order.copies_to.and_then(|end| end.teid);
+                let teid = copies_to.and_then(|end| end.teid);
                 let shown = target.map(|target| (target, teid));
                 accusation.n4 = self.evidence(datagram.source, order, at, shown);
                 self.accusations.add(accusation);
@@ -391,7 +410,7 @@ impl Signalling {
             after: Some(after),
             ordered_by: Some(ip(ordered_by)),
             coverage: None,
-            doubt: 0.01,
+            doubt: 0.0,
             teids: Vec::new(),
         }
     }

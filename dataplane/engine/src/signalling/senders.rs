@@ -142,9 +142,7 @@ impl Signalling {
         let window = self.settings.clone_window;
         let moved = contest.at.since(session.moved) <= window
             && session.moved.since(contest.at.plus(window)) == Nanos(0)
-            && session.moved != Nanos(0)
-            // The first downlink belongs to the session's beginning.
-            && session.moved > session.established.plus(window);
+            && session.moved != Nanos(0);
         // A move that nobody saw explains as much.
         let uncertain = session.uncertain != Nanos(0)
             && contest.at.since(session.uncertain) <= Nanos(window.0 * 2);

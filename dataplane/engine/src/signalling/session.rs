@@ -62,6 +62,8 @@ pub(crate) struct Session {
     pub(crate) ended: Nanos,
     /// The last message about it.
     pub(crate) signalled: Nanos,
+    /// Whether it ever had a downlink: its first is no move.
+    pub(crate) was_reached: bool,
     /// When its downlink was last moved, asked for or agreed.
     pub(crate) moved: Nanos,
     /// When a half of a transaction about it was missed.
@@ -138,6 +140,7 @@ impl Default for Session {
             established: Nanos(0),
             ended: Nanos::MAX,
             signalled: Nanos(0),
+            was_reached: false,
             moved: Nanos(0),
             uncertain: Nanos(0),
             doubted: Nanos(0),

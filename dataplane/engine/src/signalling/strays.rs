@@ -104,7 +104,11 @@ impl Signalling {
             if self.asked.is_asked(&stray.end, now) {
                 // Its answer may still come, or be missed; then the order is taken to hold.
                 let due = now.plus(self.settings.orphan_grace).plus(Nanos::SECOND);
-                self.strays.parked.insert((due, stray.end, stray.from, stray.source), stray);
+                self.strays
+                    .parked
+                    .entry((due, stray.end, stray.from, stray.source))
+                    .and_modify(|known| known.join(&stray))
+                    .or_insert(stray);
                 continue;
             }
             self.counters.attribution[Attribution::Unknown as usize] += stray.sum.packets;
@@ -116,7 +120,7 @@ impl Signalling {
             self.strays.complaints.split_off(&(now.plus(Nanos(1)), FTeid::default(), Address(0)));
         let due = std::mem::replace(&mut self.strays.complaints, later);
         for complaint in due.into_values() {
-            self.complained(&complaint, now);
+            self.complained(&complaint);
         }
         for (ends, pair) in self.strays.orphans.due(now) {
             self.accuse_orphans(ends, pair, now);
@@ -261,7 +265,7 @@ impl Signalling {
         if self.strays.scans.is_scanning(from, now, &self.settings) {
             return;
         }
-        let accusation = self.user_plane(
+        let mut accusation = self.user_plane(
             GTP_ORPHAN,
             Severity::High,
             Fact::Orphans { tunnels: pair.tunnels },
@@ -269,16 +273,18 @@ impl Signalling {
             &pair.sum,
             pair.inner,
         );
-        let mut accusation = accusation;
+        let (known, unknown) = (self.tunnels.len(), self.strays.orphans.tunnels());
         accusation.n4 = Signalled {
             coverage: Some(pair.coverage as f32),
             teids: pair.teids,
+            // Where most tunnels are unknown, it may be Weir that does not know them.
+            doubt: 0.5 * (unknown as f32) / ((known + unknown).max(1) as f32),
             ..Signalled::default()
         };
         self.accusations.add(accusation);
     }
 
-    fn complained(&mut self, complaint: &Complaint, now: Nanos) {
+    fn complained(&mut self, complaint: &Complaint) {
         let Sum { first, last, .. } = complaint.sum;
         let fits = |row: &Row| row.since <= last && first < row.until.plus(MEMORY);
         if self.tunnels.find_row(&complaint.end, fits).is_some() {
@@ -297,7 +303,6 @@ impl Signalling {
             inner: None,
             is_complaint: true,
         };
-        let _ = now;
         if let Some(scan) = self.strays.scans.tried(&tried, &self.settings) {
             let fact = Fact::ErrorIndications { indications: scan.sum.packets as u32 };
             self.accuse_scan(&tried, &scan.sum, &scan.teids, fact, share, scan.inner);

@@ -16,6 +16,9 @@ use crate::Nanos;
 
 /// Transactions that are remembered at a time.
 const TRANSACTIONS: usize = 1 << 18;
+/// Marks of them in order of time: whoever asks one key with ever other bytes leaves those
+/// of rows that are gone.
+const MARKS: usize = 2 * TRANSACTIONS;
 /// Of these, requests that wait for an answer.
 const WAITING: usize = 1 << 16;
 /// What undeclared senders may have of either.
@@ -28,8 +31,9 @@ pub(crate) const WINDOW: Nanos = Nanos::from_secs(15);
 pub(crate) const OVERDUE: Nanos = Nanos::from_secs(3);
 /// How long an answer waits for its request.
 const EARLY: Nanos = Nanos::SECOND;
-/// Answers that wait for their requests.
+/// Answers that wait for their requests, and their bytes.
 const ANSWERS: usize = 4096;
+const EARLY_BYTES: usize = 8 << 20;
 
 /// What names a transaction: the request's ends, sequence number and type.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -128,6 +132,7 @@ pub(crate) struct Transactions {
     overdue: VecDeque<(Nanos, u32, u32)>,
     order: VecDeque<(Nanos, u32, u32)>,
     early: VecDeque<(TransactionKey, Early)>,
+    early_bytes: usize,
     spare: Vec<Vec<u8>>,
     waiting: usize,
     strangers: usize,
@@ -145,6 +150,7 @@ impl Default for Transactions {
             overdue: VecDeque::with_capacity(TRANSACTIONS),
             order: VecDeque::with_capacity(TRANSACTIONS),
             early: VecDeque::new(),
+            early_bytes: 0,
             spare: Vec::new(),
             waiting: 0,
             strangers: 0,
@@ -191,6 +197,7 @@ impl Transactions {
         while self.rows.len() - self.free.len() >= TRANSACTIONS
             || self.waiting >= WAITING
             || self.bytes + message.len() > BYTES
+            || self.order.len() >= MARKS
         {
             // The oldest makes room; each step shortens the queue.
             let Some((_, place, uses)) = self.order.pop_front() else { break };
@@ -231,6 +238,9 @@ impl Transactions {
         let uses = self.rows[place as usize].uses;
         self.index.insert(hash_key(&key), place.into());
         self.latest = place;
+        if self.overdue.len() >= MARKS {
+            self.overdue.pop_front();
+        }
         self.overdue.push_back((time, place, uses));
         self.order.push_back((time, place, uses));
         (Asked::New, ended)
@@ -281,17 +291,28 @@ impl Transactions {
 
     /// Keeps an answer whose request may still come.
     pub(crate) fn keep_early(&mut self, key: TransactionKey, message: &[u8], time: Nanos) {
-        if self.early.len() >= ANSWERS {
-            self.early.pop_front();
+        while self.early.len() >= ANSWERS || self.early_bytes + message.len() > EARLY_BYTES {
+            if self.first_early().is_none() {
+                break;
+            }
             self.evictions += 1;
         }
+        self.early_bytes += message.len();
         self.early.push_back((key, Early { time, bytes: message.to_vec() }));
     }
 
     /// The answer that came before this request.
     pub(crate) fn take_early(&mut self, key: &TransactionKey) -> Option<Early> {
         let place = self.early.iter().position(|(of, _)| of == key)?;
-        self.early.remove(place).map(|(_, early)| early)
+        let (_, early) = self.early.remove(place)?;
+        self.early_bytes -= early.bytes.len();
+        Some(early)
+    }
+
+    fn first_early(&mut self) -> Option<(TransactionKey, Early)> {
+        let first = self.early.pop_front()?;
+        self.early_bytes -= first.1.bytes.len();
+        Some(first)
     }
 
     /// Lets time run on to `now`.
@@ -325,7 +346,7 @@ impl Transactions {
         while let Some((_, early)) = self.early.front()
             && now.since(early.time) > EARLY
         {
-            timed.unasked.extend(self.early.pop_front());
+            timed.unasked.extend(self.first_early());
         }
     }
 

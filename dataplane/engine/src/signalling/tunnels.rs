@@ -102,7 +102,10 @@ impl Signalling {
             if closed != Nanos(0) {
                 self.watch_move(key, at, to, since);
             }
-            session.moved = since;
+            if session.was_reached {
+                session.moved = since;
+            }
+            session.was_reached = true;
         }
     }
 
@@ -220,8 +223,21 @@ impl Signalling {
 
     fn close(&mut self, held: Held, until: Nanos) {
         self.tunnels.update(held.slot, |row| row.until = until.max(row.since));
+        // Whoever opens and closes without end has no more closed rows than the table has.
+        if self.closing.rows.len() >= self.tunnels.slots()
+            && let Some((_, slot, generation)) = self.closing.rows.pop_front()
+        {
+            self.take_out(slot, generation);
+        }
         let due = self.now.max(until).plus(MEMORY);
         self.closing.rows.push_back((due, held.slot, held.generation));
+    }
+
+    fn take_out(&mut self, slot: Slot, generation: u16) {
+        let row = self.tunnels.row(slot);
+        if row.is_some_and(|row| row.flags.generation() == generation) {
+            self.tunnels.remove(slot);
+        }
     }
 
     /// Closes the rows of a session that has ended, and keeps what was counted on them.
@@ -245,10 +261,7 @@ impl Signalling {
             && due <= now
         {
             self.closing.rows.pop_front();
-            let row = self.tunnels.row(slot);
-            if row.is_some_and(|row| row.flags.generation() == generation) {
-                self.tunnels.remove(slot);
-            }
+            self.take_out(slot, generation);
         }
         while let Some((due, slot, generation)) = self.closing.users.front().copied()
             && due <= now
@@ -265,10 +278,7 @@ impl Signalling {
     pub(super) fn release_tunnels(&mut self, session: &Session) {
         let held: Vec<Held> = self.store.held.iter(session.tunnels).copied().collect();
         for held in held {
-            let row = self.tunnels.row(held.slot);
-            if row.is_some_and(|row| row.flags.generation() == held.generation) {
-                self.tunnels.remove(held.slot);
-            }
+            self.take_out(held.slot, held.generation);
         }
         for (slot, generation) in session.ue.iter().filter_map(|ue| ue.row) {
             let row = self.users.row(slot);

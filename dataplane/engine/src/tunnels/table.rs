@@ -58,6 +58,10 @@ struct Table {
 }
 
 impl Table {
+    fn slots(&self) -> usize {
+        self.groups as usize * GROUP
+    }
+
     /// The word at which a row's look-ups begin, by its F-TEID.
     fn home(&self, place: usize) -> Option<usize> {
         let row = row::read(self.rows.get(place)?)?;
@@ -219,7 +223,7 @@ impl TunnelReader {
 
     /// The rows that the table has.
     pub fn slots(&self) -> usize {
-        self.0.groups as usize * GROUP
+        self.0.slots()
     }
 }
 
@@ -258,6 +262,11 @@ impl TunnelWriter {
     /// An end for a worker.
     pub fn reader(&self) -> TunnelReader {
         TunnelReader(self.table.clone())
+    }
+
+    /// The rows that the table has.
+    pub fn slots(&self) -> usize {
+        self.table.slots()
     }
 
     /// Tunnels in the table.
