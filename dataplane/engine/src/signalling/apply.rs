@@ -20,6 +20,9 @@ use super::transactions::TransactionKey;
 use crate::Nanos;
 use crate::contract::session::Slice;
 
+/// Rules of one answer that failed; each rule of the request is compared with them.
+const FAILED_RULES: usize = 256;
+
 impl Signalling {
     /// Applies a request's rules, and what the answer adds to them.
     pub(super) fn apply(
@@ -31,11 +34,11 @@ impl Signalling {
         asked: Nanos,
     ) {
         let Some(mut session) = self.store.find(at).cloned() else { return };
-        let failed = |rule: FailedRuleId| {
-            groups(answer, kind::FAILED_RULE_ID)
-                .filter_map(|value| FailedRuleId::parse(value).ok())
-                .any(|failed| failed == rule)
-        };
+        let failed_rules: Vec<FailedRuleId> = groups(answer, kind::FAILED_RULE_ID)
+            .filter_map(|value| FailedRuleId::parse(value).ok())
+            .take(FAILED_RULES)
+            .collect();
+        let failed = |rule: FailedRuleId| failed_rules.contains(&rule);
         if let Some(request) = request {
             for element in request.elements().map_while(Result::ok) {
                 if element.enterprise.is_none() {

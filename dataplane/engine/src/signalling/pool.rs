@@ -4,6 +4,9 @@
 /// The end of a list, and an empty one.
 pub(crate) const NIL: u32 = u32::MAX;
 
+/// Rows of one list: each is found by walking. No session has so many rules of a kind.
+const LIST: usize = 512;
+
 #[derive(Debug)]
 struct Link<T> {
     value: T,
@@ -17,16 +20,26 @@ pub(crate) struct Pool<T> {
     free: u32,
     bound: usize,
     used: usize,
+    refused: u64,
 }
 
 impl<T: Default> Pool<T> {
     /// No rows; at most `bound`.
     pub(crate) fn new(bound: usize) -> Self {
-        Self { rows: Vec::with_capacity(bound), free: NIL, bound, used: 0 }
+        Self { rows: Vec::with_capacity(bound), free: NIL, bound, used: 0, refused: 0 }
+    }
+
+    /// Rows that found no room.
+    pub(crate) fn refused(&self) -> u64 {
+        self.refused
     }
 
     /// Puts a row in front of a list; gives it back where there is no room.
     pub(crate) fn push(&mut self, head: &mut u32, value: T) -> Result<&mut T, T> {
+        if self.iter(*head).nth(LIST - 1).is_some() {
+            self.refused += 1;
+            return Err(value);
+        }
         let place = if self.free != NIL {
             let place = self.free as usize;
             self.free = self.rows[place].next;
@@ -36,6 +49,7 @@ impl<T: Default> Pool<T> {
             self.rows.push(Link { value, next: *head });
             self.rows.len() - 1
         } else {
+            self.refused += 1;
             return Err(value);
         };
         self.used += 1;

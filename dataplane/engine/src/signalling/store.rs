@@ -278,6 +278,11 @@ impl Store {
     /// Sessions given up for others.
     pub(crate) fn evictions(&self) -> u64 {
         self.evictions
+            + self.pdrs.refused()
+            + self.fars.refused()
+            + self.urrs.refused()
+            + self.endpoints.refused()
+            + self.routes.refused()
     }
 }
 
