@@ -70,7 +70,8 @@ impl Signalling {
         }
         let ue = session.ue;
         if let Some(place) = self.store.find_mut(at) {
-            *place = session;
+            let before = std::mem::replace(place, session);
+            self.close_users(&before.ue, &ue, asked);
         }
         self.claim_addresses(key, at, &ue, asked);
         self.open_routes(at);
@@ -169,7 +170,8 @@ impl Signalling {
         if let Some(end) = order.end {
             pdr.end = Some(local_end(&end, pdr.end));
         }
-        self.apply_place(session, order.ue, order.instance, order.route);
+        let is_of_network = order.source.is_some_and(|source| !is_access(source.0));
+        self.apply_place(session, order.ue, order.instance, order.route, is_of_network);
     }
 
     fn apply_endpoint(&mut self, session: &mut Session, order: &EndpointOrder<'_>) {
@@ -185,7 +187,7 @@ impl Signalling {
         if let (Some(endpoint), Some(end)) = (endpoint, order.end) {
             endpoint.end = Some(local_end(&end, endpoint.end));
         }
-        self.apply_place(session, order.ue, order.instance, order.route);
+        self.apply_place(session, order.ue, order.instance, order.route, false);
     }
 
     /// Who the subscriber is in the network: addresses, instance, routes behind.
@@ -195,15 +197,15 @@ impl Signalling {
         ue: Option<UeIp>,
         instance: Option<Name<'_>>,
         route: Option<FramedRoute<'_>>,
+        is_of_network: bool,
     ) {
         if let Some(ue) = ue {
             add_addresses(session, &ue);
-            // The instance of the user's side is where the address is unique.
-            if let Some(name) = instance {
-                session.instance = self.names.number(&name);
-            }
-        } else if let Some(name) = instance
-            && session.instance == NameId::NONE
+        }
+        // The data network's side names where the address is unique; another only as long
+        // as that one says nothing.
+        if let Some(name) = instance
+            && (is_of_network || session.instance == NameId::NONE)
         {
             session.instance = self.names.number(&name);
         }

@@ -248,7 +248,15 @@ impl Signalling {
             self.close(held, until);
         }
         let Some(users) = self.store.find(at).map(|session| session.ue) else { return };
+        self.close_users(&users, &[], until);
+    }
+
+    /// Closes the rows of a session's addresses that it no longer has.
+    pub(super) fn close_users(&mut self, users: &[UeAddress], kept: &[UeAddress], until: Nanos) {
         for (slot, generation) in users.iter().filter_map(|ue| ue.row) {
+            if kept.iter().any(|ue| ue.row == Some((slot, generation))) {
+                continue;
+            }
             self.users.update(slot, |row| row.until = until.max(row.since));
             let due = self.now.max(until).plus(MEMORY);
             self.closing.users.push_back((due, slot, generation));
@@ -333,6 +341,8 @@ impl Signalling {
             let claim = ClaimKey { up_node, instance, address: ue.address };
             if let Some(older) = self.store.claimant(&claim)
                 && older != at
+                && let Some(session) = self.store.find(older)
+                && session.addresses().any(|of_it| of_it.address == ue.address)
             {
                 self.dispute(key, (older, at), true, time);
             }

@@ -409,3 +409,18 @@ fn a_report_that_differs_from_what_was_seen_beyond_the_tolerance_is_a_mismatch()
     assert_eq!(reported([1 << 20, 9 << 20], [2 << 20, 9 << 20]), (1, 1, true));
     assert_eq!(reported([1 << 20, 9 << 20], [1 << 20, 3 << 20]), (1, 1, true));
 }
+
+#[test]
+fn the_data_network_s_side_names_the_instance_whichever_rule_comes_first() {
+    let ue = || ie(93, &[2, 10, 60, 0, 1]);
+    let access = uplink(f_teid(7, N3), &[instance("access"), ue()]);
+    let core = downlink(ue());
+    for rules in [[access.clone(), core.clone()], [core, access]] {
+        let mut n4 = N4::new();
+        let asked = [vec![f_seid(0xc1, SMF)], rules.to_vec()].concat();
+        n4.down(1.0, &message(ESTABLISH, Some(0), 1, &asked));
+        n4.up(1.1, &message(ESTABLISH + 1, Some(0xc1), 1, &[cause(1), f_seid(0xd1, UPF)]));
+        let [known] = n4.sessions().try_into().unwrap();
+        assert_eq!(known.record.network_instance.as_deref(), Some("internet"));
+    }
+}
