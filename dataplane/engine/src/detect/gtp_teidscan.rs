@@ -50,7 +50,7 @@ pub(crate) struct Scan {
 
 #[derive(Debug, Default)]
 struct Sender {
-    /// (last packet, tunnel, packets) of what no alert counts yet.
+    /// What no alert counts yet: of each tunnel one, of complaints all.
     tries: VecDeque<Tried>,
     scanning_until: Option<Nanos>,
     last: Nanos,
@@ -78,19 +78,26 @@ impl Scans {
         let sender = self.senders.entry(key).or_default();
         let now = tried.sum.last;
         sender.last = sender.last.max(now);
-        if sender.tries.len() >= TRIES {
-            sender.tries.pop_front();
+        let same = |known: &&mut Tried| (known.to, known.teid) == (tried.to, tried.teid);
+        match sender.tries.iter_mut().find(same).filter(|_| !tried.is_complaint) {
+            Some(known) => {
+                known.sum.join(&tried.sum);
+            }
+            None => {
+                if sender.tries.len() >= TRIES {
+                    sender.tries.pop_front();
+                }
+                sender.tries.push_back(*tried);
+            }
         }
-        sender.tries.push_back(*tried);
         let goes_on = sender.scanning_until.is_some_and(|until| now <= until);
         if !goes_on {
             sender.tries.retain(|known| now.since(known.sum.last) <= settings.scan_window);
-            let tunnels: BTreeSet<_> = sender.tries.iter().map(|it| (it.to, it.teid)).collect();
             let packets: u64 = sender.tries.iter().map(|it| it.sum.packets).sum();
             let enough = if tried.is_complaint {
                 packets >= settings.scan_min_errors
             } else {
-                tunnels.len() as u64 >= settings.scan_min_teids
+                sender.tries.len() as u64 >= settings.scan_min_teids
             };
             if !enough {
                 return None;

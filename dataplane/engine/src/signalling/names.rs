@@ -1,13 +1,18 @@
 //! Names of networks: few in a network, and in many sessions.
 
 use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
 
 use weir_wire::pfcp_ie::Name;
 
+use super::keyed::KeyedHasher;
 use crate::contract::session::MAX_SESSION_NAME;
 
 /// Names that are kept; a peer that invents more gets them written as one.
 const NAMES: usize = 4096;
+
+/// Coded names that are looked for first.
+const LATEST: usize = 4;
 
 /// A name by its number.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -27,18 +32,40 @@ impl NameId {
 #[derive(Debug)]
 pub(crate) struct Names {
     spellings: Vec<Box<str>>,
-    numbers: HashMap<Box<str>, u16>,
+    numbers: HashMap<Box<str>, u16, BuildHasherDefault<KeyedHasher>>,
+    /// The names that came last, as they were coded: messages repeat few.
+    latest: [(Vec<u8>, NameId); LATEST],
+    turn: usize,
 }
 
 impl Default for Names {
     fn default() -> Self {
-        Self { spellings: vec!["".into()], numbers: HashMap::new() }
+        Self {
+            spellings: vec!["".into()],
+            numbers: HashMap::default(),
+            latest: std::array::from_fn(|_| (Vec::new(), NameId::NONE)),
+            turn: 0,
+        }
     }
 }
 
 impl Names {
     /// The number of a name, in lower case.
     pub(crate) fn number(&mut self, name: &Name<'_>) -> NameId {
+        let coded = name.octets();
+        if let Some((_, id)) = self.latest.iter().find(|(of, _)| of == coded) {
+            return *id;
+        }
+        let id = self.number_of(name);
+        let (last, its) = &mut self.latest[self.turn];
+        last.clear();
+        last.extend_from_slice(coded);
+        *its = id;
+        self.turn = (self.turn + 1) % LATEST;
+        id
+    }
+
+    fn number_of(&mut self, name: &Name<'_>) -> NameId {
         let mut space = [0; 100];
         let text = name.write(&mut space);
         let mut lower = [0; MAX_SESSION_NAME];
