@@ -12,7 +12,7 @@ use super::{MEMORY, PLACES, Place, Signalling};
 use crate::Nanos;
 use crate::contract::session::SessionState;
 use crate::tunnels::usage::Counted;
-use crate::tunnels::{FTeid, Row, RowFlags, Slot};
+use crate::tunnels::{FTeid, Row, RowFlags, Slot, TunnelWriter};
 
 /// Tunnels of one session; what its rules ask for beyond is left out.
 const TUNNELS: usize = 24;
@@ -25,6 +25,28 @@ const CLOSED_ROWS: usize = 4;
 pub(crate) struct Closing {
     rows: VecDeque<(Nanos, Slot, u16)>,
     users: VecDeque<(Nanos, Slot, u16)>,
+}
+
+impl Closing {
+    /// Closes a row. Whoever opens and closes without end has no more closed rows than the
+    /// table has.
+    fn close(&mut self, tunnels: &mut TunnelWriter, held: &Held, until: Nanos, now: Nanos) {
+        tunnels.update(held.slot, |row| row.until = until.max(row.since));
+        if self.rows.len() >= tunnels.slots()
+            && let Some((_, slot, generation)) = self.rows.pop_front()
+        {
+            take_out(tunnels, slot, generation);
+        }
+        self.rows.push_back((now.max(until).plus(MEMORY), held.slot, held.generation));
+    }
+}
+
+/// Removes a row, unless its place is another's by now.
+fn take_out(table: &mut TunnelWriter, slot: Slot, generation: u16) {
+    let row = table.row(slot);
+    if row.is_some_and(|row| row.flags.generation() == generation) {
+        table.remove(slot);
+    }
 }
 
 /// Rows that a session's rules ask for.
@@ -78,7 +100,7 @@ impl Signalling {
             if held.downlink && !held.local {
                 closed = since;
             }
-            self.close(held, since);
+            self.closing.close(&mut self.tunnels, &held, since, self.now);
         }
         session.tunnels = kept;
         for (end, downlink, local) in wanted.rows() {
@@ -221,31 +243,11 @@ impl Signalling {
         });
     }
 
-    fn close(&mut self, held: Held, until: Nanos) {
-        self.tunnels.update(held.slot, |row| row.until = until.max(row.since));
-        // Whoever opens and closes without end has no more closed rows than the table has.
-        if self.closing.rows.len() >= self.tunnels.slots()
-            && let Some((_, slot, generation)) = self.closing.rows.pop_front()
-        {
-            self.take_out(slot, generation);
-        }
-        let due = self.now.max(until).plus(MEMORY);
-        self.closing.rows.push_back((due, held.slot, held.generation));
-    }
-
-    fn take_out(&mut self, slot: Slot, generation: u16) {
-        let row = self.tunnels.row(slot);
-        if row.is_some_and(|row| row.flags.generation() == generation) {
-            self.tunnels.remove(slot);
-        }
-    }
-
     /// Closes the rows of a session that has ended, and keeps what was counted on them.
     pub(super) fn close_tunnels(&mut self, at: SessionRef, until: Nanos) {
         let Some(tunnels) = self.store.find(at).map(|session| session.tunnels) else { return };
-        let held: Vec<Held> = self.store.held.iter(tunnels).copied().collect();
-        for held in held {
-            self.close(held, until);
+        for held in self.store.held.iter(tunnels) {
+            self.closing.close(&mut self.tunnels, held, until, self.now);
         }
         let Some(users) = self.store.find(at).map(|session| session.ue) else { return };
         self.close_users(&users, &[], until);
@@ -269,30 +271,23 @@ impl Signalling {
             && due <= now
         {
             self.closing.rows.pop_front();
-            self.take_out(slot, generation);
+            take_out(&mut self.tunnels, slot, generation);
         }
         while let Some((due, slot, generation)) = self.closing.users.front().copied()
             && due <= now
         {
             self.closing.users.pop_front();
-            let row = self.users.row(slot);
-            if row.is_some_and(|row| row.flags.generation() == generation) {
-                self.users.remove(slot);
-            }
+            take_out(&mut self.users, slot, generation);
         }
     }
 
     /// Takes the rows out of a session that is forgotten.
     pub(super) fn release_tunnels(&mut self, session: &Session) {
-        let held: Vec<Held> = self.store.held.iter(session.tunnels).copied().collect();
-        for held in held {
-            self.take_out(held.slot, held.generation);
+        for held in self.store.held.iter(session.tunnels) {
+            take_out(&mut self.tunnels, held.slot, held.generation);
         }
         for (slot, generation) in session.ue.iter().filter_map(|ue| ue.row) {
-            let row = self.users.row(slot);
-            if row.is_some_and(|row| row.flags.generation() == generation) {
-                self.users.remove(slot);
-            }
+            take_out(&mut self.users, slot, generation);
         }
     }
 
