@@ -114,7 +114,7 @@ fn every_word_of_the_header_is_checked() {
     assert!(matches!(refused(80, u64::MAX), AttachError::Shape(ShapeError::WordsPerBlock(_))));
     assert!(matches!(refused(80, 21), AttachError::Layout { .. }), "same size, other shape");
     assert!(matches!(refused(88, 3), AttachError::Shape(ShapeError::RingSlots(3))));
-    assert!(matches!(refused(88, 1 << 20), AttachError::Size { .. }));
+    assert!(matches!(refused(88, 1 << 16), AttachError::Size { .. }));
 }
 
 #[test]
