@@ -214,7 +214,6 @@ fn stray(frame: &Frame<'_>, record: &Record, look_up: &LookUp, report: &mut Repo
         source: source.unwrap_or_default(),
         sum,
         inner: Inner::of(record, frame.bytes),
-        qfi: record.flags.has(Flags::QFI).then_some(record.qfi),
     };
     report.unresolved.dropped += u64::from(!report.unresolved.strays.add(stray));
 }
@@ -239,7 +238,7 @@ fn complain(
     }
     let Some(teid) = teid else { return };
     let end = FTeid { address: peer.unwrap_or(from), teid };
-    let complaint = Complaint { end, told, from, sum: sum(record, 0) };
+    let complaint = Complaint { end, told, sum: sum(record, 0) };
     report.unresolved.dropped += u64::from(!report.unresolved.complaints.add(complaint));
 }
 

@@ -25,7 +25,7 @@ impl Signalling {
             message: message.message().0 - 1,
         };
         let pair = self.pair(datagram);
-        let declared = self.nodes.pair(pair).is_some_and(|pair| pair.declared);
+        let declared = self.nodes.is_declared(pair);
         if !declared {
             self.accuse_stranger(datagram, pair);
         }
@@ -100,7 +100,7 @@ impl Signalling {
         let Some(waiting) = self.transactions.waiting(key) else { return };
         let (pair, session, doubted) = (waiting.pair, waiting.session, waiting.doubted);
         let asked = waiting.time;
-        let declared = self.nodes.pair(pair).is_some_and(|pair| pair.declared);
+        let declared = self.nodes.is_declared(pair);
         let presumed = key.message == 52 && declared && !doubted && session.is_some();
         waiting.presumed = presumed;
         let bytes = presumed.then(|| waiting.bytes.clone());
@@ -132,7 +132,7 @@ impl Signalling {
         match key.message {
             50 => {
                 self.failed(&waiting, key.message);
-                let declared = self.nodes.pair(waiting.pair).is_some_and(|pair| pair.declared);
+                let declared = self.nodes.is_declared(waiting.pair);
                 if declared && !waiting.doubted {
                     self.doubt_asked_users(&waiting);
                 }

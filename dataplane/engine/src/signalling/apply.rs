@@ -105,19 +105,19 @@ impl Signalling {
                 self.apply_endpoint(session, &EndpointOrder::read(value));
             }
             kind::REMOVE_PDR => {
-                let id = order::removed(value, kind::PDR_ID);
+                let id = order::rule_id(value, kind::PDR_ID);
                 self.store.pdrs.remove(&mut session.pdrs, |pdr| Some(u32::from(pdr.id)) == id);
             }
             kind::REMOVE_FAR => {
-                let id = order::removed(value, kind::FAR_ID);
+                let id = order::rule_id(value, kind::FAR_ID);
                 self.store.fars.remove(&mut session.fars, |far| Some(far.id) == id);
             }
             kind::REMOVE_URR => {
-                let id = order::removed(value, kind::URR_ID);
+                let id = order::rule_id(value, kind::URR_ID);
                 self.store.urrs.remove(&mut session.urrs, |urr| Some(urr.id) == id);
             }
             kind::REMOVE_TRAFFIC_ENDPOINT => {
-                let id = order::removed(value, kind::TRAFFIC_ENDPOINT_ID);
+                let id = order::rule_id(value, kind::TRAFFIC_ENDPOINT_ID);
                 self.store
                     .endpoints
                     .remove(&mut session.endpoints, |end| Some(u32::from(end.id)) == id);
@@ -145,25 +145,16 @@ impl Signalling {
 
     fn apply_pdr(&mut self, session: &mut Session, order: &PdrOrder<'_>, is_new: bool) {
         let Some(id) = order.id else { return };
-        let known = self.store.pdrs.find_mut(session.pdrs, |pdr| pdr.id == id.0);
-        let pdr = match known {
-            Some(pdr) => {
-                if is_new {
-                    *pdr = Pdr { id: id.0, ..Pdr::default() };
-                }
-                Some(pdr)
-            }
-            None => {
-                let fresh = Pdr { id: id.0, ..Pdr::default() };
-                self.store.pdrs.push(&mut session.pdrs, fresh).ok()
-            }
-        };
+        let fresh = Pdr { id: id.0, ..Pdr::default() };
+        let pdr = self.store.pdrs.find_or_push(&mut session.pdrs, |pdr| pdr.id == id.0, fresh);
         let Some(pdr) = pdr else { return };
+        if is_new {
+            *pdr = fresh;
+        }
         pdr.precedence = order.precedence.or(pdr.precedence);
         pdr.source = order.source.map_or(pdr.source, |source| source.0);
         pdr.far = order.far.or(pdr.far);
         pdr.endpoint = order.endpoint.or(pdr.endpoint);
-        pdr.qfi = order.qfi.or(pdr.qfi);
         if order.urrs[0].is_some() {
             pdr.urrs = order.urrs;
         }
@@ -176,14 +167,9 @@ impl Signalling {
 
     fn apply_endpoint(&mut self, session: &mut Session, order: &EndpointOrder<'_>) {
         let Some(id) = order.id else { return };
-        let known = self.store.endpoints.find_mut(session.endpoints, |end| end.id == id);
-        let endpoint = match known {
-            Some(endpoint) => Some(endpoint),
-            None => {
-                let fresh = Endpoint { id, end: None };
-                self.store.endpoints.push(&mut session.endpoints, fresh).ok()
-            }
-        };
+        let fresh = Endpoint { id, end: None };
+        let (endpoints, list) = (&mut self.store.endpoints, &mut session.endpoints);
+        let endpoint = endpoints.find_or_push(list, |end| end.id == id, fresh);
         if let (Some(endpoint), Some(end)) = (endpoint, order.end) {
             endpoint.end = Some(local_end(&end, endpoint.end));
         }
@@ -219,14 +205,8 @@ impl Signalling {
 
     fn apply_far(&mut self, session: &mut Session, order: &FarOrder<'_>) {
         let Some(id) = order.id else { return };
-        let known = self.store.fars.find_mut(session.fars, |far| far.id == id);
-        let far = match known {
-            Some(far) => Some(far),
-            None => {
-                let fresh = Far { id, destination: u8::MAX, ..Far::default() };
-                self.store.fars.push(&mut session.fars, fresh).ok()
-            }
-        };
+        let fresh = Far { id, destination: u8::MAX, ..Far::default() };
+        let far = self.store.fars.find_or_push(&mut session.fars, |far| far.id == id, fresh);
         let Some(far) = far else { return };
         far.apply = order.apply.map_or(far.apply, |apply| apply.0);
         far.destination = order.destination.map_or(far.destination, |to| to.0);
@@ -238,17 +218,9 @@ impl Signalling {
     }
 
     fn apply_urr(&mut self, session: &mut Session, value: &[u8]) {
-        let Some((id, volume)) = order::urr(value) else { return };
-        let known = self.store.urrs.find_mut(session.urrs, |urr| urr.id == id);
-        let urr = match known {
-            Some(urr) => Some(urr),
-            None => {
-                let fresh = Urr { id, since: session.signalled, ..Urr::default() };
-                self.store.urrs.push(&mut session.urrs, fresh).ok()
-            }
-        };
-        if let (Some(urr), Some(volume)) = (urr, volume) {
-            urr.measures_volume = volume;
+        if let Some(id) = order::rule_id(value, kind::URR_ID) {
+            let fresh = Urr { id, ..Urr::default() };
+            self.store.urrs.find_or_push(&mut session.urrs, |urr| urr.id == id, fresh);
         }
     }
 
@@ -257,14 +229,9 @@ impl Signalling {
         let Some(id) = created.id else { return };
         let mut choose_id = None;
         if let Some(chosen) = created.end {
-            let pdr = match self.store.pdrs.find_mut(session.pdrs, |pdr| pdr.id == id.0) {
-                Some(pdr) => Some(pdr),
-                // Known in part: the request was not seen.
-                None => {
-                    let fresh = Pdr { id: id.0, ..Pdr::default() };
-                    self.store.pdrs.push(&mut session.pdrs, fresh).ok()
-                }
-            };
+            // None is known of a session in part: the request was not seen.
+            let fresh = Pdr { id: id.0, ..Pdr::default() };
+            let pdr = self.store.pdrs.find_or_push(&mut session.pdrs, |pdr| pdr.id == id.0, fresh);
             if let Some(pdr) = pdr {
                 choose_id = pdr.end.and_then(|end| end.choose_id);
                 pdr.end = Some(LocalEnd { choose_id, ..local_end(&chosen, None) });

@@ -46,7 +46,7 @@ impl Signalling {
     fn check_node_id(&mut self, datagram: &N4Datagram<'_>, pair: u32, value: &[u8]) {
         let Some(rules) = self.rules.clone() else { return };
         let Some(sender) = rules.holder(datagram.source) else { return };
-        if !self.nodes.pair(pair).is_some_and(|pair| pair.declared) {
+        if !self.nodes.is_declared(pair) {
             return;
         }
         let owner = match NodeId::parse(value) {

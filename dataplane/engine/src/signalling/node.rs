@@ -125,6 +125,11 @@ impl Nodes {
         self.pairs.get(number as usize)
     }
 
+    /// Whether the policy lets a pair speak PFCP.
+    pub(crate) fn is_declared(&self, number: u32) -> bool {
+        self.pair(number).is_some_and(|pair| pair.declared)
+    }
+
     pub(crate) fn pair_mut(&mut self, number: u32) -> Option<&mut Pair> {
         self.pairs.get_mut(number as usize)
     }

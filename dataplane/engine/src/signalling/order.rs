@@ -3,9 +3,8 @@
 use weir_wire::Address;
 use weir_wire::pfcp::{Element, Elements};
 use weir_wire::pfcp_ie::{
-    ApplyAction, FTeid, FarId, FramedRoute, Interface, MeasurementMethod, Name,
-    OuterHeaderCreation, PdrId, Precedence, Qfi, RedirectInformation, TrafficEndpointId, UeIp,
-    UrrId, kind,
+    ApplyAction, FTeid, FarId, FramedRoute, Interface, Name, OuterHeaderCreation, PdrId,
+    Precedence, RedirectInformation, TrafficEndpointId, UeIp, UrrId, kind,
 };
 
 use super::session::RemoteEnd;
@@ -29,7 +28,6 @@ pub(crate) struct PdrOrder<'a> {
     pub(crate) endpoint: Option<u8>,
     pub(crate) ue: Option<UeIp>,
     pub(crate) instance: Option<Name<'a>>,
-    pub(crate) qfi: Option<u8>,
     pub(crate) urrs: [Option<u32>; PDR_URRS],
     pub(crate) route: Option<FramedRoute<'a>>,
 }
@@ -73,7 +71,6 @@ impl<'a> PdrOrder<'a> {
                 kind::TRAFFIC_ENDPOINT_ID => {
                     self.endpoint = TrafficEndpointId::parse(value).ok().map(|id| id.0);
                 }
-                kind::QFI => self.qfi = Qfi::parse(value).ok().map(|qfi| qfi.0),
                 kind::FRAMED_ROUTE | kind::FRAMED_IPV6_ROUTE => {
                     self.route = FramedRoute::parse(value).ok();
                 }
@@ -163,22 +160,6 @@ fn remote(value: &[u8]) -> Option<RemoteEnd> {
     end.addresses().next().map(|_| end)
 }
 
-/// A Create or Update URR: its number, and whether it measures volume if that is said.
-pub(crate) fn urr(value: &[u8]) -> Option<(u32, Option<bool>)> {
-    let mut id = None;
-    let mut volume = None;
-    for element in members(value) {
-        match element.kind {
-            kind::URR_ID => id = UrrId::parse(element.value).ok().map(|id| id.0),
-            kind::MEASUREMENT_METHOD => {
-                volume = MeasurementMethod::parse(element.value).ok().map(|method| method.volume());
-            }
-            _ => {}
-        }
-    }
-    id.map(|id| (id, volume))
-}
-
 /// A Create or Update Traffic Endpoint, or a created one.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct EndpointOrder<'a> {
@@ -211,8 +192,8 @@ impl<'a> EndpointOrder<'a> {
     }
 }
 
-/// The number in a Remove PDR, FAR, URR or Traffic Endpoint.
-pub(crate) fn removed(value: &[u8], wanted: u16) -> Option<u32> {
+/// The number in a PDR, FAR, URR or Traffic Endpoint, the first if there are several.
+pub(crate) fn rule_id(value: &[u8], wanted: u16) -> Option<u32> {
     let element = members(value).find(|member| member.kind == wanted)?;
     match wanted {
         kind::PDR_ID => PdrId::parse(element.value).ok().map(|id| u32::from(id.0)),

@@ -73,15 +73,29 @@ impl<T: Default> Pool<T> {
     }
 
     /// The same, to be changed.
-    pub(crate) fn find_mut(
+    pub(crate) fn find_mut(&mut self, head: u32, wanted: impl FnMut(&T) -> bool) -> Option<&mut T> {
+        let place = self.place_of(head, wanted)?;
+        Some(&mut self.rows[place].value)
+    }
+
+    /// The same, made of `fresh` where there is none; none if there is no room.
+    pub(crate) fn find_or_push(
         &mut self,
-        head: u32,
-        mut wanted: impl FnMut(&T) -> bool,
+        head: &mut u32,
+        wanted: impl FnMut(&T) -> bool,
+        fresh: T,
     ) -> Option<&mut T> {
+        match self.place_of(*head, wanted) {
+            Some(place) => Some(&mut self.rows[place].value),
+            None => self.push(head, fresh).ok(),
+        }
+    }
+
+    fn place_of(&self, head: u32, mut wanted: impl FnMut(&T) -> bool) -> Option<usize> {
         let mut at = head;
         while let Some(link) = self.rows.get(at as usize) {
             if wanted(&link.value) {
-                return self.rows.get_mut(at as usize).map(|link| &mut link.value);
+                return Some(at as usize);
             }
             at = link.next;
         }

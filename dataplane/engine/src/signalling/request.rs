@@ -34,7 +34,7 @@ impl Signalling {
             sequence: message.sequence(),
             message: code,
         };
-        let declared = self.nodes.pair(pair).is_some_and(|pair| pair.declared);
+        let declared = self.nodes.is_declared(pair);
         if !declared {
             self.accuse_stranger(datagram, pair);
         }
@@ -287,7 +287,7 @@ impl Signalling {
         let owner = if message == 56 { session.up_node } else { session.cp_node };
         let Some((from, _)) = self.ends_of(pair) else { return };
         let Some(owner) = self.nodes.node(owner) else { return };
-        let declared = self.nodes.pair(pair).is_some_and(|pair| pair.declared);
+        let declared = self.nodes.is_declared(pair);
         if !declared || self.are_one(owner, from) {
             return;
         }

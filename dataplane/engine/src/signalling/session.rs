@@ -210,7 +210,6 @@ pub(crate) struct Pdr {
     pub(crate) far: Option<u32>,
     pub(crate) end: Option<LocalEnd>,
     pub(crate) endpoint: Option<u8>,
-    pub(crate) qfi: Option<u8>,
     /// The usage reporting rules that count its packets, as far as they are kept.
     pub(crate) urrs: [Option<u32>; PDR_URRS],
 }
@@ -244,9 +243,7 @@ impl RemoteEnd {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Urr {
     pub(crate) id: u32,
-    pub(crate) measures_volume: bool,
-    /// Since when, and from which usage on, the next report counts.
-    pub(crate) since: Nanos,
+    /// From which usage on the next report counts.
     pub(crate) base: [u64; 2],
 }
 

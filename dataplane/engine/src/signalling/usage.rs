@@ -70,7 +70,6 @@ impl Signalling {
         let Some(urr) = self.store.urrs.find_mut(urrs, |urr| urr.id == id) else { return };
         let more = [seen[0].saturating_sub(urr.base[0]), seen[1].saturating_sub(urr.base[1])];
         urr.base = seen;
-        urr.since = time;
         let said = [volume.uplink, volume.downlink];
         let differs = |said: u64, seen: u64| {
             said.abs_diff(seen) > TOLERATED_BYTES.max(said.max(seen) / TOLERATED_SHARE)

@@ -59,8 +59,6 @@ pub struct Stray {
     pub sum: Sum,
     /// The first one's user packet.
     pub inner: Option<Inner>,
-    /// Its QoS flow.
-    pub qfi: Option<u8>,
 }
 
 /// A sender that a worker saw on a tunnel after another, or first.
@@ -119,8 +117,6 @@ pub struct Complaint {
     pub end: FTeid,
     /// Who is told.
     pub told: Address,
-    /// Who complains.
-    pub from: Address,
     /// How many.
     pub sum: Sum,
 }
@@ -153,7 +149,7 @@ impl Kind for Stray {
     }
     fn join(&mut self, more: &Self) {
         if self.sum.join(&more.sum) {
-            (self.inner, self.qfi) = (more.inner, more.qfi);
+            self.inner = more.inner;
         }
     }
 }

@@ -38,11 +38,6 @@ impl Sender {
     pub fn equipment(self) -> Option<EquipmentId> {
         Party::unpack(self.0).equipment()
     }
-
-    /// Whether nobody has sent.
-    pub const fn is_none(self) -> bool {
-        self.0 == 0
-    }
 }
 
 /// What was counted on a tunnel.
