@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
 use weir_capture::{LinkType, OpenError, Packet, Reader, Source, Stream, open};
-use weir_engine::contract::session::{SessionRecord, SessionState, TunnelEnd};
+use weir_engine::contract::session::{Few, SessionRecord, SessionState, ShortName, TunnelEnd};
 use weir_engine::signalling::{ListedFar, ListedPdr, Listing};
 use weir_engine::time::REPLAY_SLICE;
 use weir_engine::worker::Setup;
@@ -185,13 +185,13 @@ struct Line {
     state: SessionState,
     established: Option<String>,
     ended: Option<String>,
-    ue: Vec<IpAddr>,
-    network_instance: Option<String>,
-    dnn: Option<String>,
+    ue: Few<IpAddr>,
+    network_instance: Option<ShortName>,
+    dnn: Option<ShortName>,
     supi: Option<String>,
     slice: Option<String>,
-    uplink: Vec<TunnelEnd>,
-    downlink: Vec<TunnelEnd>,
+    uplink: Few<TunnelEnd>,
+    downlink: Few<TunnelEnd>,
     pdr: Vec<PdrLine>,
     far: Vec<FarLine>,
     modifications: u32,
@@ -238,8 +238,8 @@ impl Line {
             established: record.established.map(rfc3339),
             ended: record.ended.map(rfc3339),
             ue: record.ue.clone(),
-            network_instance: record.network_instance.clone(),
-            dnn: record.dnn.clone().or(record.network_instance.clone()),
+            network_instance: record.network_instance,
+            dnn: record.dnn.or(record.network_instance),
             supi: record.supi.map(|supi| format!("h:{supi:016x}")),
             slice: record.slice.map(|slice| slice.to_string()),
             uplink: record.uplink.clone(),

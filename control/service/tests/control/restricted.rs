@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use weir_engine::Nanos;
 use weir_engine::contract::session::{
-    Forwarding, SessionContext, SessionRecord, SessionState, Signalled, Slice, TunnelEnd, Usage,
+    Forwarding, SessionContext, SessionRecord, SessionState, ShortName, Signalled, Slice, TunnelEnd, Usage,
 };
 use weir_engine::contract::verdict::{
     Alert, Direction, Fact, Initiator, PolicySwap, Severity, Tunnel, Verdict,
@@ -83,13 +83,13 @@ fn session() -> SessionRecord {
         state: SessionState::Deleted,
         established: Some(Nanos(START)),
         ended: Some(Nanos(START + SECOND)),
-        ue: vec![IpAddr::from([10, 60, 0, 1])],
-        network_instance: Some("internet".into()),
-        dnn: Some("internet".into()),
+        ue: [IpAddr::from([10, 60, 0, 1])].into_iter().collect(),
+        network_instance: ShortName::from("internet").ok(),
+        dnn: ShortName::from("internet").ok(),
         supi: Some(0xff),
         slice: Some(Slice { sst: 1, sd: None }),
-        uplink: vec![end(1, [10, 0, 1, 1])],
-        downlink: vec![end(7, [10, 0, 0, 1])],
+        uplink: [end(1, [10, 0, 1, 1])].into_iter().collect(),
+        downlink: [end(7, [10, 0, 0, 1])].into_iter().collect(),
         modifications: 2,
         reports: 1,
         usage: Usage { uplink_packets: 1, downlink_packets: 2, uplink_bytes: 3, downlink_bytes: 4 },
@@ -122,7 +122,7 @@ fn played(place: &Place, replay: bool, options: &[&str]) -> (Value, String) {
         say(copied()),
         say(alert(3, 0, 3)),
         say(explained),
-        Verdict::Session(Box::new(session())),
+        Verdict::Session(session()),
     ];
     for verdict in &verdicts {
         sensor.push(verdict).unwrap();

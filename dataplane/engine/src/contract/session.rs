@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 
+use arrayvec::{ArrayString, ArrayVec};
 use serde::{Deserialize, Serialize};
 
 use crate::Nanos;
@@ -15,6 +16,13 @@ pub const MAX_TEIDS: usize = 16;
 
 /// The most UE addresses, and tunnels a way, that a record carries.
 pub const MAX_SESSION_ENDS: usize = 4;
+
+/// Of what a session has several of: the first of them. Records of sessions come by the
+/// hundred thousand a second, so they own no memory of their own.
+pub type Few<T> = ArrayVec<T, MAX_SESSION_ENDS>;
+
+/// A name that is no longer than [`MAX_SESSION_NAME`].
+pub type ShortName = ArrayString<MAX_SESSION_NAME>;
 
 /// A tunnel's end: where a TEID is valid.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
@@ -183,19 +191,19 @@ pub struct SessionRecord {
     /// When it ended.
     pub ended: Option<Nanos>,
     /// The subscriber's addresses.
-    pub ue: Vec<IpAddr>,
+    pub ue: Few<IpAddr>,
     /// The network instance.
-    pub network_instance: Option<String>,
+    pub network_instance: Option<ShortName>,
     /// The data network's name.
-    pub dnn: Option<String>,
+    pub dnn: Option<ShortName>,
     /// The pseudonym of the SUPI.
     pub supi: Option<u64>,
     /// The slice.
     pub slice: Option<Slice>,
     /// Tunnels towards the UP function.
-    pub uplink: Vec<TunnelEnd>,
+    pub uplink: Few<TunnelEnd>,
     /// Tunnels towards the radio side.
-    pub downlink: Vec<TunnelEnd>,
+    pub downlink: Few<TunnelEnd>,
     /// Accepted modifications.
     pub modifications: u32,
     /// Reports of the UP function.

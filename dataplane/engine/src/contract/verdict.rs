@@ -260,7 +260,7 @@ pub enum Verdict {
     /// The end of a replay.
     End(InputEnd),
     /// A session was agreed, or has ended.
-    Session(Box<SessionRecord>),
+    Session(SessionRecord),
 }
 
 /// The most bytes that an encoded verdict has: what fits a slot of the ring.
@@ -343,6 +343,10 @@ mod tests {
         Some("x".repeat(MAX_SESSION_NAME))
     }
 
+    fn short_name() -> Option<crate::contract::session::ShortName> {
+        name().and_then(|name| name.parse().ok())
+    }
+
     fn slice() -> Option<Slice> {
         Some(Slice { sst: 255, sd: Some([255; 3]) })
     }
@@ -369,7 +373,7 @@ mod tests {
     #[test]
     fn the_largest_session_fits_a_slot_and_survives_it() {
         let far = IpAddr::from([0xff; 16]);
-        let verdict = Verdict::Session(Box::new(SessionRecord {
+        let verdict = Verdict::Session(SessionRecord {
             at: Nanos::MAX,
             cp_seid: u64::MAX,
             up_seid: u64::MAX,
@@ -379,13 +383,13 @@ mod tests {
             state: SessionState::Deleted,
             established: Some(Nanos::MAX),
             ended: Some(Nanos::MAX),
-            ue: vec![far; MAX_SESSION_ENDS],
-            network_instance: name(),
-            dnn: name(),
+            ue: [far; MAX_SESSION_ENDS].into(),
+            network_instance: short_name(),
+            dnn: short_name(),
             supi: Some(u64::MAX),
             slice: slice(),
-            uplink: vec![end(); MAX_SESSION_ENDS],
-            downlink: vec![end(); MAX_SESSION_ENDS],
+            uplink: [end(); MAX_SESSION_ENDS].into(),
+            downlink: [end(); MAX_SESSION_ENDS].into(),
             modifications: u32::MAX,
             reports: u32::MAX,
             usage: Usage {
@@ -397,7 +401,7 @@ mod tests {
             reported: Some((u64::MAX, u64::MAX)),
             usage_mismatch: true,
             policy: u64::MAX,
-        }));
+        });
         let mut slot = [0; MAX_BYTES];
         let written = verdict.encode(&mut slot).unwrap();
         assert_eq!(Verdict::decode(written), Some(verdict));

@@ -24,7 +24,7 @@ impl Judge {
             }
         }
         for record in self.signalling.records() {
-            say(Verdict::Session(Box::new(record)));
+            say(Verdict::Session(record));
         }
     }
 

@@ -14,7 +14,7 @@ use super::names::NameId;
 use super::order::{self, EndpointOrder, FarOrder, PdrOrder};
 use super::request::groups;
 use super::session::{
-    Endpoint, Far, Flagged, LocalEnd, Pdr, Route, Session, SessionRef, UeAddress, Urr,
+    EndAddresses, Endpoint, Far, Flagged, LocalEnd, Pdr, Route, Session, SessionRef, UeAddress, Urr,
 };
 use super::transactions::TransactionKey;
 use crate::Nanos;
@@ -82,7 +82,7 @@ impl Signalling {
         let far = self.store.fars.find(session.fars, |far| {
             far.apply & ApplyAction::DUPL != 0 || far.copies_to.is_some()
         })?;
-        Some(far.copies_to.and_then(|end| end.addresses().next()))
+        Some(far.copies_to.and_then(|end| end.addresses.iter().next()))
     }
 
     fn apply_element(
@@ -153,7 +153,6 @@ impl Signalling {
         }
         pdr.precedence = order.precedence.or(pdr.precedence);
         pdr.source = order.source.map_or(pdr.source, |source| source.0);
-        pdr.far = order.far.or(pdr.far);
         pdr.endpoint = order.endpoint.or(pdr.endpoint);
         if order.urrs[0].is_some() {
             pdr.urrs = order.urrs;
@@ -210,8 +209,8 @@ impl Signalling {
         let Some(far) = far else { return };
         far.apply = order.apply.map_or(far.apply, |apply| apply.0);
         far.destination = order.destination.map_or(far.destination, |to| to.0);
-        far.to = order.to.or(far.to);
-        far.copies_to = order.copies_to.or(far.copies_to);
+        far.to = order.to.first().copied().or(far.to);
+        far.copies_to = order.copies_to.first().copied().or(far.copies_to);
         if order.apply.is_some_and(|apply| !apply.has(ApplyAction::DUPL)) && !order.duplicates {
             far.copies_to = None;
         }
@@ -280,8 +279,7 @@ fn local_end(given: &FTeid, before: Option<LocalEnd>) -> LocalEnd {
     match given.teid {
         Some(teid) => LocalEnd {
             teid: teid.0,
-            v4: given.v4,
-            v6: given.v6,
+            addresses: EndAddresses::new(given.v4, given.v6),
             chosen_later: false,
             choose_id: None,
         },

@@ -2,16 +2,19 @@
 
 use std::net::IpAddr;
 
+use arrayvec::ArrayVec;
 use weir_wire::pfcp::Pfcp;
 use weir_wire::pfcp_ie::{FSeid, kind};
 
 use super::Signalling;
 use super::accusation::ip;
-use super::request::{element, forwarding};
+use super::request::element;
 use super::session::{Held, Session, SessionRef};
+use super::targets::forwarding;
+use super::tunnels::TUNNELS;
 use crate::Nanos;
 use crate::contract::session::{
-    Forwarding, MAX_SESSION_ENDS, SessionRecord, SessionState, Signalled, TunnelEnd, Usage,
+    Forwarding, MAX_SESSION_ENDS, SessionRecord, SessionState, ShortName, Signalled, TunnelEnd, Usage,
 };
 use crate::tunnels::FTeid;
 
@@ -66,18 +69,15 @@ impl Signalling {
         let [uplink, downlink] = self.usage_of(session);
         let ended = (session.ended != Nanos::MAX).then_some(session.ended);
         let rows = |wanted: fn(&Held) -> bool| {
-            let mut ends: Vec<TunnelEnd> = self
-                .store
-                .held
-                .iter(session.tunnels)
-                .filter(|held| wanted(held))
+            let held = self.store.held.iter(session.tunnels).filter(|held| wanted(held));
+            let mut ends: ArrayVec<TunnelEnd, TUNNELS> = held
+                .take(TUNNELS)
                 .map(|held| TunnelEnd { teid: held.end.teid, addr: ip(held.end.address) })
                 .collect();
             ends.sort_unstable_by_key(|end| (end.teid, end.addr));
-            ends.truncate(MAX_SESSION_ENDS);
-            ends
+            ends.into_iter().take(MAX_SESSION_ENDS).collect()
         };
-        let name = |id| self.names.spelling(id).map(str::to_owned);
+        let name = |id| self.names.spelling(id).and_then(|name| ShortName::from(name).ok());
         SessionRecord {
             at: now,
             cp_seid: session.cp_seid,
@@ -88,7 +88,7 @@ impl Signalling {
             state: session.state,
             established: (session.state != SessionState::Pending).then_some(session.established),
             ended,
-            ue: session.addresses().map(|ue| ip(ue.address)).collect(),
+            ue: session.addresses().take(MAX_SESSION_ENDS).map(|ue| ip(ue.address)).collect(),
             network_instance: name(session.instance),
             dnn: name(session.dnn),
             supi: (session.who.supi != 0).then_some(session.who.supi),
@@ -150,7 +150,7 @@ impl Signalling {
             .iter(session.fars)
             .map(|far| ListedFar {
                 rule: forwarding(far),
-                copies_to: far.copies_to.and_then(|end| end.addresses().next()).map(ip),
+                copies_to: far.copies_to.and_then(|end| end.addresses.iter().next()).map(ip),
             })
             .collect();
         fars.sort_unstable_by_key(|far| far.rule.far);

@@ -29,6 +29,7 @@ mod session;
 mod sources;
 mod store;
 mod strays;
+mod targets;
 mod transactions;
 mod tunnels;
 mod usage;
@@ -414,8 +415,8 @@ impl Signalling {
     }
 
     /// Takes what is to be said of sessions.
-    pub fn records(&mut self) -> Vec<SessionRecord> {
-        std::mem::take(&mut self.records)
+    pub fn records(&mut self) -> std::vec::Drain<'_, SessionRecord> {
+        self.records.drain(..)
     }
 
     /// Whether N4 ever named this address as an end of a tunnel.

@@ -1,5 +1,6 @@
 //! What a request orders: the rules in it, read element by element.
 
+use arrayvec::ArrayVec;
 use weir_wire::Address;
 use weir_wire::pfcp::{Element, Elements};
 use weir_wire::pfcp_ie::{
@@ -7,7 +8,7 @@ use weir_wire::pfcp_ie::{
     Precedence, RedirectInformation, TrafficEndpointId, UeIp, UrrId, kind,
 };
 
-use super::session::RemoteEnd;
+use super::session::{EndAddresses, RemoteEnd};
 
 /// The elements of a group that can be read; those behind a cut one are lost.
 pub(crate) fn members(value: &[u8]) -> impl Iterator<Item = Element<'_>> {
@@ -23,7 +24,6 @@ pub(crate) struct PdrOrder<'a> {
     pub(crate) id: Option<PdrId>,
     pub(crate) precedence: Option<u32>,
     pub(crate) source: Option<Interface>,
-    pub(crate) far: Option<u32>,
     pub(crate) end: Option<FTeid>,
     pub(crate) endpoint: Option<u8>,
     pub(crate) ue: Option<UeIp>,
@@ -42,7 +42,6 @@ impl<'a> PdrOrder<'a> {
                 kind::PRECEDENCE => {
                     order.precedence = Precedence::parse(value).ok().map(|given| given.0);
                 }
-                kind::FAR_ID => order.far = FarId::parse(value).ok().map(|id| id.0),
                 kind::URR_ID => {
                     let id = UrrId::parse(value).ok().map(|id| id.0);
                     if let Some(place) = order.urrs.iter_mut().find(|urr| urr.is_none()) {
@@ -92,15 +91,23 @@ fn merge(first: Option<UeIp>, second: Option<UeIp>) -> Option<UeIp> {
     }
 }
 
+/// Ends in one rule that are looked at.
+const ENDS: usize = 4;
+
+/// Ends that a rule sends to.
+pub(crate) type Ends = ArrayVec<RemoteEnd, ENDS>;
+
 /// A Create or Update FAR.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct FarOrder<'a> {
     pub(crate) id: Option<u32>,
     pub(crate) apply: Option<ApplyAction>,
     pub(crate) destination: Option<Interface>,
-    pub(crate) to: Option<RemoteEnd>,
+    /// Where it sends: one end. Whoever gives more may mean any of them.
+    pub(crate) to: Ends,
     pub(crate) redirect: Option<RedirectInformation<'a>>,
-    pub(crate) copies_to: Option<RemoteEnd>,
+    /// Where copies go; of those, too, only the first is kept in the session.
+    pub(crate) copies_to: Ends,
     /// Whether there are Duplicating Parameters at all.
     pub(crate) duplicates: bool,
 }
@@ -118,10 +125,10 @@ impl<'a> FarOrder<'a> {
                 }
                 kind::DUPLICATING_PARAMETERS | kind::UPDATE_DUPLICATING_PARAMETERS => {
                     order.duplicates = true;
-                    order.copies_to = members(value)
-                        .find(|member| member.kind == kind::OUTER_HEADER_CREATION)
-                        .and_then(|member| remote(member.value))
-                        .or(order.copies_to);
+                    let ends = members(value)
+                        .filter(|member| member.kind == kind::OUTER_HEADER_CREATION)
+                        .filter_map(|member| remote(member.value));
+                    ends.for_each(|end| add(&mut order.copies_to, end));
                 }
                 _ => {}
             }
@@ -135,7 +142,11 @@ impl<'a> FarOrder<'a> {
             let value = element.value;
             match element.kind {
                 kind::DESTINATION_INTERFACE => self.destination = Interface::parse(value).ok(),
-                kind::OUTER_HEADER_CREATION => self.to = remote(value).or(self.to),
+                kind::OUTER_HEADER_CREATION => {
+                    if let Some(end) = remote(value) {
+                        add(&mut self.to, end);
+                    }
+                }
                 kind::REDIRECT_INFORMATION => {
                     self.redirect = RedirectInformation::parse(value).ok();
                 }
@@ -144,20 +155,48 @@ impl<'a> FarOrder<'a> {
         }
     }
 
-    /// The address of a redirect, if it is one (TS 29.244 §8.2.20).
-    pub(crate) fn redirected_to(&self) -> Option<Address> {
-        let redirect = self.redirect.as_ref().filter(|redirect| redirect.kind <= 1)?;
-        let text = std::str::from_utf8(redirect.address).ok()?;
-        text.trim().parse::<std::net::IpAddr>().ok().map(Address::from)
+    /// The addresses that users are redirected to, as far as they are named by address: a
+    /// name that has to be looked up is nobody's yet (TS 29.244 §8.2.20).
+    pub(crate) fn redirected_to(&self) -> impl Iterator<Item = Address> + use<'a> {
+        let redirect = self.redirect;
+        let texts = redirect.into_iter().flat_map(|to| [Some(to.address), to.other]);
+        texts.flatten().filter_map(|text| address_in(std::str::from_utf8(text).ok()?))
     }
+}
+
+fn add(ends: &mut Ends, end: RemoteEnd) {
+    if !ends.contains(&end) {
+        // More than are looked at are no rule that any UP function takes.
+        let _ = ends.try_push(end);
+    }
+}
+
+/// The address in a redirect's text: it itself, or the host of a URL or SIP URI.
+fn address_in(text: &str) -> Option<Address> {
+    let text = text.trim();
+    let host = match text.split_once("://") {
+        Some((_, rest)) => rest,
+        None => text.strip_prefix("sip:").or(text.strip_prefix("sips:")).unwrap_or(text),
+    };
+    let host = host.split(['/', '?', '#', ';']).next()?;
+    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+    let bare = match host.strip_prefix('[') {
+        Some(v6) => v6.split(']').next()?,
+        // A port stands behind one colon; more are an IPv6 address.
+        None if host.matches(':').count() == 1 => host.split(':').next()?,
+        None => host,
+    };
+    bare.parse::<std::net::IpAddr>().ok().map(Address::from)
 }
 
 /// None for a creation that is empty, cut or names no address: it moves nothing.
 fn remote(value: &[u8]) -> Option<RemoteEnd> {
     let creation = OuterHeaderCreation::parse(value).ok()?;
-    let end =
-        RemoteEnd { teid: creation.teid.map(|teid| teid.0), v4: creation.v4, v6: creation.v6 };
-    end.addresses().next().map(|_| end)
+    let end = RemoteEnd {
+        teid: creation.teid.map(|teid| teid.0),
+        addresses: EndAddresses::new(creation.v4, creation.v6),
+    };
+    end.addresses.iter().next().map(|_| end)
 }
 
 /// A Create or Update Traffic Endpoint, or a created one.
@@ -217,4 +256,32 @@ pub(crate) fn route(route: &FramedRoute<'_>) -> Option<(Address, u8)> {
     let address: std::net::IpAddr = address.parse().ok()?;
     let most = if address.is_ipv4() { 32 } else { 128 };
     Some((address.into(), bits.unwrap_or(most).min(most)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_host_of_a_redirect_is_found_where_it_is_an_address() {
+        let v4 = Some(Address::v4([198, 51, 100, 7]));
+        for text in [
+            "198.51.100.7",
+            " 198.51.100.7 ",
+            "http://198.51.100.7",
+            "https://198.51.100.7:8443/login?to=http://10.0.0.1/",
+            "http://user@198.51.100.7#x",
+            "sip:alice@198.51.100.7:5060;transport=tcp",
+            "sips:198.51.100.7",
+        ] {
+            assert_eq!(address_in(text), v4, "{text}");
+        }
+        let v6 = Some(Address(0x2001_0db8 << 96 | 7));
+        for text in ["2001:db8::7", "http://[2001:db8::7]:80/x", "[2001:db8::7]"] {
+            assert_eq!(address_in(text), v6, "{text}");
+        }
+        for text in ["", "http://", "portal.example", "sip:alice@example.org", "http://[::1", "é"] {
+            assert!(address_in(text).is_none_or(|it| it == Address(1)), "{text}");
+        }
+    }
 }

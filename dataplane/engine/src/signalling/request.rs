@@ -2,25 +2,24 @@
 
 use weir_wire::Address;
 use weir_wire::pfcp::Pfcp;
-use weir_wire::pfcp_ie::{FSeid, kind};
 
 use super::Signalling;
 use super::accusation::{Accusation, ip};
 use super::datagram::N4Datagram;
 use super::keyed::hash_bytes;
 use super::node::Node;
-use super::order::{FarOrder, PdrOrder, members};
+use super::order::members;
 use super::sequence::{Heap, Request};
-use super::session::{Far, Session, SessionRef};
+use super::session::{Session, SessionRef};
+use super::targets::Orderer;
 use super::transactions::{Asked, TransactionKey};
 use crate::Nanos;
-use crate::contract::session::{Forwarding, SessionContext, Signalled, TunnelEnd};
+use crate::contract::session::{SessionContext, Signalled};
 use crate::contract::verdict::{Fact, Initiator, Severity, Tuple};
 use crate::decode::protocol;
 use crate::detect::pfcp_flood::Flood;
-use crate::detect::{PFCP_DUPL, PFCP_FLOOD, PFCP_PEER, PFCP_REDIR};
+use crate::detect::{PFCP_FLOOD, PFCP_PEER};
 use crate::rules::EquipmentId;
-use crate::tunnels::FTeid;
 
 impl Signalling {
     pub(super) fn request(&mut self, datagram: &N4Datagram<'_>, message: &Pfcp<'_>, bytes: &[u8]) {
@@ -54,26 +53,21 @@ impl Signalling {
             Asked::Again => self.counters.repeated += 1,
             Asked::Dropped => {}
             Asked::New => {
-                let (session, answer_seid) = self.session_of(datagram, message);
+                let (session, known_seid) = self.session_of(datagram, message);
                 if let Some(at) = session {
                     self.check_owner(datagram, pair, code, at, doubted);
                 }
-                self.check_orders(datagram, pair, message, session);
-                if declared && !doubted {
-                    self.note_asked(message, time);
-                }
-                if code == 56 {
+                let mut given = None;
+                if matches!(code, 50 | 52) {
+                    let by = Orderer { pair, session, is_trusted: declared && !doubted };
+                    given = self.look_at_rules(datagram, message, by).map(|id| id.seid.0);
+                } else if code == 56 {
                     self.report(datagram, message, session);
                 }
-                let new_seid = (code == 52)
-                    .then(|| element(message, kind::F_SEID))
-                    .flatten()
-                    .and_then(|value| FSeid::parse(value).ok())
-                    .map(|f_seid| f_seid.seid.0);
                 if let Some(waiting) = self.transactions.waiting(&key) {
                     waiting.session = session;
-                    waiting.answer_seid = answer_seid;
-                    waiting.new_seid = new_seid;
+                    waiting.answer_seid = if code == 50 { given } else { known_seid };
+                    waiting.new_seid = given.filter(|_| code == 52);
                     waiting.pair = pair;
                     waiting.doubted = doubted;
                 }
@@ -83,29 +77,6 @@ impl Signalling {
                 {
                     self.answered(&key, &answer, early.time);
                 }
-            }
-        }
-    }
-
-    /// Notes which tunnels are asked for: they may be used before the answer is seen, or
-    /// though it never is.
-    fn note_asked(&mut self, message: &Pfcp<'_>, time: Nanos) {
-        if !matches!(message.message().0, 50 | 52) {
-            return;
-        }
-        for value in groups(message, kind::CREATE_FAR).chain(groups(message, kind::UPDATE_FAR)) {
-            if let Some(end) = FarOrder::read(value).to
-                && let Some(teid) = end.teid
-            {
-                end.addresses().for_each(|address| self.asked.add(FTeid { address, teid }, time));
-            }
-        }
-        for value in groups(message, kind::CREATE_PDR).chain(groups(message, kind::UPDATE_PDR)) {
-            if let Some(end) = PdrOrder::read(value).end
-                && let Some(teid) = end.teid
-            {
-                let teid = teid.0;
-                end.addresses().for_each(|address| self.asked.add(FTeid { address, teid }, time));
             }
         }
     }
@@ -241,7 +212,8 @@ impl Signalling {
         self.accusations.add(accusation);
     }
 
-    /// The session that a request is about, and the SEID that its answer carries.
+    /// The session that a request is about, and the SEID that its answer carries; an
+    /// establishment gives that itself.
     fn session_of(
         &self,
         datagram: &N4Datagram<'_>,
@@ -249,14 +221,6 @@ impl Signalling {
     ) -> (Option<SessionRef>, Option<u64>) {
         let seid = message.seid().map_or(0, |seid| seid.0);
         match message.message().0 {
-            50 => {
-                let f_seid = message
-                    .elements()
-                    .map_while(Result::ok)
-                    .find(|element| element.kind == kind::F_SEID && element.enterprise.is_none())
-                    .and_then(|element| FSeid::parse(element.value).ok());
-                (None, f_seid.map(|f_seid| f_seid.seid.0))
-            }
             52 | 54 => {
                 let at = self.store.by_up(datagram.destination, seid);
                 let session = at.and_then(|at| self.store.find(at));
@@ -313,106 +277,6 @@ impl Signalling {
                 // Without an inventory nobody can say.
                 (_, _, rules) => rules.is_none_or(|rules| rules.installed() == 0),
             }
-    }
-
-    /// Looks for orders to send or copy traffic where nobody declared.
-    fn check_orders(
-        &mut self,
-        datagram: &N4Datagram<'_>,
-        pair: u32,
-        message: &Pfcp<'_>,
-        session: Option<SessionRef>,
-    ) {
-        if !matches!(message.message().0, 50 | 52) || self.rules.is_none() {
-            return;
-        }
-        for element in message.elements().map_while(Result::ok) {
-            if element.enterprise.is_none()
-                && matches!(element.kind, kind::CREATE_FAR | kind::UPDATE_FAR)
-            {
-                self.check_far(datagram, pair, &FarOrder::read(element.value), session);
-            }
-        }
-    }
-
-    fn check_far(
-        &mut self,
-        datagram: &N4Datagram<'_>,
-        pair: u32,
-        order: &FarOrder<'_>,
-        at: Option<SessionRef>,
-    ) {
-        let Some(rules) = self.rules.clone() else { return };
-        let is_foreign =
-            |address: &Address| !rules.is_declared_place(*address) && !rules.is_own(*address);
-        let targets = order.to.into_iter().flat_map(|end| end.addresses());
-        let foreign = targets.chain(order.redirected_to()).find(is_foreign);
-        let Some((from, to)) = self.ends_of(pair) else { return };
-        let (suspect, up) = (from.equipment.or(to.equipment), to.address);
-        let up_equipment = to.equipment;
-        if let Some(target) = foreign {
-            let mut accusation =
-                self.n4_accusation(PFCP_REDIR, Severity::Critical, Fact::Redirected, datagram);
-            accusation.equipment = suspect;
-            accusation.peer = Some(target);
-            let teid = order.to.and_then(|end| end.teid);
-            accusation.n4 = self.evidence(datagram.source, order, at, Some((target, teid)));
-            self.accusations.add(accusation);
-        }
-        if order.duplicates {
-            // An order that names no target repeats the one before.
-            let stored = at.and_then(|at| {
-                let session = self.store.find(at)?;
-                let far = self.store.fars.find(session.fars, |far| Some(far.id) == order.id)?;
-                far.copies_to
-            });
-            let copies_to = order.copies_to.or(stored);
-            let target = copies_to.and_then(|end| end.addresses().next());
-            let sessions = self.claims.copies(at, up, target);
-            let authorised =
-                target.map_or(0, |target| rules.authorised_copies(up_equipment, target));
-            if sessions > authorised {
-                let fact = Fact::Duplication { sessions, authorised };
-                let mut accusation =
-                    self.n4_accusation(PFCP_DUPL, Severity::Critical, fact, datagram);
-                accusation.equipment = suspect;
-                accusation.peer = Some(target.unwrap_or(up));
-                let teid = copies_to.and_then(|end| end.teid);
-                let shown = target.map(|target| (target, teid));
-                accusation.n4 = self.evidence(datagram.source, order, at, shown);
-                self.accusations.add(accusation);
-            }
-        }
-    }
-
-    /// The rule before an order and after it.
-    fn evidence(
-        &self,
-        ordered_by: Address,
-        order: &FarOrder<'_>,
-        at: Option<SessionRef>,
-        target: Option<(Address, Option<u32>)>,
-    ) -> Signalled {
-        let session = at.and_then(|at| self.store.find(at));
-        let before = session.and_then(|session| {
-            self.store.fars.find(session.fars, |far| Some(far.id) == order.id).map(forwarding)
-        });
-        let apply = order.apply.map(|apply| apply.0);
-        let after = Forwarding {
-            far: order.id.unwrap_or(0),
-            apply: apply.or(before.map(|before| before.apply)).unwrap_or(0),
-            to: target
-                .map(|(address, teid)| TunnelEnd { teid: teid.unwrap_or(0), addr: ip(address) }),
-        };
-        Signalled {
-            session: session.map(|session| self.context(session)),
-            before,
-            after: Some(after),
-            ordered_by: Some(ip(ordered_by)),
-            coverage: None,
-            doubt: 0.0,
-            teids: Vec::new(),
-        }
     }
 
     /// A session as alerts name it.
@@ -486,17 +350,6 @@ fn suspect_of(from: &Node, to: &Node) -> (Option<EquipmentId>, Address) {
     match from.equipment {
         Some(id) => (Some(id), to.address),
         None => (to.equipment, from.address),
-    }
-}
-
-/// A FAR as evidence.
-pub(super) fn forwarding(far: &Far) -> Forwarding {
-    Forwarding {
-        far: far.id,
-        apply: far.apply,
-        to: far.to.and_then(|end| {
-            Some(TunnelEnd { teid: end.teid.unwrap_or(0), addr: ip(end.addresses().next()?) })
-        }),
     }
 }
 

@@ -183,22 +183,40 @@ impl Session {
     }
 }
 
+/// The addresses of one end, of either family one at most; an unspecified one is none. Half
+/// as large as two addresses that may be missing, of which there are millions.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct EndAddresses {
+    v4: u32,
+    v6: [u64; 2],
+}
+
+impl EndAddresses {
+    pub(crate) fn new(v4: Option<Address>, v6: Option<Address>) -> Self {
+        let v6 = v6.unwrap_or_default().0;
+        Self {
+            v4: v4.and_then(Address::as_v4).unwrap_or(0),
+            v6: [(v6 >> 64) as u64, v6 as u64],
+        }
+    }
+
+    /// The addresses, IPv4 first.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Address> + use<> {
+        let v4 = (self.v4 != 0).then(|| Address::v4(self.v4.to_be_bytes()));
+        let v6 = Address(u128::from(self.v6[0]) << 64 | u128::from(self.v6[1]));
+        v4.into_iter().chain((v6.0 != 0).then_some(v6))
+    }
+}
+
 /// A local F-TEID as a PDR or traffic endpoint has it.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct LocalEnd {
     pub(crate) teid: u32,
-    pub(crate) v4: Option<Address>,
-    pub(crate) v6: Option<Address>,
+    pub(crate) addresses: EndAddresses,
     /// The UP function is to choose it, and has not said it yet.
     pub(crate) chosen_later: bool,
     /// Ends with the same number are the same.
     pub(crate) choose_id: Option<u8>,
-}
-
-impl LocalEnd {
-    pub(crate) fn addresses(&self) -> impl Iterator<Item = Address> + use<> {
-        [self.v4, self.v6].into_iter().flatten()
-    }
 }
 
 /// A packet detection rule.
@@ -207,7 +225,6 @@ pub(crate) struct Pdr {
     pub(crate) id: u16,
     pub(crate) precedence: Option<u32>,
     pub(crate) source: u8,
-    pub(crate) far: Option<u32>,
     pub(crate) end: Option<LocalEnd>,
     pub(crate) endpoint: Option<u8>,
     /// The usage reporting rules that count its packets, as far as they are kept.
@@ -229,14 +246,7 @@ pub(crate) struct Far {
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct RemoteEnd {
     pub(crate) teid: Option<u32>,
-    pub(crate) v4: Option<Address>,
-    pub(crate) v6: Option<Address>,
-}
-
-impl RemoteEnd {
-    pub(crate) fn addresses(&self) -> impl Iterator<Item = Address> + use<> {
-        [self.v4, self.v6].into_iter().flatten()
-    }
+    pub(crate) addresses: EndAddresses,
 }
 
 /// A usage reporting rule.

@@ -15,7 +15,7 @@ use crate::tunnels::usage::Counted;
 use crate::tunnels::{FTeid, Row, RowFlags, Slot, TunnelWriter};
 
 /// Tunnels of one session; what its rules ask for beyond is left out.
-const TUNNELS: usize = 24;
+pub(super) const TUNNELS: usize = 24;
 
 /// Closed rows of one F-TEID that are kept.
 const CLOSED_ROWS: usize = 4;
@@ -68,7 +68,7 @@ impl Wanted {
 
     fn local(&mut self, end: &LocalEnd, downlink: bool) {
         if end.teid != 0 {
-            end.addresses().for_each(|address| self.add(address, end.teid, downlink, true));
+            end.addresses.iter().for_each(|address| self.add(address, end.teid, downlink, true));
         }
     }
 
@@ -157,7 +157,7 @@ impl Signalling {
             {
                 // Where a FAR's interface was never said, it is the radio side's.
                 let downlink = far.destination == u8::MAX || is_access(far.destination);
-                to.addresses().for_each(|address| wanted.add(address, teid, downlink, false));
+                to.addresses.iter().for_each(|address| wanted.add(address, teid, downlink, false));
             }
         }
         wanted

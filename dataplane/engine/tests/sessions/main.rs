@@ -21,7 +21,7 @@ fn a_session_is_what_its_request_ordered_and_its_answer_accepted() {
     assert_eq!((record.cp_seid, record.up_seid, record.generation), (0xc1, 0xd1, 1));
     assert_eq!((record.cp, record.up), (Some(ip(SMF)), Some(ip(UPF))));
     assert_eq!((record.state, record.modifications), (SessionState::Active, 1));
-    assert_eq!(record.ue, [ip([10, 60, 0, 1])]);
+    assert_eq!(*record.ue, [ip([10, 60, 0, 1])]);
     assert_eq!(record.network_instance.as_deref(), Some("internet"));
     assert_eq!((record.uplink[0].teid, record.uplink[0].addr), (7, ip(N3)));
     assert_eq!((record.downlink[0].teid, record.downlink[0].addr), (70, ip(GNB)));
@@ -140,7 +140,7 @@ fn traffic_endpoints_hold_the_ends_of_pdrs() {
     let created = group(128, &[ie(131, &[5]), f_teid(13, N3)]);
     n4.up(1.1, &message(ESTABLISH + 1, Some(0xc1), 1, &[cause(1), f_seid(0xd1, UPF), created]));
     assert!(n4.has(1.2, 13, N3));
-    assert_eq!(n4.sessions()[0].record.ue, [ip([10, 60, 0, 1])]);
+    assert_eq!(*n4.sessions()[0].record.ue, [ip([10, 60, 0, 1])]);
 }
 
 #[test]
@@ -284,7 +284,7 @@ fn an_unspecified_address_is_none_until_the_real_one_comes() {
     n4.down(2.0, &message(MODIFY, Some(0xd1), 2, &[update]));
     n4.up(2.1, &message(MODIFY + 1, Some(0xc1), 2, &[cause(1)]));
     prefix[15] = 0;
-    assert_eq!(n4.sessions()[0].record.ue, [std::net::IpAddr::from(prefix)], "its /64");
+    assert_eq!(*n4.sessions()[0].record.ue, [std::net::IpAddr::from(prefix)], "its /64");
 }
 
 #[test]

@@ -1,0 +1,189 @@
+//! Where requests send traffic: the rules in them, looked at when they are asked for and
+//! not only when they are agreed.
+
+use weir_wire::Address;
+use weir_wire::pfcp::Pfcp;
+use weir_wire::pfcp_ie::{FSeid, kind};
+
+use super::Signalling;
+use super::accusation::ip;
+use super::datagram::N4Datagram;
+use super::order::{FarOrder, PdrOrder};
+use super::session::{Far, RemoteEnd, SessionRef};
+use crate::contract::session::{Forwarding, Signalled, TunnelEnd};
+use crate::contract::verdict::{Fact, Severity};
+use crate::detect::{PFCP_DUPL, PFCP_REDIR};
+use crate::rules::EquipmentId;
+use crate::tunnels::FTeid;
+
+/// Whose rules are looked at.
+#[derive(Clone, Copy)]
+pub(super) struct Orderer {
+    pub(super) pair: u32,
+    /// The session that it is about, if that is known.
+    pub(super) session: Option<SessionRef>,
+    /// Whether it is a declared peer, and none that may be somebody else.
+    pub(super) is_trusted: bool,
+}
+
+impl Signalling {
+    /// Looks through the rules of an establishment or modification once: for orders to send
+    /// or copy traffic where nobody declared, and for tunnels, which may be used before the
+    /// answer is seen, or though it never is. Gives the CP F-SEID in it.
+    pub(super) fn look_at_rules(
+        &mut self,
+        datagram: &N4Datagram<'_>,
+        message: &Pfcp<'_>,
+        by: Orderer,
+    ) -> Option<FSeid> {
+        let mut f_seid = None;
+        for element in message.elements().map_while(Result::ok) {
+            let value = element.value;
+            match element.kind {
+                _ if element.enterprise.is_some() => {}
+                kind::CREATE_FAR | kind::UPDATE_FAR => {
+                    self.look_at_far(datagram, by, &FarOrder::read(value));
+                }
+                kind::CREATE_PDR | kind::UPDATE_PDR if by.is_trusted => {
+                    let end = PdrOrder::read(value).end;
+                    if let Some((end, teid)) = end.and_then(|end| Some((end, end.teid?))) {
+                        for address in end.addresses() {
+                            self.asked.add(FTeid { address, teid: teid.0 }, datagram.time);
+                        }
+                    }
+                }
+                kind::F_SEID if f_seid.is_none() => f_seid = FSeid::parse(value).ok(),
+                _ => {}
+            }
+        }
+        f_seid
+    }
+
+    fn look_at_far(&mut self, datagram: &N4Datagram<'_>, by: Orderer, order: &FarOrder<'_>) {
+        if by.is_trusted {
+            for (end, teid) in order.to.iter().filter_map(|end| Some((end, end.teid?))) {
+                for address in end.addresses.iter() {
+                    self.asked.add(FTeid { address, teid }, datagram.time);
+                }
+            }
+        }
+        let Some(rules) = self.rules.as_deref() else { return };
+        let is_foreign =
+            |address: &Address| !rules.is_declared_place(*address) && !rules.is_own(*address);
+        let sent_to =
+            order.to.iter().flat_map(|end| end.addresses.iter().map(|to| (to, end.teid)));
+        let redirected_to = order.redirected_to().map(|to| (to, None));
+        let foreign = sent_to.chain(redirected_to).find(|(to, _)| is_foreign(to));
+        if let Some((to, teid)) = foreign {
+            self.accuse_redirection(datagram, by, order, (to, teid));
+        }
+        if order.duplicates {
+            self.look_at_copies(datagram, by, order);
+        }
+    }
+
+    fn accuse_redirection(
+        &mut self,
+        datagram: &N4Datagram<'_>,
+        by: Orderer,
+        order: &FarOrder<'_>,
+        target: (Address, Option<u32>),
+    ) {
+        let Some((suspect, _)) = self.suspects(by.pair) else { return };
+        let mut accusation =
+            self.n4_accusation(PFCP_REDIR, Severity::Critical, Fact::Redirected, datagram);
+        accusation.equipment = suspect;
+        accusation.peer = Some(target.0);
+        accusation.n4 = self.evidence(datagram.source, order, by.session, Some(target));
+        self.accusations.add(accusation);
+    }
+
+    /// The suspect of an order, and the UP function that it was given to.
+    fn suspects(&self, pair: u32) -> Option<(Option<EquipmentId>, (Address, Option<EquipmentId>))> {
+        let (from, to) = self.ends_of(pair)?;
+        Some((from.equipment.or(to.equipment), (to.address, to.equipment)))
+    }
+
+    fn look_at_copies(&mut self, datagram: &N4Datagram<'_>, by: Orderer, order: &FarOrder<'_>) {
+        // An order that names no target repeats the one before.
+        let stored = by.session.and_then(|at| {
+            let session = self.store.find(at)?;
+            let far = self.store.fars.find(session.fars, |far| Some(far.id) == order.id)?;
+            far.copies_to
+        });
+        let named: &[_] = order.copies_to.as_slice();
+        if named.is_empty() {
+            self.look_at_copy(datagram, by, order, stored);
+        }
+        for copies_to in named {
+            self.look_at_copy(datagram, by, order, Some(*copies_to));
+        }
+    }
+
+    fn look_at_copy(
+        &mut self,
+        datagram: &N4Datagram<'_>,
+        by: Orderer,
+        order: &FarOrder<'_>,
+        copies_to: Option<RemoteEnd>,
+    ) {
+        let Some((suspect, (up, up_equipment))) = self.suspects(by.pair) else { return };
+        let Some(rules) = self.rules.as_deref() else { return };
+        let target = copies_to.and_then(|end| end.addresses.iter().next());
+        let sessions = self.claims.copies(by.session, up, target);
+        let authorised = target.map_or(0, |target| rules.authorised_copies(up_equipment, target));
+        if sessions <= authorised {
+            return;
+        }
+        let fact = Fact::Duplication { sessions, authorised };
+        let mut accusation = self.n4_accusation(PFCP_DUPL, Severity::Critical, fact, datagram);
+        accusation.equipment = suspect;
+        accusation.peer = Some(target.unwrap_or(up));
+        let teid = copies_to.and_then(|end| end.teid);
+        let shown = target.map(|target| (target, teid));
+        accusation.n4 = self.evidence(datagram.source, order, by.session, shown);
+        self.accusations.add(accusation);
+    }
+
+    /// The rule before an order and after it.
+    fn evidence(
+        &self,
+        ordered_by: Address,
+        order: &FarOrder<'_>,
+        at: Option<SessionRef>,
+        target: Option<(Address, Option<u32>)>,
+    ) -> Signalled {
+        let session = at.and_then(|at| self.store.find(at));
+        let before = session.and_then(|session| {
+            self.store.fars.find(session.fars, |far| Some(far.id) == order.id).map(forwarding)
+        });
+        let apply = order.apply.map(|apply| apply.0);
+        let after = Forwarding {
+            far: order.id.unwrap_or(0),
+            apply: apply.or(before.map(|before| before.apply)).unwrap_or(0),
+            to: target
+                .map(|(address, teid)| TunnelEnd { teid: teid.unwrap_or(0), addr: ip(address) }),
+        };
+        Signalled {
+            session: session.map(|session| self.context(session)),
+            before,
+            after: Some(after),
+            ordered_by: Some(ip(ordered_by)),
+            coverage: None,
+            doubt: 0.0,
+            teids: Vec::new(),
+        }
+    }
+}
+
+/// A FAR as evidence.
+pub(super) fn forwarding(far: &Far) -> Forwarding {
+    Forwarding {
+        far: far.id,
+        apply: far.apply,
+        to: far.to.and_then(|end| {
+            Some(TunnelEnd { teid: end.teid.unwrap_or(0), addr: ip(end.addresses.iter().next()?) })
+        }),
+    }
+}
+
