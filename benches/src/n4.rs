@@ -104,12 +104,15 @@ impl Load {
     #[inline(never)]
     pub fn n4_pass(&self, machine: &mut Signalling, start: Nanos, gap: Nanos) {
         let mut time = start;
+        let mut slice = Vec::with_capacity(SLICE);
         for part in self.places.chunks(SLICE) {
+            slice.clear();
             for place in part {
                 time = time.plus(gap);
                 let payload = &self.bytes[place.start..place.start + place.len];
-                machine.take(&datagram(place, payload, time));
+                slice.push(datagram(place, payload, time));
             }
+            machine.take_all(&slice);
             drop(machine.records());
         }
     }

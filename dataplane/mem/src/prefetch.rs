@@ -7,6 +7,16 @@ pub fn prefetch<T>(row: &T) {
     hint(std::ptr::from_ref(row).cast());
 }
 
+/// Asks for every line of a row that is larger than one.
+#[inline(always)]
+pub fn prefetch_whole<T>(row: &T) {
+    let first = std::ptr::from_ref(row).cast::<i8>();
+    for line in (0..size_of::<T>()).step_by(64) {
+        hint(first.wrapping_add(line));
+    }
+    hint(first.wrapping_add(size_of::<T>().saturating_sub(1)));
+}
+
 /// Asks for the line that holds `bytes[offset]`; past the end it does nothing.
 #[inline(always)]
 pub fn prefetch_slice(bytes: &[u8], offset: usize) {

@@ -9,7 +9,8 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use weir_engine::Nanos;
 use weir_engine::contract::session::{
-    Forwarding, SessionContext, SessionRecord, SessionState, ShortName, Signalled, Slice, TunnelEnd, Usage,
+    Forwarding, SessionContext, SessionRecord, SessionState, ShortName, Signalled, Slice,
+    TunnelEnd, Usage,
 };
 use weir_engine::contract::verdict::{
     Alert, Direction, Fact, Initiator, PolicySwap, Severity, Tunnel, Verdict,

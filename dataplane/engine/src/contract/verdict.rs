@@ -250,6 +250,10 @@ pub struct InputEnd {
 
 /// A record of the event ring.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a session's record is written down at once, and none allocates"
+)]
 pub enum Verdict {
     /// An alert's standing.
     Alert(Box<Alert>),

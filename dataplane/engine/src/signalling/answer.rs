@@ -16,14 +16,7 @@ use crate::contract::words::{N4_LATENCY_BUCKETS, N4_REQUESTS};
 
 impl Signalling {
     pub(super) fn answer(&mut self, datagram: &N4Datagram<'_>, message: &Pfcp<'_>, bytes: &[u8]) {
-        let key = TransactionKey {
-            source: datagram.destination,
-            destination: datagram.source,
-            source_port: datagram.destination_port,
-            destination_port: datagram.source_port,
-            sequence: message.sequence(),
-            message: message.message().0 - 1,
-        };
+        let key = TransactionKey::answered_by(datagram, message);
         let pair = self.pair(datagram);
         let declared = self.nodes.is_declared(pair);
         if !declared {

@@ -58,6 +58,7 @@ impl Signalling {
         for created in groups(answer, kind::CREATED_TRAFFIC_ENDPOINT) {
             self.choose_endpoint(&mut session, &EndpointOrder::read(created));
         }
+        self.foresee_users(&session);
         self.sync_tunnels(key, at, &mut session, asked);
         let (copied, up) = (self.copies_of(&session), key.destination);
         if session.was_flagged_for.has(Flagged::DUPLICATES) || copied.is_some() {

@@ -67,6 +67,12 @@ impl Asked {
         self.ends.add(end, time);
     }
 
+    /// The tunnel that was asked for so many before the last one.
+    pub(crate) fn before(&self, many: usize) -> Option<FTeid> {
+        let order = &self.ends.order;
+        order.len().checked_sub(many + 1).map(|at| order[at].1)
+    }
+
     /// Whether a tunnel was asked for a while ago.
     pub(crate) fn is_asked(&self, end: &FTeid, now: Nanos) -> bool {
         self.ends.has(end, now)

@@ -5,6 +5,7 @@ use weir_wire::pfcp::Pfcp;
 use weir_wire::pfcp_ie::{Cause, FSeid, kind};
 
 use super::Signalling;
+use super::keyed::hash_key;
 use super::request::element;
 use super::session::{Flagged, Session, SessionRef};
 use super::transactions::{TransactionKey, Waiting};
@@ -38,6 +39,7 @@ impl Signalling {
         let cp_seid = cp.map_or_else(|| answer.seid().map_or(0, |seid| seid.0), |f| f.seid.0);
         let up_address = up.and_then(|f| f.addresses().next()).unwrap_or(key.destination);
         let up_seid = up.map_or(0, |f| f.seid.0);
+        self.store.foresee_slot(hash_key(&(up_address, up_seid)), true);
         let Some((from, to)) = self.nodes.pair(waiting.pair).map(|pair| (pair.from, pair.to))
         else {
             return;

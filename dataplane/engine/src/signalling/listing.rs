@@ -14,7 +14,8 @@ use super::targets::forwarding;
 use super::tunnels::TUNNELS;
 use crate::Nanos;
 use crate::contract::session::{
-    Forwarding, MAX_SESSION_ENDS, SessionRecord, SessionState, ShortName, Signalled, TunnelEnd, Usage,
+    Forwarding, MAX_SESSION_ENDS, SessionRecord, SessionState, ShortName, Signalled, TunnelEnd,
+    Usage,
 };
 use crate::tunnels::FTeid;
 

@@ -15,6 +15,7 @@ mod claims;
 mod commit;
 mod coverage;
 mod datagram;
+mod foresight;
 mod keyed;
 mod listing;
 mod names;
@@ -281,9 +282,7 @@ impl Signalling {
             );
             (datagram.time, a.min(b), a.max(b))
         });
-        for datagram in &datagrams {
-            self.take(datagram);
-        }
+        self.take_all(&datagrams);
         for report in reports {
             self.dropped(report.n4.dropped());
         }
@@ -349,9 +348,7 @@ impl Signalling {
             1 | 3 | 5 | 7 | 9 | 12 | 14 | 16 | 50 | 52 | 54 | 56 => {
                 self.request(datagram, message, bytes);
             }
-            2 | 4 | 6 | 8 | 10 | 13 | 15 | 17 | 51 | 53 | 55 | 57 => {
-                self.answer(datagram, message, bytes);
-            }
+            code if foresight::is_answer(code) => self.answer(datagram, message, bytes),
             // Version Not Supported answers whatever was asked; it agrees to nothing.
             _ => {}
         }
@@ -380,6 +377,7 @@ impl Signalling {
         while let Some((due, at)) = self.ended.front().copied()
             && due <= now
         {
+            self.foresee_ended();
             self.ended.pop_front();
             self.forget(at, due);
         }

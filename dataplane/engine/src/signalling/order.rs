@@ -58,6 +58,13 @@ impl<'a> PdrOrder<'a> {
         order
     }
 
+    /// The F-TEID of a Create or Update PDR alone.
+    pub(crate) fn end_of(value: &[u8]) -> Option<FTeid> {
+        let pdi = members(value).find(|element| element.kind == kind::PDI)?;
+        let end = members(pdi.value).find(|element| element.kind == kind::F_TEID)?;
+        FTeid::parse(end.value).ok()
+    }
+
     fn read_pdi(&mut self, value: &'a [u8]) {
         for element in members(value) {
             let value = element.value;
@@ -280,7 +287,8 @@ mod tests {
         for text in ["2001:db8::7", "http://[2001:db8::7]:80/x", "[2001:db8::7]"] {
             assert_eq!(address_in(text), v6, "{text}");
         }
-        for text in ["", "http://", "portal.example", "sip:alice@example.org", "http://[::1", "é"] {
+        for text in ["", "http://", "portal.example", "sip:alice@example.org", "http://[::1", "é"]
+        {
             assert!(address_in(text).is_none_or(|it| it == Address(1)), "{text}");
         }
     }

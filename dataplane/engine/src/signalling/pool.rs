@@ -57,6 +57,13 @@ impl<T: Default> Pool<T> {
         Ok(&mut self.rows[place].value)
     }
 
+    /// Asks for the first row of a list.
+    pub(crate) fn prefetch(&self, head: u32) {
+        if let Some(link) = self.rows.get(head as usize) {
+            weir_mem::prefetch_whole(link);
+        }
+    }
+
     /// The rows of a list, the newest first.
     pub(crate) fn iter(&self, head: u32) -> impl Iterator<Item = &T> {
         let mut at = head;

@@ -25,14 +25,7 @@ impl Signalling {
     pub(super) fn request(&mut self, datagram: &N4Datagram<'_>, message: &Pfcp<'_>, bytes: &[u8]) {
         let (code, time) = (message.message().0, datagram.time);
         let pair = self.pair(datagram);
-        let key = TransactionKey {
-            source: datagram.source,
-            destination: datagram.destination,
-            source_port: datagram.source_port,
-            destination_port: datagram.destination_port,
-            sequence: message.sequence(),
-            message: code,
-        };
+        let key = TransactionKey::of_request(datagram, message);
         let declared = self.nodes.is_declared(pair);
         if !declared {
             self.accuse_stranger(datagram, pair);
@@ -55,6 +48,7 @@ impl Signalling {
             Asked::New => {
                 let (session, known_seid) = self.session_of(datagram, message);
                 if let Some(at) = session {
+                    self.foresee_tunnels(at);
                     self.check_owner(datagram, pair, code, at, doubted);
                 }
                 let mut given = None;

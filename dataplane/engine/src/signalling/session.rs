@@ -194,10 +194,7 @@ pub(crate) struct EndAddresses {
 impl EndAddresses {
     pub(crate) fn new(v4: Option<Address>, v6: Option<Address>) -> Self {
         let v6 = v6.unwrap_or_default().0;
-        Self {
-            v4: v4.and_then(Address::as_v4).unwrap_or(0),
-            v6: [(v6 >> 64) as u64, v6 as u64],
-        }
+        Self { v4: v4.and_then(Address::as_v4).unwrap_or(0), v6: [(v6 >> 64) as u64, v6 as u64] }
     }
 
     /// The addresses, IPv4 first.

@@ -115,6 +115,55 @@ impl Store {
         self.find(at).map(|_| at)
     }
 
+    fn seids(&self, by_up: bool) -> &Index {
+        if by_up { &self.by_up } else { &self.by_cp }
+    }
+
+    /// Asks for the slot where a session is looked for by its UP or CP F-SEID.
+    pub(crate) fn foresee_slot(&self, hash: u64, by_up: bool) {
+        self.seids(by_up).prefetch(hash);
+    }
+
+    /// Asks for the slot where the claim of an address is looked for.
+    pub(crate) fn foresee_claim(&self, session: &Session, ue: &UeAddress) {
+        self.claims.prefetch(hash_key(&ClaimKey::of(session, ue)));
+    }
+
+    /// Asks for a session whose slot is there.
+    pub(crate) fn foresee_session(&self, hash: u64, by_up: bool) -> Option<SessionRef> {
+        let at = SessionRef::unpack(self.seids(by_up).find(hash)?);
+        self.foresee_place(at);
+        Some(at)
+    }
+
+    /// Asks for a session.
+    pub(crate) fn foresee_place(&self, at: SessionRef) {
+        if let Some(place) = self.places.get(at.place as usize) {
+            weir_mem::prefetch_whole(place);
+        }
+    }
+
+    /// Asks for the rules of a session that is there.
+    pub(crate) fn foresee_rules(&self, at: SessionRef) {
+        let Some(session) = self.find(at) else { return };
+        self.pdrs.prefetch(session.pdrs);
+        self.fars.prefetch(session.fars);
+        self.urrs.prefetch(session.urrs);
+        self.held.prefetch(session.tunnels);
+    }
+
+    /// Asks for the slots of a session that is there, and for the rows that it has: what
+    /// forgetting it touches.
+    pub(crate) fn foresee_indices(&self, at: SessionRef) {
+        let Some(session) = self.find(at) else { return };
+        self.by_cp.prefetch(hash_key(&(session.cp, session.cp_seid)));
+        self.by_up.prefetch(hash_key(&(session.up, session.up_seid)));
+        for ue in session.addresses() {
+            self.foresee_claim(session, ue);
+        }
+        self.foresee_rules(at);
+    }
+
     /// Makes room among hashes of sessions that are gone: a session that had several
     /// F-SEIDs on one side leaves the others behind.
     #[cold]

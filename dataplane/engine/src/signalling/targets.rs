@@ -8,12 +8,13 @@ use weir_wire::pfcp_ie::{FSeid, kind};
 use super::Signalling;
 use super::accusation::ip;
 use super::datagram::N4Datagram;
+use super::foresight::ROWS_AHEAD;
 use super::order::{FarOrder, PdrOrder};
 use super::session::{Far, RemoteEnd, SessionRef};
+use crate::Nanos;
 use crate::contract::session::{Forwarding, Signalled, TunnelEnd};
 use crate::contract::verdict::{Fact, Severity};
 use crate::detect::{PFCP_DUPL, PFCP_REDIR};
-use crate::rules::EquipmentId;
 use crate::tunnels::FTeid;
 
 /// Whose rules are looked at.
@@ -45,10 +46,10 @@ impl Signalling {
                     self.look_at_far(datagram, by, &FarOrder::read(value));
                 }
                 kind::CREATE_PDR | kind::UPDATE_PDR if by.is_trusted => {
-                    let end = PdrOrder::read(value).end;
+                    let end = PdrOrder::end_of(value);
                     if let Some((end, teid)) = end.and_then(|end| Some((end, end.teid?))) {
                         for address in end.addresses() {
-                            self.asked.add(FTeid { address, teid: teid.0 }, datagram.time);
+                            self.note_asked(FTeid { address, teid: teid.0 }, datagram.time);
                         }
                     }
                 }
@@ -59,19 +60,27 @@ impl Signalling {
         f_seid
     }
 
+    fn note_asked(&mut self, end: FTeid, time: Nanos) {
+        self.asked.add(end, time);
+        // The answer will open rows there.
+        self.tunnels.prefetch_tags(&end);
+        if let Some(before) = self.asked.before(ROWS_AHEAD) {
+            self.tunnels.prefetch_free(&before);
+        }
+    }
+
     fn look_at_far(&mut self, datagram: &N4Datagram<'_>, by: Orderer, order: &FarOrder<'_>) {
         if by.is_trusted {
             for (end, teid) in order.to.iter().filter_map(|end| Some((end, end.teid?))) {
                 for address in end.addresses.iter() {
-                    self.asked.add(FTeid { address, teid }, datagram.time);
+                    self.note_asked(FTeid { address, teid }, datagram.time);
                 }
             }
         }
         let Some(rules) = self.rules.as_deref() else { return };
         let is_foreign =
             |address: &Address| !rules.is_declared_place(*address) && !rules.is_own(*address);
-        let sent_to =
-            order.to.iter().flat_map(|end| end.addresses.iter().map(|to| (to, end.teid)));
+        let sent_to = order.to.iter().flat_map(|end| end.addresses.iter().map(|to| (to, end.teid)));
         let redirected_to = order.redirected_to().map(|to| (to, None));
         let foreign = sent_to.chain(redirected_to).find(|(to, _)| is_foreign(to));
         if let Some((to, teid)) = foreign {
@@ -89,19 +98,14 @@ impl Signalling {
         order: &FarOrder<'_>,
         target: (Address, Option<u32>),
     ) {
-        let Some((suspect, _)) = self.suspects(by.pair) else { return };
+        let Some((from, to)) = self.ends_of(by.pair) else { return };
+        let suspect = from.equipment.or(to.equipment);
         let mut accusation =
             self.n4_accusation(PFCP_REDIR, Severity::Critical, Fact::Redirected, datagram);
         accusation.equipment = suspect;
         accusation.peer = Some(target.0);
         accusation.n4 = self.evidence(datagram.source, order, by.session, Some(target));
         self.accusations.add(accusation);
-    }
-
-    /// The suspect of an order, and the UP function that it was given to.
-    fn suspects(&self, pair: u32) -> Option<(Option<EquipmentId>, (Address, Option<EquipmentId>))> {
-        let (from, to) = self.ends_of(pair)?;
-        Some((from.equipment.or(to.equipment), (to.address, to.equipment)))
     }
 
     fn look_at_copies(&mut self, datagram: &N4Datagram<'_>, by: Orderer, order: &FarOrder<'_>) {
@@ -127,7 +131,9 @@ impl Signalling {
         order: &FarOrder<'_>,
         copies_to: Option<RemoteEnd>,
     ) {
-        let Some((suspect, (up, up_equipment))) = self.suspects(by.pair) else { return };
+        let Some((from, to)) = self.ends_of(by.pair) else { return };
+        let (suspect, up, up_equipment) =
+            (from.equipment.or(to.equipment), to.address, to.equipment);
         let Some(rules) = self.rules.as_deref() else { return };
         let target = copies_to.and_then(|end| end.addresses.iter().next());
         let sessions = self.claims.copies(by.session, up, target);
@@ -186,4 +192,3 @@ pub(super) fn forwarding(far: &Far) -> Forwarding {
         }),
     }
 }
-

@@ -9,7 +9,9 @@ use std::hash::{Hash, Hasher};
 
 use weir_mem::prefetch;
 use weir_wire::Address;
+use weir_wire::pfcp::Pfcp;
 
+use super::datagram::N4Datagram;
 use super::keyed::{Index, hash_key};
 use super::session::SessionRef;
 use crate::Nanos;
@@ -44,6 +46,32 @@ pub(crate) struct TransactionKey {
     pub(crate) destination_port: u16,
     pub(crate) sequence: u32,
     pub(crate) message: u8,
+}
+
+impl TransactionKey {
+    /// The transaction that a request begins.
+    pub(crate) fn of_request(datagram: &N4Datagram<'_>, request: &Pfcp<'_>) -> Self {
+        Self {
+            source: datagram.source,
+            destination: datagram.destination,
+            source_port: datagram.source_port,
+            destination_port: datagram.destination_port,
+            sequence: request.sequence(),
+            message: request.message().0,
+        }
+    }
+
+    /// The transaction that an answer ends: it swaps the ends, and its type is one more.
+    pub(crate) fn answered_by(datagram: &N4Datagram<'_>, answer: &Pfcp<'_>) -> Self {
+        Self {
+            source: datagram.destination,
+            destination: datagram.source,
+            source_port: datagram.destination_port,
+            destination_port: datagram.source_port,
+            sequence: answer.sequence(),
+            message: answer.message().0.wrapping_sub(1),
+        }
+    }
 }
 
 impl Hash for TransactionKey {
@@ -201,7 +229,7 @@ impl Transactions {
         {
             // The oldest makes room; each step shortens the queue.
             let Some((_, place, uses)) = self.order.pop_front() else { break };
-            self.foresee();
+            self.foresee_forgotten();
             if self.rows[place as usize].uses == uses && self.rows[place as usize].key.is_some() {
                 self.evictions += u64::from(self.rows[place as usize].waiting.is_some());
                 let spare = self.forget(place);
@@ -321,6 +349,7 @@ impl Transactions {
             && now.since(time) > OVERDUE
         {
             self.overdue.pop_front();
+            self.foresee_first(&self.overdue);
             let row = &mut self.rows[place as usize];
             if row.uses == uses
                 && let Some(key) = row.key
@@ -334,7 +363,7 @@ impl Transactions {
             && now.since(time) > WINDOW
         {
             self.order.pop_front();
-            self.foresee();
+            self.foresee_forgotten();
             if self.rows[place as usize].uses != uses {
                 continue;
             }
@@ -350,17 +379,34 @@ impl Transactions {
         }
     }
 
-    /// Asks for what the next transactions to be forgotten will touch: they are as long ago
-    /// as anything here.
-    fn foresee(&self) {
-        let row = |ahead: usize| {
-            self.order.get(ahead).and_then(|(_, place, _)| self.rows.get(*place as usize))
-        };
-        if let Some(row) = row(8) {
+    /// Asks for the slot where a transaction is looked for.
+    pub(crate) fn foresee_slot(&self, hash: u64) {
+        self.index.prefetch(hash);
+    }
+
+    /// Asks for a transaction, whose slot is there, and its request.
+    pub(crate) fn foresee_row(&self, hash: u64) {
+        let place = self.index.find(hash).unwrap_or(u64::MAX);
+        if let Some(row) = self.rows.get(place as usize) {
             prefetch(row);
             prefetch(&row.waiting);
         }
-        if let Some(key) = row(4).and_then(|row| row.key.as_ref()) {
+    }
+
+    /// Asks for the next transactions whose time comes: they are as long ago as anything here.
+    fn foresee_first(&self, queue: &VecDeque<(Nanos, u32, u32)>) {
+        let ahead = queue.get(8).and_then(|(_, place, _)| self.rows.get(*place as usize));
+        if let Some(row) = ahead {
+            prefetch(row);
+            prefetch(&row.waiting);
+        }
+    }
+
+    /// The same, and for the slots of those that are forgotten.
+    fn foresee_forgotten(&self) {
+        self.foresee_first(&self.order);
+        let near = self.order.get(4).and_then(|(_, place, _)| self.rows.get(*place as usize));
+        if let Some(key) = near.and_then(|row| row.key.as_ref()) {
             self.index.prefetch(hash_key(key));
         }
     }

@@ -41,6 +41,18 @@ impl Closing {
     }
 }
 
+impl Closing {
+    /// The tunnel's row that is taken out after so many others.
+    pub(super) fn tunnel(&self, ahead: usize) -> Option<Slot> {
+        self.rows.get(ahead).map(|(_, slot, _)| *slot)
+    }
+
+    /// The user's row that is taken out after so many others.
+    pub(super) fn user(&self, ahead: usize) -> Option<Slot> {
+        self.users.get(ahead).map(|(_, slot, _)| *slot)
+    }
+}
+
 /// Removes a row, unless its place is another's by now.
 fn take_out(table: &mut TunnelWriter, slot: Slot, generation: u16) {
     let row = table.row(slot);
@@ -103,6 +115,8 @@ impl Signalling {
             self.closing.close(&mut self.tunnels, &held, since, self.now);
         }
         session.tunnels = kept;
+        wanted.rows().iter().for_each(|(end, ..)| self.tunnels.prefetch_tags(end));
+        wanted.rows().iter().for_each(|(end, ..)| self.tunnels.prefetch_free(end));
         for (end, downlink, local) in wanted.rows() {
             let known = self
                 .store
@@ -247,6 +261,9 @@ impl Signalling {
     pub(super) fn close_tunnels(&mut self, at: SessionRef, until: Nanos) {
         let Some(tunnels) = self.store.find(at).map(|session| session.tunnels) else { return };
         for held in self.store.held.iter(tunnels) {
+            self.tunnels.prefetch_slot(held.slot);
+        }
+        for held in self.store.held.iter(tunnels) {
             self.closing.close(&mut self.tunnels, held, until, self.now);
         }
         let Some(users) = self.store.find(at).map(|session| session.ue) else { return };
@@ -270,12 +287,14 @@ impl Signalling {
         while let Some((due, slot, generation)) = self.closing.rows.front().copied()
             && due <= now
         {
+            self.foresee_closed_tunnel();
             self.closing.rows.pop_front();
             take_out(&mut self.tunnels, slot, generation);
         }
         while let Some((due, slot, generation)) = self.closing.users.front().copied()
             && due <= now
         {
+            self.foresee_closed_user();
             self.closing.users.pop_front();
             take_out(&mut self.users, slot, generation);
         }

@@ -128,6 +128,14 @@ const fn zero_bytes(word: u64) -> u64 {
     word.wrapping_sub(LOW) & !word & HIGH
 }
 
+/// The first free row of a word.
+#[inline]
+fn free_index(tags: u64) -> Option<usize> {
+    // Tags of rows in use have their top bit set.
+    let free = !tags & HIGH;
+    (free != 0).then(|| free.trailing_zeros() as usize / 8)
+}
+
 /// Where a look-up begins, and the tag that it looks for.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Probe {
@@ -279,6 +287,28 @@ impl TunnelWriter {
         self.len == 0
     }
 
+    /// Asks for the tags where an F-TEID is looked for.
+    pub fn prefetch_tags(&self, end: &FTeid) {
+        prefetch(self.table.tags(self.table.probe(end).group as usize));
+    }
+
+    /// Asks for the row that an F-TEID would get; its tags are there.
+    pub fn prefetch_free(&self, end: &FTeid) {
+        let group = self.table.probe(end).group as usize;
+        let tags = self.table.tags(group).load(Ordering::Relaxed);
+        if let Some(index) = free_index(tags) {
+            prefetch(&self.table.rows[group * GROUP + index]);
+        }
+    }
+
+    /// Asks for a row and its tags.
+    pub fn prefetch_slot(&self, slot: Slot) {
+        if let Some(row) = self.table.rows.get(slot.0 as usize) {
+            prefetch(row);
+            prefetch(self.table.tags(slot.0 as usize / GROUP));
+        }
+    }
+
     /// Adds a row; the flags' generation is the slot's.
     ///
     /// # Errors
@@ -289,8 +319,7 @@ impl TunnelWriter {
         for step in 0..table.probes() {
             let group = table.group(hash, step);
             let tags = table.tags(group).load(Ordering::Relaxed);
-            let free = tags.to_le_bytes().iter().position(|tag| matches!(*tag, EMPTY | GONE));
-            if let Some(index) = free {
+            if let Some(index) = free_index(tags) {
                 let place = group * GROUP + index;
                 let cells = &table.rows[place];
                 // The one before has read its last: the slot counts up.

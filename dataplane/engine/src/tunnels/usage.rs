@@ -137,6 +137,13 @@ impl UsageWriter {
 }
 
 impl UsageReader {
+    /// Asks for a slot's row.
+    pub fn prefetch(&self, slot: Slot) {
+        if let Some(row) = self.0.get(slot.0 as usize) {
+            prefetch(row);
+        }
+    }
+
     /// What was counted on a slot of that generation.
     pub fn of(&self, slot: Slot, generation: u16) -> Counted {
         let Some([head, bytes, last, tail]) = self.0.get(slot.0 as usize) else {
