@@ -73,7 +73,7 @@ impl Signalling {
                 50 => self.failed(&waiting, key.message),
                 52 if accepted => self.modify(&waiting, &request, answer, time),
                 54 if accepted => self.delete(&waiting, answer, time),
-                52 | 54 => self.refused(key, &waiting, cause, time),
+                52 | 54 => self.refused(key, &waiting, &request, cause, time),
                 _ => self.node_answered(key, &waiting, &request, answer, accepted, time),
             }
         }

@@ -43,6 +43,7 @@ impl Signalling {
             for element in request.elements().map_while(Result::ok) {
                 if element.enterprise.is_none() {
                     self.apply_element(&mut session, &element, &failed);
+                    self.note_removal(at, &element, asked);
                 }
             }
             let mut sets = sets_of(request);

@@ -2,7 +2,7 @@
 //! request waits until its answer commits it.
 
 use weir_wire::pfcp::Pfcp;
-use weir_wire::pfcp_ie::{Cause, FSeid, kind};
+use weir_wire::pfcp_ie::{FSeid, kind};
 
 use super::Signalling;
 use super::keyed::hash_key;
@@ -12,10 +12,7 @@ use super::transactions::{TransactionKey, Waiting};
 use crate::Nanos;
 use crate::contract::session::SessionState;
 use crate::contract::verdict::{Fact, Oddity, Severity};
-use crate::detect::{PFCP_GHOST, PFCP_PEER};
-
-/// After a deletion the owner's own requests may still be on their way for so long.
-const CROSSING: Nanos = Nanos(100_000_000);
+use crate::detect::PFCP_GHOST;
 
 /// Sessions of an SMF from which on one without a User ID stands out.
 const COHORT: u64 = 20;
@@ -180,38 +177,6 @@ impl Signalling {
             session.was_flagged_for.set(Flagged::DOUBTED_END);
         }
         self.end(at, time);
-    }
-
-    /// A modification or deletion was refused: its owner goes on using what somebody
-    /// else has ended.
-    pub(super) fn refused(
-        &mut self,
-        key: &TransactionKey,
-        waiting: &Waiting,
-        cause: Option<Cause>,
-        time: Nanos,
-    ) {
-        const CONTEXT_NOT_FOUND: u8 = 65;
-        let Some(at) = waiting.session else { return };
-        let Some(session) = self.store.find(at) else { return };
-        let was_ended = session.state == SessionState::Deleted
-            && cause == Some(Cause(CONTEXT_NOT_FOUND))
-            && waiting.time > session.ended.plus(CROSSING)
-            && session.doubted == Nanos(0);
-        if !was_ended {
-            return;
-        }
-        let context = self.context(session);
-        let ended = session.ended;
-        if let Some(session) = self.store.find_mut(at) {
-            session.doubted = time;
-            session.was_flagged_for.set(Flagged::DOUBTED_END);
-        }
-        self.accuse_order(key, ended, time, Severity::Critical, Fact::Contradiction, |it| {
-            it.detection = PFCP_PEER;
-            it.n4.session = Some(context);
-            it.n4.doubt = 0.2;
-        });
     }
 
     fn key_of(&self, waiting: &Waiting, message: u8) -> TransactionKey {

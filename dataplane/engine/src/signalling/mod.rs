@@ -13,6 +13,7 @@ mod asked;
 mod association;
 mod claims;
 mod commit;
+mod contradiction;
 mod coverage;
 mod datagram;
 mod foresight;
@@ -54,6 +55,7 @@ use crate::tunnels::{Access, TunnelWriter, UsageReader};
 use accusation::Accusations;
 use asked::Asked;
 use claims::Claims;
+use contradiction::Removed;
 use keyed::KeyedHasher;
 use names::Names;
 use node::Nodes;
@@ -180,6 +182,7 @@ pub struct Signalling {
     up_nodes: HashMap<EquipmentId, u32, BuildHasherDefault<KeyedHasher>>,
     claims: Claims,
     asked: Asked,
+    removed: Removed,
     strays: Strays,
     senders: Senders,
     sources: Sources,
@@ -225,6 +228,7 @@ impl Signalling {
             up_nodes: HashMap::default(),
             claims: Claims::default(),
             asked: Asked::default(),
+            removed: Removed::default(),
             strays: Strays::default(),
             senders: Senders::default(),
             sources: Sources::default(),

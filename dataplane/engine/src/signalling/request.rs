@@ -12,7 +12,7 @@ use super::order::members;
 use super::sequence::{Heap, Request};
 use super::session::{Session, SessionRef};
 use super::targets::Orderer;
-use super::transactions::{Asked, TransactionKey};
+use super::transactions::{Asked, Question, TransactionKey};
 use crate::Nanos;
 use crate::contract::session::{SessionContext, Signalled};
 use crate::contract::verdict::{Fact, Initiator, Severity, Tuple};
@@ -23,21 +23,27 @@ use crate::rules::EquipmentId;
 
 impl Signalling {
     pub(super) fn request(&mut self, datagram: &N4Datagram<'_>, message: &Pfcp<'_>, bytes: &[u8]) {
-        let (code, time) = (message.message().0, datagram.time);
+        let code = message.message().0;
         let pair = self.pair(datagram);
         let key = TransactionKey::of_request(datagram, message);
         let declared = self.nodes.is_declared(pair);
         if !declared {
             self.accuse_stranger(datagram, pair);
         }
-        let hash = hash_bytes(bytes);
-        let (asked, ended) = self.transactions.ask(key, hash, bytes, time, declared);
+        let (asked, ended) = self.transactions.ask(&Question {
+            key,
+            hash: hash_bytes(bytes),
+            seid: message.seid().map_or(0, |seid| seid.0),
+            message: bytes,
+            time: datagram.time,
+            declared,
+        });
         if let Some(waiting) = ended {
             self.unanswered(&key, waiting);
         }
         self.count_request(datagram, pair, code);
         // What comes again was sent by whoever sent it first.
-        let is_own = matches!(asked, Asked::Again) && !self.transactions.is_doubted(&key);
+        let is_own = asked == Asked::Again && !self.transactions.is_doubted(&key);
         let doubted = !is_own && self.watch_sender(datagram, pair, code, message.sequence());
         if doubted {
             self.transactions.doubt(&key);
@@ -45,11 +51,14 @@ impl Signalling {
         match asked {
             Asked::Again => self.counters.repeated += 1,
             Asked::Dropped => {}
-            Asked::New => {
+            Asked::New | Asked::Otherwise => {
                 let (session, known_seid) = self.session_of(datagram, message);
                 if let Some(at) = session {
                     self.foresee_tunnels(at);
                     self.check_owner(datagram, pair, code, at, doubted);
+                    if asked == Asked::Otherwise && declared && !doubted && code != 56 {
+                        self.accuse_same_number(datagram, pair, at);
+                    }
                 }
                 let mut given = None;
                 if matches!(code, 50 | 52) {

@@ -113,18 +113,37 @@ struct Transaction {
     hash: u64,
     uses: u32,
     time: Nanos,
+    /// The session's SEID in its header, or 0.
+    seid: u64,
     declared: bool,
     /// Whether it may not be its owner's.
     doubted: bool,
     waiting: Option<Waiting>,
 }
 
+/// A request as it comes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Question<'a> {
+    pub(crate) key: TransactionKey,
+    /// The hash of its bytes.
+    pub(crate) hash: u64,
+    /// The session's SEID in its header, or 0.
+    pub(crate) seid: u64,
+    pub(crate) message: &'a [u8],
+    pub(crate) time: Nanos,
+    /// Whether it goes between declared peers.
+    pub(crate) declared: bool,
+}
+
 /// What a request is to what came before.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Asked {
     /// A new one.
     New,
     /// The same again.
     Again,
+    /// Another one under a number that came shortly before, about the same session.
+    Otherwise,
     /// There is no room to remember it.
     Dropped,
 }
@@ -202,19 +221,20 @@ impl Transactions {
 
     /// Takes a request in. A new one under an old key ends the old one, which is
     /// given back if it still waited.
-    pub(crate) fn ask(
-        &mut self,
-        key: TransactionKey,
-        hash: u64,
-        message: &[u8],
-        time: Nanos,
-        declared: bool,
-    ) -> (Asked, Option<Waiting>) {
+    pub(crate) fn ask(&mut self, question: &Question<'_>) -> (Asked, Option<Waiting>) {
+        let Question { key, hash, seid, message, time, declared } = *question;
+        let mut asked = Asked::New;
         let mut ended = None;
         if let Some(place) = self.find(&key) {
             let row = &self.rows[place as usize];
-            if row.hash == hash && time.since(row.time) <= WINDOW {
-                return (Asked::Again, None);
+            if time.since(row.time) <= WINDOW {
+                if row.hash == hash {
+                    return (Asked::Again, None);
+                }
+                // Whoever was in doubt before is no measure.
+                if seid != 0 && row.seid == seid && !row.doubted {
+                    asked = Asked::Otherwise;
+                }
             }
             ended = self.forget(place);
         }
@@ -248,6 +268,7 @@ impl Transactions {
             hash,
             uses: 0,
             time,
+            seid,
             declared,
             doubted: false,
             waiting: Some(waiting),
@@ -271,7 +292,7 @@ impl Transactions {
         }
         self.overdue.push_back((time, place, uses));
         self.order.push_back((time, place, uses));
-        (Asked::New, ended)
+        (asked, ended)
     }
 
     /// The request of a key that waits, to be told more about.
