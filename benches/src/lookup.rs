@@ -9,7 +9,7 @@ use weir_engine::frame::BURST;
 use weir_engine::rules::Rules;
 use weir_engine::tunnels::usage::{Packet, usage};
 use weir_engine::tunnels::{
-    Access, FTeid, Found, Probe, Row, RowFlags, Sender, Slot, TableFull, TunnelWriter,
+    Access, FTeid, Found, Probe, QosFlows, Row, RowFlags, Sender, Slot, TableFull, TunnelWriter,
 };
 use weir_engine::{Frame, Nanos};
 use weir_wire::Address;
@@ -154,7 +154,8 @@ pub fn look_up_pass(access: &mut Access, ends: &[FTeid]) -> u64 {
                 found += 1;
                 let sender = Sender::default();
                 let time = traffic::START;
-                let packet = Packet { packets: 1, bytes: 100, time, sender, qfi: 9 };
+                let packet =
+                    Packet { packets: 1, bytes: 100, time, sender, flow: QosFlows::of(Some(9)) };
                 black_box(access.usage.count(slot, row.flags.generation(), &packet));
             }
         }
@@ -168,7 +169,8 @@ pub fn use_all(access: &mut Access, tunnels: u32, rules: &Rules) {
     for teid in 1..=tunnels {
         let from = Address::v4(if teid.is_multiple_of(2) { sessions::GNB } else { sessions::UPF });
         let sender = Sender::of(rules.party(from), from);
-        let packet = Packet { packets: 1, bytes: 100, time: Nanos(1), sender, qfi: 9 };
+        let packet =
+            Packet { packets: 1, bytes: 100, time: Nanos(1), sender, flow: QosFlows::of(Some(9)) };
         let end = end(teid);
         if let Found::Live(Slot(slot), row) =
             access.table.find(&end, access.table.probe(&end), traffic::START)

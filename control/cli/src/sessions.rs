@@ -198,6 +198,7 @@ struct Line {
     reports: u32,
     packets: Ways,
     bytes: Ways,
+    qfi: Flows,
     #[serde(skip_serializing_if = "Option::is_none")]
     reported: Option<Ways>,
     usage_mismatch: bool,
@@ -216,6 +217,12 @@ struct FarLine {
     apply: Vec<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     to: Option<TunnelEnd>,
+}
+
+#[derive(Serialize)]
+struct Flows {
+    ul: Few<u8>,
+    dl: Few<u8>,
 }
 
 #[derive(Serialize)]
@@ -250,6 +257,10 @@ impl Line {
             reports: record.reports,
             packets: Ways { ul: usage.uplink_packets, dl: usage.downlink_packets },
             bytes: Ways { ul: usage.uplink_bytes, dl: usage.downlink_bytes },
+            qfi: {
+                let [ul, dl] = record.qfi.clone();
+                Flows { ul, dl }
+            },
             reported: record.reported.map(|(ul, dl)| Ways { ul, dl }),
             usage_mismatch: record.usage_mismatch,
         }

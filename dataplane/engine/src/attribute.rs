@@ -19,7 +19,7 @@ use crate::rules::{Link, Party};
 use crate::track::Inner;
 use crate::tunnels::unresolved::{Change, Complaint, Escape, OddSource, Stray, Sum};
 use crate::tunnels::usage::Packet;
-use crate::tunnels::{Access, FTeid, Found, Probe, Row, RowFlags, Sender, Slot};
+use crate::tunnels::{Access, FTeid, Found, Probe, QosFlows, Row, RowFlags, Sender, Slot};
 
 const G_PDU: u8 = 255;
 const ERROR_INDICATION: u8 = 26;
@@ -124,6 +124,12 @@ impl Attributor {
     }
 }
 
+/// The QoS flow of a G-PDU.
+#[inline]
+fn qos_flow(record: &Record) -> QosFlows {
+    QosFlows::of(record.flags.has(Flags::QFI).then_some(record.qfi))
+}
+
 /// Counts a packet of a known tunnel, and notes what is odd about it.
 #[inline]
 fn count(
@@ -141,7 +147,7 @@ fn count(
         bytes,
         time: record.time,
         sender,
-        qfi: record.qfi,
+        flow: qos_flow(record),
     };
     let generation = row.flags.generation();
     let change = tunnels.usage.count(slot, generation, &packet);
@@ -213,6 +219,7 @@ fn stray(frame: &Frame<'_>, record: &Record, look_up: &LookUp, report: &mut Repo
         from: look_up.from,
         source: source.unwrap_or_default(),
         sum,
+        flows: qos_flow(record),
         inner: Inner::of(record, frame.bytes),
     };
     report.unresolved.dropped += u64::from(!report.unresolved.strays.add(stray));

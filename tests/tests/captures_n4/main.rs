@@ -226,6 +226,8 @@ fn every_g_pdu_of_oai_belongs_to_its_session() {
     assert!(listed.status.success(), "{}", said(&listed));
     let line: Value = serde_json::from_slice(&listed.stdout).expect("there is one session");
     assert_eq!(line["packets"], json!({ "ul": 103, "dl": 95 }));
+    // That gNB sends no PDU Session Container.
+    assert_eq!(line["qfi"], json!({ "ul": [], "dl": [7] }));
     // "Now" in every heartbeat request is no restart.
     assert_eq!(line["state"], "active");
     for policy in ["", AT_ONCE] {

@@ -128,12 +128,22 @@ pub struct SessionBody<'a> {
     pub reports: u32,
     pub packets: Ways,
     pub bytes: Ways,
+    /// QoS flows that were seen.
+    pub qfi: Flows<'a>,
     /// Bytes as the UPF reported them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reported_bytes: Option<Ways>,
     pub usage_mismatch: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub policy: Option<PolicyName>,
+}
+
+/// QoS flows by direction.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct Flows<'a> {
+    pub ul: &'a [u8],
+    pub dl: &'a [u8],
 }
 
 /// Counts by direction.
@@ -169,6 +179,7 @@ impl<'a> SessionBody<'a> {
             reports: record.reports,
             packets: Ways { ul: usage.uplink_packets, dl: usage.downlink_packets },
             bytes: Ways { ul: usage.uplink_bytes, dl: usage.downlink_bytes },
+            qfi: Flows { ul: &record.qfi[0], dl: &record.qfi[1] },
             reported_bytes: record.reported.map(|(ul, dl)| Ways { ul, dl }),
             usage_mismatch: record.usage_mismatch,
             policy,

@@ -94,6 +94,7 @@ fn session() -> SessionRecord {
         modifications: 2,
         reports: 1,
         usage: Usage { uplink_packets: 1, downlink_packets: 2, uplink_bytes: 3, downlink_bytes: 4 },
+        qfi: [[9].into_iter().collect(), [1, 9].into_iter().collect()],
         reported: Some((3, 40)),
         usage_mismatch: true,
         policy: 1,
@@ -330,6 +331,7 @@ fn a_session_is_told_in_the_names_of_weir_sessions() {
                 "reports": 1,
                 "packets": {"ul": 1, "dl": 2},
                 "bytes": {"ul": 3, "dl": 4},
+                "qfi": {"ul": [9], "dl": [1, 9]},
                 "reported_bytes": {"ul": 3, "dl": 40},
                 "usage_mismatch": true
             }

@@ -210,6 +210,8 @@ pub struct SessionRecord {
     pub reports: u32,
     /// What was seen of the users' packets.
     pub usage: Usage,
+    /// QoS flows of what was seen (QFI), uplink and downlink: the lowest few.
+    pub qfi: [Few<u8>; 2],
     /// What the UP function reported of them (uplink bytes, downlink bytes).
     pub reported: Option<(u64, u64)>,
     /// Whether what was seen and what was reported differ beyond the tolerance.

@@ -402,6 +402,7 @@ mod tests {
                 uplink_bytes: u64::MAX,
                 downlink_bytes: u64::MAX,
             },
+            qfi: [[63; MAX_SESSION_ENDS].into(), [63; MAX_SESSION_ENDS].into()],
             reported: Some((u64::MAX, u64::MAX)),
             usage_mismatch: true,
             policy: u64::MAX,

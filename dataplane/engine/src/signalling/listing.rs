@@ -14,8 +14,8 @@ use super::targets::forwarding;
 use super::tunnels::TUNNELS;
 use crate::Nanos;
 use crate::contract::session::{
-    Forwarding, MAX_SESSION_ENDS, SessionRecord, SessionState, ShortName, Signalled, TunnelEnd,
-    Usage,
+    Few, Forwarding, MAX_SESSION_ENDS, SessionRecord, SessionState, ShortName, Signalled,
+    TunnelEnd, Usage,
 };
 use crate::tunnels::FTeid;
 
@@ -104,6 +104,11 @@ impl Signalling {
                 uplink_bytes: uplink.bytes,
                 downlink_bytes: downlink.bytes,
             },
+            qfi: [uplink, downlink].map(|way| {
+                let mut flows: Few<u8> = way.flows.iter().take(MAX_SESSION_ENDS).collect();
+                flows.sort_unstable();
+                flows
+            }),
             reported: session.reported,
             usage_mismatch: session.mismatch,
             policy: self.rules.as_ref().map_or(0, |rules| rules.version()),

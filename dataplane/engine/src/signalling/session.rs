@@ -7,7 +7,7 @@ use super::order::PDR_URRS;
 use super::pool::NIL;
 use crate::Nanos;
 use crate::contract::session::{SessionState, Slice};
-use crate::tunnels::{FTeid, Slot};
+use crate::tunnels::{FTeid, QosFlows, Slot};
 
 /// A session by its place in the store, and which use of the place.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -94,11 +94,12 @@ pub(crate) struct Session {
     pub(crate) was_flagged_for: Flagged,
 }
 
-/// Packets and bytes one way.
+/// Packets and bytes one way, and the QoS flows that they belong to.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Counts {
     pub(crate) packets: u64,
     pub(crate) bytes: u64,
+    pub(crate) flows: QosFlows,
 }
 
 /// What a session was already flagged for, so that it is said once.

@@ -9,7 +9,6 @@ use super::MEMORY;
 use super::Signalling;
 use super::accusation::{Accusation, ip};
 use super::request::blank;
-use super::session::Counts;
 use crate::Nanos;
 use crate::contract::session::Signalled;
 use crate::contract::verdict::{Direction, Fact, Initiator, Severity, Tuple};
@@ -146,9 +145,10 @@ impl Signalling {
         if let Some(at) = self.store.at(row.session)
             && let Some(session) = self.store.find_mut(at)
         {
-            let Counts { packets: sum, bytes: total } = &mut session.kept[usize::from(downlink)];
-            *sum += packets;
-            *total += bytes;
+            let kept = &mut session.kept[usize::from(downlink)];
+            kept.packets += packets;
+            kept.bytes += bytes;
+            kept.flows.join(stray.flows);
         }
         // What a worker checks of a packet whose tunnel it knows is checked here.
         if row.flags.any(RowFlags::CHECKED.or(RowFlags::NAMELESS))

@@ -377,6 +377,7 @@ impl Counts {
     pub(crate) fn add(&mut self, counted: &Counted) {
         self.packets += counted.packets;
         self.bytes += counted.bytes;
+        self.flows.join(counted.flows);
     }
 }
 

@@ -6,6 +6,7 @@
 //! ([`unresolved`]) until N4 has passed its time.
 
 mod cells;
+pub mod qos;
 #[cfg(test)]
 mod races;
 pub mod row;
@@ -13,6 +14,7 @@ pub mod table;
 pub mod unresolved;
 pub mod usage;
 
+pub use qos::QosFlows;
 pub use row::{Row, RowFlags};
 pub use table::{Found, Probe, Slot, TableFull, TunnelReader, TunnelWriter};
 pub use usage::{Sender, UsageReader, UsageWriter};

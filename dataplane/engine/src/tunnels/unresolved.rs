@@ -5,6 +5,7 @@
 use weir_wire::Address;
 
 use super::FTeid;
+use super::qos::QosFlows;
 use super::table::Slot;
 use super::usage::Sender;
 use crate::keyed_hash::keyed_hash;
@@ -57,6 +58,8 @@ pub struct Stray {
     pub source: Address,
     /// How many.
     pub sum: Sum,
+    /// Their QoS flows.
+    pub flows: QosFlows,
     /// The first one's user packet.
     pub inner: Option<Inner>,
 }
@@ -148,6 +151,7 @@ impl Kind for Stray {
         [a, b, c, d ^ e.rotate_left(32), u64::from(self.end.teid) << 32 ^ f]
     }
     fn join(&mut self, more: &Self) {
+        self.flows.join(more.flows);
         if self.sum.join(&more.sum) {
             self.inner = more.inner;
         }

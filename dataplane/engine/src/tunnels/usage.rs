@@ -8,6 +8,7 @@ use weir_mem::prefetch;
 use weir_wire::Address;
 
 use super::cells::{Ordering, Rows, rows};
+use super::qos::QosFlows;
 use super::table::Slot;
 use crate::Nanos;
 use crate::rules::{EquipmentId, Party};
@@ -51,8 +52,8 @@ pub struct Counted {
     pub last: Nanos,
     /// Who sent it.
     pub sender: Sender,
-    /// Its QoS flow.
-    pub qfi: u8,
+    /// The QoS flows that they belong to.
+    pub flows: QosFlows,
 }
 
 impl Counted {
@@ -61,8 +62,9 @@ impl Counted {
         self.packets += more.packets;
         self.bytes += more.bytes;
         if more.last > self.last {
-            (self.last, self.sender, self.qfi) = (more.last, more.sender, more.qfi);
+            (self.last, self.sender) = (more.last, more.sender);
         }
+        self.flows.join(more.flows);
     }
 }
 
@@ -95,7 +97,7 @@ pub struct Packet {
     /// Who sent it.
     pub sender: Sender,
     /// Its QoS flow.
-    pub qfi: u8,
+    pub flow: QosFlows,
 }
 
 impl UsageWriter {
@@ -119,18 +121,19 @@ impl UsageWriter {
         let [head, bytes, last, tail] = self.0.get(slot.0 as usize)?;
         let before = head.load(Ordering::Relaxed);
         let known = (before >> PACKETS) as u16 == generation;
-        let (packets, so_far, latest, sender) = if known {
-            let sender = (tail.load(Ordering::Relaxed) >> 32) as u32;
+        let (packets, so_far, latest, sender, flows) = if known {
+            let tail = tail.load(Ordering::Relaxed);
+            let (sender, flows) = ((tail >> 32) as u32, QosFlows(tail as u32));
             let packets = before & ((1 << PACKETS) - 1);
-            (packets, bytes.load(Ordering::Relaxed), last.load(Ordering::Relaxed), sender)
+            (packets, bytes.load(Ordering::Relaxed), last.load(Ordering::Relaxed), sender, flows)
         } else {
-            (0, 0, 0, 0)
+            (0, 0, 0, 0, QosFlows::default())
         };
         let packets = (packets + packet.packets) & ((1 << PACKETS) - 1);
         head.store(u64::from(generation) << PACKETS | packets, Ordering::Relaxed);
         bytes.store(so_far.wrapping_add(packet.bytes), Ordering::Relaxed);
         last.store(latest.max(packet.time.0), Ordering::Relaxed);
-        let now = u64::from(packet.sender.0) << 32 | u64::from(packet.qfi);
+        let now = u64::from(packet.sender.0) << 32 | u64::from(flows.with(packet.flow).0);
         tail.store(now, Ordering::Relaxed);
         (sender != packet.sender.0).then_some((Sender(sender), Nanos(latest)))
     }
@@ -159,7 +162,7 @@ impl UsageReader {
             bytes: bytes.load(Ordering::Relaxed),
             last: Nanos(last.load(Ordering::Relaxed)),
             sender: Sender((tail >> 32) as u32),
-            qfi: tail as u8,
+            flows: QosFlows(tail as u32),
         }
     }
 }
@@ -170,7 +173,7 @@ mod tests {
 
     fn packet(sender: u32, bytes: u64, second: u64) -> Packet {
         let time = Nanos::from_secs(second);
-        Packet { packets: 1, bytes, time, sender: Sender(sender), qfi: 9 }
+        Packet { packets: 1, bytes, time, sender: Sender(sender), flow: QosFlows::of(Some(9)) }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use n4::*;
 use weir_engine::contract::session::SessionState;
 use weir_engine::signalling::LAB_KEY;
 use weir_engine::tunnels::usage::Packet;
-use weir_engine::tunnels::{FTeid, Found, Sender};
+use weir_engine::tunnels::{FTeid, Found, QosFlows, Sender};
 use weir_wire::Address;
 
 #[test]
@@ -384,9 +384,9 @@ fn reported(seen: [u64; 2], said: [u64; 2]) -> (u64, u64, bool) {
     n4.up(1.1, &established(1));
     for (end, bytes) in [((7, N3), seen[0]), ((70, GNB), seen[1])] {
         let end = FTeid { teid: end.0, address: Address::v4(end.1) };
-        let probe = access.table.probe(&end);
+        let (probe, flow) = (access.table.probe(&end), QosFlows::of(Some(9)));
         let Found::Live(slot, row) = access.table.find(&end, probe, at(2.0)) else { panic!() };
-        let packet = Packet { packets: 1, bytes, time: at(2.0), sender: Sender::default(), qfi: 9 };
+        let packet = Packet { packets: 1, bytes, time: at(2.0), sender: Sender::default(), flow };
         access.usage.count(slot, row.flags.generation(), &packet);
     }
     let volume = [&[0b110][..], &said[0].to_be_bytes(), &said[1].to_be_bytes()].concat();
@@ -396,6 +396,7 @@ fn reported(seen: [u64; 2], said: [u64; 2]) -> (u64, u64, bool) {
     let words = n4.words();
     let record = &n4.sessions()[0].record;
     assert_eq!(record.reported, Some((said[0], said[1])));
+    assert!(record.qfi.iter().all(|flows| **flows == [9]));
     assert_eq!((record.usage.uplink_bytes, record.usage.downlink_bytes), (seen[0], seen[1]));
     (words.usage_reports, words.usage_mismatches, record.usage_mismatch)
 }
