@@ -24,6 +24,10 @@ use crate::tunnels::{Access, FTeid, Found, Probe, QosFlows, Row, RowFlags, Sende
 const G_PDU: u8 = 255;
 const ERROR_INDICATION: u8 = 26;
 
+/// A sender on a tunnel that others use too is told of again after this long: less than the
+/// time within which two are one too many.
+const SILENCE: Nanos = Nanos::SECOND;
+
 /// A packet whose tunnel is being looked up.
 #[derive(Clone, Copy, Debug, Default)]
 struct LookUp {
@@ -150,9 +154,12 @@ fn count(
         flow: qos_flow(record),
     };
     let generation = row.flags.generation();
-    let change = tunnels.usage.count(slot, generation, &packet);
-    if change.is_some() || row.flags.has(RowFlags::CONTESTED) {
-        let (before, before_last) = change.unwrap_or_default();
+    let last_before = tunnels.usage.count(slot, generation, &packet);
+    let (before, before_last) = last_before.unwrap_or_default();
+    if before != sender
+        || row.flags.has(RowFlags::CONTESTED)
+        || row.flags.has(RowFlags::SHARED) && record.time.since(before_last) >= SILENCE
+    {
         let seen =
             Seen { slot, generation, sender, from: look_up.from, bytes, before, before_last };
         note_sender(frame, record, &seen, report);

@@ -20,7 +20,7 @@ use crate::rules::{Link, Party, Rules};
 use crate::series::{Series, datagram_of};
 use crate::signalling::{HeaderShape, N4Datagram, Pouch};
 use crate::track::{FlowKey, Ledger, Prepared, concerns_equipment};
-use crate::tunnels::Access;
+use crate::tunnels::{Access, FTeid};
 
 /// What a worker is told at its start.
 #[derive(Clone, Debug, Default)]
@@ -46,9 +46,9 @@ impl Setup {
         self.wrappers.get(usize::from(tap.0)).copied().flatten()
     }
 
-    /// A number by which frames are spread over workers: the same for both
-    /// directions of a flow and, so that later fragments find their first one, for
-    /// all fragments whose trails share a set.
+    /// A number by which frames are spread over workers: the same for both directions of
+    /// a flow, for all that is sent into one tunnel, whoever sends it, and, so that later
+    /// fragments find their first one, for all fragments whose trails share a set.
     pub fn spread(&self, frame: &Frame<'_>) -> u64 {
         let record = decode(frame, self.wrapper(frame.meta.tap), &self.ports, &mut ());
         if record.is_fragment()
@@ -57,9 +57,11 @@ impl Setup {
             return set_of(&datagram, self.hash_key) as u64;
         }
         let Some((source, destination)) = record.outer_addresses(frame.bytes) else { return 0 };
+        if record.kind == Kind::Gtpu && record.teid != 0 {
+            return FTeid { address: destination, teid: record.teid }.hash(self.hash_key);
+        }
         let (key, _) = FlowKey::of(&record, source, destination);
-        let tunnel = if record.kind == Kind::Gtpu { u64::from(record.teid) } else { 0 };
-        key.hash(self.hash_key) ^ tunnel.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        key.hash(self.hash_key)
     }
 }
 

@@ -18,7 +18,9 @@ use crate::tunnels::{FTeid, RowFlags, Sender, Slot};
 
 /// Tunnels that are looked at closely at a time.
 const CONTESTS: usize = 4096;
-/// One that was quiet for so long is let go.
+/// Senders of one tunnel that are told apart.
+const SENDERS: usize = 16;
+/// A suspect that was quiet for so long is let go.
 const QUIET: Nanos = Nanos::from_secs(60);
 
 /// A tunnel with two senders.
@@ -28,7 +30,8 @@ struct Contest {
     end: FTeid,
     at: Nanos,
     due: Nanos,
-    last: Nanos,
+    /// Whether a handover explained it before, and both went on.
+    again: bool,
     /// Both, and more, each with what no alert counts yet.
     senders: Vec<Claimant>,
     suspect: Option<Sender>,
@@ -38,6 +41,7 @@ struct Contest {
 struct Claimant {
     sender: Sender,
     from: Address,
+    last: Nanos,
     uncounted: Option<(Sum, Option<Inner>)>,
 }
 
@@ -61,18 +65,26 @@ impl Signalling {
             let key = (change.slot, change.generation);
             if let Some(contest) = self.senders.contests.get_mut(&key) {
                 contest.add(&change);
-            } else if let Some(other) = self.other_sender(&change)
+                continue;
+            }
+            let others = self.other_senders(&change);
+            if let Some(other) = others.near
                 && self.senders.contests.len() < CONTESTS
             {
                 self.contest(&change, other);
+            } else if others.any {
+                self.mark(&change, RowFlags::SHARED);
             }
         }
         self.settle_contests(now);
     }
 
-    /// Another equipment that sent on the tunnel shortly before or after.
-    fn other_sender(&self, change: &Change) -> Option<Sender> {
-        change.sender.equipment()?;
+    /// Other equipment that sent on the tunnel, as far as workers remember.
+    fn other_senders(&self, change: &Change) -> Others {
+        let mut others = Others::default();
+        if change.sender.equipment().is_none() {
+            return others;
+        }
         let window = self.settings.clone_window;
         let near = |last: Nanos| {
             change.sum.first.since(last) <= window && last.since(change.sum.last) <= window
@@ -81,32 +93,46 @@ impl Signalling {
             let counted = usage.of(change.slot, change.generation);
             (counted.sender, counted.last)
         });
-        elsewhere
-            .chain([(change.before, change.before_last)])
-            .filter(|(sender, last)| {
-                *sender != change.sender && sender.equipment().is_some() && near(*last)
-            })
-            .map(|(sender, _)| sender)
-            .min()
+        for other in elsewhere.chain([(change.before, change.before_last)]) {
+            if other.0 == change.sender || other.0.equipment().is_none() {
+                continue;
+            }
+            others.any = true;
+            if near(other.1) && others.near.is_none_or(|known| other < known) {
+                others.near = Some(other);
+            }
+        }
+        others
     }
 
-    fn contest(&mut self, change: &Change, other: Sender) {
-        let Some(row) = self.tunnels.row(change.slot) else { return };
-        // Of one that was closed meanwhile, the end may be another session's by then.
-        if row.flags.generation() != change.generation || change.sum.last >= row.until {
+    /// Tells workers how closely to look at a tunnel; no if it is another one by now.
+    fn mark(&mut self, change: &Change, how: RowFlags) -> bool {
+        let row = self.tunnels.row(change.slot);
+        let is_it = row.is_some_and(|row| {
+            // Of one that was closed meanwhile, the end may be another session's by then.
+            row.flags.generation() == change.generation && change.sum.last < row.until
+        });
+        if is_it {
+            self.tunnels.update(change.slot, |row| row.flags.set(how));
+        }
+        is_it
+    }
+
+    fn contest(&mut self, change: &Change, (other, last): (Sender, Nanos)) {
+        // From now on every packet's sender is told.
+        if !self.mark(change, RowFlags::CONTESTED.or(RowFlags::SHARED)) {
             return;
         }
+        let Some(row) = self.tunnels.row(change.slot) else { return };
         let Some(session) = self.store.at(row.session) else { return };
-        // From now on every packet's sender is told.
-        self.tunnels.update(change.slot, |row| row.flags.set(RowFlags::CONTESTED));
         let first = change.sum.first;
-        let unseen = Claimant { sender: other, from: Address(0), uncounted: None };
+        let unseen = Claimant { sender: other, from: Address(0), last, uncounted: None };
         let mut contest = Contest {
             session,
             end: row.end,
             at: first,
             due: first.plus(self.settings.clone_window),
-            last: first,
+            again: false,
             senders: vec![unseen],
             suspect: None,
         };
@@ -124,15 +150,29 @@ impl Signalling {
             .collect();
         for key in keys {
             let Some(mut contest) = self.senders.contests.remove(&key) else { continue };
-            if contest.suspect.is_none() {
+            let both_went_on = contest.heard_since(contest.at) > 1;
+            if contest.suspect.is_none() && (both_went_on || !contest.again) {
                 contest.suspect = self.suspect(&contest);
             }
-            let Some(suspect) = contest.suspect.filter(|_| now.since(contest.last) < QUIET) else {
-                self.tunnels.update(key.0, |row| row.flags.clear(RowFlags::CONTESTED));
-                continue;
+            let goes_on = match contest.suspect {
+                Some(suspect) => {
+                    self.accuse_clone(&mut contest, suspect);
+                    now.since(contest.last_of(suspect)) < QUIET
+                }
+                None => {
+                    contest.look_again(now, self.settings.clone_window);
+                    both_went_on
+                }
             };
-            self.accuse_clone(&mut contest, suspect);
-            self.senders.contests.insert(key, contest);
+            if goes_on {
+                self.senders.contests.insert(key, contest);
+            } else {
+                self.tunnels.update(key.0, |row| {
+                    if row.flags.generation() == key.1 {
+                        row.flags.clear(RowFlags::CONTESTED);
+                    }
+                });
+            }
         }
     }
 
@@ -146,7 +186,8 @@ impl Signalling {
         // A move that nobody saw explains as much.
         let uncertain = session.uncertain != Nanos(0)
             && contest.at.since(session.uncertain) <= Nanos(window.0 * 2);
-        if session.state == SessionState::Stale || moved || uncertain {
+        let too_few = (contest.senders.len() as u64) < self.settings.clone_min_equipment;
+        if session.state == SessionState::Stale || moved || uncertain || too_few {
             return None;
         }
         let targets: Vec<EquipmentId> = self
@@ -185,22 +226,49 @@ impl Signalling {
     }
 }
 
+/// Who else sends on a tunnel.
+#[derive(Clone, Copy, Debug, Default)]
+struct Others {
+    /// Whether anybody did.
+    any: bool,
+    /// One who did so shortly before or after.
+    near: Option<(Sender, Nanos)>,
+}
+
 impl Contest {
     fn add(&mut self, change: &Change) {
-        self.last = self.last.max(change.sum.last);
         let known = self.senders.iter().position(|it| it.sender == change.sender);
         let place = known.unwrap_or(self.senders.len());
-        if known.is_none() && self.senders.len() < 4 {
-            let fresh = Claimant { sender: change.sender, from: change.from, uncounted: None };
-            self.senders.push(fresh);
+        if known.is_none() && self.senders.len() < SENDERS {
+            let (sender, from) = (change.sender, change.from);
+            self.senders.push(Claimant { sender, from, last: Nanos(0), uncounted: None });
         }
         let Some(claimant) = self.senders.get_mut(place) else { return };
         claimant.from = change.from;
+        claimant.last = claimant.last.max(change.sum.last);
         match &mut claimant.uncounted {
             Some((sum, _)) => {
                 sum.join(&change.sum);
             }
             none => *none = Some((change.sum, change.inner)),
         }
+    }
+
+    /// How many senders sent since then.
+    fn heard_since(&self, time: Nanos) -> usize {
+        self.senders.iter().filter(|it| it.last >= time).count()
+    }
+
+    fn last_of(&self, sender: Sender) -> Nanos {
+        let its = self.senders.iter().find(|it| it.sender == sender);
+        its.map_or(Nanos(0), |claimant| claimant.last)
+    }
+
+    /// What was seen so far had its reason; what comes may have none.
+    fn look_again(&mut self, now: Nanos, window: Nanos) {
+        self.at = now;
+        self.due = now.plus(window);
+        self.again = true;
+        self.senders.iter_mut().for_each(|claimant| claimant.uncounted = None);
     }
 }

@@ -251,9 +251,10 @@ impl Signalling {
     fn refresh(&mut self, held: &Held, session: &Session, downlink: bool, local: bool) {
         let (ue4, ue6, flags) = facts(session, downlink, local);
         self.tunnels.update(held.slot, |row| {
-            let contested = RowFlags(row.flags.0 & RowFlags::CONTESTED.0);
+            let of_senders = RowFlags::CONTESTED.or(RowFlags::SHARED);
+            let kept = RowFlags(row.flags.0 & of_senders.0);
             (row.ue4, row.ue6, row.flags) = (ue4, ue6, flags);
-            row.flags.set(contested);
+            row.flags.set(kept);
         });
     }
 

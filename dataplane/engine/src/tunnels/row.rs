@@ -33,9 +33,10 @@ impl RowFlags {
     pub const UE_V4: RowFlags = RowFlags(1 << 3);
     /// A UE prefix of IPv6 is known.
     pub const UE_V6: RowFlags = RowFlags(1 << 4);
-    /// Several senders were seen: every packet's is told.
+    /// Several senders were seen at a time: every packet's is told.
     pub const CONTESTED: RowFlags = RowFlags(1 << 5);
-
+    /// Several senders were seen: one that comes again after a silence is told.
+    pub const SHARED: RowFlags = RowFlags(1 << 7);
     /// The session is known in part: who its user is, its packets tell.
     pub const NAMELESS: RowFlags = RowFlags(1 << 6);
 

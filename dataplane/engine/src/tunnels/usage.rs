@@ -109,8 +109,8 @@ impl UsageWriter {
         }
     }
 
-    /// Counts a packet on a slot of that generation; if its sender is another one than
-    /// the last packet's, gives that one and when it sent.
+    /// Counts a packet on a slot of that generation; gives who sent the last one before it,
+    /// and when. None if the slot is none.
     #[inline]
     pub fn count(
         &mut self,
@@ -135,7 +135,7 @@ impl UsageWriter {
         last.store(latest.max(packet.time.0), Ordering::Relaxed);
         let now = u64::from(packet.sender.0) << 32 | u64::from(flows.with(packet.flow).0);
         tail.store(now, Ordering::Relaxed);
-        (sender != packet.sender.0).then_some((Sender(sender), Nanos(latest)))
+        Some((Sender(sender), Nanos(latest)))
     }
 }
 
@@ -177,18 +177,20 @@ mod tests {
     }
 
     #[test]
-    fn another_use_of_the_slot_counts_anew_and_a_change_of_sender_is_told() {
+    fn another_use_of_the_slot_counts_anew_and_the_sender_before_is_told() {
         let (mut writer, reader) = usage(8).unwrap();
         let first = writer.count(Slot(3), 1, &packet(7, 100, 1));
         assert_eq!(first, Some((Sender(0), Nanos(0))), "the first sender is news");
-        assert_eq!(writer.count(Slot(3), 1, &packet(7, 50, 2)), None);
+        let same = writer.count(Slot(3), 1, &packet(7, 50, 2));
+        assert_eq!(same, Some((Sender(7), Nanos::from_secs(1))));
         let change = writer.count(Slot(3), 1, &packet(8, 1, 3));
         assert_eq!(change, Some((Sender(7), Nanos::from_secs(2))));
         let counted = reader.of(Slot(3), 1);
         assert_eq!((counted.packets, counted.bytes, counted.sender), (3, 151, Sender(8)));
         assert_eq!(counted.last, Nanos::from_secs(3));
         assert_eq!(reader.of(Slot(3), 2), Counted::default());
-        assert!(writer.count(Slot(3), 2, &packet(7, 5, 4)).is_some());
+        let anew = writer.count(Slot(3), 2, &packet(7, 5, 4));
+        assert_eq!(anew, Some((Sender(0), Nanos(0))));
         assert_eq!(reader.of(Slot(3), 2).bytes, 5);
         assert_eq!(writer.count(Slot(99), 1, &packet(1, 1, 1)), None, "beyond the table");
     }

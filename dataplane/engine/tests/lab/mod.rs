@@ -103,6 +103,18 @@ pub fn rule_set() -> RuleSet {
 
 /// The verdicts of these frames on a link, judged by `workers` workers.
 pub fn judge(shots: &[Shot], link: Link, set: RuleSet, workers: usize) -> Vec<Verdict> {
+    let spread = |frame: &Frame<'_>| setup(link).spread(frame) as usize % workers;
+    judge_spread(shots, link, set, workers, spread)
+}
+
+/// The same, where a network card says which worker gets a frame.
+pub fn judge_spread(
+    shots: &[Shot],
+    link: Link,
+    set: RuleSet,
+    workers: usize,
+    spread: impl Fn(&Frame<'_>) -> usize,
+) -> Vec<Verdict> {
     let rules = Arc::new(Rules::compile(set).unwrap());
     let mut signalling = signalling();
     let mut team: Vec<Worker> = (0..workers)
@@ -148,8 +160,7 @@ pub fn judge(shots: &[Shot], link: Link, set: RuleSet, workers: usize) -> Vec<Ve
             ..RxMeta::default()
         };
         let frame = Frame { bytes: &shot.bytes, meta };
-        let worker = setup(link).spread(&frame) as usize % workers;
-        team[worker].burst(&[frame]);
+        team[spread(&frame)].burst(&[frame]);
     }
     if let Some(open) = open {
         close(&mut team, &mut judge, open, latest, &mut say);
