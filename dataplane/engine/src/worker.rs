@@ -33,6 +33,9 @@ pub struct Setup {
     pub ports: Ports,
     /// The secret of the flow index.
     pub hash_key: u64,
+    /// Whether packets come as they happen. N4 of undeclared peers then has only a share of
+    /// the room on its way; a replay waits until there is room.
+    pub live: bool,
 }
 
 impl Setup {
@@ -204,7 +207,7 @@ impl Worker {
             *record = decode(frame, wrapper, &self.setup.ports, &mut ());
             if record.is_fragment() {
                 let pouch = &mut self.report.n4;
-                let rules = self.rules.as_deref();
+                let rules = self.rules.as_deref().filter(|_| self.setup.live);
                 let read = *record;
                 self.series.take(
                     frame,
@@ -237,7 +240,7 @@ impl Worker {
                 let end = start + usize::from(record.payload_len);
                 let payload = frame.bytes.get(start..end.min(frame.bytes.len()));
                 let ports = (record.source_port, record.destination_port);
-                let rules = self.rules.as_deref();
+                let rules = self.rules.as_deref().filter(|_| self.setup.live);
                 let pouch = &mut self.report.n4;
                 pack(pouch, frame, record, ports, record.link, payload.unwrap_or_default(), rules);
             }
@@ -283,8 +286,8 @@ impl Worker {
     }
 }
 
-/// Puts a PFCP datagram into the pouch. Only peers that are both in the inventory have
-/// reserved room there.
+/// Puts a PFCP datagram into the pouch. Where there are rules, only peers that are both in
+/// the inventory have reserved room there.
 #[cold]
 fn pack(
     pouch: &mut Pouch,

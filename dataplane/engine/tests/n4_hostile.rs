@@ -310,6 +310,55 @@ fn sessions_that_a_declared_peer_invents_cost_no_session_with_traffic_its_place(
 }
 
 #[test]
+fn what_declared_peers_say_takes_no_room_from_strangers_share() {
+    let long = vec![0; 60_000];
+    let short = vec![0; 100];
+    let mut pouch = Pouch::with_room();
+    for _ in 0..40 {
+        pouch.put(&datagram(0, SMF, UPF, &long), true);
+    }
+    pouch.put(&datagram(0, STRANGER, UPF, &short), false);
+    assert_eq!(pouch.dropped(), &[0; N4Loss::ALL.len()]);
+    // Their own long ones fill it soon.
+    for _ in 0..40 {
+        pouch.put(&datagram(0, STRANGER, UPF, &long), false);
+    }
+    assert!(pouch.dropped()[N4Loss::Undeclared as usize] > 10);
+    assert_eq!(pouch.dropped()[N4Loss::Declared as usize], 0);
+}
+
+/// N4 of more strangers than have room at a time, in one slice of a capture and of a live tap.
+#[test]
+fn a_replay_has_room_for_all_n4_and_a_live_tap_for_a_share() {
+    let rules = std::sync::Arc::new(weir_engine::rules::Rules::compile(lab::rule_set()).unwrap());
+    let request = message(50, 0, 1, &[f_seid(1, SMF)], false);
+    let frame = lab::udp("198.18.0.66:8805", "10.0.1.1:8805", &request);
+    let meta = weir_engine::RxMeta { wire_len: frame.len() as u32, ..Default::default() };
+    let frames = [weir_engine::Frame { bytes: &frame, meta }; 64];
+    for live in [false, true] {
+        let setup = weir_engine::worker::Setup { live, ..Default::default() };
+        let mut signalling = lab::signalling();
+        let mut worker = weir_engine::Worker::new(setup, signalling.enlist().unwrap()).unwrap();
+        worker.set_rules(Some(rules.clone()));
+        let (mut heard, mut dropped) = (0, 0);
+        let mut close = |worker: &mut weir_engine::Worker| {
+            let report = worker.close(0, Nanos(1), true, Report::with_room());
+            heard += report.n4.datagrams().count();
+            dropped += report.n4.dropped()[N4Loss::Undeclared as usize] as usize;
+        };
+        for _ in 0..400 {
+            if worker.is_full() {
+                close(&mut worker);
+            }
+            worker.burst(&frames);
+        }
+        close(&mut worker);
+        assert_eq!(heard + dropped, 400 * 64);
+        assert_eq!(dropped > 0, live);
+    }
+}
+
+#[test]
 fn undeclared_senders_fill_their_share_of_a_pouch_and_no_more() {
     let request = message(50, 0, 1, &[f_seid(1, SMF), uplink_pdr(1, 1, [10, 60, 0, 1])], false);
     let mut pouch = Pouch::with_room();

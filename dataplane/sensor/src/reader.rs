@@ -72,7 +72,7 @@ const HANDS: usize = 16;
 /// Packets and bytes after which the judge is asked before a slice goes on: what N4 may
 /// be among them must fit the way to it.
 const STEP: usize = 1 << 15;
-const STEP_BYTES: usize = 16 << 20;
+const STEP_BYTES: usize = 8 << 20;
 /// Bytes of streams' packets in one hand, give or take the last packet.
 const ARENA: usize = 512 << 10;
 

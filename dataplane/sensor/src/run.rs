@@ -310,6 +310,7 @@ fn setup_of(plan: &Plan, slice: Nanos) -> anyhow::Result<Setup> {
         wrappers: plan.wrappers.clone(),
         ports: plan.ports,
         hash_key: u64::from_ne_bytes(key),
+        live: slice == LIVE_SLICE,
     })
 }
 

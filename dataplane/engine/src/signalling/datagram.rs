@@ -69,7 +69,9 @@ const STRANGERS_SHARE: usize = 4;
 pub struct Pouch {
     entries: Vec<Entry>,
     bytes: Vec<u8>,
+    /// What strangers filled of both.
     strangers: usize,
+    strangers_bytes: usize,
     dropped: [u64; N4Loss::ALL.len()],
 }
 
@@ -80,20 +82,25 @@ impl Pouch {
             entries: Vec::with_capacity(DATAGRAMS),
             bytes: Vec::with_capacity(BYTES + LONGEST),
             strangers: 0,
+            strangers_bytes: 0,
             dropped: [0; N4Loss::ALL.len()],
         }
     }
 
     /// Takes a datagram in, or counts that there was no room for it.
     pub fn put(&mut self, datagram: &N4Datagram<'_>, is_declared: bool) {
-        let share = if is_declared { 1 } else { STRANGERS_SHARE };
-        let used = if is_declared { self.entries.len() } else { self.strangers };
-        if used >= DATAGRAMS / share || self.bytes.len() >= BYTES / share {
+        let is_full = self.entries.len() >= DATAGRAMS || self.bytes.len() >= BYTES;
+        let share_is_full = self.strangers >= DATAGRAMS / STRANGERS_SHARE
+            || self.strangers_bytes >= BYTES / STRANGERS_SHARE;
+        if is_full || !is_declared && share_is_full {
             let loss = if is_declared { N4Loss::Declared } else { N4Loss::Undeclared };
             self.dropped[loss as usize] += 1;
             return;
         }
-        self.strangers += usize::from(!is_declared);
+        if !is_declared {
+            self.strangers += 1;
+            self.strangers_bytes += datagram.payload.len();
+        }
         let start = self.bytes.len() as u32;
         self.bytes.extend_from_slice(datagram.payload);
         self.entries.push(Entry {
@@ -150,6 +157,7 @@ impl Pouch {
         self.entries.clear();
         self.bytes.clear();
         self.strangers = 0;
+        self.strangers_bytes = 0;
         self.dropped = [0; N4Loss::ALL.len()];
     }
 }
