@@ -13,6 +13,7 @@ mod flows;
 mod n4;
 mod names;
 pub mod offence;
+mod unknown;
 
 use std::sync::Arc;
 
@@ -24,13 +25,13 @@ use crate::contract::verdict::{
 };
 use crate::contract::words::{JudgeWords, LATENCY_BUCKETS, Table};
 use crate::detect::gtp_hdrcov::Echoes;
-use crate::detect::inv_unknown::{Sent, Strangers};
+use crate::detect::inv_unknown::Strangers;
 use crate::detect::ops_blind::{N4Sight, Vitals, Watch};
 use crate::detect::{
     EGR_NOTALLOWED, GTP_PEER, INV_UNKNOWN, OPS_BLIND, TUN_FOREIGN, egr_notallowed, gtp_peer, rank,
     tun_foreign,
 };
-use crate::report::{Report, Sighting, Speech, Trait};
+use crate::report::{Report, Speech};
 use crate::rules::{EquipmentId, Link, Roles, Rules};
 use crate::series::Evictions;
 use crate::signalling::Signalling;
@@ -267,58 +268,6 @@ impl Judge {
         }
     }
 
-    fn judge_sightings<'a>(
-        &mut self,
-        reports: impl Iterator<Item = &'a Report>,
-        rules: &Rules,
-        say: &mut impl FnMut(Verdict),
-    ) {
-        // Behind a router every address comes from the router's MAC address.
-        let is_routed = |seen: &Sighting| match seen.trait_seen {
-            Trait::Mac(mac) => {
-                let by = rules.equipment_by_mac(mac).and_then(|id| rules.equipment(id));
-                by.is_some_and(|equipment| equipment.roles.any(Roles::ROUTING))
-            }
-            Trait::Vlan(_) | Trait::EtherType(_) => false,
-        };
-        let mut sightings: Vec<Sighting> =
-            reports.flat_map(|report| report.sightings.iter().copied()).collect();
-        sightings.retain(|seen| !is_routed(seen));
-        sightings.sort_by_key(|seen| (seen.equipment, seen.trait_seen, seen.time, seen.tap));
-        // What several workers saw is one sighting.
-        sightings.dedup_by(|later, seen| {
-            let same = (later.equipment, later.trait_seen) == (seen.equipment, seen.trait_seen);
-            if same {
-                seen.packets += later.packets;
-                seen.bytes += later.bytes;
-            }
-            same
-        });
-        for seen in sightings {
-            if !self.is_enabled(INV_UNKNOWN)
-                || !self.strangers.is_news(seen.equipment, seen.trait_seen, seen.time)
-            {
-                continue;
-            }
-            let fact = match seen.trait_seen {
-                Trait::Mac(mac) => Fact::NewMac(mac),
-                Trait::Vlan(id) => Fact::NewVlan(id),
-                Trait::EtherType(kind) => Fact::NewEtherType(kind),
-            };
-            let alert = Alert {
-                equipment: Some(seen.equipment),
-                initiator: Initiator::Equipment,
-                packets: seen.packets,
-                bytes: seen.bytes,
-                first: seen.time,
-                last: seen.time,
-                tap: seen.tap,
-                ..self.blank(INV_UNKNOWN, Severity::Medium, fact, seen.time)
-            };
-            self.observe(alert, say);
-        }
-    }
-
     fn judge_flows(&mut self, reports: &[Report], rules: &Rules, say: &mut impl FnMut(Verdict)) {
         let mut deltas: Vec<FlowDelta> =
             reports.iter().flat_map(|report| report.flows.iter().copied()).collect();
@@ -391,38 +340,6 @@ impl Judge {
     /// Whether the hold of a held flow is over: its alert exists.
     fn said_already(&self, flow: &Flow, offence: Offence) -> bool {
         self.alerts.names(flow.sender(offence.peer)).is_some()
-    }
-
-    fn judge_strangers(
-        &mut self,
-        flow: &Flow,
-        delta: &FlowDelta,
-        rules: &Rules,
-        say: &mut impl FnMut(Verdict),
-    ) {
-        for way in Strangers::ways(flow, rules) {
-            let side = match way {
-                Way::Up => &delta.up,
-                Way::Down => &delta.down,
-            };
-            if side.packets == 0 {
-                continue;
-            }
-            let address = flow.sender(way);
-            let counterpart = flow.equipment(way.reverse());
-            if !self.strangers.add(Sent { address, side }, counterpart, rules) {
-                continue;
-            }
-            match self.alerts.names(address) {
-                None => {
-                    self.strangers.set_held(address, true);
-                    self.hold(side.last.plus(HOLD), Held::Stranger(address, flow.tap, flow.link));
-                }
-                Some(INV_UNKNOWN) => self.accuse_stranger(address, flow.tap, flow.link, say),
-                // A more specific alert tells of it.
-                Some(_) => drop(self.strangers.take(address)),
-            }
-        }
     }
 
     fn hold(&mut self, until: Nanos, held: Held) {
@@ -509,30 +426,6 @@ impl Judge {
 
     fn observe(&mut self, alert: Alert, say: &mut impl FnMut(Verdict)) {
         self.alerts.observe(alert, &mut |alert| say(Verdict::Alert(Box::new(alert))));
-    }
-
-    /// Adds what is not counted yet of an unknown address to its alert.
-    fn accuse_stranger(
-        &mut self,
-        address: Address,
-        tap: TapId,
-        link: Link,
-        say: &mut impl FnMut(Verdict),
-    ) {
-        let Some(seen) = self.strangers.take(address) else { return };
-        let alert = Alert {
-            equipment: seen.counterpart,
-            peer: Some(address.into()),
-            initiator: Initiator::Peer,
-            tap: tap.0,
-            link,
-            packets: seen.packets,
-            bytes: seen.bytes,
-            first: seen.first,
-            last: seen.last,
-            ..self.blank(INV_UNKNOWN, Severity::Medium, Fact::UnknownAddress, seen.last)
-        };
-        self.observe(alert, say);
     }
 
     fn blind(&mut self, tap: TapId, fact: Fact, say: &mut impl FnMut(Verdict)) {
