@@ -5,6 +5,7 @@
 //! G-PDU in it fill the record ([`outer`], [`user_plane`]); what is wrapped or
 //! nested deeper is walked as evidence and sets flags only ([`evidence`]).
 
+mod common;
 mod evidence;
 mod link;
 mod outer;
@@ -86,6 +87,8 @@ impl Wrapper {
 
 /// Follows the walk from layer to layer.
 pub trait Trail {
+    /// Whether every layer must be told of, also of frames that are read in one go.
+    const FOLLOWS: bool = true;
     /// A layer was entered: its header stands at the start of `at`.
     fn layer(&mut self, layer: Layer, at: &[u8]);
     /// A VLAN tag was passed.
@@ -96,6 +99,7 @@ pub trait Trail {
 
 /// Nobody follows.
 impl Trail for () {
+    const FOLLOWS: bool = false;
     #[inline(always)]
     fn layer(&mut self, _: Layer, _: &[u8]) {}
     #[inline(always)]
@@ -106,11 +110,26 @@ impl Trail for () {
 
 /// Decodes one frame of a tap whose broker wraps frames in `wrapper`, if in anything.
 #[inline]
-pub fn decode(
+pub fn decode<T: Trail>(
     frame: &Frame<'_>,
     wrapper: Option<Wrapper>,
     ports: &Ports,
-    trail: &mut impl Trail,
+    trail: &mut T,
+) -> Record {
+    if !T::FOLLOWS
+        && let Some(record) = common::read(frame, ports)
+    {
+        return record;
+    }
+    walk(frame, wrapper, ports, trail)
+}
+
+/// The complete walk.
+fn walk<T: Trail>(
+    frame: &Frame<'_>,
+    wrapper: Option<Wrapper>,
+    ports: &Ports,
+    trail: &mut T,
 ) -> Record {
     let record = Record {
         time: frame.meta.time,
