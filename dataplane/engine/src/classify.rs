@@ -33,6 +33,12 @@ pub fn classify(
     if given == Link::Mixed && record.link == Link::Mixed && has_subscriber(record) {
         record.link = Link::N6;
     }
+    look_inside(record, bytes, rules);
+}
+
+/// Notes whether a user's packet goes where none may.
+#[inline]
+pub(crate) fn look_inside(record: &mut Record, bytes: &[u8], rules: &Rules) {
     if record.kind == Kind::Gtpu && rules.closes_infrastructure(|| record.inner_destination(bytes))
     {
         record.flags.set(Flags::INTO_INFRASTRUCTURE);

@@ -101,7 +101,7 @@ fn transport<'a>(frame: &Frame<'a>, record: &Record) -> &'a [u8] {
 }
 
 /// Whether a G-PDU between the radio side and a UPF goes up; none between others.
-fn uplink(record: &Record, rules: &Rules) -> Option<bool> {
+pub(crate) fn uplink(record: &Record, rules: &Rules) -> Option<bool> {
     let roles = |packed: u32| {
         Party::unpack(packed)
             .equipment()

@@ -22,6 +22,7 @@ mod gather;
 pub mod judge;
 mod keyed_hash;
 pub mod lpm;
+mod pairs;
 pub mod reassembly;
 pub mod record;
 pub mod report;

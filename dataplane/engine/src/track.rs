@@ -299,6 +299,8 @@ pub struct Prepared {
     key: FlowKey,
     upward: bool,
     hash: u64,
+    /// Its row in the ledger, in that generation of it.
+    row: (u32, u32),
 }
 
 /// The flows that a slice may hold before they are handed over early.
@@ -311,6 +313,7 @@ pub struct Ledger {
     /// Open addressing; each slot holds (generation << 32 | row), so that a new
     /// slice empties the index by counting up.
     index: HugeArray<u64>,
+    /// Never 0: that is no ledger's.
     generation: u32,
     key: u64,
 }
@@ -337,7 +340,7 @@ impl Ledger {
         let (key, upward) = FlowKey::of(record, source, destination);
         let hash = key.hash(self.key);
         prefetch(&self.index[hash as usize % SLOTS]);
-        Prepared { key, upward, hash }
+        Prepared { key, upward, hash, row: (0, 0) }
     }
 
     /// Whether the next packet might not find room; the rows must then be handed over.
@@ -348,10 +351,16 @@ impl Ledger {
 
     /// Adds one prepared packet to its flow. `given` is its tap's link.
     #[inline]
-    pub fn add(&mut self, record: &Record, given: Link, bytes: &[u8], packet: &Prepared) {
-        let Prepared { key, upward, hash } = *packet;
-        let row = self.row(record, given, key, hash);
-        let row = &mut self.rows[row];
+    pub fn add(&mut self, record: &Record, given: Link, bytes: &[u8], packet: &mut Prepared) {
+        let Prepared { key, upward, hash, row: (generation, row) } = *packet;
+        let row = if generation == self.generation {
+            row as usize
+        } else {
+            let row = self.row(record, given, key, hash);
+            packet.row = (self.generation, row as u32);
+            row
+        };
+        let Some(row) = self.rows.get_mut(row) else { return };
         let side = select_unpredictable(upward, &mut row.up, &mut row.down);
         if side.packets == 0 {
             side.first = record.time;

@@ -8,12 +8,13 @@ use weir_wire::Address;
 use crate::Nanos;
 use crate::account::Tally;
 use crate::attribute::Attributor;
-use crate::classify::classify;
+use crate::classify::{classify, look_inside};
 use crate::decode::{Ports, Wrapper, decode};
 use crate::finding::is_suspicious;
 use crate::fragment_trails::set_of;
 use crate::frame::{BURST, Frame, TapId};
-use crate::gather::{listen, sight};
+use crate::gather::{listen, sight, uplink};
+use crate::pairs::{NONE, Pair, PairKey, Pairs};
 use crate::record::{Kind, Record};
 use crate::report::Report;
 use crate::rules::{Link, Party, Rules};
@@ -21,6 +22,8 @@ use crate::series::{Series, datagram_of};
 use crate::signalling::{HeaderShape, N4Datagram, Pouch};
 use crate::track::{FlowKey, Ledger, Prepared, concerns_equipment};
 use crate::tunnels::{Access, FTeid};
+
+const G_PDU: u8 = 255;
 
 /// What a worker is told at its start.
 #[derive(Clone, Debug, Default)]
@@ -76,6 +79,9 @@ pub struct Worker {
     records: [Record; BURST],
     /// The records' outer addresses, source first, which two stages need.
     ends: [Option<(Address, Address)>; BURST],
+    pairs: Pairs,
+    /// Where the records' pairs are.
+    places: [u16; BURST],
     pending: [Pending; BURST],
     series: Series,
     attributor: Attributor,
@@ -102,10 +108,12 @@ impl Worker {
             series: Series::new(setup.hash_key),
             ledger: Ledger::new(setup.hash_key)?,
             tally: Tally::new(setup.hash_key),
+            pairs: Pairs::new(setup.hash_key),
             setup,
             rules: None,
             records: [Record::default(); BURST],
             ends: [None; BURST],
+            places: [NONE; BURST],
             pending: [Pending::default(); BURST],
             report: Report::with_room(),
         })
@@ -115,6 +123,7 @@ impl Worker {
     /// close the slice in part before.
     pub fn set_rules(&mut self, rules: Option<Arc<Rules>>) {
         self.rules = rules;
+        self.pairs.forget();
     }
 
     /// Takes other sources to look for on the link to the data network.
@@ -248,34 +257,71 @@ impl Worker {
     }
 
     fn classify(&mut self, frames: &[Frame<'_>], rules: &Rules) {
-        for ((frame, record), ends) in frames.iter().zip(&mut self.records).zip(&mut self.ends) {
-            *ends = record.outer_addresses(frame.bytes);
-            classify(record, frame.bytes, *ends, self.setup.link(record.tap), rules);
+        let Self { setup, records, ends, pairs, places, ledger, .. } = self;
+        for (i, (frame, record)) in frames.iter().zip(records.iter_mut()).enumerate() {
+            let Some(key) = PairKey::of(record, frame) else {
+                ends[i] = record.outer_addresses(frame.bytes);
+                places[i] = NONE;
+                classify(record, frame.bytes, ends[i], setup.link(record.tap), rules);
+                continue;
+            };
+            ends[i] = Some(key.ends());
+            let place = pairs.place(&key);
+            if let Some(pair) = pairs.find(place, &key) {
+                (record.source, record.destination) = (pair.source, pair.destination);
+                record.link = pair.link;
+                look_inside(record, frame.bytes, rules);
+            } else {
+                classify(record, frame.bytes, ends[i], setup.link(record.tap), rules);
+                // Whoever had the place before has none.
+                places[..i].iter_mut().filter(|of| **of == place).for_each(|of| *of = NONE);
+                pairs.put(place, get_to_know(record, key, ledger, rules));
+            }
+            places[i] = place;
         }
     }
 
     fn track(&mut self, frames: &[Frame<'_>], rules: &Rules) {
-        let Self { setup, records, ends, pending, ledger, report, .. } = self;
+        let Self { setup, records, ends, pairs, places, pending, ledger, report, .. } = self;
         let mut ready = 0;
         for (i, (frame, record)) in frames.iter().zip(records.iter()).enumerate() {
-            let to_local_scope = ends[i].is_some_and(|(_, to)| to.is_local_scope());
-            sight(report, frame, record, to_local_scope, rules);
+            let pair = pairs.at(places[i]);
+            let to_local_scope = match &pair {
+                Some(pair) => pair.to_local_scope,
+                None => ends[i].is_some_and(|(_, to)| to.is_local_scope()),
+            };
+            if pair.as_ref().is_none_or(|pair| pair.is_sighted) {
+                sight(report, frame, record, to_local_scope, rules);
+            }
             let Some((source, destination)) = ends[i] else { continue };
-            if !to_local_scope && !source.is_local_scope() && concerns_equipment(record) {
-                let packet = ledger.prepare(record, source, destination);
-                pending[ready] = Pending { record: i, packet };
+            let is_between_nodes = match &pair {
+                Some(pair) => pair.is_between_nodes,
+                None => !to_local_scope && !source.is_local_scope(),
+            };
+            if is_between_nodes && concerns_equipment(record) {
+                pending[ready].record = i;
+                if pair.is_none() {
+                    pending[ready].packet = ledger.prepare(record, source, destination);
+                }
                 ready += 1;
             }
             if is_suspicious(record) {
                 let ends = (source, destination);
                 report.dropped += report.findings.examine(frame, record, ends, rules);
             }
-            listen(report, frame, record, rules);
+            match pair {
+                Some(pair) if record.message == G_PDU => {
+                    if let Some(uplink) = pair.uplink {
+                        report.direction(record.tap, uplink);
+                    }
+                }
+                _ => listen(report, frame, record, rules),
+            }
         }
-        for pending in &pending[..ready] {
-            let record = &records[pending.record];
-            let bytes = frames[pending.record].bytes;
-            ledger.add(record, setup.link(record.tap), bytes, &pending.packet);
+        for Pending { record: i, packet } in &mut pending[..ready] {
+            let record = &records[*i];
+            let flow = pairs.at(places[*i]).map_or(packet, |pair| &mut pair.flow);
+            ledger.add(record, setup.link(record.tap), frames[*i].bytes, flow);
         }
     }
 
@@ -283,6 +329,24 @@ impl Worker {
         for (frame, record) in frames.iter().zip(&self.records) {
             self.tally.frame(record, frame.bytes);
         }
+    }
+}
+
+/// What follows from a pair's ends, found out for the first packet between them.
+#[cold]
+fn get_to_know(record: &Record, key: PairKey, ledger: &Ledger, rules: &Rules) -> Pair {
+    let (from, to) = key.ends();
+    let sender = Party::unpack(record.source).equipment().and_then(|id| rules.equipment(id));
+    Pair {
+        key,
+        source: record.source,
+        destination: record.destination,
+        link: record.link,
+        uplink: uplink(record, rules),
+        is_sighted: sender.is_some_and(|equipment| !equipment.macs.is_empty()),
+        to_local_scope: to.is_local_scope(),
+        is_between_nodes: !from.is_local_scope() && !to.is_local_scope(),
+        flow: ledger.prepare(record, from, to),
     }
 }
 

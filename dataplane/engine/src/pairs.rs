@@ -1,0 +1,117 @@
+//! Pairs of ends between which G-PDUs went lately. Nearly all go between a few gNBs and UPFs, and
+//! what follows from their ends alone need not be found out for each: who they are, which
+//! link it is, which flow, and where that flow's row in the slice's ledger is.
+
+use weir_wire::Address;
+
+use crate::frame::Frame;
+use crate::keyed_hash::fold;
+use crate::record::{Flags, Kind, Record};
+use crate::rules::Link;
+use crate::track::Prepared;
+
+/// Pairs that are remembered; of two that meet in one place the later one is.
+const PAIRS: usize = 1024;
+
+/// A record whose pair is not looked for has none.
+pub(crate) const NONE: u16 = u16::MAX;
+
+/// What makes a packet other than of IPv4, whole and a GTP-U message by its own header.
+const OTHER: Flags = Flags::OUTER_V6
+    .or(Flags::FIRST_FRAGMENT)
+    .or(Flags::LATER_FRAGMENT)
+    .or(Flags::ATTRIBUTED)
+    .or(Flags::WRAPPED);
+
+/// The ends of a packet, and the tap that it was seen on.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct PairKey {
+    addresses: u64,
+    ports_and_tap: u64,
+}
+
+impl PairKey {
+    /// The key of a GTP-U packet; none of any other.
+    #[inline]
+    pub(crate) fn of(record: &Record, frame: &Frame<'_>) -> Option<Self> {
+        if record.kind != Kind::Gtpu || record.flags.any(OTHER) {
+            return None;
+        }
+        let header = frame.bytes.get(usize::from(record.outer_ip)..)?.first_chunk::<20>()?;
+        Some(Self {
+            addresses: u64::from_be_bytes(*header[12..].first_chunk()?),
+            ports_and_tap: u64::from(record.source_port) << 32
+                | u64::from(record.destination_port) << 16
+                | u64::from(record.tap.0),
+        })
+    }
+
+    /// The addresses, source first.
+    #[inline]
+    pub(crate) fn ends(&self) -> (Address, Address) {
+        let v4 = |number: u32| Address::v4(number.to_be_bytes());
+        (v4((self.addresses >> 32) as u32), v4(self.addresses as u32))
+    }
+}
+
+/// What follows from a pair.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pair {
+    pub(crate) key: PairKey,
+    /// Who is at either end, packed.
+    pub(crate) source: u32,
+    pub(crate) destination: u32,
+    pub(crate) link: Link,
+    /// Whether G-PDUs go up, if it is known which way is up.
+    pub(crate) uplink: Option<bool>,
+    /// Whether the sender is looked at below IP.
+    pub(crate) is_sighted: bool,
+    /// Whether the destination's address names no single node.
+    pub(crate) to_local_scope: bool,
+    /// Whether both addresses name one.
+    pub(crate) is_between_nodes: bool,
+    /// The flow, with its row in the ledger once it has one.
+    pub(crate) flow: Prepared,
+}
+
+/// The pairs of one worker, under one policy.
+#[derive(Debug)]
+pub(crate) struct Pairs {
+    rows: Box<[Option<Pair>]>,
+    secret: u64,
+}
+
+impl Pairs {
+    pub(crate) fn new(secret: u64) -> Self {
+        Self { rows: vec![None; PAIRS].into(), secret }
+    }
+
+    /// Forgets all: another policy knows them otherwise.
+    pub(crate) fn forget(&mut self) {
+        self.rows.fill(None);
+    }
+
+    /// Where a pair is, or would be.
+    #[inline]
+    pub(crate) fn place(&self, key: &PairKey) -> u16 {
+        let hash = fold(key.addresses ^ self.secret, key.ports_and_tap ^ self.secret | 1);
+        (hash >> 48) as u16 % PAIRS as u16
+    }
+
+    /// The pair of a key, if it is there.
+    #[inline]
+    pub(crate) fn find(&self, place: u16, key: &PairKey) -> Option<&Pair> {
+        self.rows[usize::from(place)].as_ref().filter(|pair| pair.key == *key)
+    }
+
+    /// The pair in a place that was just found or put.
+    #[inline]
+    pub(crate) fn at(&mut self, place: u16) -> Option<&mut Pair> {
+        self.rows.get_mut(usize::from(place))?.as_mut()
+    }
+
+    /// Remembers what was found out about a pair.
+    pub(crate) fn put(&mut self, place: u16, pair: Pair) {
+        self.rows[usize::from(place)] = Some(pair);
+    }
+}
