@@ -60,7 +60,10 @@ impl Senders {
 
 impl Signalling {
     /// Takes the changes of senders that workers saw in a slice.
-    pub(super) fn resolve_senders(&mut self, changes: Vec<Change>, now: Nanos) {
+    pub(super) fn resolve_senders(&mut self, mut changes: Vec<Change>, now: Nanos) {
+        // A worker that sees both senders tells of each, two workers of the second alone: what came
+        // first begins the contest either way.
+        changes.sort_by_key(|change| change.sum.first);
         for change in changes {
             let key = (change.slot, change.generation);
             if let Some(contest) = self.senders.contests.get_mut(&key) {
