@@ -43,6 +43,11 @@ pub(crate) struct Sources {
 }
 
 impl Sources {
+    /// Whether a session is known that sends from this address, and has it not.
+    pub(super) fn knows(&self, source: Address) -> bool {
+        self.watched.contains_key(&source)
+    }
+
     /// Another inventory numbers otherwise.
     pub(crate) fn forget(&mut self) {
         self.spoofers.clear();

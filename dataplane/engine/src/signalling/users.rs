@@ -96,7 +96,9 @@ impl Signalling {
         let later = self.homeless.waiting.split_off(&(now.plus(Nanos(1)), Address(0)));
         let due = std::mem::replace(&mut self.homeless.waiting, later);
         for escape in due.into_values() {
+            // What comes out of a tunnel is told of there.
             if !self.is_at_home(&escape, self.settings.orphan_grace)
+                && !self.sources.knows(escape.source)
                 && self.can_tell_homeless(&escape, now)
             {
                 self.note_homeless(&escape);
