@@ -65,6 +65,37 @@ fn a_request_again_or_of_another_session_or_much_later_is_its_owner_s() {
 }
 
 #[test]
+fn a_number_that_comes_again_after_a_restart_is_of_another_session() {
+    let mut machine = one_session();
+    machine.agree(52, [2, 1], &[buffers()], &[cause(1)]);
+    machine.now += SECOND;
+    // The SMF counts anew, and the UPF gives the SEID again.
+    machine.sequence = 100;
+    machine.establish(SMF, 1, 2, 300);
+    machine.now += SECOND;
+    machine.agree(52, [2, 1], &[far_of(1, &[ie(44, &[2])])], &[cause(1)]);
+    assert_eq!(machine.sequence, 102);
+    assert_eq!(contradictions(&mut machine), 0);
+}
+
+#[test]
+fn an_owner_may_delete_again_what_it_repeated_in_vain() {
+    const CONTEXT_NOT_FOUND: u8 = 65;
+    for (repeats, again, told) in [(1, 54, 0), (0, 54, 1), (1, 52, 1)] {
+        let mut machine = one_session();
+        machine.agree(54, [2, 1], &[], &[cause(1)]);
+        for _ in 0..repeats {
+            machine.now += SECOND;
+            machine.sequence -= 1;
+            machine.agree(54, [2, 1], &[], &[cause(1)]);
+        }
+        machine.now += SECOND;
+        machine.agree(again, [2, 0], &[], &[cause(CONTEXT_NOT_FOUND)]);
+        assert_eq!(contradictions(&mut machine), told, "{repeats} {again}");
+    }
+}
+
+#[test]
 fn an_owner_updates_no_rule_that_it_removed() {
     let removal = |id: u32| group(16, &[ie(108, &id.to_be_bytes())]);
     for (wait, told) in [(SECOND, 1), (20 * SECOND, 0)] {

@@ -97,11 +97,13 @@ impl Signalling {
         time: Nanos,
     ) {
         const CONTEXT_NOT_FOUND: u8 = 65;
+        const DELETION: u8 = 54;
         let Some(at) = waiting.session else { return };
         let Some(session) = self.store.find(at) else { return };
         let was_ended = session.state == SessionState::Deleted
             && cause == Some(Cause(CONTEXT_NOT_FOUND))
-            && waiting.time > session.ended.plus(CROSSING);
+            && waiting.time > session.ended.plus(CROSSING)
+            && !(key.message == DELETION && session.was_flagged_for.has(Flagged::ENDED_UNHEARD));
         let since = if was_ended {
             session.ended
         } else {
@@ -123,6 +125,16 @@ impl Signalling {
             it.n4.session = Some(context);
             it.n4.doubt = 0.2;
         });
+    }
+
+    /// Notes that a deletion comes again whose answer was lost: its sender may go on to ask for it
+    /// under another number.
+    pub(super) fn deletion_unheard(&mut self, datagram: &N4Datagram<'_>, message: &Pfcp<'_>) {
+        if let (Some(at), _) = self.session_of(datagram, message)
+            && let Some(session) = self.store.find_mut(at)
+        {
+            session.was_flagged_for.set(Flagged::ENDED_UNHEARD);
+        }
     }
 
     /// Notes a rule that is removed.
@@ -158,15 +170,20 @@ impl Signalling {
         }
     }
 
-    /// One sequence number came twice for one session, with other bytes: its owner counts
-    /// each request once.
+    /// One sequence number came twice for one session, the first time at `before`, with other
+    /// bytes: its owner counts each request once.
     pub(super) fn accuse_same_number(
         &mut self,
         datagram: &N4Datagram<'_>,
         pair: u32,
         at: SessionRef,
+        before: Nanos,
     ) {
         let Some(session) = self.store.find(at) else { return };
+        // A node that restarts counts anew, and SEIDs are given again: that was another session.
+        if session.established > before {
+            return;
+        }
         let Some((from, to)) = self.ends_of(pair) else { return };
         let mut accusation =
             self.n4_accusation(PFCP_PEER, Severity::Critical, Fact::Contradiction, datagram);

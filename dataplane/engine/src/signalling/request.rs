@@ -49,15 +49,24 @@ impl Signalling {
             self.transactions.doubt(&key);
         }
         match asked {
-            Asked::Again => self.counters.repeated += 1,
+            Asked::Again => {
+                self.counters.repeated += 1;
+                if code == 54 {
+                    self.deletion_unheard(datagram, message);
+                }
+            }
             Asked::Dropped => {}
-            Asked::New | Asked::Otherwise => {
+            Asked::New | Asked::Otherwise(_) => {
                 let (session, known_seid) = self.session_of(datagram, message);
                 if let Some(at) = session {
                     self.foresee_tunnels(at);
                     self.check_owner(datagram, pair, code, at, doubted);
-                    if asked == Asked::Otherwise && declared && !doubted && code != 56 {
-                        self.accuse_same_number(datagram, pair, at);
+                    if let Asked::Otherwise(before) = asked
+                        && declared
+                        && !doubted
+                        && code != 56
+                    {
+                        self.accuse_same_number(datagram, pair, at, before);
                     }
                 }
                 let mut given = None;
@@ -217,7 +226,7 @@ impl Signalling {
 
     /// The session that a request is about, and the SEID that its answer carries; an
     /// establishment gives that itself.
-    fn session_of(
+    pub(super) fn session_of(
         &self,
         datagram: &N4Datagram<'_>,
         message: &Pfcp<'_>,

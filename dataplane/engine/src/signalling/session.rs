@@ -110,6 +110,8 @@ impl Flagged {
     pub(crate) const GHOST: Flagged = Flagged(1);
     pub(crate) const DUPLICATES: Flagged = Flagged(1 << 1);
     pub(crate) const DOUBTED_END: Flagged = Flagged(1 << 2);
+    /// Its deletion was asked for again: whoever did had not heard the answer.
+    pub(crate) const ENDED_UNHEARD: Flagged = Flagged(1 << 3);
 
     pub(crate) const fn has(self, wanted: Flagged) -> bool {
         self.0 & wanted.0 != 0

@@ -142,8 +142,8 @@ pub(crate) enum Asked {
     New,
     /// The same again.
     Again,
-    /// Another one under a number that came shortly before, about the same session.
-    Otherwise,
+    /// Another one under a number that came at that time, shortly before, with the same SEID.
+    Otherwise(Nanos),
     /// There is no room to remember it.
     Dropped,
 }
@@ -233,7 +233,7 @@ impl Transactions {
                 }
                 // Whoever was in doubt before is no measure.
                 if seid != 0 && row.seid == seid && !row.doubted {
-                    asked = Asked::Otherwise;
+                    asked = Asked::Otherwise(row.time);
                 }
             }
             ended = self.forget(place);
