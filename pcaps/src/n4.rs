@@ -19,7 +19,7 @@ pub(crate) use association::{Association, delete_set, heartbeat, release, set_up
 pub(crate) use exchange::{Exchange, Exposure, Mishaps, exchange};
 pub(crate) use report::{Meter, Reporter, usage_of};
 pub(crate) use session::{
-    ask_in_vain, bundled_changes, delete, establish, expect, modify, redirect, take_over,
+    ask_in_vain, bundled_changes, delete, establish, expect, modify, redirect, refused, take_over,
 };
 
 /// NTP counts from 1900, Unix from 1970.
@@ -104,8 +104,13 @@ impl Numbers {
     }
 
     pub(crate) fn sequence(&mut self, node: usize) -> u32 {
-        self.sequences[node] = self.sequences[node] % 0xff_ffff + 1;
+        self.sequences[node] = self.next_sequence(node);
         self.sequences[node]
+    }
+
+    /// The number that the node's next request will have.
+    pub(crate) fn next_sequence(&self, node: usize) -> u32 {
+        self.sequences[node] % 0xff_ffff + 1
     }
 
     /// When the node last started, in seconds since 1900.

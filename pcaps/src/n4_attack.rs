@@ -52,6 +52,10 @@ pub(crate) enum How {
     ForgedRedirection,
     /// The SMF has downlink copied to a foreign address.
     Duplication,
+    /// A change in the SMF's name, under the number that the SMF itself comes to next.
+    SequenceTheft,
+    /// A rule removed in the SMF's name, likewise, that the SMF goes on using.
+    ForgedRemoval,
     /// Someone undeclared sets up an association and sessions.
     RoguePeer,
     /// The same under the Node ID of an SMF.
@@ -115,6 +119,20 @@ impl How {
                 "critical",
                 &["GTP-PEER", "CNS-DUP"],
                 "a session's downlink is copied to a foreign address",
+            ),
+            Self::SequenceTheft => said(
+                "sequence-theft",
+                "PFCP-PEER",
+                "critical",
+                &["INV-UNKNOWN"],
+                "changes in the SMF's name under the numbers of its own next requests",
+            ),
+            Self::ForgedRemoval => said(
+                "forged-removal",
+                "PFCP-PEER",
+                "critical",
+                &["INV-UNKNOWN"],
+                "rules that the SMF goes on using are removed in its name, numbered as its own",
             ),
             Self::RoguePeer => said(
                 "rogue-peer",
@@ -231,16 +249,23 @@ impl How {
         matches!(self, ForgedRedirection | Duplication | RoguePeer | NodeIdTheft)
     }
 
+    /// Whether forged requests are numbered as the SMF's own would be.
+    fn counts_along(self) -> bool {
+        matches!(self, Self::SequenceTheft | Self::ForgedRemoval)
+    }
+
     /// Whether it is played on a guest's session.
     fn has_victim(self) -> bool {
         use How::{
             AddressTakeover, ClonedTunnel, Duplication, ForgedDeletion, ForgedRedirection,
-            SeidTheft, SpoofedSubscriber, TunnelTakeover,
+            ForgedRemoval, SeidTheft, SequenceTheft, SpoofedSubscriber, TunnelTakeover,
         };
         matches!(
             self,
             ForgedDeletion
                 | ForgedRedirection
+                | SequenceTheft
+                | ForgedRemoval
                 | Duplication
                 | SeidTheft
                 | AddressTakeover
@@ -360,6 +385,8 @@ impl Actor for Playing {
         let pause = match self.how {
             How::ForgedDeletion => self.forged_deletion(now, stage),
             How::ForgedRedirection => self.forged_redirection(now, stage),
+            How::SequenceTheft => self.sequence_theft(now, stage),
+            How::ForgedRemoval => self.forged_removal(now, stage),
             How::Duplication => self.duplication(now, stage),
             How::RoguePeer | How::NodeIdTheft => self.rogue_peer(now, stage),
             How::SeidTheft => self.seid_theft(now, stage),

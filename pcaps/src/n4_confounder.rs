@@ -4,6 +4,7 @@
 mod beside;
 mod failure;
 mod insertion;
+mod lost_answer;
 mod mobility;
 mod restart;
 
@@ -91,6 +92,7 @@ pub(crate) fn enter(stage: &mut Stage, said: &Upheavals, scenario: &Scenario) {
     two_data_networks(stage, &cast);
     late_addresses(stage, &cast);
     bundles(stage, said, &cast);
+    lost_answer::enter(stage, said, &cast);
 }
 
 /// The SMF and UPF of the sessions that began before the capture: their association did too.

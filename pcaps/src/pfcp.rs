@@ -47,12 +47,14 @@ pub(crate) const UPDATE_DUPLICATING_PARAMETERS: u16 = 105;
 pub(crate) const CREATE_TRAFFIC_ENDPOINT: u16 = 127;
 pub(crate) const CREATED_TRAFFIC_ENDPOINT: u16 = 128;
 
+pub(crate) const APPLY_DROP: u8 = 1;
 pub(crate) const APPLY_FORW: u8 = 2;
 pub(crate) const APPLY_BUFF_NOCP: u8 = 4 | 8;
 pub(crate) const APPLY_FORW_DUPL: u8 = 2 | 16;
 
 /// Values of Cause (§8.2.1).
 pub(crate) const NO_SUCH_SESSION: u8 = 65;
+pub(crate) const RULE_FAILURE: u8 = 73;
 pub(crate) const NO_RESOURCES: u8 = 75;
 
 const FOLLOWED: u8 = 0x04;

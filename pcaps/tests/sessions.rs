@@ -68,7 +68,7 @@ fn inner_source(user: &[u8]) -> IpAddr {
 }
 
 /// Everything that is not labelled, and these too: tunnels that sessions know.
-const KNOWN: [&str; 16] = [
+const KNOWN: [&str; 18] = [
     "",
     "reordered-n4",
     "lost-n4",
@@ -77,6 +77,8 @@ const KNOWN: [&str; 16] = [
     "end-marker-tails",
     "upf-restart",
     "smf-restart",
+    "smf-restart-again",
+    "lost-answers",
     "smf-failover",
     "set-deletion",
     "association-release",
@@ -152,7 +154,7 @@ fn watch(packets: &[Packet], labels: &Labels) -> Seen {
 #[test]
 fn bytes_repeat_and_every_attack_is_played_with_its_frames_numbered() {
     let (packets, labels) = play();
-    assert!(packets.len() < 60_000, "{} frames", packets.len());
+    assert!(packets.len() < 62_000, "{} frames", packets.len());
     assert!(packets == play().0, "bytes repeat");
     assert!(packets.is_sorted_by_key(|packet| packet.time_ns));
     let mut detections: BTreeMap<(&str, &str), u32> = BTreeMap::new();
@@ -181,7 +183,7 @@ fn bytes_repeat_and_every_attack_is_played_with_its_frames_numbered() {
         (("PFCP-DUPL", "critical"), 1),
         (("PFCP-FLOOD", "high"), 2),
         (("PFCP-GHOST", "medium"), 3),
-        (("PFCP-PEER", "critical"), 5),
+        (("PFCP-PEER", "critical"), 7),
         (("PFCP-REDIR", "critical"), 4),
     ];
     assert_eq!(detections, BTreeMap::from(expected));
@@ -338,6 +340,54 @@ fn forged_requests_are_numbered_apart_and_some_carry_options() {
             assert!(numbers.len() > 50 && numbers.iter().all(|own| *own < 0x4000), "{name}");
         }
     }
+}
+
+/// Who counts along is not told by its numbers: the SMF comes to each of them, and none is left out.
+#[test]
+fn forged_requests_that_count_along_take_the_numbers_that_the_smf_comes_to() {
+    let (packets, labels) = play();
+    for (name, kind) in [("sequence-theft", 52), ("forged-removal", 1)] {
+        let forged = of(&packets, &labels, name).into_iter().filter_map(|packet| {
+            let datagram = on_n4(packet).filter(|datagram| datagram.payload[1] == 52)?;
+            Some((packet.time_ns, datagram))
+        });
+        let forged: Vec<(u64, Udp)> = forged.collect();
+        assert_eq!(forged.len(), 5, "{name}");
+        for (at, forged) in forged {
+            let request = messages(&forged.payload).remove(0);
+            let honest = packets.iter().filter(|packet| packet.theft.is_none());
+            let own = honest.filter(|packet| (at..at + SECOND).contains(&packet.time_ns));
+            let own = own
+                .filter_map(on_n4)
+                .filter(|datagram| (datagram.src, datagram.dst) == (forged.src, forged.dst))
+                .flat_map(|datagram| messages(&datagram.payload));
+            let same: Vec<_> = own.filter(|own| own.sequence == request.sequence).collect();
+            assert_eq!(same.iter().map(|own| own.kind).collect::<Vec<u8>>(), [kind], "{name}");
+            assert!(!forged.options && (kind == 1 || same[0].seid == request.seid), "{name}");
+        }
+    }
+}
+
+/// A second restart within seconds: the SMF's numbers name other sessions' requests than before.
+#[test]
+fn numbers_come_again_after_a_restart_about_other_sessions() {
+    let (packets, labels) = play();
+    let changes = |name: &str| -> BTreeMap<u32, (u64, u64)> {
+        let own = of(&packets, &labels, name).into_iter();
+        own.filter(|packet| packet.message == Some(Message::Pfcp(52)))
+            .filter_map(|packet| Some((packet.time_ns, on_n4(packet)?)))
+            .flat_map(|(at, datagram)| {
+                messages(&datagram.payload).into_iter().map(move |message| (at, message))
+            })
+            .map(|(at, message)| (message.sequence, (at, message.seid.unwrap())))
+            .collect()
+    };
+    let (before, after) = (changes("smf-restart"), changes("smf-restart-again"));
+    let again = after.iter().filter(|(number, (at, seid))| {
+        let then = before.get(number);
+        then.is_some_and(|(then, other)| at - then < 15 * SECOND && seid != other)
+    });
+    assert!(again.count() >= 4);
 }
 
 /// A restart brings what a flood and a scan would be, were there no restart.

@@ -31,7 +31,7 @@ fn every_attack_on_sessions_is_found_and_nothing_else_speaks() {
     // What is silent has not slipped into an alert that has a cause.
     let astray: Vec<String> = verdict.astray(&said, 5).iter().map(told).collect();
     assert!(astray.is_empty(), "{astray:#?}");
-    assert_eq!((verdict.thefts.len(), PLAYED.groups("silent").len()), (19, 21));
+    assert_eq!((verdict.thefts.len(), PLAYED.groups("silent").len()), (21, 23));
     for (name, group) in PLAYED.groups("silent") {
         assert!(!group["frames"].as_array().unwrap().is_empty(), "{name} never happened");
     }
@@ -46,6 +46,18 @@ fn every_attack_on_sessions_is_found_and_nothing_else_speaks() {
     assert_eq!(about.len(), all, "an alert has two last words: {about:#?}");
     let counted = done.summary["alerts"].as_object().unwrap();
     assert_eq!(counted.values().filter_map(Value::as_u64).sum::<u64>(), all as u64);
+}
+
+/// With this traffic no session is known by a half when N6 shows a spoofed source, which would keep
+/// the judge from speaking of it a second time.
+#[test]
+fn other_traffic_around_changes_no_verdict() {
+    let played = Played::seeded("sessions", Some(6));
+    let verdict = judge(&played, &alerts(&played.replay(&[])));
+    let missed = verdict.thefts.iter().filter(|(_, named)| named.is_none());
+    assert_eq!(missed.map(|(theft, _)| theft.id.as_str()).collect::<Vec<_>>(), [""; 0]);
+    let unexplained: Vec<String> = verdict.unexplained.iter().map(told).collect();
+    assert!(unexplained.is_empty(), "{unexplained:#?}");
 }
 
 #[test]

@@ -14,7 +14,7 @@ const VOICE_QFI: u8 = 1;
 const GUARANTEED_QFI: u8 = 5;
 const ADDED_PDR: u16 = 4;
 /// FAR and QER of an added flow.
-const ADDED: u32 = 3;
+pub(crate) const ADDED: u32 = 3;
 const ADDED_PRECEDENCE: u32 = 64;
 const BOTH_UPLINKS: u8 = 1;
 const ACCESS_ENDPOINT: u8 = 1;
@@ -229,6 +229,17 @@ pub(crate) fn duplication((teid, address): (u32, Ipv4Addr)) -> Vec<u8> {
 pub(crate) fn buffering() -> Vec<u8> {
     let members = [pfcp::far_id(DOWNLINK.into()), pfcp::apply_action(pfcp::APPLY_BUFF_NOCP)];
     pfcp::group(pfcp::UPDATE_FAR, &members)
+}
+
+/// Downlink goes nowhere.
+pub(crate) fn dropping() -> Vec<u8> {
+    let members = [pfcp::far_id(DOWNLINK.into()), pfcp::apply_action(pfcp::APPLY_DROP)];
+    pfcp::group(pfcp::UPDATE_FAR, &members)
+}
+
+/// Nothing says any more what becomes of downlink.
+pub(crate) fn removed_downlink() -> Vec<u8> {
+    pfcp::group(pfcp::REMOVE_FAR, &[pfcp::far_id(DOWNLINK.into())])
 }
 
 /// A flow with a guaranteed rate, in the uplink tunnel that is there.

@@ -174,18 +174,40 @@ pub(crate) fn delete(stage: &mut Stage, at: Micros, mut session: Session, chance
     transact(stage, at, &session, kinds, (&[], &answered), exposure, chance);
 }
 
-/// The owner asks for a change and hears that there is no such session.
-pub(crate) fn ask_in_vain(stage: &mut Stage, at: Micros, session: &Session, chance: &mut Chance) {
+/// The owner asks for something and hears that there is no such session.
+pub(crate) fn ask_in_vain(
+    stage: &mut Stage,
+    at: Micros,
+    session: &Session,
+    (request, asked): (u8, &[Vec<u8>]),
+    chance: &mut Chance,
+) {
     let [cp, up] = stage.plan.n4(session.smf, session.upf);
     let sequence = stage.numbers.sequence(session.smf);
-    let changes = [rules::rates(20_000, 100_000)];
-    let request =
-        pfcp::session_message(pfcp::MODIFICATION_REQUEST, session.up_seid, sequence, &changes);
     let refusal = [pfcp::cause(pfcp::NO_SUCH_SESSION)];
-    let response = pfcp::session_message(pfcp::MODIFICATION_RESPONSE, 0, sequence, &refusal);
-    let told = Exchange { from: cp, to: up, request, response, exposure: Exposure::None };
+    let told = Exchange {
+        from: cp,
+        to: up,
+        request: pfcp::session_message(request, session.up_seid, sequence, asked),
+        // An answer's type is one more.
+        response: pfcp::session_message(request + 1, 0, sequence, &refusal),
+        exposure: Exposure::None,
+    };
     let answer_at = at + chance.between(MILLI, 5 * MILLI);
     exchange(stage, (at, answer_at), &told, chance);
+}
+
+/// The owner asks for a change of a FAR and hears that there is no such FAR.
+pub(crate) fn refused(
+    stage: &mut Stage,
+    at: Micros,
+    session: &Session,
+    (changes, far): (&[Vec<u8>], u32),
+    chance: &mut Chance,
+) {
+    let kinds = (pfcp::MODIFICATION_REQUEST, pfcp::MODIFICATION_RESPONSE);
+    let refusal = [pfcp::cause(pfcp::RULE_FAILURE), pfcp::failed_far(far)];
+    transact(stage, at, session, kinds, (changes, &refusal), Exposure::None, chance);
 }
 
 /// Another SMF of the set goes on with a session, with a SEID of its own.

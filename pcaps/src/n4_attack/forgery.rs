@@ -28,10 +28,15 @@ impl Playing {
         (asked, answered): (&[Vec<u8>], &[Vec<u8>]),
     ) {
         let [cp, up] = stage.plan.n4(session.smf, session.upf);
-        self.numbered += 1;
-        let message = pfcp::session_message(request, session.up_seid, self.numbered, asked);
-        // With options it comes from a box on the link; without, from afar, and nothing but its
-        // number tells it from the SMF's own.
+        let number = if self.how.counts_along() {
+            stage.numbers.next_sequence(session.smf)
+        } else {
+            self.numbered += 1;
+            self.numbered
+        };
+        let message = pfcp::session_message(request, session.up_seid, number, asked);
+        // With options it comes from a box on the link; without, from afar, and at most its number
+        // tells it from the SMF's own.
         let ttl = if self.ip_options { 61 } else { 64 };
         let route = Route { ttl, ..Route::new(cp.ip(), up.ip()) };
         let mut packet = frame::udp(&route, cp.port(), up.port(), &message);
@@ -42,7 +47,7 @@ impl Playing {
         }
         let to = stage.plan.mac(Link::N4, up.ip());
         stage.forge_pfcp(now, (from, to), &packet, &message);
-        let answer = pfcp::session_message(response, session.cp_seid, self.numbered, answered);
+        let answer = pfcp::session_message(response, session.cp_seid, number, answered);
         stage.pfcp(now + self.chance.between(MILLI, 4 * MILLI), (up, cp), &answer);
     }
 
@@ -72,7 +77,9 @@ impl Playing {
             }
             1 => {
                 self.mark(stage, false);
-                n4::ask_in_vain(stage, now, &session, &mut self.chance);
+                let changes = [rules::rates(20_000, 100_000)];
+                let asked = (pfcp::MODIFICATION_REQUEST, &changes[..]);
+                n4::ask_in_vain(stage, now, &session, asked, &mut self.chance);
                 stage.sessions[victim.slot] = Some(session);
                 Some(SECOND)
             }
@@ -82,6 +89,62 @@ impl Playing {
                 None
             }
         }
+    }
+
+    /// Downlink is cut off; then the SMF, which has heard of nothing, comes to the same number.
+    pub(super) fn sequence_theft(&mut self, now: Micros, stage: &mut Stage) -> Option<Micros> {
+        let slot = self.victim_slot()?;
+        let mut session = stage.sessions[slot].take()?;
+        let kinds = (pfcp::MODIFICATION_REQUEST, pfcp::MODIFICATION_RESPONSE);
+        let asked = [rules::dropping()];
+        self.forge(now, stage, &session, kinds, (&asked, &[pfcp::accepted()]));
+        self.mark(stage, false);
+        let changes = [rules::rates(45_000, 250_000)];
+        n4::modify(stage, now + 250 * MILLI, &session, &changes, &mut self.chance);
+        session.passes = Passes::Uplink;
+        stage.sessions[slot] = Some(session);
+        None
+    }
+
+    /// Downlink has no rule any more. The SMF's own request under that number is a heartbeat; when
+    /// it comes to the rule it is refused, gives the session up and sets it up again.
+    pub(super) fn forged_removal(&mut self, now: Micros, stage: &mut Stage) -> Option<Micros> {
+        const UPDATES_AFTER: Micros = 1_200 * MILLI;
+        let victim = self.victim.clone()?;
+        let step = self.step;
+        self.step = (step + 1) % 4;
+        if step == 3 {
+            self.mark(stage, false);
+            n4::establish(stage, now, &victim, &mut self.chance);
+            return None;
+        }
+        let mut session = stage.sessions[victim.slot].take()?;
+        if step == 0 {
+            let kinds = (pfcp::MODIFICATION_REQUEST, pfcp::MODIFICATION_RESPONSE);
+            let asked = [rules::removed_downlink()];
+            self.forge(now, stage, &session, kinds, (&asked, &[pfcp::accepted()]));
+            session.passes = Passes::Uplink;
+        }
+        self.mark(stage, false);
+        match step {
+            0 => {
+                let ends = (session.smf, session.upf);
+                n4::heartbeat(stage, now + 250 * MILLI, ends, true, &mut self.chance);
+            }
+            1 => {
+                let end = (session.downlink_teid, stage.plan.nodes[session.gnb].on(Link::N3));
+                let change = rules::redirection(&session.realm, end, false);
+                let refused = (&[change][..], rules::DOWNLINK.into());
+                n4::refused(stage, now, &session, refused, &mut self.chance);
+            }
+            _ => {
+                // What is on its way arrives before.
+                n4::delete(stage, now + 600 * MILLI, session, &mut self.chance);
+                return Some(SECOND);
+            }
+        }
+        stage.sessions[victim.slot] = Some(session);
+        Some(if step == 0 { UPDATES_AFTER } else { SECOND })
     }
 
     /// First the change, then what it brings: downlink on its way to a stranger.
@@ -273,7 +336,7 @@ impl Playing {
         let victim = self.victim_slot();
         let session = victim.and_then(|slot| stage.sessions[slot].clone());
         match (self.how, session) {
-            (How::ForgedRedirection, Some(session)) => {
+            (How::ForgedRedirection | How::SequenceTheft, Some(session)) => {
                 n4::redirect(stage, now, &session, false, &mut self.chance);
             }
             (How::Duplication, Some(session)) => {

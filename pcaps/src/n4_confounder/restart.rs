@@ -18,6 +18,8 @@ const OF_EACH: u64 = 2;
 const PACE: Micros = 40 * MILLI;
 /// How long guests are there before and after.
 const AROUND: Micros = 18 * SECOND;
+/// From a restart's last session to the next restart of the same SMF.
+const AGAIN: Micros = 3 * SECOND;
 /// How long a UPF is down.
 const DOWN: Micros = 8 * SECOND;
 
@@ -51,8 +53,9 @@ pub(super) fn enter(stage: &mut Stage, said: &Upheavals, cast: &Cast) {
     let smf = cast.smfs[cast.smfs.len() - 1];
     let place = Place { smf, ..cast.place() };
     let guests = visit(stage, cast, (group, at), vec![place; 6]);
-    let chance = stage.chance();
-    stage.enter(at, Forgotten { smf, upfs: cast.upfs.clone(), guests, next: None, group, chance });
+    let groups = vec![silent(stage, "smf-restart-again"), group];
+    let (upfs, chance) = (cast.upfs.clone(), stage.chance());
+    stage.enter(at, Forgotten { smf, upfs, guests, next: None, groups, chance });
 }
 
 fn visit(
@@ -167,20 +170,22 @@ impl Restart {
 }
 
 /// An SMF that has forgotten its sessions and where its numbers were: it sets up its associations
-/// and then the sessions, for subscribers whose gNBs go on in the old tunnels until then.
+/// and then the sessions, for subscribers whose gNBs go on in the old tunnels until then. Hardly is
+/// that done, it restarts again: its numbers come a second time within seconds.
 struct Forgotten {
     smf: usize,
     upfs: Vec<usize>,
     guests: Vec<Attachment>,
     /// The guest whose turn it is, once the associations stand.
     next: Option<usize>,
-    group: usize,
+    /// Of each restart; the last is of the first.
+    groups: Vec<usize>,
     chance: Chance,
 }
 
 impl Actor for Forgotten {
     fn wake(&mut self, now: Micros, stage: &mut Stage) -> Option<Micros> {
-        stage.group = Some(self.group);
+        stage.group = Some(*self.groups.last()?);
         let Some(next) = self.next else {
             stage.numbers.restart(self.smf, n4::ntp_seconds(stage.start_ns(), now));
             stage.numbers.count_anew(self.smf);
@@ -190,7 +195,11 @@ impl Actor for Forgotten {
             self.next = Some(0);
             return Some(now + SECOND);
         };
-        let guest = self.guests.get(next)?.clone();
+        let Some(guest) = self.guests.get(next).cloned() else {
+            self.groups.pop();
+            self.next = None;
+            return Some(now + AGAIN);
+        };
         n4::establish(stage, now, &guest, &mut self.chance);
         self.next = Some(next + 1);
         Some(now + 200 * MILLI)

@@ -95,6 +95,12 @@ pub(crate) fn far_id(id: u32) -> Vec<u8> {
     element(108, &id.to_be_bytes())
 }
 
+/// The rule for whose sake a request failed (§8.2.80): a FAR.
+pub(crate) fn failed_far(id: u32) -> Vec<u8> {
+    let [a, b, c, d] = id.to_be_bytes();
+    element(114, &[1, a, b, c, d])
+}
+
 pub(crate) fn qer_id(id: u32) -> Vec<u8> {
     element(109, &id.to_be_bytes())
 }
