@@ -52,6 +52,7 @@ if [ "$purpose" = test ]; then
         dpdk-dev                     # dpdk-testpmd, beside which the engine is measured
         tshark                       # a second opinion on every decoded frame
         python3-scapy                # another one
+        "librte-net-failsafe$abi"    # DPDK driver: makes a capture a device that waits for nobody
         tcpreplay                    # sends captures into veth pairs
         iproute2                     # makes network namespaces and veth pairs
         ethtool                      # turns their offloads off

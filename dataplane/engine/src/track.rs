@@ -428,12 +428,25 @@ impl Ledger {
     pub fn hand_over(&mut self, mut empty: Vec<FlowDelta>) -> Vec<FlowDelta> {
         empty.clear();
         empty.reserve(LEDGER_ROWS);
+        self.begin();
+        std::mem::replace(&mut self.rows, empty)
+    }
+
+    /// Gives the rows up and keeps their memory; tells how many there were.
+    pub fn discard(&mut self) -> usize {
+        let given_up = self.rows.len();
+        self.rows.clear();
+        self.begin();
+        given_up
+    }
+
+    /// Empties the index.
+    fn begin(&mut self) {
         if self.generation == u32::MAX {
             self.index.fill(0);
             self.generation = 0;
         }
         self.generation += 1;
-        std::mem::replace(&mut self.rows, empty)
     }
 }
 

@@ -255,8 +255,10 @@ impl Station {
         self.block.publish(&self.words);
     }
 
-    /// Hands over what is left and says that nothing more will come.
+    /// Hands over what is left and says that nothing more will come. No frame waits any more, so
+    /// a live worker has time for a judge that is behind: what it holds is not lost.
     pub(crate) fn finish(mut self) {
+        self.live = false;
         if self.slice.is_some() {
             self.hand_over(false);
         }
@@ -307,5 +309,47 @@ impl Station {
             }
             Some(_) => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use weir_engine::time::LIVE_SLICE;
+    use weir_engine::worker::Setup;
+    use weir_engine::{Signalling, SignallingSetup};
+    use weir_shm::{Segment, Shape};
+
+    fn live() -> (Station, Desk) {
+        let shape = Shape { blocks: 2, words_per_block: BLOCK, ring_slots: 64, schema: 1 };
+        let mut blocks = Segment::create(&shape, 0).unwrap().blocks.into_iter();
+        let setup = SignallingSetup { tunnels: 64, ..SignallingSetup::default() };
+        let access = Signalling::new(&setup).unwrap().enlist().unwrap();
+        Station::new(Outfit {
+            worker: Worker::new(Setup::default(), access).unwrap(),
+            block: blocks.next().unwrap(),
+            lanes: blocks.collect(),
+            policy: Arc::default(),
+            notice: Arc::default(),
+            watch: Arc::default(),
+            slice: LIVE_SLICE,
+            live: true,
+            lockstep: false,
+        })
+    }
+
+    #[test]
+    fn the_last_slice_of_a_live_worker_waits_for_a_judge_that_is_behind() {
+        let (mut station, desk) = live();
+        // The judge has all the reports.
+        while station.empties.try_recv().is_ok() {}
+        (station.slice, station.latest) = (Some(7), Nanos::SECOND);
+        let finishing = std::thread::spawn(move || station.finish());
+        assert!(desk.handed.recv_timeout(Duration::from_millis(20)).is_err());
+        desk.empties.send(Box::new(Report::with_room())).unwrap();
+        let Handed::Report(last) = desk.handed.recv().unwrap() else { panic!("it is lost") };
+        assert_eq!((last.slice, last.latest, last.partial), (7, Nanos::SECOND, false));
+        assert!(matches!(desk.handed.recv().unwrap(), Handed::Done));
+        finishing.join().unwrap();
     }
 }

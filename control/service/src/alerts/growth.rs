@@ -30,6 +30,9 @@ pub(super) fn grow(fact: &mut Fact, seen: Fact) {
             Fact::ErrorIndications { indications: most },
             Fact::ErrorIndications { indications: now },
         ) => *most = now.max(*most),
+        (Fact::N4Dropped { dropped: most }, Fact::N4Dropped { dropped: now }) => {
+            *most = now.max(*most);
+        }
         (
             Fact::Flood { message: kind, per_second: most },
             Fact::Flood { message, per_second: now },

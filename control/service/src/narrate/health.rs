@@ -67,8 +67,11 @@ pub(super) fn table_full(index: u8) -> Story {
     let table = Table::ALL.get(usize::from(index));
     let name = table.map_or("unknown", |table| table.name());
     let next = match table {
-        Some(Table::Sessions | Table::Tunnels | Table::Transactions) => {
+        Some(Table::Sessions | Table::Tunnels) => {
             "Look who sets up so many sessions; see weir_sessions and weir_table_evictions_total."
+        }
+        Some(Table::Transactions | Table::Nodes) => {
+            "Look who sends so much PFCP; see weir_pfcp_messages_total and weir_n4_transactions_total."
         }
         Some(Table::Parked) => {
             "Look who sends on so many tunnels without a session; see weir_gpdu_attribution_total."
@@ -104,8 +107,8 @@ pub(super) fn n4_coverage(whole: u64, seen: u64) -> Story {
 pub(super) fn n4_dropped(dropped: u64) -> Story {
     Story::of(
         format!("{} of N4 found no room on the way to the session machine.", counted(dropped, "datagram")),
-        "What was dropped changed sessions unseen; someone may be flooding N4 on purpose.",
+        "What was dropped between declared peers changed sessions unseen; someone may be flooding N4 on purpose.",
     )
     .expected("Every datagram of N4 followed.")
-    .next("Look who sends so much PFCP; see weir_n4_dropped_datagrams_total and weir_pfcp_messages_total.")
+    .next("Look in weir_n4_dropped_datagrams_total whose they were, and who sends so much PFCP in weir_pfcp_messages_total.")
 }

@@ -70,11 +70,13 @@ pub enum Table {
     Transactions,
     /// G-PDUs' tunnels that wait for N4.
     Parked,
+    /// PFCP nodes, and pairs of them.
+    Nodes,
 }
 
 impl Table {
     /// Every table, in the order of its counter.
-    pub const ALL: [Table; 12] = [
+    pub const ALL: [Table; 13] = [
         Table::Flows,
         Table::Unknown,
         Table::Alerts,
@@ -87,6 +89,7 @@ impl Table {
         Table::Tunnels,
         Table::Transactions,
         Table::Parked,
+        Table::Nodes,
     ];
 
     /// The metric label `table`.
@@ -104,6 +107,7 @@ impl Table {
             Table::Tunnels => "tunnels",
             Table::Transactions => "pfcp_transactions",
             Table::Parked => "parked_tunnels",
+            Table::Nodes => "pfcp_nodes",
         }
     }
 }

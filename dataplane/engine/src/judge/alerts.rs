@@ -108,6 +108,11 @@ impl Alerts {
             {
                 *round_trips = (*round_trips).max(now);
             }
+            if let (Fact::N4Dropped { dropped }, Fact::N4Dropped { dropped: more }) =
+                (&mut alert.fact, observed.fact)
+            {
+                *dropped += more;
+            }
             let explained_no_more =
                 alert.superseded_by.is_some() && observed.flow_id != alert.flow_id;
             if explained_no_more {

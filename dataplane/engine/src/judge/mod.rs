@@ -220,7 +220,7 @@ impl Judge {
     }
 
     fn evictions(&self) -> [u64; Table::ALL.len()] {
-        let [sessions, tunnels, transactions, parked] = self.signalling.evictions();
+        let [sessions, tunnels, transactions, parked, nodes] = self.signalling.evictions();
         [
             self.flows.evictions(),
             self.strangers.evictions(),
@@ -234,6 +234,7 @@ impl Judge {
             tunnels,
             transactions,
             parked,
+            nodes,
         ]
     }
 

@@ -446,13 +446,14 @@ impl Signalling {
         })
     }
 
-    /// Rows given up for others: sessions, tunnels, transactions, parked tunnels.
-    pub fn evictions(&self) -> [u64; 4] {
+    /// Rows given up for others: sessions, tunnels, transactions, parked tunnels, nodes.
+    pub fn evictions(&self) -> [u64; 5] {
         [
-            self.store.evictions() + self.nodes.evictions(),
+            self.store.evictions(),
             self.counters.tunnels_refused,
             self.transactions.evictions(),
             self.strays.evictions() + self.counters.dropped_observations,
+            self.nodes.evictions(),
         ]
     }
 
