@@ -1,11 +1,13 @@
-//! The packet path does not allocate.
+//! The packet path does not allocate, nor does the way of N4.
 
 use std::sync::Arc;
 
 use weir_benches::counting_allocator::allocations;
 use weir_benches::engine_run::EngineRun;
+use weir_benches::n4::{self, Load};
 use weir_benches::traffic::{self, Traffic, again};
 use weir_engine::time::REPLAY_SLICE;
+use weir_engine::{Nanos, Signalling, SignallingSetup};
 
 const PACKETS: usize = 10_000;
 
@@ -67,4 +69,28 @@ fn declared_traffic_gives_the_judge_flows_and_no_verdicts() {
     assert_eq!((run.judged().slices, run.judged().verdicts), (1, 0));
     assert_eq!(run.flows(), 1, "the mix runs between one gNB and one UPF");
     assert_eq!(run.attributed(), 100_000, "of the slice that was closed, all");
+}
+
+/// The load's own list of a slice's datagrams.
+const OF_THE_LOAD: u64 = 1;
+
+#[test]
+fn sessions_that_come_and_go_allocate_nothing() {
+    let setup = SignallingSetup { tunnels: 20_000, ..SignallingSetup::default() };
+    let mut machine = Signalling::new(&setup).unwrap();
+    machine.set_rules(Arc::new(n4::rules().unwrap()), Nanos(0));
+    let mut load = Load::cycles(7, 5_000);
+    // So slowly that the sessions of the pass before are forgotten meanwhile.
+    let gap = Nanos(1_000_000);
+    let mut start = traffic::START;
+    let mut pass = |machine: &mut Signalling| {
+        load.n4_pass(machine, start, gap);
+        start = start.plus(load.span(gap));
+        load.count_on();
+    };
+    (0..4).for_each(|_| pass(&mut machine));
+    let before = allocations();
+    pass(&mut machine);
+    assert!(allocations() - before <= OF_THE_LOAD, "{} allocations", allocations() - before);
+    n4::check(&mut machine, 25_000, 25_000, gap).unwrap();
 }

@@ -3,6 +3,8 @@
 
 use std::collections::VecDeque;
 
+use arrayvec::ArrayVec;
+
 use crate::Nanos;
 use crate::detect::Detection;
 use crate::rules::Settings;
@@ -232,7 +234,7 @@ impl Kind {
         }
         self.minute = self.minute.max(minute);
         if turns > 0 {
-            let mut sorted: Vec<u32> = self.minutes.iter().copied().collect();
+            let mut sorted: ArrayVec<u32, MINUTES> = self.minutes.iter().copied().collect();
             sorted.sort_unstable();
             self.median = f64::from(sorted[sorted.len() / 2]) / 60.0;
         }
