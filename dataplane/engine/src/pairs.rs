@@ -94,7 +94,9 @@ impl Pairs {
     /// Where a pair is, or would be.
     #[inline]
     pub(crate) fn place(&self, key: &PairKey) -> u16 {
-        let hash = fold(key.addresses ^ self.secret, key.ports_and_tap ^ self.secret | 1);
+        // What makes the multiplier odd is a bit that no key has.
+        let multiplier = (key.ports_and_tap ^ self.secret).rotate_left(1) | 1;
+        let hash = fold(key.addresses ^ self.secret, multiplier);
         (hash >> 48) as u16 % PAIRS as u16
     }
 
@@ -113,5 +115,24 @@ impl Pairs {
     /// Remembers what was found out about a pair.
     pub(crate) fn put(&mut self, place: u16, pair: Pair) {
         self.rows[usize::from(place)] = Some(pair);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_ends_on_two_taps_have_places_of_their_own() {
+        let mut shared = 0;
+        for secret in (1..200).map(|n: u64| n.wrapping_mul(0x9e37_79b9_7f4a_7c15)) {
+            let pairs = Pairs::new(secret);
+            let place = |tap: u64| {
+                let ports_and_tap = 2152 << 32 | 2152 << 16 | tap;
+                pairs.place(&PairKey { addresses: 0x0a00_0001_0a00_0101, ports_and_tap })
+            };
+            shared += usize::from(place(0) == place(1)) + usize::from(place(2) == place(3));
+        }
+        assert!(shared < 5, "{shared} of 398 pairs of taps share a place");
     }
 }

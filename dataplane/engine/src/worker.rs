@@ -19,7 +19,7 @@ use crate::record::{Kind, Record};
 use crate::report::Report;
 use crate::rules::{Link, Party, Rules};
 use crate::series::{Series, datagram_of};
-use crate::signalling::{HeaderShape, N4Datagram, Pouch};
+use crate::signalling::{HeaderShape, N4Datagram, Pouch, Room};
 use crate::track::{FlowKey, Ledger, Prepared, concerns_equipment};
 use crate::tunnels::{Access, FTeid};
 
@@ -215,7 +215,7 @@ impl Worker {
             *record = decode(frame, wrapper, &self.setup.ports, &mut ());
             if record.is_fragment() {
                 let pouch = &mut self.report.n4;
-                let rules = self.rules.as_deref().filter(|_| self.setup.live);
+                let rules = self.setup.live.then_some(self.rules.as_deref());
                 let read = *record;
                 self.series.take(
                     frame,
@@ -248,7 +248,7 @@ impl Worker {
                 let end = start + usize::from(record.payload_len);
                 let payload = frame.bytes.get(start..end.min(frame.bytes.len()));
                 let ports = (record.source_port, record.destination_port);
-                let rules = self.rules.as_deref().filter(|_| self.setup.live);
+                let rules = self.setup.live.then_some(self.rules.as_deref());
                 let pouch = &mut self.report.n4;
                 pack(pouch, frame, record, ports, record.link, payload.unwrap_or_default(), rules);
             }
@@ -349,8 +349,8 @@ fn get_to_know(record: &Record, key: PairKey, ledger: &Ledger, rules: &Rules) ->
     }
 }
 
-/// Puts a PFCP datagram into the pouch. Where there are rules, only peers that are both in
-/// the inventory have reserved room there.
+/// Puts a PFCP datagram into the pouch. On a live tap with rules, which are given, only peers
+/// that are both in the inventory have reserved room there.
 #[cold]
 fn pack(
     pouch: &mut Pouch,
@@ -359,13 +359,18 @@ fn pack(
     (source_port, destination_port): (u16, u16),
     link: Link,
     payload: &[u8],
-    rules: Option<&Rules>,
+    live: Option<Option<&Rules>>,
 ) {
     let Some((source, destination)) = record.outer_addresses(frame.bytes) else { return };
     let is_listed =
         |rules: &Rules, address| Party::unpack(rules.party(address)).equipment().is_some();
-    let is_declared =
-        rules.is_none_or(|rules| is_listed(rules, source) && is_listed(rules, destination));
+    let room = match live {
+        None => Room::More,
+        Some(Some(rules)) if !is_listed(rules, source) || !is_listed(rules, destination) => {
+            Room::Share
+        }
+        Some(_) => Room::All,
+    };
     let header = frame.bytes.get(usize::from(record.outer_ip)..).unwrap_or_default();
     let shape = match header {
         [first, ..] if first >> 4 == 4 => HeaderShape {
@@ -386,5 +391,5 @@ fn pack(
         wire_len: record.wire_len,
         payload,
     };
-    pouch.put(&datagram, is_declared);
+    pouch.put(&datagram, room);
 }

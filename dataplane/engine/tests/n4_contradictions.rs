@@ -78,26 +78,98 @@ fn a_number_that_comes_again_after_a_restart_is_of_another_session() {
     assert_eq!(contradictions(&mut machine), 0);
 }
 
+/// A request and its answer again, under the number that they had.
+fn again(machine: &mut Machine, kind: u8, asked: &[Vec<u8>], after: u64) {
+    machine.now += after;
+    machine.sequence -= 1;
+    machine.agree(kind, [2, 1], asked, &[cause(1)]);
+}
+
 #[test]
 fn an_owner_may_delete_again_what_it_repeated_in_vain() {
     const CONTEXT_NOT_FOUND: u8 = 65;
-    for (repeats, again, told) in [(1, 54, 0), (0, 54, 1), (1, 52, 1)] {
+    // Whoever repeats in haste, or long before, has not waited for an answer.
+    for (repeated_after, wait, kind, told) in [
+        (Some(SECOND), SECOND, 54, 0),
+        (None, SECOND, 54, 1),
+        (Some(SECOND), SECOND, 52, 1),
+        (Some(MILLI), SECOND, 54, 1),
+        (Some(SECOND), 4 * SECOND, 54, 1),
+    ] {
         let mut machine = one_session();
         machine.agree(54, [2, 1], &[], &[cause(1)]);
-        for _ in 0..repeats {
-            machine.now += SECOND;
-            machine.sequence -= 1;
-            machine.agree(54, [2, 1], &[], &[cause(1)]);
+        if let Some(after) = repeated_after {
+            again(&mut machine, 54, &[], after);
         }
+        machine.now += wait;
+        machine.agree(kind, [2, 0], &[], &[cause(CONTEXT_NOT_FOUND)]);
+        assert_eq!(contradictions(&mut machine), told, "{repeated_after:?} {wait} {kind}");
+    }
+}
+
+fn removal(id: u32) -> Vec<u8> {
+    group(16, &[ie(108, &id.to_be_bytes())])
+}
+
+#[test]
+fn an_owner_that_heard_of_no_removal_may_update_the_rule() {
+    let mut machine = one_session();
+    machine.agree(52, [2, 1], &[removal(1)], &[cause(1)]);
+    again(&mut machine, 52, &[removal(1)], SECOND);
+    machine.now += SECOND;
+    machine.agree(52, [2, 1], &[buffers()], &[cause(REFUSED)]);
+    assert_eq!(contradictions(&mut machine), 0);
+}
+
+#[test]
+fn only_a_refusal_for_the_rule_s_sake_tells() {
+    const PARTLY: u8 = 3;
+    const CONGESTED: u8 = 74;
+    let failed = |id: u8| ie(114, &[1, 0, 0, 0, id]);
+    for (answer, told) in [
+        (vec![cause(REFUSED)], 1),
+        (vec![cause(REFUSED), failed(1)], 1),
+        (vec![cause(REFUSED), failed(2)], 0),
+        (vec![cause(PARTLY), failed(1)], 1),
+        (vec![cause(PARTLY)], 0),
+        (vec![cause(CONGESTED)], 0),
+    ] {
+        let mut machine = one_session();
+        machine.agree(52, [2, 1], &[removal(1)], &[cause(1)]);
         machine.now += SECOND;
-        machine.agree(again, [2, 0], &[], &[cause(CONTEXT_NOT_FOUND)]);
-        assert_eq!(contradictions(&mut machine), told, "{repeats} {again}");
+        machine.agree(52, [2, 1], &[buffers()], &answer);
+        assert_eq!(contradictions(&mut machine), told, "{answer:?}");
     }
 }
 
 #[test]
+fn removals_of_rules_that_never_were_push_none_out() {
+    let mut machine = one_session();
+    machine.establish(SMF, 3, 4, 200);
+    machine.agree(52, [2, 1], &[removal(1)], &[cause(1)]);
+    machine.now += SECOND;
+    let invented: Vec<Vec<u8>> = (1_000..4_000).map(removal).collect();
+    for _ in 0..30 {
+        machine.agree(52, [4, 3], &invented, &[cause(1)]);
+    }
+    machine.agree(52, [2, 1], &[buffers()], &[cause(REFUSED)]);
+    assert_eq!(contradictions(&mut machine), 1);
+}
+
+#[test]
+fn a_request_that_comes_again_without_the_one_bundled_behind_it_is_the_same() {
+    let mut machine = one_session();
+    let one = |followed| message(52, 2, 200, &[buffers()], followed);
+    let bundle = [one(true), message(52, 2, 201, &[removal(9)], false)].concat();
+    machine.say(SMF, UPF, &bundle);
+    machine.now += SECOND;
+    machine.say(SMF, UPF, &one(false));
+    assert_eq!(contradictions(&mut machine), 0);
+    assert_eq!(machine.words().n4_repeated, 1);
+}
+
+#[test]
 fn an_owner_updates_no_rule_that_it_removed() {
-    let removal = |id: u32| group(16, &[ie(108, &id.to_be_bytes())]);
     for (wait, told) in [(SECOND, 1), (20 * SECOND, 0)] {
         let mut machine = one_session();
         machine.agree(52, [2, 1], &[removal(1)], &[cause(1)]);

@@ -11,7 +11,7 @@ use lab::{g_pdu, prefix, rule_set, udp};
 use weir_engine::contract::session::SessionState;
 use weir_engine::contract::words::{Attribution, JudgeWords, N4Loss};
 use weir_engine::rules::{Link, RuleSet, Rules};
-use weir_engine::signalling::{N4Datagram, Pouch};
+use weir_engine::signalling::{N4Datagram, Pouch, Room};
 use weir_engine::time::REPLAY_SLICE;
 use weir_engine::{Frame, Nanos, Report, RxMeta, Worker};
 use weir_pcaps::n4_load;
@@ -317,16 +317,26 @@ fn what_declared_peers_say_takes_no_room_from_strangers_share() {
     let short = vec![0; 100];
     let mut pouch = Pouch::with_room();
     for _ in 0..40 {
-        pouch.put(&datagram(0, SMF, UPF, &long), true);
+        pouch.put(&datagram(0, SMF, UPF, &long), Room::All);
     }
-    pouch.put(&datagram(0, STRANGER, UPF, &short), false);
+    pouch.put(&datagram(0, STRANGER, UPF, &short), Room::Share);
     assert_eq!(pouch.dropped(), &[0; N4Loss::ALL.len()]);
     // Their own long ones fill it soon.
     for _ in 0..40 {
-        pouch.put(&datagram(0, STRANGER, UPF, &long), false);
+        pouch.put(&datagram(0, STRANGER, UPF, &long), Room::Share);
     }
     assert!(pouch.dropped()[N4Loss::Undeclared as usize] > 10);
     assert_eq!(pouch.dropped()[N4Loss::Declared as usize], 0);
+}
+
+#[test]
+fn a_replay_s_pouch_takes_what_a_step_brings() {
+    let long = vec![0; 60_000];
+    let mut pouch = Pouch::with_room();
+    for _ in 0..100 {
+        pouch.put(&datagram(0, STRANGER, UPF, &long), Room::More);
+    }
+    assert_eq!((pouch.datagrams().count(), *pouch.dropped()), (100, [0; N4Loss::ALL.len()]));
 }
 
 /// N4 of more strangers than have room at a time, in one slice of a capture and of a live tap.
@@ -369,9 +379,9 @@ fn undeclared_senders_fill_their_share_of_a_pouch_and_no_more() {
         // Sixteen strangers, each with an address of its own, for every declared datagram.
         for stranger in 0..16 {
             let [_, b, c, d] = (round * 16 + stranger).to_be_bytes();
-            pouch.put(&datagram(0, [198, 18 + b, c, d], UPF, &request), false);
+            pouch.put(&datagram(0, [198, 18 + b, c, d], UPF, &request), Room::Share);
         }
-        pouch.put(&datagram(0, SMF, UPF, &request), true);
+        pouch.put(&datagram(0, SMF, UPF, &request), Room::All);
         kept += 1;
     }
     let declared = |datagram: &N4Datagram<'_>| datagram.source == address(SMF);

@@ -43,6 +43,13 @@ fn a_foreign_target_beside_a_declared_one_is_seen_in_either_order() {
     }
     let parameters = [GNB, FOREIGN].map(|end| group(11, &[header(end)]));
     assert_eq!(targets(&parameters), foreign, "in two groups");
+    // However many declared ones stand before or behind it.
+    let gnb = |teid: u8| ie(84, &[&[1, 0, 0, 0, 0, teid][..], &GNB].concat());
+    let mut many: Vec<Vec<u8>> = (1..40).map(gnb).collect();
+    many.push(header(FOREIGN));
+    assert_eq!(targets(&[group(11, &many)]), foreign);
+    many.reverse();
+    assert_eq!(targets(&[group(11, &many)]), foreign);
     assert_eq!(targets(&[group(11, &[header(GNB)])]), vec![]);
 }
 
@@ -60,6 +67,8 @@ fn a_redirect_is_seen_in_every_type_that_names_an_address() {
         let parameters = group(11, &[redirect(kind, &texts)]);
         assert_eq!(targets(&[parameters]), foreign, "{kind} {texts:?}");
     }
+    let two = [redirect(0, &["192.0.2.7"]), redirect(0, &[own])];
+    assert_eq!(targets(&[group(11, &two)]), foreign, "the first of two");
     for (kind, text) in [(0, own), (2, "http://portal.example/"), (2, "http://10.0.0.1/")] {
         assert_eq!(targets(&[group(11, &[redirect(kind, &[text])])]), vec![], "{kind} {text}");
     }

@@ -71,9 +71,14 @@ impl Signalling {
             match key.message {
                 50 if accepted => self.establish(key, &waiting, Some(&request), answer, time),
                 50 => self.failed(&waiting, key.message),
-                52 if accepted => self.modify(&waiting, &request, answer, time),
+                52 if accepted => {
+                    if cause.is_some_and(Cause::is_partly_accepted) {
+                        self.refused(key, &waiting, (&request, answer), cause, time);
+                    }
+                    self.modify(&waiting, &request, answer, time);
+                }
                 54 if accepted => self.delete(&waiting, answer, time),
-                52 | 54 => self.refused(key, &waiting, &request, cause, time),
+                52 | 54 => self.refused(key, &waiting, (&request, answer), cause, time),
                 _ => self.node_answered(key, &waiting, &request, answer, accepted, time),
             }
         }

@@ -42,8 +42,8 @@ impl Signalling {
         if let Some(request) = request {
             for element in request.elements().map_while(Result::ok) {
                 if element.enterprise.is_none() {
-                    self.apply_element(&mut session, &element, &failed);
                     self.note_removal(at, &element, asked);
+                    self.apply_element(&mut session, &element, &failed);
                 }
             }
             let mut sets = sets_of(request);
@@ -204,15 +204,15 @@ impl Signalling {
         }
     }
 
-    fn apply_far(&mut self, session: &mut Session, order: &FarOrder<'_>) {
+    fn apply_far(&mut self, session: &mut Session, order: &FarOrder) {
         let Some(id) = order.id else { return };
         let fresh = Far { id, destination: u8::MAX, ..Far::default() };
         let far = self.store.fars.find_or_push(&mut session.fars, |far| far.id == id, fresh);
         let Some(far) = far else { return };
         far.apply = order.apply.map_or(far.apply, |apply| apply.0);
         far.destination = order.destination.map_or(far.destination, |to| to.0);
-        far.to = order.to.first().copied().or(far.to);
-        far.copies_to = order.copies_to.first().copied().or(far.copies_to);
+        far.to = order.to.or(far.to);
+        far.copies_to = order.copies_to.or(far.copies_to);
         if order.apply.is_some_and(|apply| !apply.has(ApplyAction::DUPL)) && !order.duplicates {
             far.copies_to = None;
         }

@@ -1,14 +1,15 @@
-//! Requests that contradict what a session's owner goes on doing: somebody else may send
-//! with its address, and even count where it counts, but does not know what it will ask next.
-
-use std::collections::VecDeque;
+//! Requests that contradict what a session's owner goes on doing. Somebody else may send with
+//! its address, and even count where it counts, but does not know what it will ask of that
+//! session next.
 
 use weir_wire::pfcp::{Element, Pfcp};
-use weir_wire::pfcp_ie::{Cause, kind};
+use weir_wire::pfcp_ie::{Cause, FailedRuleId, kind};
 
 use super::Signalling;
 use super::datagram::N4Datagram;
 use super::order::rule_id;
+use super::recent::Recent;
+use super::request::groups;
 use super::session::{Flagged, SessionRef};
 use super::store::Store;
 use super::transactions::{TransactionKey, Waiting};
@@ -17,23 +18,28 @@ use crate::contract::session::SessionState;
 use crate::contract::verdict::{Fact, Severity};
 use crate::detect::PFCP_PEER;
 
+const DELETION: u8 = 54;
+
 /// The owner's own requests may still be on their way for so long.
 const CROSSING: Nanos = Nanos(100_000_000);
 
 /// What an owner goes on using it uses within this time.
 const USED_WITHIN: Nanos = Nanos::from_secs(10);
 
-/// Removed rules that are remembered, of all sessions.
-const REMOVED: usize = 4096;
+/// Whoever waits for an answer repeats its request after so long at the earliest.
+const PATIENCE: Nanos = Nanos(500_000_000);
 
-/// The kinds of rules that are created, updated and removed by number.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+/// The kinds of rules that are created, updated and removed by number, and are kept.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 enum RuleKind {
     Pdr,
     Far,
     Urr,
     Endpoint,
 }
+
+/// A rule of a session.
+type RuleKey = (SessionRef, RuleKind, u32);
 
 impl RuleKind {
     /// The kind of rule that an element updates, and the type of its number.
@@ -57,64 +63,66 @@ impl RuleKind {
             _ => None,
         }
     }
+
+    /// Whether an answer names a rule of this kind and number as the one that failed.
+    fn is_failed(self, id: u32, failed: FailedRuleId) -> bool {
+        match (self, failed) {
+            (Self::Pdr, FailedRuleId::Pdr(pdr)) => u32::from(pdr.0) == id,
+            (Self::Far, FailedRuleId::Far(far)) => far.0 == id,
+            (Self::Urr, FailedRuleId::Urr(urr)) => urr.0 == id,
+            _ => false,
+        }
+    }
 }
 
 /// Rules that were removed lately.
-#[derive(Debug, Default)]
-pub(super) struct Removed(VecDeque<(Nanos, SessionRef, RuleKind, u32)>);
+#[derive(Debug)]
+pub(super) struct Removed(Recent<RuleKey>);
+
+impl Default for Removed {
+    fn default() -> Self {
+        Self(Recent::new(USED_WITHIN))
+    }
+}
 
 impl Removed {
-    /// A rule was removed.
-    fn add(&mut self, at: SessionRef, rule: (RuleKind, u32), time: Nanos) {
-        while let Some((removed, ..)) = self.0.front()
-            && (time.since(*removed) > USED_WITHIN || self.0.len() >= REMOVED)
-        {
-            self.0.pop_front();
-        }
-        self.0.push_back((time, at, rule.0, rule.1));
-    }
-
-    /// When a rule was removed that somebody asks for at `time`.
-    fn when(&self, at: SessionRef, rule: (RuleKind, u32), time: Nanos) -> Option<Nanos> {
-        let is_it = |known: &&(Nanos, SessionRef, RuleKind, u32)| {
-            (known.1, known.2, known.3) == (at, rule.0, rule.1)
-                && time > known.0.plus(CROSSING)
-                && time.since(known.0) <= USED_WITHIN
-        };
-        self.0.iter().rev().find(is_it).map(|known| known.0)
+    /// Rules that were forgotten before their time.
+    pub(super) fn evictions(&self) -> u64 {
+        self.0.evictions()
     }
 }
 
 impl Signalling {
-    /// A modification or deletion was refused. If what it asks for was ended or removed
-    /// shortly before, that was not its owner's doing.
+    /// A modification or deletion was refused, or not all of a modification was accepted. If
+    /// what it asks for was ended or removed shortly before, that was not its owner's doing.
     pub(super) fn refused(
         &mut self,
         key: &TransactionKey,
         waiting: &Waiting,
-        request: &Pfcp<'_>,
+        (request, answer): (&Pfcp<'_>, &Pfcp<'_>),
         cause: Option<Cause>,
         time: Nanos,
     ) {
-        const CONTEXT_NOT_FOUND: u8 = 65;
-        const DELETION: u8 = 54;
+        const CONTEXT_NOT_FOUND: Cause = Cause(65);
         let Some(at) = waiting.session else { return };
         let Some(session) = self.store.find(at) else { return };
-        let was_ended = session.state == SessionState::Deleted
-            && cause == Some(Cause(CONTEXT_NOT_FOUND))
-            && waiting.time > session.ended.plus(CROSSING)
-            && !(key.message == DELETION && session.was_flagged_for.has(Flagged::ENDED_UNHEARD));
-        let since = if was_ended {
-            session.ended
-        } else {
-            match self.removed_before(at, request, waiting.time) {
-                Some(removed) => removed,
-                None => return,
-            }
-        };
         if session.doubted != Nanos(0) {
             return;
         }
+        // Whoever repeated its request in vain may ask once more for what is done already.
+        let unheard = waiting.time <= session.unheard_until;
+        let was_ended = session.state == SessionState::Deleted
+            && cause == Some(CONTEXT_NOT_FOUND)
+            && waiting.time > session.ended.plus(CROSSING)
+            && !(key.message == DELETION && unheard);
+        let since = if was_ended {
+            session.ended
+        } else {
+            match self.removed_before(at, (request, answer), cause, waiting.time) {
+                Some(removed) if !unheard => removed,
+                _ => return,
+            }
+        };
         let context = self.context(session);
         if let Some(session) = self.store.find_mut(at) {
             session.doubted = time;
@@ -127,33 +135,58 @@ impl Signalling {
         });
     }
 
-    /// Notes that a deletion comes again whose answer was lost: its sender may go on to ask for it
-    /// under another number.
-    pub(super) fn deletion_unheard(&mut self, datagram: &N4Datagram<'_>, message: &Pfcp<'_>) {
-        if let (Some(at), _) = self.session_of(datagram, message)
+    /// Notes that a modification or deletion comes again, `since` its first: whoever sends it has
+    /// not heard the answer, and goes on to ask under another number when its patience is over.
+    /// Whoever repeats in haste has no such reason.
+    pub(super) fn unheard(&mut self, datagram: &N4Datagram<'_>, message: &Pfcp<'_>, since: Nanos) {
+        let waited = datagram.time.since(since);
+        if waited >= PATIENCE
+            && let (Some(at), _) = self.session_of(datagram, message)
             && let Some(session) = self.store.find_mut(at)
         {
-            session.was_flagged_for.set(Flagged::ENDED_UNHEARD);
+            session.unheard_until = datagram.time.plus(waited).plus(waited);
         }
     }
 
-    /// Notes a rule that is removed.
+    /// Notes a rule that is there and is about to be removed.
     pub(super) fn note_removal(&mut self, at: SessionRef, element: &Element<'_>, time: Nanos) {
         if let Some((rule, numbered)) = RuleKind::removed_by(element.kind)
             && let Some(id) = rule_id(element.value, numbered)
+            && self.has_rule(at, rule, id)
         {
-            self.removed.add(at, (rule, id), time);
+            self.removed.0.add((at, rule, id), time);
         }
     }
 
-    /// When a rule was removed that a request updates, and that nobody created since.
-    fn removed_before(&self, at: SessionRef, request: &Pfcp<'_>, time: Nanos) -> Option<Nanos> {
+    /// When a rule was removed that a request updates, that nobody created since, and for whose
+    /// sake the request failed.
+    fn removed_before(
+        &self,
+        at: SessionRef,
+        (request, answer): (&Pfcp<'_>, &Pfcp<'_>),
+        cause: Option<Cause>,
+        time: Nanos,
+    ) -> Option<Nanos> {
+        // Mandatory IE incorrect; rule creation or modification failed (§8.2.1).
+        const OF_RULES: [Cause; 2] = [Cause(69), Cause(73)];
+        let mut failed = groups(answer, kind::FAILED_RULE_ID)
+            .filter_map(|value| FailedRuleId::parse(value).ok())
+            .peekable();
+        let is_named = failed.peek().is_some();
+        let cause = cause?;
+        let is_of_rules = OF_RULES.contains(&cause) || cause.is_partly_accepted() && is_named;
+        if !is_of_rules {
+            return None;
+        }
+        // An answer names one rule, the first that failed, or few.
+        let failed: Vec<FailedRuleId> = failed.take(16).collect();
         let elements = request.elements().map_while(Result::ok);
         elements.filter(|element| element.enterprise.is_none()).find_map(|element| {
             let (rule, numbered) = RuleKind::updated_by(element.kind)?;
             let id = rule_id(element.value, numbered)?;
-            let removed = self.removed.when(at, (rule, id), time)?;
-            (!self.has_rule(at, rule, id)).then_some(removed)
+            let is_it = !is_named || failed.iter().any(|failed| rule.is_failed(id, *failed));
+            let removed = self.removed.0.when(&(at, rule, id), time).filter(|_| is_it)?;
+            (time > removed.plus(CROSSING) && !self.has_rule(at, rule, id)).then_some(removed)
         })
     }
 

@@ -64,6 +64,17 @@ const LONGEST: usize = 65_535;
 /// What undeclared senders may fill of it: the rest is kept for declared peers.
 const STRANGERS_SHARE: usize = 4;
 
+/// What room of a pouch a datagram may take.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Room {
+    /// A stranger's share.
+    Share,
+    /// All that there is: of declared peers.
+    All,
+    /// As much as it takes, in a replay, which bounds the steps that it cuts.
+    More,
+}
+
 /// A worker's datagrams, in order. Its memory is set aside once.
 #[derive(Debug, Default)]
 pub struct Pouch {
@@ -88,11 +99,17 @@ impl Pouch {
     }
 
     /// Takes a datagram in, or counts that there was no room for it.
-    pub fn put(&mut self, datagram: &N4Datagram<'_>, is_declared: bool) {
+    pub fn put(&mut self, datagram: &N4Datagram<'_>, room: Room) {
         let is_full = self.entries.len() >= DATAGRAMS || self.bytes.len() >= BYTES;
         let share_is_full = self.strangers >= DATAGRAMS / STRANGERS_SHARE
             || self.strangers_bytes >= BYTES / STRANGERS_SHARE;
-        if is_full || !is_declared && share_is_full {
+        let is_declared = room != Room::Share;
+        let has_none = match room {
+            Room::All => is_full,
+            Room::Share => is_full || share_is_full,
+            Room::More => false,
+        };
+        if has_none {
             let loss = if is_declared { N4Loss::Declared } else { N4Loss::Undeclared };
             self.dropped[loss as usize] += 1;
             return;

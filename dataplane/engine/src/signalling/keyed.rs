@@ -90,10 +90,14 @@ impl Hasher for KeyedHasher {
     }
 }
 
-/// The hash of a message's bytes: equal bytes come again.
-pub(crate) fn hash_bytes(bytes: &[u8]) -> u64 {
+/// The hash of a message's bytes: equal bytes come again. Whether another message follows in its
+/// datagram (FO, TS 29.244 §7.2.2.1) is none of them: it may come again without that one.
+pub(crate) fn hash_message(bytes: &[u8]) -> u64 {
+    const FOLLOWED: u8 = 0x04;
+    let (first, rest) = bytes.split_first().unwrap_or((&0, &[]));
     let mut hasher = KeyedHasher::default();
-    hasher.write(bytes);
+    hasher.write(rest);
+    hasher.write_u8(first & !FOLLOWED);
     hasher.finish()
 }
 
@@ -212,17 +216,18 @@ mod tests {
     use std::collections::HashMap;
 
     #[test]
-    fn octets_that_differ_hash_otherwise() {
+    fn messages_that_differ_hash_otherwise() {
         let bytes = [0_u8; 40];
-        let mut hashes: Vec<u64> = (0..40).map(|len| hash_bytes(&bytes[..len])).collect();
+        let mut hashes: Vec<u64> = (1..40).map(|len| hash_message(&bytes[..len])).collect();
         hashes.extend((0..40).map(|at| {
             let mut bytes = bytes;
             bytes[at] = 1;
-            hash_bytes(&bytes)
+            hash_message(&bytes)
         }));
         hashes.sort_unstable();
         hashes.dedup();
-        assert_eq!(hashes.len(), 80);
+        assert_eq!(hashes.len(), 79);
+        assert_eq!(hash_message(&[0x25, 1]), hash_message(&[0x21, 1]), "followed or not");
     }
 
     #[test]

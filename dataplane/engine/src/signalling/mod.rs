@@ -24,6 +24,7 @@ mod node;
 mod order;
 mod pool;
 mod pseudonym;
+mod recent;
 mod request;
 mod senders;
 mod sequence;
@@ -70,7 +71,7 @@ use tunnels::Closing;
 use users::Homeless;
 
 pub use accusation::Accusation;
-pub use datagram::{HeaderShape, N4Datagram, Pouch};
+pub use datagram::{HeaderShape, N4Datagram, Pouch, Room};
 pub use listing::{ListedFar, ListedPdr, Listing};
 
 /// How long an ended session and its tunnels are remembered.
@@ -451,7 +452,7 @@ impl Signalling {
         [
             self.store.evictions(),
             self.counters.tunnels_refused,
-            self.transactions.evictions(),
+            self.transactions.evictions() + self.removed.evictions(),
             self.strays.evictions() + self.counters.dropped_observations,
             self.nodes.evictions(),
         ]

@@ -1,6 +1,5 @@
 //! What a request orders: the rules in it, read element by element.
 
-use arrayvec::ArrayVec;
 use weir_wire::Address;
 use weir_wire::pfcp::{Element, Elements};
 use weir_wire::pfcp_ie::{
@@ -98,29 +97,32 @@ fn merge(first: Option<UeIp>, second: Option<UeIp>) -> Option<UeIp> {
     }
 }
 
-/// Ends in one rule that are looked at.
-const ENDS: usize = 4;
-
-/// Ends that a rule sends to.
-pub(crate) type Ends = ArrayVec<RemoteEnd, ENDS>;
+/// Where a FAR leads. One that names more than one end may mean any of them.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Target {
+    /// G-PDUs are sent there.
+    Sent(RemoteEnd),
+    /// Users are redirected there.
+    Redirected(Address),
+    /// Copies go there.
+    Copied(RemoteEnd),
+}
 
 /// A Create or Update FAR.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct FarOrder<'a> {
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct FarOrder {
     pub(crate) id: Option<u32>,
     pub(crate) apply: Option<ApplyAction>,
     pub(crate) destination: Option<Interface>,
-    /// Where it sends: one end. Whoever gives more may mean any of them.
-    pub(crate) to: Ends,
-    pub(crate) redirect: Option<RedirectInformation<'a>>,
-    /// Where copies go; of those, too, only the first is kept in the session.
-    pub(crate) copies_to: Ends,
+    /// Where it sends, and where copies go: the first end that is named.
+    pub(crate) to: Option<RemoteEnd>,
+    pub(crate) copies_to: Option<RemoteEnd>,
     /// Whether there are Duplicating Parameters at all.
     pub(crate) duplicates: bool,
 }
 
-impl<'a> FarOrder<'a> {
-    pub(crate) fn read(value: &'a [u8]) -> Self {
+impl FarOrder {
+    pub(crate) fn read(value: &[u8]) -> Self {
         let mut order = Self::default();
         for element in members(value) {
             let value = element.value;
@@ -132,10 +134,7 @@ impl<'a> FarOrder<'a> {
                 }
                 kind::DUPLICATING_PARAMETERS | kind::UPDATE_DUPLICATING_PARAMETERS => {
                     order.duplicates = true;
-                    let ends = members(value)
-                        .filter(|member| member.kind == kind::OUTER_HEADER_CREATION)
-                        .filter_map(|member| remote(member.value));
-                    ends.for_each(|end| add(&mut order.copies_to, end));
+                    order.copies_to = order.copies_to.or_else(|| ends(value).next());
                 }
                 _ => {}
             }
@@ -144,48 +143,66 @@ impl<'a> FarOrder<'a> {
         order
     }
 
-    fn read_parameters(&mut self, value: &'a [u8]) {
+    fn read_parameters(&mut self, value: &[u8]) {
         for element in members(value) {
             let value = element.value;
             match element.kind {
                 kind::DESTINATION_INTERFACE => self.destination = Interface::parse(value).ok(),
-                kind::OUTER_HEADER_CREATION => {
-                    if let Some(end) = remote(value) {
-                        add(&mut self.to, end);
-                    }
-                }
-                kind::REDIRECT_INFORMATION => {
-                    self.redirect = RedirectInformation::parse(value).ok();
-                }
+                kind::OUTER_HEADER_CREATION => self.to = self.to.or_else(|| remote(value)),
                 _ => {}
             }
         }
     }
-
-    /// The addresses that users are redirected to, as far as they are named by address: a
-    /// name that has to be looked up is nobody's yet (TS 29.244 §8.2.20).
-    pub(crate) fn redirected_to(&self) -> impl Iterator<Item = Address> + use<'a> {
-        let redirect = self.redirect;
-        let texts = redirect.into_iter().flat_map(|to| [Some(to.address), to.other]);
-        texts.flatten().filter_map(|text| address_in(std::str::from_utf8(text).ok()?))
-    }
 }
 
-fn add(ends: &mut Ends, end: RemoteEnd) {
-    if !ends.contains(&end) {
-        // More than are looked at are no rule that any UP function takes.
-        let _ = ends.try_push(end);
-    }
+/// Everything that a Create or Update FAR leads to, however often it names something.
+pub(crate) fn targets(value: &[u8]) -> impl Iterator<Item = Target> {
+    members(value).flat_map(|group| {
+        let (sends, copies) = match group.kind {
+            kind::FORWARDING_PARAMETERS | kind::UPDATE_FORWARDING_PARAMETERS => (true, false),
+            kind::DUPLICATING_PARAMETERS | kind::UPDATE_DUPLICATING_PARAMETERS => (false, true),
+            _ => (false, false),
+        };
+        let inside = if sends || copies { group.value } else { &[] };
+        let ends = ends(inside).map(
+            move |end| {
+                if copies { Target::Copied(end) } else { Target::Sent(end) }
+            },
+        );
+        let redirects = if sends { inside } else { &[] };
+        ends.chain(redirected(redirects).map(Target::Redirected))
+    })
 }
 
-/// The address in a redirect's text: it itself, or the host of a URL or SIP URI.
+/// The ends of Outer Header Creations in a group.
+fn ends(group: &[u8]) -> impl Iterator<Item = RemoteEnd> {
+    let headers = members(group).filter(|member| member.kind == kind::OUTER_HEADER_CREATION);
+    headers.filter_map(|member| remote(member.value))
+}
+
+/// The addresses that users are redirected to, as far as they are named by address: a name
+/// that has to be looked up is nobody's yet (TS 29.244 §8.2.20).
+fn redirected(group: &[u8]) -> impl Iterator<Item = Address> {
+    members(group)
+        .filter(|member| member.kind == kind::REDIRECT_INFORMATION)
+        .filter_map(|member| RedirectInformation::parse(member.value).ok())
+        .flat_map(|to| [Some(to.address), to.other])
+        .flatten()
+        .filter_map(|text| address_in(std::str::from_utf8(text).ok()?))
+}
+
+/// The address in a redirect's text: it itself, or the host of a URL or SIP URI, in any of the
+/// ways in which browsers read a number as an IPv4 address.
 fn address_in(text: &str) -> Option<Address> {
-    let text = text.trim();
-    let host = match text.split_once("://") {
+    let text = text.trim_matches(|c: char| c.is_whitespace() || c == '\0');
+    let rest = match text.split_once("://") {
         Some((_, rest)) => rest,
-        None => text.strip_prefix("sip:").or(text.strip_prefix("sips:")).unwrap_or(text),
+        None => match text.split_once(':') {
+            Some((scheme, rest)) if is_sip(scheme) => rest,
+            _ => text,
+        },
     };
-    let host = host.split(['/', '?', '#', ';']).next()?;
+    let host = rest.split(['/', '?', '#', ';', '\\']).next()?;
     let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
     let bare = match host.strip_prefix('[') {
         Some(v6) => v6.split(']').next()?,
@@ -193,7 +210,19 @@ fn address_in(text: &str) -> Option<Address> {
         None if host.matches(':').count() == 1 => host.split(':').next()?,
         None => host,
     };
-    bare.parse::<std::net::IpAddr>().ok().map(Address::from)
+    let bare = bare.strip_suffix('.').unwrap_or(bare);
+    if let Ok(address) = bare.parse::<std::net::IpAddr>() {
+        return Some(address.into());
+    }
+    let number = match bare.strip_prefix("0x").or(bare.strip_prefix("0X")) {
+        Some(digits) => u32::from_str_radix(digits, 16).ok()?,
+        None => bare.parse::<u32>().ok()?,
+    };
+    Some(Address::v4(number.to_be_bytes()))
+}
+
+fn is_sip(scheme: &str) -> bool {
+    ["sip", "sips"].iter().any(|known| scheme.eq_ignore_ascii_case(known))
 }
 
 /// None for a creation that is empty, cut or names no address: it moves nothing.
@@ -279,7 +308,11 @@ mod tests {
             "https://198.51.100.7:8443/login?to=http://10.0.0.1/",
             "http://user@198.51.100.7#x",
             "sip:alice@198.51.100.7:5060;transport=tcp",
-            "sips:198.51.100.7",
+            "SIPS:198.51.100.7",
+            "198.51.100.7\0",
+            "http://198.51.100.7./",
+            "http://3325256711/",
+            "http://0xc6336407/x",
         ] {
             assert_eq!(address_in(text), v4, "{text}");
         }

@@ -6,7 +6,7 @@ use weir_wire::pfcp::Pfcp;
 use super::Signalling;
 use super::accusation::{Accusation, ip};
 use super::datagram::N4Datagram;
-use super::keyed::hash_bytes;
+use super::keyed::hash_message;
 use super::node::Node;
 use super::order::members;
 use super::sequence::{Heap, Request};
@@ -32,7 +32,7 @@ impl Signalling {
         }
         let (asked, ended) = self.transactions.ask(&Question {
             key,
-            hash: hash_bytes(bytes),
+            hash: hash_message(bytes),
             seid: message.seid().map_or(0, |seid| seid.0),
             message: bytes,
             time: datagram.time,
@@ -43,16 +43,16 @@ impl Signalling {
         }
         self.count_request(datagram, pair, code);
         // What comes again was sent by whoever sent it first.
-        let is_own = asked == Asked::Again && !self.transactions.is_doubted(&key);
+        let is_own = matches!(asked, Asked::Again(_)) && !self.transactions.is_doubted(&key);
         let doubted = !is_own && self.watch_sender(datagram, pair, code, message.sequence());
         if doubted {
             self.transactions.doubt(&key);
         }
         match asked {
-            Asked::Again => {
+            Asked::Again(since) => {
                 self.counters.repeated += 1;
-                if code == 54 {
-                    self.deletion_unheard(datagram, message);
+                if matches!(code, 52 | 54) && declared && !doubted {
+                    self.unheard(datagram, message, since);
                 }
             }
             Asked::Dropped => {}

@@ -70,6 +70,8 @@ pub(crate) struct Session {
     pub(crate) uncertain: Nanos,
     /// When a request came that its owner may not have sent.
     pub(crate) doubted: Nanos,
+    /// Until when its owner, who repeated a request in vain, may ask for the same once more.
+    pub(crate) unheard_until: Nanos,
     pub(crate) ue: [UeAddress; ADDRESSES],
     pub(crate) instance: NameId,
     pub(crate) dnn: NameId,
@@ -110,8 +112,6 @@ impl Flagged {
     pub(crate) const GHOST: Flagged = Flagged(1);
     pub(crate) const DUPLICATES: Flagged = Flagged(1 << 1);
     pub(crate) const DOUBTED_END: Flagged = Flagged(1 << 2);
-    /// Its deletion was asked for again: whoever did had not heard the answer.
-    pub(crate) const ENDED_UNHEARD: Flagged = Flagged(1 << 3);
 
     pub(crate) const fn has(self, wanted: Flagged) -> bool {
         self.0 & wanted.0 != 0
@@ -147,6 +147,7 @@ impl Default for Session {
             moved: Nanos(0),
             uncertain: Nanos(0),
             doubted: Nanos(0),
+            unheard_until: Nanos(0),
             ue: [UeAddress::default(); ADDRESSES],
             instance: NameId::NONE,
             dnn: NameId::NONE,

@@ -9,7 +9,7 @@ use super::Signalling;
 use super::accusation::ip;
 use super::datagram::N4Datagram;
 use super::foresight::ROWS_AHEAD;
-use super::order::{FarOrder, PdrOrder};
+use super::order::{FarOrder, PdrOrder, Target, targets};
 use super::session::{Far, RemoteEnd, SessionRef};
 use crate::Nanos;
 use crate::contract::session::{Forwarding, Signalled, TunnelEnd};
@@ -43,7 +43,7 @@ impl Signalling {
             match element.kind {
                 _ if element.enterprise.is_some() => {}
                 kind::CREATE_FAR | kind::UPDATE_FAR => {
-                    self.look_at_far(datagram, by, &FarOrder::read(value));
+                    self.look_at_far(datagram, by, value);
                 }
                 kind::CREATE_PDR | kind::UPDATE_PDR if by.is_trusted => {
                     let end = PdrOrder::end_of(value);
@@ -69,33 +69,45 @@ impl Signalling {
         }
     }
 
-    fn look_at_far(&mut self, datagram: &N4Datagram<'_>, by: Orderer, order: &FarOrder<'_>) {
-        if by.is_trusted {
-            for (end, teid) in order.to.iter().filter_map(|end| Some((end, end.teid?))) {
-                for address in end.addresses.iter() {
-                    self.note_asked(FTeid { address, teid }, datagram.time);
+    fn look_at_far(&mut self, datagram: &N4Datagram<'_>, by: Orderer, value: &[u8]) {
+        let order = FarOrder::read(value);
+        let mut foreign = None;
+        for target in targets(value) {
+            match target {
+                Target::Sent(end) => {
+                    if let Some(teid) = end.teid.filter(|_| by.is_trusted) {
+                        for address in end.addresses.iter() {
+                            self.note_asked(FTeid { address, teid }, datagram.time);
+                        }
+                    }
+                    let mut ends = end.addresses.iter().map(|to| (to, end.teid));
+                    foreign = foreign.or_else(|| ends.find(|(to, _)| self.is_foreign(*to)));
                 }
+                Target::Redirected(to) if self.is_foreign(to) => {
+                    foreign = foreign.or(Some((to, None)));
+                }
+                Target::Redirected(_) | Target::Copied(_) => {}
             }
         }
-        let Some(rules) = self.rules.as_deref() else { return };
-        let is_foreign =
-            |address: &Address| !rules.is_declared_place(*address) && !rules.is_own(*address);
-        let sent_to = order.to.iter().flat_map(|end| end.addresses.iter().map(|to| (to, end.teid)));
-        let redirected_to = order.redirected_to().map(|to| (to, None));
-        let foreign = sent_to.chain(redirected_to).find(|(to, _)| is_foreign(to));
-        if let Some((to, teid)) = foreign {
-            self.accuse_redirection(datagram, by, order, (to, teid));
+        if let Some(target) = foreign {
+            self.accuse_redirection(datagram, by, &order, target);
         }
         if order.duplicates {
-            self.look_at_copies(datagram, by, order);
+            self.look_at_copies(datagram, by, (&order, value));
         }
+    }
+
+    /// Whether an address is neither declared nor within the operator's own ranges.
+    fn is_foreign(&self, address: Address) -> bool {
+        let rules = self.rules.as_deref();
+        rules.is_some_and(|rules| !rules.is_declared_place(address) && !rules.is_own(address))
     }
 
     fn accuse_redirection(
         &mut self,
         datagram: &N4Datagram<'_>,
         by: Orderer,
-        order: &FarOrder<'_>,
+        order: &FarOrder,
         target: (Address, Option<u32>),
     ) {
         let Some((from, to)) = self.ends_of(by.pair) else { return };
@@ -108,19 +120,25 @@ impl Signalling {
         self.accusations.add(accusation);
     }
 
-    fn look_at_copies(&mut self, datagram: &N4Datagram<'_>, by: Orderer, order: &FarOrder<'_>) {
+    fn look_at_copies(
+        &mut self,
+        datagram: &N4Datagram<'_>,
+        by: Orderer,
+        (order, value): (&FarOrder, &[u8]),
+    ) {
         // An order that names no target repeats the one before.
         let stored = by.session.and_then(|at| {
             let session = self.store.find(at)?;
             let far = self.store.fars.find(session.fars, |far| Some(far.id) == order.id)?;
             far.copies_to
         });
-        let named: &[_] = order.copies_to.as_slice();
-        if named.is_empty() {
+        if order.copies_to.is_none() {
             self.look_at_copy(datagram, by, order, stored);
         }
-        for copies_to in named {
-            self.look_at_copy(datagram, by, order, Some(*copies_to));
+        for target in targets(value) {
+            if let Target::Copied(end) = target {
+                self.look_at_copy(datagram, by, order, Some(end));
+            }
         }
     }
 
@@ -128,7 +146,7 @@ impl Signalling {
         &mut self,
         datagram: &N4Datagram<'_>,
         by: Orderer,
-        order: &FarOrder<'_>,
+        order: &FarOrder,
         copies_to: Option<RemoteEnd>,
     ) {
         let Some((from, to)) = self.ends_of(by.pair) else { return };
@@ -155,7 +173,7 @@ impl Signalling {
     fn evidence(
         &self,
         ordered_by: Address,
-        order: &FarOrder<'_>,
+        order: &FarOrder,
         at: Option<SessionRef>,
         target: Option<(Address, Option<u32>)>,
     ) -> Signalled {

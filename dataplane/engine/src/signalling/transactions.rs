@@ -140,8 +140,8 @@ pub(crate) struct Question<'a> {
 pub(crate) enum Asked {
     /// A new one.
     New,
-    /// The same again.
-    Again,
+    /// The same again, and when it came first.
+    Again(Nanos),
     /// Another one under a number that came at that time, shortly before, with the same SEID.
     Otherwise(Nanos),
     /// There is no room to remember it.
@@ -229,7 +229,7 @@ impl Transactions {
             let row = &self.rows[place as usize];
             if time.since(row.time) <= WINDOW {
                 if row.hash == hash {
-                    return (Asked::Again, None);
+                    return (Asked::Again(row.time), None);
                 }
                 // Whoever was in doubt before is no measure.
                 if seid != 0 && row.seid == seid && !row.doubted {
