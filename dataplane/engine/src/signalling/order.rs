@@ -119,6 +119,8 @@ pub(crate) struct FarOrder {
     pub(crate) copies_to: Option<RemoteEnd>,
     /// Whether there are Duplicating Parameters at all.
     pub(crate) duplicates: bool,
+    /// Whether it leads to more than `to`: see [`targets`].
+    pub(crate) has_more: bool,
 }
 
 impl FarOrder {
@@ -133,7 +135,7 @@ impl FarOrder {
                     order.read_parameters(value);
                 }
                 kind::DUPLICATING_PARAMETERS | kind::UPDATE_DUPLICATING_PARAMETERS => {
-                    order.duplicates = true;
+                    (order.duplicates, order.has_more) = (true, true);
                     order.copies_to = order.copies_to.or_else(|| ends(value).next());
                 }
                 _ => {}
@@ -148,7 +150,8 @@ impl FarOrder {
             let value = element.value;
             match element.kind {
                 kind::DESTINATION_INTERFACE => self.destination = Interface::parse(value).ok(),
-                kind::OUTER_HEADER_CREATION => self.to = self.to.or_else(|| remote(value)),
+                kind::OUTER_HEADER_CREATION if self.to.is_none() => self.to = remote(value),
+                kind::OUTER_HEADER_CREATION | kind::REDIRECT_INFORMATION => self.has_more = true,
                 _ => {}
             }
         }

@@ -71,23 +71,15 @@ impl Signalling {
 
     fn look_at_far(&mut self, datagram: &N4Datagram<'_>, by: Orderer, value: &[u8]) {
         let order = FarOrder::read(value);
-        let mut foreign = None;
-        for target in targets(value) {
-            match target {
-                Target::Sent(end) => {
-                    if let Some(teid) = end.teid.filter(|_| by.is_trusted) {
-                        for address in end.addresses.iter() {
-                            self.note_asked(FTeid { address, teid }, datagram.time);
-                        }
-                    }
-                    let mut ends = end.addresses.iter().map(|to| (to, end.teid));
-                    foreign = foreign.or_else(|| ends.find(|(to, _)| self.is_foreign(*to)));
-                }
-                Target::Redirected(to) if self.is_foreign(to) => {
-                    foreign = foreign.or(Some((to, None)));
-                }
-                Target::Redirected(_) | Target::Copied(_) => {}
-            }
+        let mut foreign = order.to.and_then(|end| self.look_at_end(datagram, by, end));
+        // Nearly all lead to one end.
+        let others = if order.has_more { value } else { &[] };
+        for target in targets(others) {
+            foreign = foreign.or(match target {
+                Target::Sent(end) => self.look_at_end(datagram, by, end),
+                Target::Redirected(to) => self.is_foreign(to).then_some((to, None)),
+                Target::Copied(_) => None,
+            });
         }
         if let Some(target) = foreign {
             self.accuse_redirection(datagram, by, &order, target);
@@ -95,6 +87,22 @@ impl Signalling {
         if order.duplicates {
             self.look_at_copies(datagram, by, (&order, value));
         }
+    }
+
+    /// Notes an end that a rule sends to; gives an address of it that is foreign.
+    fn look_at_end(
+        &mut self,
+        datagram: &N4Datagram<'_>,
+        by: Orderer,
+        end: RemoteEnd,
+    ) -> Option<(Address, Option<u32>)> {
+        if let Some(teid) = end.teid.filter(|_| by.is_trusted) {
+            for address in end.addresses.iter() {
+                self.note_asked(FTeid { address, teid }, datagram.time);
+            }
+        }
+        let mut ends = end.addresses.iter().map(|to| (to, end.teid));
+        ends.find(|(to, _)| self.is_foreign(*to))
     }
 
     /// Whether an address is neither declared nor within the operator's own ranges.
