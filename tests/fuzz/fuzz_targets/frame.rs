@@ -1,5 +1,6 @@
 //! One frame of any link type and wrapper: every layer that the walk names lies
-//! in the frame, and so does every offset of the record.
+//! in the frame, and so does every offset of the record; the common path, which
+//! nobody follows, gives the same record.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -35,7 +36,10 @@ fuzz_target!(|input: &[u8]| {
     let wrapper = Wrapper::ALL.get(usize::from(*wrapper % 8)).copied();
     let meta = RxMeta { link_type, stripped_vlan: (link & 0x80 != 0).then_some(7), ..RxMeta::default() };
     let mut inside = Inside { frame: bytes, layers: 0 };
-    let record = decode(&Frame { bytes, meta }, wrapper, &Ports::default(), &mut inside);
+    let frame = Frame { bytes, meta };
+    let record = decode(&frame, wrapper, &Ports::default(), &mut inside);
+    let unfollowed = decode(&frame, wrapper, &Ports::default(), &mut ());
+    assert_eq!(format!("{record:?}"), format!("{unfollowed:?}"));
     assert!(inside.layers < 200);
     for offset in [record.outer_ip, record.outer_l4, record.gtp, record.inner_ip, record.inner_l4] {
         assert!(offset == Record::ABSENT || usize::from(offset) <= bytes.len());
