@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use weir_wire::Address;
-use weir_wire::gtpu::Gtpu;
+use weir_wire::gtpu::{G_PDU, Gtpu};
 use weir_wire::gtpu_element::Elements;
 
 use crate::Nanos;
@@ -21,7 +21,6 @@ use crate::tunnels::unresolved::{Change, Complaint, Escape, OddSource, Stray, Su
 use crate::tunnels::usage::Packet;
 use crate::tunnels::{Access, FTeid, Found, Probe, QosFlows, Row, RowFlags, Sender, Slot};
 
-const G_PDU: u8 = 255;
 const ERROR_INDICATION: u8 = 26;
 
 /// A sender on a tunnel that others use too is told of again after this long: less than the

@@ -2,6 +2,7 @@
 //! that name equipment's peers, and which way the user plane goes.
 
 use weir_wire::ethernet::Ethernet;
+use weir_wire::gtpu::G_PDU;
 use weir_wire::tcp::Tcp;
 use weir_wire::udp::Udp;
 
@@ -59,7 +60,7 @@ fn sight_below_ip(report: &mut Report, frame: &Frame<'_>, record: &Record, rules
 /// plane's directions.
 #[inline]
 pub(crate) fn listen(report: &mut Report, frame: &Frame<'_>, record: &Record, rules: &Rules) {
-    if record.kind == Kind::Gtpu && record.message == 255 {
+    if record.kind == Kind::Gtpu && record.message == G_PDU {
         if let Some(uplink) = uplink(record, rules) {
             report.direction(record.tap, uplink);
         }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use weir_mem::prefetch_slice;
 use weir_wire::Address;
+use weir_wire::gtpu::G_PDU;
 
 use crate::Nanos;
 use crate::account::Tally;
@@ -22,8 +23,6 @@ use crate::series::{Series, datagram_of};
 use crate::signalling::{HeaderShape, N4Datagram, Pouch, Room};
 use crate::track::{FlowKey, Ledger, Prepared, concerns_equipment};
 use crate::tunnels::{Access, FTeid};
-
-const G_PDU: u8 = 255;
 
 /// What a worker is told at its start.
 #[derive(Clone, Debug, Default)]
@@ -215,7 +214,7 @@ impl Worker {
             *record = decode(frame, wrapper, &self.setup.ports, &mut ());
             if record.is_fragment() {
                 let pouch = &mut self.report.n4;
-                let rules = self.setup.live.then_some(self.rules.as_deref());
+                let (rules, live) = (self.rules.as_deref(), self.setup.live);
                 let read = *record;
                 self.series.take(
                     frame,
@@ -223,9 +222,8 @@ impl Worker {
                     &self.setup.ports,
                     &mut self.tally,
                     &mut |source_port, destination_port, payload| {
-                        let link = read.link;
                         let ports = (source_port, destination_port);
-                        pack(pouch, frame, &read, ports, link, payload, rules);
+                        pack(pouch, frame, &read, ports, payload, rules, live);
                     },
                 );
             }
@@ -248,9 +246,9 @@ impl Worker {
                 let end = start + usize::from(record.payload_len);
                 let payload = frame.bytes.get(start..end.min(frame.bytes.len()));
                 let ports = (record.source_port, record.destination_port);
-                let rules = self.setup.live.then_some(self.rules.as_deref());
+                let (rules, live) = (self.rules.as_deref(), self.setup.live);
                 let pouch = &mut self.report.n4;
-                pack(pouch, frame, record, ports, record.link, payload.unwrap_or_default(), rules);
+                pack(pouch, frame, record, ports, payload.unwrap_or_default(), rules, live);
             }
         }
     }
@@ -349,27 +347,25 @@ fn get_to_know(record: &Record, key: PairKey, ledger: &Ledger, rules: &Rules) ->
     }
 }
 
-/// Puts a PFCP datagram into the pouch. On a live tap with rules, which are given, only peers
-/// that are both in the inventory have reserved room there.
+/// Puts a PFCP datagram into the pouch. On a live tap with rules, only peers that are both in
+/// the inventory have reserved room there.
 #[cold]
 fn pack(
     pouch: &mut Pouch,
     frame: &Frame<'_>,
     record: &Record,
     (source_port, destination_port): (u16, u16),
-    link: Link,
     payload: &[u8],
-    live: Option<Option<&Rules>>,
+    rules: Option<&Rules>,
+    live: bool,
 ) {
     let Some((source, destination)) = record.outer_addresses(frame.bytes) else { return };
     let is_listed =
         |rules: &Rules, address| Party::unpack(rules.party(address)).equipment().is_some();
-    let room = match live {
-        None => Room::More,
-        Some(Some(rules)) if !is_listed(rules, source) || !is_listed(rules, destination) => {
-            Room::Share
-        }
-        Some(_) => Room::All,
+    let room = match rules {
+        _ if !live => Room::More,
+        Some(rules) if !is_listed(rules, source) || !is_listed(rules, destination) => Room::Share,
+        _ => Room::All,
     };
     let header = frame.bytes.get(usize::from(record.outer_ip)..).unwrap_or_default();
     let shape = match header {
@@ -386,7 +382,7 @@ fn pack(
         destination,
         destination_port,
         tap: record.tap,
-        link,
+        link: record.link,
         shape,
         wire_len: record.wire_len,
         payload,

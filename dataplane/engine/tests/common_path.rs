@@ -1,7 +1,10 @@
 //! The common path gives the record of the complete walk, whatever the frame.
 
+mod lab;
+
 use std::path::Path;
 
+use lab::Noise;
 use weir_engine::decode::{Ports, Trail, Wrapper, decode};
 use weir_engine::{Frame, RxMeta};
 use weir_pcaps::Scenario;
@@ -14,15 +17,6 @@ impl Trail for Whole {
     fn layer(&mut self, _: Layer, _: &[u8]) {}
     fn vlan(&mut self, _: u16) {}
     fn mpls(&mut self, _: u32) {}
-}
-
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        (self.0 >> 33) as usize % bound
-    }
 }
 
 /// What taps may say of a frame.
@@ -82,7 +76,7 @@ fn every_frame_of_the_scenarios_has_one_record() {
 
 #[test]
 fn octets_changed_cut_and_added_leave_one_record() {
-    let mut chance = Chance(1);
+    let mut noise = Noise(1);
     let mut bases = weir_pcaps::imix::frames(16, 48, 1);
     // The same behind a tag, without the container, and with a sequence number.
     for n in 0..16 {
@@ -94,22 +88,22 @@ fn octets_changed_cut_and_added_leave_one_record() {
     for round in 0..300_000 {
         changed.clear();
         changed.extend_from_slice(&bases[round % bases.len()]);
-        for _ in 0..1 + chance.below(3) {
+        for _ in 0..1 + noise.below(3) {
             // Headers are where it matters.
-            let place = chance.below(changed.len().clamp(1, 96));
-            match chance.below(8) {
+            let place = noise.below(changed.len().clamp(1, 96));
+            match noise.below(8) {
                 0 => changed.truncate(place),
                 1 => changed.extend_from_slice(&[0; 7]),
-                2 => changed[place] = [0, 4, 5, 0x34, 0x45, 0x85, 0xff][chance.below(7)],
+                2 => changed[place] = [0, 4, 5, 0x34, 0x45, 0x85, 0xff][noise.below(7)],
                 3 => changed[place] = changed[place].wrapping_add(1),
                 4 => changed[place] = changed[place].wrapping_sub(1),
-                5 => changed[place] ^= 1 << chance.below(8),
-                _ => changed[place] = chance.below(256) as u8,
+                5 => changed[place] ^= 1 << noise.below(8),
+                _ => changed[place] = noise.below(256) as u8,
             }
             if changed.is_empty() {
                 break;
             }
         }
-        agree(&changed, Said::of(chance.below(Said::WAYS)));
+        agree(&changed, Said::of(noise.below(Said::WAYS)));
     }
 }

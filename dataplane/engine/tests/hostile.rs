@@ -9,17 +9,6 @@ use weir_engine::rules::Link;
 
 const SMALL: &[u8] = include_bytes!("../../../pcaps/captures/small/capture.pcap");
 
-struct Noise(u64);
-
-impl Noise {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-}
-
 fn frames() -> Vec<Vec<u8>> {
     Reader::open(SMALL).unwrap().map(|packet| packet.unwrap().bytes.to_vec()).collect()
 }

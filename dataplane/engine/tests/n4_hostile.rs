@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use lab::n4::*;
-use lab::{g_pdu, prefix, rule_set, udp};
+use lab::{Noise, g_pdu, prefix, rule_set, udp};
 use weir_engine::contract::session::SessionState;
 use weir_engine::contract::words::{Attribution, JudgeWords, N4Loss};
 use weir_engine::rules::{Link, RuleSet, Rules};
@@ -423,17 +423,6 @@ fn declared_transactions_are_followed_through_a_flood_of_strangers() {
     machine.wait(700 * SECOND);
     let left = machine.list().into_iter().filter(|it| it.state == SessionState::Active).count();
     assert_eq!(left, 500);
-}
-
-struct Noise(u64);
-
-impl Noise {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
 }
 
 fn octets(address: IpAddr) -> [u8; 4] {

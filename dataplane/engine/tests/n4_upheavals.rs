@@ -171,17 +171,19 @@ fn a_number_that_is_given_away_is_no_clone() {
     assert!(!clone_is_told(Before::Given), "without its deletion");
 }
 
+/// The same change under a number, and its answer.
+fn exchange(machine: &mut Machine, sequence: u32) {
+    let change = [downlink_far(10, 1, &outer(900))];
+    machine.say(SMF, UPF, &message(52, 2, sequence, &change, false));
+    machine.now += MILLI;
+    machine.say(UPF, SMF, &message(53, 1, sequence, &[cause(1)], false));
+}
+
 /// An SMF that numbers a hundred requests a second. The first copy of one was lost before the tap; it
 /// comes again after so many milliseconds, when the SMF has counted on.
 fn late_copy_is_told(after_milliseconds: u64) -> bool {
     let mut machine = Machine::new();
     machine.establish(SMF, 1, 2, 100);
-    let change = [downlink_far(10, 1, &outer(900))];
-    let exchange = |machine: &mut Machine, sequence: u32| {
-        machine.say(SMF, UPF, &message(52, 2, sequence, &change, false));
-        machine.now += MILLI;
-        machine.say(UPF, SMF, &message(53, 1, sequence, &[cause(1)], false));
-    };
     let lost = 500;
     let again = lost + (after_milliseconds / 10) as u32;
     for sequence in 2..2_000 {
@@ -209,12 +211,6 @@ fn a_request_of_which_the_tap_saw_a_later_copy_alone_is_its_senders_own() {
 fn leaps_are_told(leap: u32, turned: u32) -> u64 {
     let mut machine = Machine::new();
     machine.establish(SMF, 1, 2, 100);
-    let change = [downlink_far(10, 1, &outer(900))];
-    let exchange = |machine: &mut Machine, sequence: u32| {
-        machine.say(SMF, UPF, &message(52, 2, sequence, &change, false));
-        machine.now += MILLI;
-        machine.say(UPF, SMF, &message(53, 1, sequence, &[cause(1)], false));
-    };
     let mut noise = 0x5eed_u32;
     let mut sequence = 1;
     for turn in 1..=2_000 {

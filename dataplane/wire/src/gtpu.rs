@@ -17,6 +17,9 @@ pub const PRIME_PORT: u16 = 3386;
 /// UDP port of GTP-C (TS 29.060, TS 29.274).
 pub const CONTROL_PORT: u16 = 2123;
 
+/// The message type of a G-PDU.
+pub const G_PDU: u8 = 255;
+
 /// A message type (§6.1).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Message {
@@ -63,7 +66,7 @@ impl Message {
             31 => Message::SupportedExtensionHeaders,
             253 => Message::TunnelStatus,
             254 => Message::EndMarker,
-            255 => Message::GPdu,
+            G_PDU => Message::GPdu,
             other => Message::Unknown(other),
         }
     }

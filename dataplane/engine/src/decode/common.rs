@@ -6,6 +6,7 @@
 //! frame is the same on both ways: a test and a fuzz target compare them.
 
 use weir_wire::ethernet;
+use weir_wire::gtpu::G_PDU;
 use weir_wire::gtpu_extension::PDU_SESSION_CONTAINER;
 
 use super::{Ports, protocol};
@@ -24,7 +25,6 @@ const OUTER: usize = IPV4 + UDP + GTPU;
 const PLAIN_IPV4: u8 = 0x45;
 /// More Fragments and the fragment's offset.
 const FRAGMENT: u16 = 0x3fff;
-const G_PDU: u8 = 255;
 /// The optional octets of GTP-U, and a container of four octets behind them.
 const OPTIONAL: usize = 4;
 const CONTAINER: usize = 4;

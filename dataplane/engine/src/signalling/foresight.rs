@@ -9,7 +9,7 @@ use super::Signalling;
 use super::datagram::N4Datagram;
 use super::keyed::hash_key;
 use super::session::{Session, SessionRef};
-use super::transactions::TransactionKey;
+use super::transactions::{TransactionKey, is_answer};
 use crate::tunnels::FTeid;
 
 /// How many messages ahead their own bytes are asked for, the slots of indices, the sessions and
@@ -23,8 +23,8 @@ const RULES_AHEAD: usize = 2;
 const PAYLOAD: usize = 128;
 
 /// How many timers ahead: a session's slots are known only once it itself is there.
-const TIMERS_AHEAD: usize = 8;
-const TIMERS_NEAR: usize = 4;
+pub(super) const TIMERS_AHEAD: usize = 8;
+pub(super) const TIMERS_NEAR: usize = 4;
 
 /// Where a message's rows are looked for.
 #[derive(Clone, Copy, Debug, Default)]
@@ -61,11 +61,6 @@ impl Wanted {
             at: None,
         }
     }
-}
-
-/// Whether a message of that type answers the one before it (TS 29.244 §7.3).
-pub(super) const fn is_answer(code: u8) -> bool {
-    matches!(code, 2 | 4 | 6 | 8 | 10 | 13 | 15 | 17 | 51 | 53 | 55 | 57)
 }
 
 impl Signalling {

@@ -353,7 +353,7 @@ impl Signalling {
             1 | 3 | 5 | 7 | 9 | 12 | 14 | 16 | 50 | 52 | 54 | 56 => {
                 self.request(datagram, message, bytes);
             }
-            code if foresight::is_answer(code) => self.answer(datagram, message, bytes),
+            code if transactions::is_answer(code) => self.answer(datagram, message, bytes),
             // Version Not Supported answers whatever was asked; it agrees to nothing.
             _ => {}
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use weir_wire::Address;
+use weir_wire::pfcp_ie::PdnType;
 
 use super::Signalling;
 use super::session::{Session, SessionRef, is_within};
@@ -166,13 +167,11 @@ impl Signalling {
     /// Whether a session's user may have an address: its own, one behind it, one that names
     /// nobody, or one of a family of which N4 has not told its own.
     fn may_send_from(&self, session: &Session, source: Address) -> bool {
-        const IPV4: u8 = 1;
-        const IPV6: u8 = 2;
         let is_v4 = source.as_v4().is_some();
         let of_family = session.addresses().any(|ue| ue.address.as_v4().is_some() == is_v4);
-        let may_have_family = match session.pdn_type {
-            IPV4 => is_v4,
-            IPV6 => !is_v4,
+        let may_have_family = match PdnType(session.pdn_type) {
+            PdnType::IPV4 => is_v4,
+            PdnType::IPV6 => !is_v4,
             _ => true,
         };
         source.is_local_scope()

@@ -42,9 +42,7 @@ impl Signalling {
             let value = element.value;
             match element.kind {
                 _ if element.enterprise.is_some() => {}
-                kind::CREATE_FAR | kind::UPDATE_FAR => {
-                    self.look_at_far(datagram, by, value);
-                }
+                kind::CREATE_FAR | kind::UPDATE_FAR => self.look_at_far(datagram, by, value),
                 kind::CREATE_PDR | kind::UPDATE_PDR if by.is_trusted => {
                     let end = PdrOrder::end_of(value);
                     if let Some((end, teid)) = end.and_then(|end| Some((end, end.teid?))) {
@@ -134,13 +132,13 @@ impl Signalling {
         by: Orderer,
         (order, value): (&FarOrder, &[u8]),
     ) {
-        // An order that names no target repeats the one before.
-        let stored = by.session.and_then(|at| {
-            let session = self.store.find(at)?;
-            let far = self.store.fars.find(session.fars, |far| Some(far.id) == order.id)?;
-            far.copies_to
-        });
         if order.copies_to.is_none() {
+            // An order that names no target repeats the one before.
+            let stored = by.session.and_then(|at| {
+                let session = self.store.find(at)?;
+                let far = self.store.fars.find(session.fars, |far| Some(far.id) == order.id)?;
+                far.copies_to
+            });
             self.look_at_copy(datagram, by, order, stored);
         }
         for target in targets(value) {

@@ -12,6 +12,7 @@ use weir_wire::Address;
 use weir_wire::pfcp::Pfcp;
 
 use super::datagram::N4Datagram;
+use super::foresight::{TIMERS_AHEAD, TIMERS_NEAR};
 use super::keyed::{Index, hash_key};
 use super::session::SessionRef;
 use crate::Nanos;
@@ -46,6 +47,11 @@ pub(crate) struct TransactionKey {
     pub(crate) destination_port: u16,
     pub(crate) sequence: u32,
     pub(crate) message: u8,
+}
+
+/// Whether a message of that type answers the one before it (TS 29.244 §7.3).
+pub(super) const fn is_answer(code: u8) -> bool {
+    matches!(code, 2 | 4 | 6 | 8 | 10 | 13 | 15 | 17 | 51 | 53 | 55 | 57)
 }
 
 impl TransactionKey {
@@ -408,7 +414,11 @@ impl Transactions {
     /// Asks for a transaction, whose slot is there, and its request.
     pub(crate) fn foresee_row(&self, hash: u64) {
         let place = self.index.find(hash).unwrap_or(u64::MAX);
-        if let Some(row) = self.rows.get(place as usize) {
+        self.foresee_place(place as usize);
+    }
+
+    fn foresee_place(&self, place: usize) {
+        if let Some(row) = self.rows.get(place) {
             prefetch(row);
             prefetch(&row.waiting);
         }
@@ -416,17 +426,16 @@ impl Transactions {
 
     /// Asks for the next transactions whose time comes: they are as long ago as anything here.
     fn foresee_first(&self, queue: &VecDeque<(Nanos, u32, u32)>) {
-        let ahead = queue.get(8).and_then(|(_, place, _)| self.rows.get(*place as usize));
-        if let Some(row) = ahead {
-            prefetch(row);
-            prefetch(&row.waiting);
+        if let Some((_, place, _)) = queue.get(TIMERS_AHEAD) {
+            self.foresee_place(*place as usize);
         }
     }
 
     /// The same, and for the slots of those that are forgotten.
     fn foresee_forgotten(&self) {
         self.foresee_first(&self.order);
-        let near = self.order.get(4).and_then(|(_, place, _)| self.rows.get(*place as usize));
+        let near = self.order.get(TIMERS_NEAR);
+        let near = near.and_then(|(_, place, _)| self.rows.get(*place as usize));
         if let Some(key) = near.and_then(|row| row.key.as_ref()) {
             self.index.prefetch(hash_key(key));
         }

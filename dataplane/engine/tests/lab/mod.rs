@@ -28,6 +28,23 @@ pub fn signalling() -> Signalling {
     Signalling::new(&SignallingSetup { tunnels: 4096, ..SignallingSetup::default() }).unwrap()
 }
 
+/// Chance of a fixed seed, which is not 0.
+pub struct Noise(pub u64);
+
+impl Noise {
+    pub fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    /// A number below `bound`.
+    pub fn below(&mut self, bound: usize) -> usize {
+        (self.next() >> 33) as usize % bound
+    }
+}
+
 fn setup(link: Link) -> Setup {
     Setup { links: vec![link], hash_key: 7, ..Setup::default() }
 }
