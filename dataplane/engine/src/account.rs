@@ -76,6 +76,12 @@ impl Tally {
         }
     }
 
+    /// Counts G-PDUs in which nothing else is to be counted.
+    #[inline]
+    pub(crate) fn g_pdus(&mut self, packets: u64) {
+        self.words.gtpu_messages[gtpu::Message::GPdu.counter()] += packets;
+    }
+
     /// Counts the GTP-U or PFCP message inside another tunnel.
     #[cold]
     fn wrapped(&mut self, record: &Record, bytes: &[u8]) {

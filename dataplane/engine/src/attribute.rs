@@ -29,10 +29,35 @@ const SILENCE: Nanos = Nanos::SECOND;
 
 /// A packet whose tunnel is being looked up.
 #[derive(Clone, Copy, Debug, Default)]
-struct LookUp {
+pub(crate) struct LookUp {
+    pub(crate) end: FTeid,
+    pub(crate) packet: Packet,
+    /// Where the inner packet stands.
+    pub(crate) inner: u16,
+    pub(crate) whose: Whose,
+}
+
+/// Where more is known of a packet.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Whose {
+    /// It is of the common shape; this frame says it all.
+    Common(u8),
+    /// It has this record.
+    Record(u8),
+}
+
+impl Default for Whose {
+    fn default() -> Self {
+        Whose::Record(0)
+    }
+}
+
+/// A user on the link to the data network, looked up by its address.
+#[derive(Clone, Copy, Debug, Default)]
+struct User {
     record: usize,
-    end: FTeid,
     from: Address,
+    end: FTeid,
     probe: Probe,
 }
 
@@ -41,8 +66,10 @@ struct LookUp {
 pub(crate) struct Attributor {
     tunnels: Access,
     pending: [LookUp; BURST],
-    /// Users on the link to the data network, looked up the same way.
-    users: [LookUp; BURST],
+    probes: [Probe; BURST],
+    slots: [Option<Slot>; BURST],
+    ready: usize,
+    users: [User; BURST],
     /// Sources that are looked for on N6, sorted.
     watched: Arc<[Address]>,
 }
@@ -52,7 +79,10 @@ impl Attributor {
         Self {
             tunnels,
             pending: [LookUp::default(); BURST],
-            users: [LookUp::default(); BURST],
+            probes: [Probe::default(); BURST],
+            slots: [None; BURST],
+            ready: 0,
+            users: [User::default(); BURST],
             watched: Arc::new([]),
         }
     }
@@ -62,32 +92,107 @@ impl Attributor {
         self.watched = sources;
     }
 
-    /// Attributes a burst. `ends` are the records' outer addresses.
-    pub(crate) fn burst(
+    /// Begins the look-up of a packet's tunnel. Packets come in the burst's order.
+    #[inline]
+    pub(crate) fn ask(&mut self, look_up: LookUp) {
+        let probe = self.tunnels.table.probe(&look_up.end);
+        self.tunnels.table.prefetch_tags(probe);
+        if let Some(place) = self.pending.get_mut(self.ready) {
+            *place = look_up;
+            self.probes[self.ready] = probe;
+            self.ready += 1;
+        }
+    }
+
+    /// The same for the packet of a record, if it is in a tunnel.
+    #[inline]
+    pub(crate) fn ask_for(&mut self, number: usize, record: &Record, to: Address) {
+        let is_g_pdu = record.kind == Kind::Gtpu && record.message == G_PDU;
+        if is_g_pdu || record.flags.has(Flags::ATTRIBUTED) && record.teid != 0 {
+            let end = FTeid { address: to, teid: record.teid };
+            let whose = Whose::Record(number as u8);
+            self.ask(LookUp { end, whose, ..LookUp::default() });
+        }
+    }
+
+    /// Asks for the rows of all tunnels that were asked for.
+    pub(crate) fn fetch(&mut self) {
+        let Self { tunnels, probes, slots, ready, .. } = self;
+        for (slot, probe) in slots.iter_mut().zip(probes.iter()).take(*ready) {
+            *slot = tunnels.table.prefetch_sole(*probe);
+            if let Some(slot) = *slot {
+                tunnels.usage.prefetch(slot);
+            }
+        }
+    }
+
+    /// Attributes what was asked for: packets of the common shape by their frames of the
+    /// burst, of which `recall` makes records when one is wanted, and the others by theirs.
+    pub(crate) fn settle(
+        &mut self,
+        frames: &[Frame<'_>],
+        (others, records): (&[Frame<'_>], &[Record]),
+        recall: impl Fn(&Frame<'_>) -> Record,
+        report: &mut Report,
+    ) {
+        let Self { tunnels, pending, probes, slots, ready, .. } = self;
+        let asked = pending.iter().zip(probes.iter()).zip(slots.iter()).take(*ready);
+        for ((look_up, probe), slot) in asked {
+            let LookUp { end, packet, inner, whose } = look_up;
+            match whose {
+                Whose::Common(number) => {
+                    let Some(frame) = frames.get(usize::from(*number)) else { continue };
+                    let Some((slot, row)) = find(tunnels, end, *probe, *slot, packet.time) else {
+                        stray(frame, &recall(frame), *end, report);
+                        continue;
+                    };
+                    report.unresolved.attributed += 1;
+                    let change = count(tunnels, (slot, &row), packet);
+                    let odd = odd_user_of_common(frame, *inner, &row);
+                    if change.is_some() || odd.is_some() {
+                        note(frame, &recall(frame), (slot, &row), *end, (change, odd), report);
+                    }
+                }
+                Whose::Record(number) => {
+                    let number = usize::from(*number);
+                    let Some(frame) = others.get(number) else { continue };
+                    let Some(record) = records.get(number) else { continue };
+                    let Some((slot, row)) = find(tunnels, end, *probe, *slot, record.time) else {
+                        stray(frame, record, *end, report);
+                        continue;
+                    };
+                    report.unresolved.attributed += 1;
+                    let change = count(tunnels, (slot, &row), &packet_of(frame, record));
+                    let odd = odd_user(frame, record, &row);
+                    if change.is_some() || odd.is_some() {
+                        note(frame, record, (slot, &row), *end, (change, odd), report);
+                    }
+                }
+            }
+        }
+        *ready = 0;
+    }
+
+    /// Looks at what else tells of tunnels and users: Error Indications, and users' packets
+    /// on the link to the data network.
+    pub(crate) fn look_around(
         &mut self,
         frames: &[Frame<'_>],
         records: &[Record],
         ends: &[Option<(Address, Address)>],
         report: &mut Report,
     ) {
-        let (mut ready, mut users) = (0, 0);
+        let mut users = 0;
         for (i, ((frame, record), ends)) in frames.iter().zip(records).zip(ends).enumerate() {
             let Some((from, to)) = *ends else { continue };
-            let is_g_pdu = record.kind == Kind::Gtpu && record.message == G_PDU;
-            if is_g_pdu || record.flags.has(Flags::ATTRIBUTED) && record.teid != 0 {
-                let end = FTeid { address: to, teid: record.teid };
-                let probe = self.tunnels.table.probe(&end);
-                self.tunnels.table.prefetch_tags(probe);
-                self.pending[ready] = LookUp { record: i, end, from, probe };
-                ready += 1;
-            } else if record.kind == Kind::Gtpu && record.message == ERROR_INDICATION {
+            if record.kind == Kind::Gtpu && record.message == ERROR_INDICATION {
                 complain(frame, record, (from, to), report);
             } else if record.link == Link::N6 && record.kind == Kind::Ip {
                 if record.source == Party::Subscriber.pack() {
                     let end = FTeid::of_user(from);
                     let probe = self.tunnels.users.probe(&end);
                     self.tunnels.users.prefetch_tags(probe);
-                    self.users[users] = LookUp { record: i, end, from, probe };
+                    self.users[users] = User { record: i, from, end, probe };
                     users += 1;
                 }
                 if !self.watched.is_empty() && self.watched.binary_search(&from).is_ok() {
@@ -96,35 +201,102 @@ impl Attributor {
                 }
             }
         }
-        for look_up in &self.users[..users] {
-            self.tunnels.users.prefetch_row(look_up.probe);
+        let (table, users) = (&self.tunnels.users, &self.users[..users]);
+        for user in users {
+            table.prefetch_row(user.probe);
         }
-        for look_up in &self.users[..users] {
-            let record = &records[look_up.record];
-            let users = &self.tunnels.users;
-            if !matches!(users.find(&look_up.end, look_up.probe, record.time), Found::Live(..)) {
-                let homeless = Escape { source: look_up.from, sum: sum(record, 0) };
+        for user in users {
+            let record = &records[user.record];
+            if !matches!(table.find(&user.end, user.probe, record.time), Found::Live(..)) {
+                let homeless = Escape { source: user.from, sum: sum(record, 0) };
                 report.unresolved.dropped += u64::from(!report.unresolved.homeless.add(homeless));
             }
         }
-        let pending = &self.pending[..ready];
-        for look_up in pending {
-            if let Some(slot) = self.tunnels.table.prefetch_row(look_up.probe) {
-                self.tunnels.usage.prefetch(slot);
-            }
-        }
-        for look_up in pending {
-            let (frame, record) = (&frames[look_up.record], &records[look_up.record]);
-            let found = self.tunnels.table.find(&look_up.end, look_up.probe, record.time);
-            match found {
-                Found::Live(slot, row) => {
-                    report.unresolved.attributed += 1;
-                    count(&mut self.tunnels, frame, record, look_up, (slot, &row), report);
-                }
-                Found::Other | Found::Unknown => stray(frame, record, look_up, report),
-            }
-        }
     }
+}
+
+/// The tunnel of a look-up: nearly always the one whose row was asked for.
+#[inline]
+fn find(
+    tunnels: &Access,
+    end: &FTeid,
+    probe: Probe,
+    slot: Option<Slot>,
+    time: Nanos,
+) -> Option<(Slot, Row)> {
+    if let Some(slot) = slot
+        && let Some(row) = tunnels.table.read(slot, end, time)
+    {
+        return Some((slot, row));
+    }
+    match tunnels.table.find(end, probe, time) {
+        Found::Live(slot, row) => Some((slot, row)),
+        Found::Other | Found::Unknown => None,
+    }
+}
+
+/// A packet of a known tunnel whose sender is to be told of.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    sender: Sender,
+    /// Who sent the one before, and when.
+    before: Sender,
+    before_last: Nanos,
+}
+
+/// Counts a packet of a known tunnel; says if its sender is to be told of.
+#[inline]
+fn count(tunnels: &mut Access, (slot, row): (Slot, &Row), packet: &Packet) -> Option<Seen> {
+    let sender = packet.sender;
+    let last_before = tunnels.usage.count(slot, row.flags.generation(), packet);
+    let (before, before_last) = last_before.unwrap_or_default();
+    let is_news = before != sender
+        || row.flags.has(RowFlags::CONTESTED)
+        || row.flags.has(RowFlags::SHARED) && packet.time.since(before_last) >= SILENCE;
+    is_news.then_some(Seen { sender, before, before_last })
+}
+
+/// What a record's packet adds to its tunnel.
+#[inline]
+fn packet_of(frame: &Frame<'_>, record: &Record) -> Packet {
+    let from = record.outer_addresses(frame.bytes).unwrap_or_default().0;
+    Packet {
+        packets: u64::from(record.kind == Kind::Gtpu),
+        bytes: user_bytes(frame, record),
+        time: record.time,
+        sender: Sender::of(record.source, from),
+        flow: qos_flow(record),
+    }
+}
+
+/// The user's address in a packet, if it is not the tunnel's user's. What goes astray in a
+/// worse way is told of as that.
+#[inline]
+fn odd_user(frame: &Frame<'_>, record: &Record, row: &Row) -> Option<Address> {
+    if !row.flags.any(RowFlags::CHECKED.or(RowFlags::NAMELESS))
+        || !record.flags.has(Flags::VERIFIED_GPDU)
+        || record.flags.any(INSIDE)
+    {
+        return None;
+    }
+    let (source, destination) = record.inner_addresses(frame.bytes)?;
+    let user = if row.flags.has(RowFlags::DOWNLINK) { destination } else { source };
+    (!row.is_ue(user)).then_some(user)
+}
+
+/// The same of a packet of the common shape, whose inner header stands at `inner`.
+#[inline]
+fn odd_user_of_common(frame: &Frame<'_>, inner: u16, row: &Row) -> Option<Address> {
+    if !row.flags.any(RowFlags::CHECKED.or(RowFlags::NAMELESS)) {
+        return None;
+    }
+    let header = frame.bytes.get(usize::from(inner)..)?.first_chunk::<20>()?;
+    let ends = u64::from_be_bytes(*header[12..].first_chunk()?);
+    // Up and down take turns as they like: no branch could foretell which.
+    let shift = u32::from(!row.flags.has(RowFlags::DOWNLINK)) * 32;
+    let user = (ends >> shift) as u32;
+    let is_users = row.flags.has(RowFlags::UE_V4) && user == row.ue4;
+    (!is_users).then(|| Address::v4(user.to_be_bytes()))
 }
 
 /// The QoS flow of a G-PDU.
@@ -133,86 +305,32 @@ fn qos_flow(record: &Record) -> QosFlows {
     QosFlows::of(record.flags.has(Flags::QFI).then_some(record.qfi))
 }
 
-/// Counts a packet of a known tunnel, and notes what is odd about it.
-#[inline]
-fn count(
-    tunnels: &mut Access,
+/// Tells of a packet's sender, or of the user's address in it.
+#[cold]
+fn note(
     frame: &Frame<'_>,
     record: &Record,
-    look_up: &LookUp,
     (slot, row): (Slot, &Row),
+    end: FTeid,
+    (change, odd): (Option<Seen>, Option<Address>),
     report: &mut Report,
 ) {
-    let sender = Sender::of(record.source, look_up.from);
-    let bytes = user_bytes(frame, record);
-    let packet = Packet {
-        packets: u64::from(record.kind == Kind::Gtpu),
-        bytes,
-        time: record.time,
-        sender,
-        flow: qos_flow(record),
-    };
     let generation = row.flags.generation();
-    let last_before = tunnels.usage.count(slot, generation, &packet);
-    let (before, before_last) = last_before.unwrap_or_default();
-    if before != sender
-        || row.flags.has(RowFlags::CONTESTED)
-        || row.flags.has(RowFlags::SHARED) && record.time.since(before_last) >= SILENCE
-    {
-        let seen =
-            Seen { slot, generation, sender, from: look_up.from, bytes, before, before_last };
-        note_sender(frame, record, &seen, report);
+    let from = record.outer_addresses(frame.bytes).unwrap_or_default().0;
+    let sum = sum(record, user_bytes(frame, record));
+    let inner = Inner::of(record, frame.bytes);
+    if let Some(Seen { sender, before, before_last }) = change {
+        let change = Change { slot, generation, sender, from, before, before_last, sum, inner };
+        report.unresolved.dropped += u64::from(!report.unresolved.changes.add(change));
     }
-    // What goes astray in a worse way is told of as that.
-    if row.flags.any(RowFlags::CHECKED.or(RowFlags::NAMELESS))
-        && record.flags.has(Flags::VERIFIED_GPDU)
-        && !record.flags.any(INSIDE)
-        && let Some((source, destination)) = record.inner_addresses(frame.bytes)
-        && let source = if row.flags.has(RowFlags::DOWNLINK) { destination } else { source }
-        && !row.is_ue(source)
-    {
-        let odd = OddSource {
-            slot,
-            generation,
-            source,
-            from: look_up.from,
-            to: look_up.end.address,
-            sum: sum(record, bytes),
-            inner: Inner::of(record, frame.bytes),
-        };
+    if let Some(source) = odd {
+        let odd = OddSource { slot, generation, source, from, to: end.address, sum, inner };
         report.unresolved.dropped += u64::from(!report.unresolved.odd_sources.add(odd));
     }
 }
 
-/// A packet on a tunnel.
-struct Seen {
-    slot: Slot,
-    generation: u16,
-    sender: Sender,
-    from: Address,
-    bytes: u64,
-    /// Who sent the one before, and when.
-    before: Sender,
-    before_last: Nanos,
-}
-
 #[cold]
-fn note_sender(frame: &Frame<'_>, record: &Record, seen: &Seen, report: &mut Report) {
-    let change = Change {
-        slot: seen.slot,
-        generation: seen.generation,
-        sender: seen.sender,
-        from: seen.from,
-        before: seen.before,
-        before_last: seen.before_last,
-        sum: sum(record, seen.bytes),
-        inner: Inner::of(record, frame.bytes),
-    };
-    report.unresolved.dropped += u64::from(!report.unresolved.changes.add(change));
-}
-
-#[cold]
-fn stray(frame: &Frame<'_>, record: &Record, look_up: &LookUp, report: &mut Report) {
+fn stray(frame: &Frame<'_>, record: &Record, end: FTeid, report: &mut Report) {
     let source = (!record.flags.any(INSIDE))
         .then(|| record.inner_addresses(frame.bytes))
         .flatten()
@@ -221,8 +339,8 @@ fn stray(frame: &Frame<'_>, record: &Record, look_up: &LookUp, report: &mut Repo
     let mut sum = sum(record, bytes);
     sum.packets = u64::from(record.kind == Kind::Gtpu);
     let stray = Stray {
-        end: look_up.end,
-        from: look_up.from,
+        end,
+        from: record.outer_addresses(frame.bytes).unwrap_or_default().0,
         source: source.unwrap_or_default(),
         sum,
         flows: qos_flow(record),

@@ -63,7 +63,7 @@ pub struct RxMeta {
 }
 
 /// A frame: contiguous bytes and their metadata.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Frame<'a> {
     /// The bytes from the link layer's header on.
     pub bytes: &'a [u8],

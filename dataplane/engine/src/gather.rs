@@ -46,6 +46,59 @@ pub(crate) fn sight(
     }
 }
 
+/// What the last packet of a sender with listed MAC addresses showed below IP: most packets
+/// show the same.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shown {
+    equipment: EquipmentId,
+    mac: [u8; 6],
+    vlan: u16,
+    trait_seen: Trait,
+}
+
+impl Shown {
+    /// What the sender of a record shows; none if it is not looked at.
+    pub(crate) fn of(frame: &Frame<'_>, record: &Record, rules: &Rules) -> Option<Self> {
+        let equipment = Party::unpack(record.source).equipment()?;
+        let mut shown =
+            Self { equipment, mac: [0; 6], vlan: 0, trait_seen: Trait::Vlan(record.vlan) };
+        let is_looked_at = !rules.equipment(equipment)?.macs.is_empty();
+        is_looked_at.then(|| {
+            shown.look(source_mac(frame), record.vlan, rules);
+            shown
+        })
+    }
+
+    #[cold]
+    fn look(&mut self, mac: [u8; 6], vlan: u16, rules: &Rules) {
+        let listed = rules.equipment(self.equipment);
+        let is_listed = listed.is_some_and(|equipment| equipment.macs.contains(&mac));
+        let trait_seen = if is_listed { Trait::Vlan(vlan) } else { Trait::Mac(mac) };
+        *self = Self { mac, vlan, trait_seen, ..*self };
+    }
+
+    /// Reports what one more Ethernet frame of that sender shows.
+    #[inline]
+    pub(crate) fn sight(
+        &mut self,
+        report: &mut Report,
+        frame: &Frame<'_>,
+        vlan: u16,
+        rules: &Rules,
+    ) {
+        let mac = source_mac(frame);
+        if mac != self.mac || vlan != self.vlan {
+            self.look(mac, vlan, rules);
+        }
+        report.sight(frame, self.equipment, self.trait_seen);
+    }
+}
+
+#[inline]
+fn source_mac(frame: &Frame<'_>) -> [u8; 6] {
+    Ethernet::parse(frame.bytes).map_or([0; 6], |ethernet| ethernet.source())
+}
+
 #[cold]
 fn sight_below_ip(report: &mut Report, frame: &Frame<'_>, record: &Record, rules: &Rules) {
     let Ok(ethernet) = Ethernet::parse(frame.bytes) else { return };

@@ -138,20 +138,24 @@ impl Lpm {
         self.ranges.insert(first, value);
     }
 
+    /// The same of an IPv4 address.
+    #[inline]
+    pub(crate) fn find_v4(&self, v4: u32) -> u32 {
+        let mut entry = self.root[(v4 >> 16) as usize];
+        if entry & CHILD != 0 {
+            entry = self.nodes[(entry & !CHILD) as usize][(v4 >> 8) as usize & 0xff];
+            if entry & CHILD != 0 {
+                entry = self.nodes[(entry & !CHILD) as usize][v4 as usize & 0xff];
+            }
+        }
+        entry
+    }
+
     /// The value of the prefix that covers `address`, 0 if none does.
     #[inline]
     pub fn find(&self, address: Address) -> u32 {
         match address.as_v4() {
-            Some(v4) => {
-                let mut entry = self.root[(v4 >> 16) as usize];
-                if entry & CHILD != 0 {
-                    entry = self.nodes[(entry & !CHILD) as usize][(v4 >> 8) as usize & 0xff];
-                    if entry & CHILD != 0 {
-                        entry = self.nodes[(entry & !CHILD) as usize][v4 as usize & 0xff];
-                    }
-                }
-                entry
-            }
+            Some(v4) => self.find_v4(v4),
             None => {
                 let behind = self.starts.partition_point(|(start, _)| *start <= address.0);
                 self.starts[behind.saturating_sub(1)].1

@@ -4,11 +4,14 @@
 
 use weir_wire::Address;
 
-use crate::frame::Frame;
+use crate::decode::Common;
+use crate::frame::{Frame, TapId};
+use crate::gather::Shown;
 use crate::keyed_hash::fold;
 use crate::record::{Flags, Kind, Record};
 use crate::rules::Link;
 use crate::track::Prepared;
+use crate::tunnels::Sender;
 
 /// Pairs that are remembered; of two that meet in one place the later one is.
 const PAIRS: usize = 1024;
@@ -38,12 +41,20 @@ impl PairKey {
             return None;
         }
         let header = frame.bytes.get(usize::from(record.outer_ip)..)?.first_chunk::<20>()?;
-        Some(Self {
-            addresses: u64::from_be_bytes(*header[12..].first_chunk()?),
-            ports_and_tap: u64::from(record.source_port) << 32
-                | u64::from(record.destination_port) << 16
-                | u64::from(record.tap.0),
-        })
+        let addresses = u64::from_be_bytes(*header[12..].first_chunk()?);
+        Some(Self::new(addresses, (record.source_port, record.destination_port), record.tap))
+    }
+
+    /// The key of a G-PDU of the common shape.
+    #[inline]
+    pub(crate) fn of_common(common: &Common, tap: TapId) -> Self {
+        Self::new(common.addresses, (common.source_port, common.destination_port), tap)
+    }
+
+    #[inline]
+    fn new(addresses: u64, (source, destination): (u16, u16), tap: TapId) -> Self {
+        let ports = u64::from(source) << 32 | u64::from(destination) << 16;
+        Self { addresses, ports_and_tap: ports | u64::from(tap.0) }
     }
 
     /// The addresses, source first.
@@ -64,12 +75,16 @@ pub(crate) struct Pair {
     pub(crate) link: Link,
     /// Whether G-PDUs go up, if it is known which way is up.
     pub(crate) uplink: Option<bool>,
-    /// Whether the sender is looked at below IP.
-    pub(crate) is_sighted: bool,
+    /// The sender as tunnels know it.
+    pub(crate) sender: Sender,
+    /// What the sender's last packet of the common shape showed below IP, if it is looked at.
+    pub(crate) shown: Option<Shown>,
     /// Whether the destination's address names no single node.
     pub(crate) to_local_scope: bool,
     /// Whether both addresses name one.
     pub(crate) is_between_nodes: bool,
+    /// Whether the flow of users' packets between them is kept.
+    pub(crate) is_tracked: bool,
     /// The flow, with its row in the ledger once it has one.
     pub(crate) flow: Prepared,
 }
@@ -102,8 +117,8 @@ impl Pairs {
 
     /// The pair of a key, if it is there.
     #[inline]
-    pub(crate) fn find(&self, place: u16, key: &PairKey) -> Option<&Pair> {
-        self.rows[usize::from(place)].as_ref().filter(|pair| pair.key == *key)
+    pub(crate) fn find(&mut self, place: u16, key: &PairKey) -> Option<&mut Pair> {
+        self.rows[usize::from(place)].as_mut().filter(|pair| pair.key == *key)
     }
 
     /// The pair in a place that was just found or put.

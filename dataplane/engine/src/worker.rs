@@ -8,21 +8,22 @@ use weir_wire::gtpu::G_PDU;
 
 use crate::Nanos;
 use crate::account::Tally;
-use crate::attribute::Attributor;
+use crate::attribute::{Attributor, LookUp, Whose};
 use crate::classify::{classify, look_inside};
-use crate::decode::{Ports, Wrapper, decode};
+use crate::decode::{Common, Ports, Wrapper, decode};
 use crate::finding::is_suspicious;
 use crate::fragment_trails::set_of;
 use crate::frame::{BURST, Frame, TapId};
-use crate::gather::{listen, sight, uplink};
+use crate::gather::{Shown, listen, sight, uplink};
 use crate::pairs::{NONE, Pair, PairKey, Pairs};
-use crate::record::{Kind, Record};
+use crate::record::{Flags, Kind, Record};
 use crate::report::Report;
 use crate::rules::{Link, Party, Rules};
 use crate::series::{Series, datagram_of};
 use crate::signalling::{HeaderShape, N4Datagram, Pouch, Room};
 use crate::track::{FlowKey, Ledger, Prepared, concerns_equipment};
-use crate::tunnels::{Access, FTeid};
+use crate::tunnels::usage::Packet;
+use crate::tunnels::{Access, FTeid, QosFlows, Sender};
 
 /// What a worker is told at its start.
 #[derive(Clone, Debug, Default)]
@@ -157,19 +158,31 @@ impl Worker {
     /// Takes at most [`BURST`] frames through all stages; further ones are not
     /// looked at, and the number that was is given back.
     pub fn burst(&mut self, frames: &[Frame<'_>]) -> usize {
+        self.stages::<true>(frames)
+    }
+
+    /// The same without the common path: what a test compares it with.
+    pub fn burst_by_complete_stages(&mut self, frames: &[Frame<'_>]) -> usize {
+        self.stages::<false>(frames)
+    }
+
+    fn stages<const COMMON: bool>(&mut self, frames: &[Frame<'_>]) -> usize {
         let frames = frames.get(..BURST).unwrap_or(frames);
-        self.decode(frames);
         let rules = self.rules.clone();
+        let mut others = [Frame::default(); BURST];
+        let count = self.read::<COMMON>(frames, rules.as_deref(), &mut others);
+        let others = &others[..count];
         match &rules {
-            Some(rules) => self.classify(frames, rules),
-            None => self.find_ends(frames),
+            Some(rules) => self.classify(others, rules),
+            None => self.link(others),
         }
-        self.attributor.burst(frames, &self.records, &self.ends, &mut self.report);
+        self.attribute(frames, others, rules.as_deref());
         if let Some(rules) = &rules {
-            self.track(frames, rules);
+            self.track(others, rules);
         }
-        self.account(frames);
-        self.gather_n4(frames);
+        self.tally.g_pdus((frames.len() - count) as u64);
+        self.account(others);
+        self.gather_n4(others);
         frames.len()
     }
 
@@ -199,43 +212,117 @@ impl Worker {
         self.series.finish(&mut self.tally);
     }
 
-    fn decode(&mut self, frames: &[Frame<'_>]) {
+    /// Reads every frame: a G-PDU of the common shape between remembered ends goes through
+    /// `classify` and `track` at once, any other is decoded and put among `others`, whose
+    /// number is given. Both ask for their tunnels.
+    fn read<'f, const COMMON: bool>(
+        &mut self,
+        frames: &[Frame<'f>],
+        rules: Option<&Rules>,
+        others: &mut [Frame<'f>; BURST],
+    ) -> usize {
         const AHEAD: usize = 4;
         for frame in frames.iter().take(AHEAD) {
             prefetch_slice(frame.bytes, 0);
             prefetch_slice(frame.bytes, 64);
         }
-        for (i, (frame, record)) in frames.iter().zip(&mut self.records).enumerate() {
+        let mut count = 0;
+        for (i, frame) in frames.iter().enumerate() {
             if let Some(next) = frames.get(i + AHEAD) {
                 prefetch_slice(next.bytes, 0);
                 prefetch_slice(next.bytes, 64);
             }
-            let wrapper = self.setup.wrapper(frame.meta.tap);
-            *record = decode(frame, wrapper, &self.setup.ports, &mut ());
-            if record.is_fragment() {
-                let pouch = &mut self.report.n4;
-                let (rules, live) = (self.rules.as_deref(), self.setup.live);
-                let read = *record;
-                self.series.take(
-                    frame,
-                    record,
-                    &self.setup.ports,
-                    &mut self.tally,
-                    &mut |source_port, destination_port, payload| {
-                        let ports = (source_port, destination_port);
-                        pack(pouch, frame, &read, ports, payload, rules, live);
-                    },
-                );
+            if COMMON
+                && let Some(rules) = rules
+                && let Some(common) = Common::read(frame, &self.setup.ports)
+                && self.pass(i, frame, &common, rules)
+            {
+                continue;
             }
+            if let Some(place) = others.get_mut(count) {
+                *place = *frame;
+                self.decode(count, frame);
+                count += 1;
+            }
+        }
+        count
+    }
+
+    /// Takes a G-PDU of the common shape through `classify` and `track`; no if it needs the
+    /// complete stages: its ends are not remembered, or it goes where none should.
+    #[inline(always)]
+    fn pass(&mut self, number: usize, frame: &Frame<'_>, common: &Common, rules: &Rules) -> bool {
+        let Self { setup, pairs, ledger, attributor, report, .. } = self;
+        let key = PairKey::of_common(common, frame.meta.tap);
+        let place = pairs.place(&key);
+        let Some(pair) = pairs.find(place, &key) else { return false };
+        if rules.closes_infrastructure_v4(common.inner_destination) {
+            return false;
+        }
+        if let Some(shown) = &mut pair.shown {
+            shown.sight(report, frame, common.vlan, rules);
+        }
+        if pair.is_tracked {
+            let given = setup.link(frame.meta.tap);
+            let record = || recall(frame, setup, Some(rules));
+            ledger.add_common(frame, common.teid, given, &mut pair.flow, record);
+        }
+        if let Some(uplink) = pair.uplink {
+            report.direction(frame.meta.tap, uplink);
+        }
+        attributor.ask(LookUp {
+            end: FTeid { address: key.ends().1, teid: common.teid },
+            packet: Packet {
+                packets: 1,
+                bytes: u64::from(common.user_bytes),
+                time: frame.meta.time,
+                sender: pair.sender,
+                flow: QosFlows::of(common.qfi),
+            },
+            inner: common.inner,
+            whose: Whose::Common(number as u8),
+        });
+        true
+    }
+
+    /// Decodes a frame into the record of that number, and finds its ends.
+    fn decode(&mut self, number: usize, frame: &Frame<'_>) {
+        let record = &mut self.records[number];
+        *record = decode(frame, self.setup.wrapper(frame.meta.tap), &self.setup.ports, &mut ());
+        if record.is_fragment() {
+            let pouch = &mut self.report.n4;
+            let (rules, live) = (self.rules.as_deref(), self.setup.live);
+            let read = *record;
+            self.series.take(
+                frame,
+                record,
+                &self.setup.ports,
+                &mut self.tally,
+                &mut |source_port, destination_port, payload| {
+                    let ports = (source_port, destination_port);
+                    pack(pouch, frame, &read, ports, payload, rules, live);
+                },
+            );
+        }
+        self.ends[number] = record.outer_addresses(frame.bytes);
+        if let Some((_, to)) = self.ends[number] {
+            self.attributor.ask_for(number, record, to);
         }
     }
 
-    /// The outer addresses, where no rules need them.
-    fn find_ends(&mut self, frames: &[Frame<'_>]) {
-        for ((frame, record), ends) in frames.iter().zip(&mut self.records).zip(&mut self.ends) {
-            *ends = record.outer_addresses(frame.bytes);
+    /// The link, where no rules tell more.
+    fn link(&mut self, frames: &[Frame<'_>]) {
+        for (record, _) in self.records.iter_mut().zip(frames) {
             record.link = self.setup.link(record.tap);
         }
+    }
+
+    fn attribute(&mut self, frames: &[Frame<'_>], others: &[Frame<'_>], rules: Option<&Rules>) {
+        let Self { setup, records, ends, attributor, report, .. } = self;
+        attributor.fetch();
+        attributor.look_around(others, records, ends, report);
+        let recall = |frame: &Frame<'_>| recall(frame, setup, rules);
+        attributor.settle(frames, (others, records), recall, report);
     }
 
     /// Packs N4's datagrams for the session machine.
@@ -257,12 +344,10 @@ impl Worker {
         let Self { setup, records, ends, pairs, places, ledger, .. } = self;
         for (i, (frame, record)) in frames.iter().zip(records.iter_mut()).enumerate() {
             let Some(key) = PairKey::of(record, frame) else {
-                ends[i] = record.outer_addresses(frame.bytes);
                 places[i] = NONE;
                 classify(record, frame.bytes, ends[i], setup.link(record.tap), rules);
                 continue;
             };
-            ends[i] = Some(key.ends());
             let place = pairs.place(&key);
             if let Some(pair) = pairs.find(place, &key) {
                 (record.source, record.destination) = (pair.source, pair.destination);
@@ -272,7 +357,7 @@ impl Worker {
                 classify(record, frame.bytes, ends[i], setup.link(record.tap), rules);
                 // Whoever had the place before has none.
                 places[..i].iter_mut().filter(|of| **of == place).for_each(|of| *of = NONE);
-                pairs.put(place, get_to_know(record, key, ledger, rules));
+                pairs.put(place, get_to_know(frame, record, key, ledger, rules));
             }
             places[i] = place;
         }
@@ -287,7 +372,7 @@ impl Worker {
                 Some(pair) => pair.to_local_scope,
                 None => ends[i].is_some_and(|(_, to)| to.is_local_scope()),
             };
-            if pair.as_ref().is_none_or(|pair| pair.is_sighted) {
+            if pair.as_ref().is_none_or(|pair| pair.shown.is_some()) {
                 sight(report, frame, record, to_local_scope, rules);
             }
             let Some((source, destination)) = ends[i] else { continue };
@@ -329,20 +414,42 @@ impl Worker {
     }
 }
 
+/// The classified record of a G-PDU of the common shape, which is seldom wanted.
+#[cold]
+fn recall(frame: &Frame<'_>, setup: &Setup, rules: Option<&Rules>) -> Record {
+    let mut record = decode(frame, None, &setup.ports, &mut ());
+    let ends = record.outer_addresses(frame.bytes);
+    if let Some(rules) = rules {
+        let given = setup.link(frame.meta.tap);
+        classify(&mut record, frame.bytes, ends, given, rules);
+    }
+    record
+}
+
 /// What follows from a pair's ends, found out for the first packet between them.
 #[cold]
-fn get_to_know(record: &Record, key: PairKey, ledger: &Ledger, rules: &Rules) -> Pair {
+fn get_to_know(
+    frame: &Frame<'_>,
+    record: &Record,
+    key: PairKey,
+    ledger: &Ledger,
+    rules: &Rules,
+) -> Pair {
     let (from, to) = key.ends();
-    let sender = Party::unpack(record.source).equipment().and_then(|id| rules.equipment(id));
+    let is_between_nodes = !from.is_local_scope() && !to.is_local_scope();
+    let mut users_packet = *record;
+    users_packet.flags.set(Flags::VERIFIED_GPDU);
     Pair {
         key,
         source: record.source,
         destination: record.destination,
         link: record.link,
         uplink: uplink(record, rules),
-        is_sighted: sender.is_some_and(|equipment| !equipment.macs.is_empty()),
+        sender: Sender::of(record.source, from),
+        shown: if to.is_local_scope() { None } else { Shown::of(frame, record, rules) },
         to_local_scope: to.is_local_scope(),
-        is_between_nodes: !from.is_local_scope() && !to.is_local_scope(),
+        is_between_nodes,
+        is_tracked: is_between_nodes && concerns_equipment(&users_packet),
         flow: ledger.prepare(record, from, to),
     }
 }

@@ -34,99 +34,141 @@ const fn word(bytes: &[u8], at: usize) -> u16 {
     u16::from_be_bytes([bytes[at], bytes[at + 1]])
 }
 
-/// The record of a common frame; none of any other.
-#[inline]
-pub(super) fn read(frame: &Frame<'_>, ports: &Ports) -> Option<Record> {
-    let bytes = frame.bytes;
-    let meta = &frame.meta;
-    if meta.link_type != LinkType::Ethernet || meta.stripped_vlan.is_some() {
-        return None;
-    }
-    let (vlan, at) = match word(bytes.first_chunk::<ETHERNET>()?, 12) {
-        ethernet::IPV4 => (Record::UNTAGGED, ETHERNET),
-        ethernet::VLAN => {
-            let tag = bytes.get(ETHERNET..)?.first_chunk::<4>()?;
-            if word(tag, 2) != ethernet::IPV4 {
-                return None;
+/// What a G-PDU of the common shape says.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Common {
+    /// The outer addresses, the source's above the destination's.
+    pub(crate) addresses: u64,
+    pub(crate) source_port: u16,
+    pub(crate) destination_port: u16,
+    pub(crate) teid: u32,
+    /// The QoS flow, if there is a container.
+    pub(crate) qfi: Option<u8>,
+    /// Where the inner packet stands.
+    pub(crate) inner: u16,
+    /// Bytes from there to the end of the outer packet.
+    pub(crate) user_bytes: u16,
+    pub(crate) inner_destination: u32,
+    pub(crate) vlan: u16,
+    outer: u16,
+    inner_protocol: u8,
+}
+
+impl Common {
+    /// What a frame says; none if it is no G-PDU of the common shape or may hold signalling.
+    /// Whether its ports are GTP-U's is for the caller to know.
+    #[inline(always)]
+    pub(crate) fn read(frame: &Frame<'_>, ports: &Ports) -> Option<Self> {
+        let bytes = frame.bytes;
+        let meta = &frame.meta;
+        if meta.link_type != LinkType::Ethernet || meta.stripped_vlan.is_some() {
+            return None;
+        }
+        let (vlan, at) = match word(bytes.first_chunk::<ETHERNET>()?, 12) {
+            ethernet::IPV4 => (Record::UNTAGGED, ETHERNET),
+            ethernet::VLAN => {
+                let tag = bytes.get(ETHERNET..)?.first_chunk::<4>()?;
+                if word(tag, 2) != ethernet::IPV4 {
+                    return None;
+                }
+                (word(tag, 0) & 0x0fff, ETHERNET + 4)
             }
-            (word(tag, 0) & 0x0fff, ETHERNET + 4)
+            _ => return None,
+        };
+        let outer = bytes.get(at..)?.first_chunk::<OUTER>()?;
+        let total = usize::from(word(outer, 2));
+        let datagram = usize::from(word(outer, IPV4 + 4));
+        let is_plain = outer[0] == PLAIN_IPV4
+            && word(outer, 6) & FRAGMENT == 0
+            && outer[9] == protocol::UDP
+            && at + total <= bytes.len()
+            && datagram + IPV4 == total
+            && usize::from(word(outer, IPV4 + UDP + 2)) + UDP + GTPU == datagram
+            && outer[IPV4 + UDP + 1] == G_PDU;
+        if !is_plain {
+            return None;
         }
-        _ => return None,
-    };
-    let outer = bytes.get(at..)?.first_chunk::<OUTER>()?;
-    let total = usize::from(word(outer, 2));
-    let (source, destination) = (word(outer, IPV4), word(outer, IPV4 + 2));
-    let datagram = usize::from(word(outer, IPV4 + 4));
-    let is_plain = outer[0] == PLAIN_IPV4
-        && word(outer, 6) & FRAGMENT == 0
-        && outer[9] == protocol::UDP
-        && at + total <= bytes.len()
-        && datagram + IPV4 == total
-        && usize::from(word(outer, IPV4 + UDP + 2)) + UDP + GTPU == datagram
-        && outer[IPV4 + UDP + 1] == G_PDU;
-    if !is_plain || !ports.is_gtpu(source, destination) {
-        return None;
-    }
-    let gtp = at + IPV4 + UDP;
-    let (inner_at, qfi) = match outer[IPV4 + UDP] {
-        0x30 => (gtp + GTPU, None),
-        0x32 => (gtp + GTPU + OPTIONAL, None),
-        0x34 | 0x36 => {
-            let rest = bytes.get(gtp + GTPU..)?.first_chunk::<{ OPTIONAL + CONTAINER }>()?;
-            if rest[3] != PDU_SESSION_CONTAINER || rest[4] != 1 || rest[7] != 0 {
-                return None;
+        let gtp = at + IPV4 + UDP;
+        let (inner_at, qfi) = match outer[IPV4 + UDP] {
+            0x30 => (gtp + GTPU, None),
+            0x32 => (gtp + GTPU + OPTIONAL, None),
+            0x34 | 0x36 => {
+                let rest = bytes.get(gtp + GTPU..)?.first_chunk::<{ OPTIONAL + CONTAINER }>()?;
+                if rest[3] != PDU_SESSION_CONTAINER || rest[4] != 1 || rest[7] != 0 {
+                    return None;
+                }
+                (gtp + GTPU + OPTIONAL + CONTAINER, Some(rest[6] & 0x3f))
             }
-            (gtp + GTPU + OPTIONAL + CONTAINER, Some(rest[6] & 0x3f))
+            _ => return None,
+        };
+        let end = at + total;
+        let inner = bytes.get(inner_at..end)?.first_chunk::<{ IPV4 + UDP }>()?;
+        let inner_total = usize::from(word(inner, 2));
+        if inner[0] != PLAIN_IPV4 || word(inner, 6) & FRAGMENT != 0 || inner_at + inner_total > end
+        {
+            return None;
         }
-        _ => return None,
-    };
-    let end = at + total;
-    let inner = bytes.get(inner_at..end)?.first_chunk::<{ IPV4 + UDP }>()?;
-    let inner_total = usize::from(word(inner, 2));
-    if inner[0] != PLAIN_IPV4 || word(inner, 6) & FRAGMENT != 0 || inner_at + inner_total > end {
-        return None;
-    }
-    let inner_l4 = inner_at + IPV4;
-    let is_sound = match inner[9] {
-        protocol::UDP => {
-            inner_total >= IPV4 + UDP
-                && word(inner, IPV4 + 4) >= UDP as u16
-                && !ports.may_be_signalling(word(inner, IPV4), word(inner, IPV4 + 2))
+        let is_sound = match inner[9] {
+            protocol::UDP => {
+                inner_total >= IPV4 + UDP
+                    && word(inner, IPV4 + 4) >= UDP as u16
+                    && !ports.may_be_signalling(word(inner, IPV4), word(inner, IPV4 + 2))
+            }
+            protocol::TCP => {
+                inner_total >= IPV4 + TCP
+                    && *bytes.get(inner_at + IPV4 + 12)? >> 4 >= (TCP / 4) as u8
+            }
+            _ => false,
+        };
+        if !is_sound {
+            return None;
         }
-        protocol::TCP => {
-            inner_total >= IPV4 + TCP && *bytes.get(inner_l4 + 12)? >> 4 >= (TCP / 4) as u8
+        Some(Self {
+            addresses: u64::from_be_bytes(*outer[12..].first_chunk()?),
+            source_port: word(outer, IPV4),
+            destination_port: word(outer, IPV4 + 2),
+            teid: u32::from_be_bytes(*outer[IPV4 + UDP + 4..].first_chunk()?),
+            qfi,
+            inner: inner_at as u16,
+            user_bytes: (end - inner_at) as u16,
+            inner_destination: u32::from_be_bytes(*inner[16..].first_chunk()?),
+            vlan,
+            outer: at as u16,
+            inner_protocol: inner[9],
+        })
+    }
+
+    /// The record that the complete walk would make.
+    #[inline]
+    pub(super) fn record(&self, frame: &Frame<'_>) -> Record {
+        let gtp = self.outer + (IPV4 + UDP) as u16;
+        let mut flags = Flags::VERIFIED_GPDU;
+        if self.qfi.is_some() {
+            flags.set(Flags::QFI);
         }
-        _ => false,
-    };
-    if !is_sound {
-        return None;
+        Record {
+            time: frame.meta.time,
+            wire_len: frame.meta.wire_len,
+            tap: frame.meta.tap,
+            teid: self.teid,
+            outer_ip: self.outer,
+            outer_l4: self.outer + IPV4 as u16,
+            gtp,
+            inner_ip: self.inner,
+            inner_l4: self.inner + IPV4 as u16,
+            source_port: self.source_port,
+            destination_port: self.destination_port,
+            ether_type: ethernet::IPV4,
+            vlan: self.vlan,
+            payload_len: self.user_bytes + (self.inner - gtp),
+            flags,
+            kind: Kind::Gtpu,
+            message: G_PDU,
+            protocol: protocol::UDP,
+            inner_protocol: self.inner_protocol,
+            qfi: self.qfi.unwrap_or(0),
+            evidence: Evidence::DATA,
+            ..Record::default()
+        }
     }
-    let mut flags = Flags::VERIFIED_GPDU;
-    if qfi.is_some() {
-        flags.set(Flags::QFI);
-    }
-    Some(Record {
-        time: meta.time,
-        wire_len: meta.wire_len,
-        tap: meta.tap,
-        teid: u32::from_be_bytes(*outer[IPV4 + UDP + 4..].first_chunk()?),
-        outer_ip: at as u16,
-        outer_l4: (at + IPV4) as u16,
-        gtp: gtp as u16,
-        inner_ip: inner_at as u16,
-        inner_l4: inner_l4 as u16,
-        source_port: source,
-        destination_port: destination,
-        ether_type: ethernet::IPV4,
-        vlan,
-        payload_len: (datagram - UDP) as u16,
-        flags,
-        kind: Kind::Gtpu,
-        message: G_PDU,
-        protocol: protocol::UDP,
-        inner_protocol: inner[9],
-        qfi: qfi.unwrap_or(0),
-        evidence: Evidence::DATA,
-        ..Record::default()
-    })
 }

@@ -19,6 +19,7 @@ use weir_wire::{ErrorKind, Layer, WireError};
 use crate::frame::Frame;
 use crate::record::Record;
 
+pub(crate) use common::Common;
 pub use ports::Ports;
 
 /// IP protocol numbers that are decoded further.
@@ -117,9 +118,10 @@ pub fn decode<T: Trail>(
     trail: &mut T,
 ) -> Record {
     if !T::FOLLOWS
-        && let Some(record) = common::read(frame, ports)
+        && let Some(common) = Common::read(frame, ports)
+        && ports.is_gtpu(common.source_port, common.destination_port)
     {
-        return record;
+        return common.record(frame);
     }
     walk(frame, wrapper, ports, trail)
 }

@@ -333,6 +333,13 @@ impl Rules {
         })
     }
 
+    /// The same of an IPv4 address.
+    #[inline]
+    pub(crate) fn closes_infrastructure_v4(&self, destination: u32) -> bool {
+        let table = self.infrastructure.as_ref();
+        table.is_some_and(|table| table.find_v4(destination) == FORBIDDEN)
+    }
+
     /// Whether only ESP may pass between two addresses.
     pub fn is_esp_only(&self, a: Address, b: Address) -> bool {
         self.esp_only.iter().any(|(from, to)| {

@@ -181,6 +181,28 @@ impl TunnelReader {
         Some(Slot(place as u32))
     }
 
+    /// Asks for the only row that a look-up can mean; none if there are several, or none.
+    #[inline]
+    pub fn prefetch_sole(&self, probe: Probe) -> Option<Slot> {
+        let group = probe.group as usize;
+        let tags = self.0.tags(group).load(Ordering::Acquire);
+        let fits = zero_bytes(tags ^ probe.wanted());
+        let is_sole = fits != 0 && fits & (fits - 1) == 0 && zero_bytes(tags) != 0;
+        if !is_sole {
+            return None;
+        }
+        let place = group * GROUP + fits.trailing_zeros() as usize / 8;
+        prefetch(&self.0.rows[place]);
+        Some(Slot(place as u32))
+    }
+
+    /// The row of a slot, if it is this tunnel's at that time.
+    #[inline]
+    pub fn read(&self, slot: Slot, end: &FTeid, time: Nanos) -> Option<Row> {
+        let row = row::read(self.0.rows.get(slot.0 as usize)?)?;
+        (row.end == *end && row.holds_at(time)).then_some(row)
+    }
+
     /// Looks a tunnel up as it was at `time`. The session that gave the F-TEID
     /// comes before one that only sends there, a later one before an earlier one.
     #[inline]
