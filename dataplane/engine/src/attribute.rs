@@ -119,7 +119,7 @@ impl Attributor {
     pub(crate) fn fetch(&mut self) {
         let Self { tunnels, probes, slots, ready, .. } = self;
         for (slot, probe) in slots.iter_mut().zip(probes.iter()).take(*ready) {
-            *slot = tunnels.table.prefetch_sole(*probe);
+            *slot = tunnels.table.prefetch_first(*probe);
             if let Some(slot) = *slot {
                 tunnels.usage.prefetch(slot);
             }

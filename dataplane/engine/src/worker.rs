@@ -221,7 +221,7 @@ impl Worker {
         rules: Option<&Rules>,
         others: &mut [Frame<'f>; BURST],
     ) -> usize {
-        const AHEAD: usize = 4;
+        const AHEAD: usize = 16;
         for frame in frames.iter().take(AHEAD) {
             prefetch_slice(frame.bytes, 0);
             prefetch_slice(frame.bytes, 64);

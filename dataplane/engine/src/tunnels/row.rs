@@ -40,6 +40,9 @@ impl RowFlags {
     /// The session is known in part: who its user is, its packets tell.
     pub const NAMELESS: RowFlags = RowFlags(1 << 6);
 
+    /// Another row has, or had, the same F-TEID: a look-up must compare them.
+    pub const TWIN: RowFlags = RowFlags(1 << 8);
+
     /// Whether any bit of `wanted` is set.
     #[inline]
     pub const fn any(self, wanted: RowFlags) -> bool {

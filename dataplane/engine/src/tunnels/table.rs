@@ -181,26 +181,34 @@ impl TunnelReader {
         Some(Slot(place as u32))
     }
 
-    /// Asks for the only row that a look-up can mean; none if there are several, or none.
+    /// Asks for the first row whose tag fits, and names its slot: nearly always the tunnel's.
     #[inline]
-    pub fn prefetch_sole(&self, probe: Probe) -> Option<Slot> {
+    pub fn prefetch_first(&self, probe: Probe) -> Option<Slot> {
         let group = probe.group as usize;
         let tags = self.0.tags(group).load(Ordering::Acquire);
         let fits = zero_bytes(tags ^ probe.wanted());
-        let is_sole = fits != 0 && fits & (fits - 1) == 0 && zero_bytes(tags) != 0;
-        if !is_sole {
-            return None;
+        if fits == 0 {
+            return if zero_bytes(tags) != 0 { None } else { self.prefetch_behind(probe) };
         }
         let place = group * GROUP + fits.trailing_zeros() as usize / 8;
         prefetch(&self.0.rows[place]);
         Some(Slot(place as u32))
     }
 
-    /// The row of a slot, if it is this tunnel's at that time.
+    /// The same where the first word is full of others.
+    #[inline(never)]
+    fn prefetch_behind(&self, probe: Probe) -> Option<Slot> {
+        let place = self.0.find(probe, Some)?;
+        prefetch(&self.0.rows[place]);
+        Some(Slot(place as u32))
+    }
+
+    /// The row of a slot, if it is this tunnel's at that time and no other can be.
     #[inline]
     pub fn read(&self, slot: Slot, end: &FTeid, time: Nanos) -> Option<Row> {
         let row = row::read(self.0.rows.get(slot.0 as usize)?)?;
-        (row.end == *end && row.holds_at(time)).then_some(row)
+        let is_it = row.end == *end && row.holds_at(time) && !row.flags.has(RowFlags::TWIN);
+        is_it.then_some(row)
     }
 
     /// Looks a tunnel up as it was at `time`. The session that gave the F-TEID
@@ -346,7 +354,10 @@ impl TunnelWriter {
                 let cells = &table.rows[place];
                 // The one before has read its last: the slot counts up.
                 let generation = row::read(cells).map_or(0, |old| old.flags.generation());
-                let flags = row.flags.with_generation(generation.wrapping_add(1));
+                let mut flags = row.flags.with_generation(generation.wrapping_add(1));
+                if self.tell_twins(&row.end) {
+                    flags.set(RowFlags::TWIN);
+                }
                 row::write(cells, &Row { flags, ..row });
                 let mut bytes = tags.to_le_bytes();
                 bytes[index] = tag(hash);
@@ -359,6 +370,22 @@ impl TunnelWriter {
             }
         }
         Err(TableFull)
+    }
+
+    /// Marks the rows that an F-TEID has, before it gets another; says if there are any.
+    fn tell_twins(&self, end: &FTeid) -> bool {
+        let table = &self.table;
+        let mut has_twins = false;
+        table.find(table.probe(end), |place| -> Option<()> {
+            let cells = &table.rows[place];
+            if let Some(mut row) = row::read(cells).filter(|row| row.end == *end) {
+                has_twins = true;
+                row.flags.set(RowFlags::TWIN);
+                row::write(cells, &row);
+            }
+            None
+        });
+        has_twins
     }
 
     fn free_tag(&self, group: usize) -> u8 {
@@ -379,6 +406,9 @@ impl TunnelWriter {
         if row != old {
             row.end = old.end;
             row.flags = row.flags.with_generation(old.flags.generation());
+            if old.flags.has(RowFlags::TWIN) {
+                row.flags.set(RowFlags::TWIN);
+            }
             row::write(cells, &row);
         }
     }
