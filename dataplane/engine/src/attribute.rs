@@ -29,26 +29,46 @@ const SILENCE: Nanos = Nanos::SECOND;
 
 /// A packet whose tunnel is being looked up.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct LookUp {
-    pub(crate) end: FTeid,
-    pub(crate) packet: Packet,
-    /// Where the inner packet stands.
+struct LookUp {
+    probe: Probe,
+    /// Where its row most likely is.
+    slot: Option<Slot>,
+    /// Whether it is of the common shape; else it has the record of its number.
+    is_common: bool,
+    number: u8,
+    packet: CommonPacket,
+}
+
+/// What is known of a packet of the common shape.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct CommonPacket {
+    pub(crate) time: Nanos,
+    pub(crate) teid: u32,
+    /// Its outer destination, an IPv4 address.
+    pub(crate) to: u32,
+    pub(crate) sender: Sender,
+    pub(crate) flow: QosFlows,
+    /// Bytes of the user's packet.
+    pub(crate) bytes: u16,
+    /// Where that stands in the frame.
     pub(crate) inner: u16,
-    pub(crate) whose: Whose,
 }
 
-/// Where more is known of a packet.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Whose {
-    /// It is of the common shape; this frame says it all.
-    Common(u8),
-    /// It has this record.
-    Record(u8),
-}
+impl CommonPacket {
+    #[inline]
+    fn end(&self) -> FTeid {
+        FTeid { address: Address::v4(self.to.to_be_bytes()), teid: self.teid }
+    }
 
-impl Default for Whose {
-    fn default() -> Self {
-        Whose::Record(0)
+    #[inline]
+    fn counted(&self) -> Packet {
+        Packet {
+            packets: 1,
+            bytes: u64::from(self.bytes),
+            time: self.time,
+            sender: self.sender,
+            flow: self.flow,
+        }
     }
 }
 
@@ -66,8 +86,6 @@ struct User {
 pub(crate) struct Attributor {
     tunnels: Access,
     pending: [LookUp; BURST],
-    probes: [Probe; BURST],
-    slots: [Option<Slot>; BURST],
     ready: usize,
     users: [User; BURST],
     /// Sources that are looked for on N6, sorted.
@@ -79,8 +97,6 @@ impl Attributor {
         Self {
             tunnels,
             pending: [LookUp::default(); BURST],
-            probes: [Probe::default(); BURST],
-            slots: [None; BURST],
             ready: 0,
             users: [User::default(); BURST],
             watched: Arc::new([]),
@@ -92,82 +108,74 @@ impl Attributor {
         self.watched = sources;
     }
 
-    /// Begins the look-up of a packet's tunnel. Packets come in the burst's order.
+    /// Begins the look-up of a packet of the common shape, the frame of that number. Packets
+    /// come in the burst's order.
     #[inline]
-    pub(crate) fn ask(&mut self, look_up: LookUp) {
-        let probe = self.tunnels.table.probe(&look_up.end);
-        self.tunnels.table.prefetch_tags(probe);
-        if let Some(place) = self.pending.get_mut(self.ready) {
-            *place = look_up;
-            self.probes[self.ready] = probe;
-            self.ready += 1;
-        }
+    pub(crate) fn ask(&mut self, number: usize, packet: CommonPacket) {
+        let probe = self.tunnels.table.probe(&packet.end());
+        self.begin(LookUp { probe, slot: None, is_common: true, number: number as u8, packet });
     }
 
-    /// The same for the packet of a record, if it is in a tunnel.
+    /// The same for the packet of the record of that number, if it is in a tunnel.
     #[inline]
     pub(crate) fn ask_for(&mut self, number: usize, record: &Record, to: Address) {
         let is_g_pdu = record.kind == Kind::Gtpu && record.message == G_PDU;
         if is_g_pdu || record.flags.has(Flags::ATTRIBUTED) && record.teid != 0 {
-            let end = FTeid { address: to, teid: record.teid };
-            let whose = Whose::Record(number as u8);
-            self.ask(LookUp { end, whose, ..LookUp::default() });
+            let probe = self.tunnels.table.probe(&FTeid { address: to, teid: record.teid });
+            self.begin(LookUp { probe, number: number as u8, ..LookUp::default() });
         }
+    }
+
+    #[inline]
+    fn begin(&mut self, look_up: LookUp) {
+        self.tunnels.table.prefetch_tags(look_up.probe);
+        // A burst has no more packets than there are places.
+        self.pending[self.ready % BURST] = look_up;
+        self.ready += 1;
     }
 
     /// Asks for the rows of all tunnels that were asked for.
     pub(crate) fn fetch(&mut self) {
-        let Self { tunnels, probes, slots, ready, .. } = self;
-        for (slot, probe) in slots.iter_mut().zip(probes.iter()).take(*ready) {
-            *slot = tunnels.table.prefetch_first(*probe);
-            if let Some(slot) = *slot {
-                tunnels.usage.prefetch(slot);
+        for look_up in self.pending.iter_mut().take(self.ready) {
+            look_up.slot = self.tunnels.table.prefetch_first(look_up.probe);
+            if let Some(slot) = look_up.slot {
+                self.tunnels.usage.prefetch(slot);
             }
         }
     }
 
-    /// Attributes what was asked for: packets of the common shape by their frames of the
-    /// burst, of which `recall` makes records when one is wanted, and the others by theirs.
+    /// Attributes what was asked for. Packets with records have their frames among `others`
+    /// and their addresses among `ends`; of one of the common shape `recall` makes a record
+    /// when it is wanted.
     pub(crate) fn settle(
         &mut self,
         frames: &[Frame<'_>],
-        (others, records): (&[Frame<'_>], &[Record]),
+        (others, records, ends): (&[Frame<'_>], &[Record], &[Option<(Address, Address)>]),
         recall: impl Fn(&Frame<'_>) -> Record,
         report: &mut Report,
     ) {
-        let Self { tunnels, pending, probes, slots, ready, .. } = self;
-        let asked = pending.iter().zip(probes.iter()).zip(slots.iter()).take(*ready);
-        for ((look_up, probe), slot) in asked {
-            let LookUp { end, packet, inner, whose } = look_up;
-            match whose {
-                Whose::Common(number) => {
-                    let Some(frame) = frames.get(usize::from(*number)) else { continue };
-                    let Some((slot, row)) = find(tunnels, end, *probe, *slot, packet.time) else {
-                        stray(frame, &recall(frame), *end, report);
-                        continue;
-                    };
-                    report.unresolved.attributed += 1;
-                    let change = count(tunnels, (slot, &row), packet);
-                    let odd = odd_user_of_common(frame, *inner, &row);
-                    if change.is_some() || odd.is_some() {
-                        note(frame, &recall(frame), (slot, &row), *end, (change, odd), report);
+        let Self { tunnels, pending, ready, .. } = self;
+        for look_up in pending.iter().take(*ready) {
+            let number = usize::from(look_up.number);
+            if look_up.is_common {
+                let Some(frame) = frames.get(number) else { continue };
+                match settle_common(tunnels, frame, look_up) {
+                    Settled::Known => report.unresolved.attributed += 1,
+                    Settled::Odd(seen) => {
+                        report.unresolved.attributed += 1;
+                        note(frame, &recall(frame), look_up.packet.end(), &seen, report);
+                    }
+                    Settled::No => {
+                        let end = look_up.packet.end();
+                        complete(tunnels, frame, &recall(frame), (&end, look_up.probe), report);
                     }
                 }
-                Whose::Record(number) => {
-                    let number = usize::from(*number);
-                    let Some(frame) = others.get(number) else { continue };
-                    let Some(record) = records.get(number) else { continue };
-                    let Some((slot, row)) = find(tunnels, end, *probe, *slot, record.time) else {
-                        stray(frame, record, *end, report);
-                        continue;
-                    };
-                    report.unresolved.attributed += 1;
-                    let change = count(tunnels, (slot, &row), &packet_of(frame, record));
-                    let odd = odd_user(frame, record, &row);
-                    if change.is_some() || odd.is_some() {
-                        note(frame, record, (slot, &row), *end, (change, odd), report);
-                    }
-                }
+            } else if let Some(frame) = others.get(number)
+                && let Some(record) = records.get(number)
+                && let Some(Some((_, to))) = ends.get(number)
+            {
+                let end = FTeid { address: *to, teid: record.teid };
+                complete(tunnels, frame, record, (&end, look_up.probe), report);
             }
         }
         *ready = 0;
@@ -215,45 +223,90 @@ impl Attributor {
     }
 }
 
-/// The tunnel of a look-up: nearly always the one whose row was asked for.
-#[inline]
-fn find(
-    tunnels: &Access,
-    end: &FTeid,
-    probe: Probe,
-    slot: Option<Slot>,
-    time: Nanos,
-) -> Option<(Slot, Row)> {
-    if let Some(slot) = slot
-        && let Some(row) = tunnels.table.read(slot, end, time)
-    {
-        return Some((slot, row));
-    }
-    match tunnels.table.find(end, probe, time) {
-        Found::Live(slot, row) => Some((slot, row)),
-        Found::Other | Found::Unknown => None,
-    }
+/// What became of a packet of the common shape.
+enum Settled {
+    /// It was counted on its tunnel, and nothing is odd.
+    Known,
+    /// It was counted, and something must be told.
+    Odd(Seen),
+    /// Its tunnel was not where it most likely is.
+    No,
 }
 
-/// A packet of a known tunnel whose sender is to be told of.
-#[derive(Clone, Copy, Debug)]
+/// A packet of a known tunnel about which something must be told.
 struct Seen {
+    slot: Slot,
+    generation: u16,
     sender: Sender,
-    /// Who sent the one before, and when.
-    before: Sender,
-    before_last: Nanos,
+    /// Who sent the one before, and when, if the sender is news.
+    before: Option<(Sender, Nanos)>,
+    /// The user's address, if it is not the tunnel's user's.
+    user: Option<Address>,
 }
 
-/// Counts a packet of a known tunnel; says if its sender is to be told of.
+/// Counts a packet of the common shape on its tunnel, if that is where it most likely is.
 #[inline]
-fn count(tunnels: &mut Access, (slot, row): (Slot, &Row), packet: &Packet) -> Option<Seen> {
-    let sender = packet.sender;
-    let last_before = tunnels.usage.count(slot, row.flags.generation(), packet);
-    let (before, before_last) = last_before.unwrap_or_default();
-    let is_news = before != sender
-        || row.flags.has(RowFlags::CONTESTED)
-        || row.flags.has(RowFlags::SHARED) && packet.time.since(before_last) >= SILENCE;
-    is_news.then_some(Seen { sender, before, before_last })
+fn settle_common(tunnels: &mut Access, frame: &Frame<'_>, look_up: &LookUp) -> Settled {
+    let packet = &look_up.packet;
+    let Some(slot) = look_up.slot else { return Settled::No };
+    let Some(tunnel) = tunnels.table.glance(slot, packet.to, packet.teid, packet.time) else {
+        return Settled::No;
+    };
+    let Some(user) = user_of_common(frame, packet.inner, tunnel.flags) else { return Settled::No };
+    let (generation, sender) = (tunnel.flags.generation(), packet.sender);
+    let before = tunnels.usage.count(slot, generation, &packet.counted()).unwrap_or_default();
+    let is_news = is_news(tunnel.flags, sender, packet.time, before);
+    // Whether it goes up or down, and so is looked at at all, no branch could foretell.
+    let is_odd = tunnel.flags.any(RowFlags::CHECKED.or(RowFlags::NAMELESS))
+        & !(tunnel.flags.has(RowFlags::UE_V4) & (user == tunnel.ue4));
+    if !(is_news | is_odd) {
+        return Settled::Known;
+    }
+    let user = is_odd.then(|| Address::v4(user.to_be_bytes()));
+    Settled::Odd(Seen { slot, generation, sender, before: is_news.then_some(before), user })
+}
+
+/// The user's address in a packet of the common shape, whose inner header stands at `inner`.
+#[inline]
+fn user_of_common(frame: &Frame<'_>, inner: u16, flags: RowFlags) -> Option<u32> {
+    let header = frame.bytes.get(usize::from(inner)..)?.first_chunk::<20>()?;
+    let ends = u64::from_be_bytes(*header[12..].first_chunk()?);
+    let shift = u32::from(!flags.has(RowFlags::DOWNLINK)) * 32;
+    Some((ends >> shift) as u32)
+}
+
+/// Attributes any packet.
+#[inline(never)]
+fn complete(
+    tunnels: &mut Access,
+    frame: &Frame<'_>,
+    record: &Record,
+    (end, probe): (&FTeid, Probe),
+    report: &mut Report,
+) {
+    let (slot, row) = match tunnels.table.find(end, probe, record.time) {
+        Found::Live(slot, row) => (slot, row),
+        Found::Other | Found::Unknown => return stray(frame, record, end, report),
+    };
+    report.unresolved.attributed += 1;
+    let packet = packet_of(frame, record);
+    let (generation, sender) = (row.flags.generation(), packet.sender);
+    let before = tunnels.usage.count(slot, generation, &packet).unwrap_or_default();
+    let is_news = is_news(row.flags, sender, packet.time, before);
+    let user = odd_user(frame, record, &row);
+    if is_news || user.is_some() {
+        let before = is_news.then_some(before);
+        note(frame, record, *end, &Seen { slot, generation, sender, before, user }, report);
+    }
+}
+
+/// Whether the sender of a packet is to be told of; `before` is who sent the one before, and
+/// when.
+#[inline]
+fn is_news(flags: RowFlags, sender: Sender, time: Nanos, before: (Sender, Nanos)) -> bool {
+    (before.0 != sender)
+        | flags.has(RowFlags::CONTESTED)
+        | (flags.has(RowFlags::SHARED) & (time.since(before.1) >= SILENCE))
 }
 
 /// What a record's packet adds to its tunnel.
@@ -284,21 +337,6 @@ fn odd_user(frame: &Frame<'_>, record: &Record, row: &Row) -> Option<Address> {
     (!row.is_ue(user)).then_some(user)
 }
 
-/// The same of a packet of the common shape, whose inner header stands at `inner`.
-#[inline]
-fn odd_user_of_common(frame: &Frame<'_>, inner: u16, row: &Row) -> Option<Address> {
-    if !row.flags.any(RowFlags::CHECKED.or(RowFlags::NAMELESS)) {
-        return None;
-    }
-    let header = frame.bytes.get(usize::from(inner)..)?.first_chunk::<20>()?;
-    let ends = u64::from_be_bytes(*header[12..].first_chunk()?);
-    // Up and down take turns as they like: no branch could foretell which.
-    let shift = u32::from(!row.flags.has(RowFlags::DOWNLINK)) * 32;
-    let user = (ends >> shift) as u32;
-    let is_users = row.flags.has(RowFlags::UE_V4) && user == row.ue4;
-    (!is_users).then(|| Address::v4(user.to_be_bytes()))
-}
-
 /// The QoS flow of a G-PDU.
 #[inline]
 fn qos_flow(record: &Record) -> QosFlows {
@@ -307,30 +345,23 @@ fn qos_flow(record: &Record) -> QosFlows {
 
 /// Tells of a packet's sender, or of the user's address in it.
 #[cold]
-fn note(
-    frame: &Frame<'_>,
-    record: &Record,
-    (slot, row): (Slot, &Row),
-    end: FTeid,
-    (change, odd): (Option<Seen>, Option<Address>),
-    report: &mut Report,
-) {
-    let generation = row.flags.generation();
+fn note(frame: &Frame<'_>, record: &Record, end: FTeid, seen: &Seen, report: &mut Report) {
+    let Seen { slot, generation, sender, before, user } = *seen;
     let from = record.outer_addresses(frame.bytes).unwrap_or_default().0;
     let sum = sum(record, user_bytes(frame, record));
     let inner = Inner::of(record, frame.bytes);
-    if let Some(Seen { sender, before, before_last }) = change {
+    if let Some((before, before_last)) = before {
         let change = Change { slot, generation, sender, from, before, before_last, sum, inner };
         report.unresolved.dropped += u64::from(!report.unresolved.changes.add(change));
     }
-    if let Some(source) = odd {
+    if let Some(source) = user {
         let odd = OddSource { slot, generation, source, from, to: end.address, sum, inner };
         report.unresolved.dropped += u64::from(!report.unresolved.odd_sources.add(odd));
     }
 }
 
 #[cold]
-fn stray(frame: &Frame<'_>, record: &Record, end: FTeid, report: &mut Report) {
+fn stray(frame: &Frame<'_>, record: &Record, end: &FTeid, report: &mut Report) {
     let source = (!record.flags.any(INSIDE))
         .then(|| record.inner_addresses(frame.bytes))
         .flatten()
@@ -339,7 +370,7 @@ fn stray(frame: &Frame<'_>, record: &Record, end: FTeid, report: &mut Report) {
     let mut sum = sum(record, bytes);
     sum.packets = u64::from(record.kind == Kind::Gtpu);
     let stray = Stray {
-        end,
+        end: *end,
         from: record.outer_addresses(frame.bytes).unwrap_or_default().0,
         source: source.unwrap_or_default(),
         sum,

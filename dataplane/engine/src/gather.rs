@@ -10,7 +10,7 @@ use crate::decode::protocol;
 use crate::frame::{Frame, LinkType};
 use crate::record::{Evidence, Kind, Record};
 use crate::report::{Report, Speech, Trait};
-use crate::rules::{EquipmentId, Party, Roles, Rules};
+use crate::rules::{Equipment, EquipmentId, Party, Roles, Rules};
 
 /// UDP port of DNS.
 const DNS: u16 = 53;
@@ -46,57 +46,32 @@ pub(crate) fn sight(
     }
 }
 
-/// What the last packet of a sender with listed MAC addresses showed below IP: most packets
-/// show the same.
-#[derive(Clone, Copy, Debug)]
+/// What a frame shows below IP: the octets of its Ethernet header from the source address
+/// on, and its VLAN.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Shown {
-    equipment: EquipmentId,
-    mac: [u8; 6],
+    header: u64,
     vlan: u16,
-    trait_seen: Trait,
 }
 
 impl Shown {
-    /// What the sender of a record shows; none if it is not looked at.
-    pub(crate) fn of(frame: &Frame<'_>, record: &Record, rules: &Rules) -> Option<Self> {
-        let equipment = Party::unpack(record.source).equipment()?;
-        let mut shown =
-            Self { equipment, mac: [0; 6], vlan: 0, trait_seen: Trait::Vlan(record.vlan) };
-        let is_looked_at = !rules.equipment(equipment)?.macs.is_empty();
-        is_looked_at.then(|| {
-            shown.look(source_mac(frame), record.vlan, rules);
-            shown
-        })
-    }
-
-    #[cold]
-    fn look(&mut self, mac: [u8; 6], vlan: u16, rules: &Rules) {
-        let listed = rules.equipment(self.equipment);
-        let is_listed = listed.is_some_and(|equipment| equipment.macs.contains(&mac));
-        let trait_seen = if is_listed { Trait::Vlan(vlan) } else { Trait::Mac(mac) };
-        *self = Self { mac, vlan, trait_seen, ..*self };
-    }
-
-    /// Reports what one more Ethernet frame of that sender shows.
     #[inline]
-    pub(crate) fn sight(
-        &mut self,
-        report: &mut Report,
-        frame: &Frame<'_>,
-        vlan: u16,
-        rules: &Rules,
-    ) {
-        let mac = source_mac(frame);
-        if mac != self.mac || vlan != self.vlan {
-            self.look(mac, vlan, rules);
-        }
-        report.sight(frame, self.equipment, self.trait_seen);
+    pub(crate) fn of(frame: &Frame<'_>, vlan: u16) -> Self {
+        Self { header: source_and_type(frame), vlan }
+    }
+
+    /// What of it is not as it is listed for that equipment.
+    pub(crate) fn oddity(self, equipment: &Equipment) -> Trait {
+        let [mac @ .., _, _] = self.header.to_be_bytes();
+        if equipment.macs.contains(&mac) { Trait::Vlan(self.vlan) } else { Trait::Mac(mac) }
     }
 }
 
+/// The source address and the type field of an Ethernet frame.
 #[inline]
-fn source_mac(frame: &Frame<'_>) -> [u8; 6] {
-    Ethernet::parse(frame.bytes).map_or([0; 6], |ethernet| ethernet.source())
+fn source_and_type(frame: &Frame<'_>) -> u64 {
+    let octets = frame.bytes.get(6..).and_then(|octets| octets.first_chunk());
+    octets.map_or(0, |octets| u64::from_be_bytes(*octets))
 }
 
 #[cold]
@@ -115,7 +90,7 @@ fn sight_below_ip(report: &mut Report, frame: &Frame<'_>, record: &Record, rules
 pub(crate) fn listen(report: &mut Report, frame: &Frame<'_>, record: &Record, rules: &Rules) {
     if record.kind == Kind::Gtpu && record.message == G_PDU {
         if let Some(uplink) = uplink(record, rules) {
-            report.direction(record.tap, uplink);
+            report.direction(record.tap, uplink, 1);
         }
     } else if record.protocol == protocol::TCP {
         if record.evidence.any(Evidence::DATA)

@@ -4,6 +4,7 @@
 
 use weir_wire::Address;
 
+use crate::Nanos;
 use crate::decode::Common;
 use crate::frame::{Frame, TapId};
 use crate::gather::Shown;
@@ -42,19 +43,24 @@ impl PairKey {
         }
         let header = frame.bytes.get(usize::from(record.outer_ip)..)?.first_chunk::<20>()?;
         let addresses = u64::from_be_bytes(*header[12..].first_chunk()?);
-        Some(Self::new(addresses, (record.source_port, record.destination_port), record.tap))
+        let ports = u32::from(record.source_port) << 16 | u32::from(record.destination_port);
+        Some(Self::new(addresses, ports, record.tap))
     }
 
     /// The key of a G-PDU of the common shape.
     #[inline]
     pub(crate) fn of_common(common: &Common, tap: TapId) -> Self {
-        Self::new(common.addresses, (common.source_port, common.destination_port), tap)
+        Self::new(common.addresses, common.ports, tap)
+    }
+
+    /// The tap.
+    pub(crate) fn tap(&self) -> TapId {
+        TapId(self.ports_and_tap as u16)
     }
 
     #[inline]
-    fn new(addresses: u64, (source, destination): (u16, u16), tap: TapId) -> Self {
-        let ports = u64::from(source) << 32 | u64::from(destination) << 16;
-        Self { addresses, ports_and_tap: ports | u64::from(tap.0) }
+    fn new(addresses: u64, ports: u32, tap: TapId) -> Self {
+        Self { addresses, ports_and_tap: u64::from(ports) << 16 | u64::from(tap.0) }
     }
 
     /// The addresses, source first.
@@ -77,8 +83,12 @@ pub(crate) struct Pair {
     pub(crate) uplink: Option<bool>,
     /// The sender as tunnels know it.
     pub(crate) sender: Sender,
-    /// What the sender's last packet of the common shape showed below IP, if it is looked at.
-    pub(crate) shown: Option<Shown>,
+    /// What the packets of the common shape show below IP that are counted in `run`.
+    pub(crate) shown: Shown,
+    /// Those of them that are still to be told of.
+    pub(crate) run: Run,
+    /// Whether the sender is looked at below IP.
+    pub(crate) is_sighted: bool,
     /// Whether the destination's address names no single node.
     pub(crate) to_local_scope: bool,
     /// Whether both addresses name one.
@@ -89,16 +99,34 @@ pub(crate) struct Pair {
     pub(crate) flow: Prepared,
 }
 
+/// Packets of the common shape that came one after the other and are alike but for their
+/// tunnels: added up here, and told of together.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Run {
+    /// When it began; later ones belong to it, [`Nanos::MAX`] if there is none.
+    pub(crate) begin: Nanos,
+    pub(crate) last: Nanos,
+    pub(crate) packets: u64,
+    pub(crate) bytes: u64,
+}
+
+impl Run {
+    /// No packet belongs to it.
+    pub(crate) const NONE: Self = Self { begin: Nanos::MAX, last: Nanos(0), packets: 0, bytes: 0 };
+}
+
 /// The pairs of one worker, under one policy.
 #[derive(Debug)]
 pub(crate) struct Pairs {
     rows: Box<[Option<Pair>]>,
+    /// A bit for each place whose pair has a run.
+    runs: [u64; PAIRS / 64],
     secret: u64,
 }
 
 impl Pairs {
     pub(crate) fn new(secret: u64) -> Self {
-        Self { rows: vec![None; PAIRS].into(), secret }
+        Self { rows: vec![None; PAIRS].into(), runs: [0; PAIRS / 64], secret }
     }
 
     /// Forgets all: another policy knows them otherwise.
@@ -125,6 +153,25 @@ impl Pairs {
     #[inline]
     pub(crate) fn at(&mut self, place: u16) -> Option<&mut Pair> {
         self.rows.get_mut(usize::from(place))?.as_mut()
+    }
+
+    /// Notes that the pair of a place has a run.
+    pub(crate) fn note_run(&mut self, place: u16) {
+        self.runs[usize::from(place) / 64 % (PAIRS / 64)] |= 1 << (place % 64);
+    }
+
+    /// Visits the pairs that have runs, and then none has.
+    pub(crate) fn end_runs(&mut self, mut end: impl FnMut(&mut Pair)) {
+        for (word, runs) in self.runs.iter_mut().enumerate() {
+            while *runs != 0 {
+                let place = word * 64 + runs.trailing_zeros() as usize;
+                *runs &= *runs - 1;
+                if let Some(Some(pair)) = self.rows.get_mut(place) {
+                    end(pair);
+                    pair.run = Run::NONE;
+                }
+            }
+        }
     }
 
     /// Remembers what was found out about a pair.

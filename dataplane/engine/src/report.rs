@@ -185,6 +185,24 @@ impl Report {
         }
     }
 
+    /// Adds later packets to what equipment showed before.
+    pub(crate) fn sight_more(
+        &mut self,
+        equipment: EquipmentId,
+        trait_seen: Trait,
+        packets: u64,
+        bytes: u64,
+    ) {
+        match self.sightings.iter_mut().find(|seen| seen.is(equipment, trait_seen)) {
+            Some(seen) => {
+                seen.packets += packets;
+                seen.bytes += bytes;
+            }
+            // Where the first one found no room, they find none.
+            None => self.dropped += packets,
+        }
+    }
+
     #[inline(never)]
     fn sight_another(&mut self, frame: &Frame<'_>, equipment: EquipmentId, trait_seen: Trait) {
         let known = self.sightings.iter().position(|seen| seen.is(equipment, trait_seen));
@@ -235,9 +253,9 @@ impl Report {
         self.heard_bytes.get(start..start + heard.len as usize).unwrap_or_default()
     }
 
-    /// Counts a user packet of a tap.
+    /// Counts users' packets of a tap.
     #[inline]
-    pub fn direction(&mut self, tap: TapId, uplink: bool) {
+    pub fn direction(&mut self, tap: TapId, uplink: bool, packets: u64) {
         let row = match self.directions.iter_mut().find(|(of, ..)| *of == tap) {
             Some(row) => row,
             None => {
@@ -248,8 +266,8 @@ impl Report {
                 }
             }
         };
-        row.1 += u64::from(uplink);
-        row.2 += u64::from(!uplink);
+        row.1 += u64::from(uplink) * packets;
+        row.2 += u64::from(!uplink) * packets;
     }
 }
 

@@ -17,7 +17,7 @@ use crate::decode::protocol;
 use crate::keyed_hash::keyed_hash;
 use crate::record::{Evidence, Flags, Kind, Record};
 use crate::rules::{Link, Party};
-use crate::{Frame, Nanos, TapId};
+use crate::{Nanos, TapId};
 
 /// A flow's two ends in a fixed order, so that both directions have one key.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -394,33 +394,18 @@ impl Ledger {
         }
     }
 
-    /// Adds a G-PDU of the common shape to its flow; `record` is asked for what is kept of a
-    /// flow's first packet alone.
-    #[inline]
-    pub(crate) fn add_common(
-        &mut self,
-        frame: &Frame<'_>,
-        teid: u32,
-        given: Link,
-        packet: &mut Prepared,
-        record: impl Fn() -> Record,
-    ) {
-        let (time, wire_len) = (frame.meta.time, frame.meta.wire_len);
-        let Prepared { upward, row: (generation, row), .. } = *packet;
+    /// Adds verified G-PDUs that came after one that was added to the same flow in this slice.
+    pub(crate) fn add_more(&mut self, flow: &Prepared, packets: u64, bytes: u64, last: Nanos) {
+        let (generation, row) = flow.row;
         if generation != self.generation {
-            return self.add(&record(), given, frame.bytes, packet);
+            return;
         }
         let Some(row) = self.rows.get_mut(row as usize) else { return };
-        if row.inner.is_none_or(|first| (time, teid) < first.order()) {
-            row.inner = Inner::of(&record(), frame.bytes).or(row.inner);
-        }
-        let side = select_unpredictable(upward, &mut row.up, &mut row.down);
-        side.first = if side.packets == 0 { time } else { side.first.min(time) };
-        side.last = side.last.max(time);
-        side.packets += 1;
-        side.bytes += u64::from(wire_len);
-        side.gpdus += 1;
-        side.evidence.set(Evidence::DATA);
+        let side = if flow.upward { &mut row.up } else { &mut row.down };
+        side.packets += packets;
+        side.gpdus += packets;
+        side.bytes += bytes;
+        side.last = side.last.max(last);
     }
 
     #[inline]

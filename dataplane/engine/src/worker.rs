@@ -1,5 +1,7 @@
 //! A worker: the stages over whole bursts.
 
+mod common;
+
 use std::sync::Arc;
 
 use weir_mem::prefetch_slice;
@@ -8,22 +10,21 @@ use weir_wire::gtpu::G_PDU;
 
 use crate::Nanos;
 use crate::account::Tally;
-use crate::attribute::{Attributor, LookUp, Whose};
+use crate::attribute::Attributor;
 use crate::classify::{classify, look_inside};
 use crate::decode::{Common, Ports, Wrapper, decode};
 use crate::finding::is_suspicious;
 use crate::fragment_trails::set_of;
 use crate::frame::{BURST, Frame, TapId};
 use crate::gather::{Shown, listen, sight, uplink};
-use crate::pairs::{NONE, Pair, PairKey, Pairs};
+use crate::pairs::{NONE, Pair, PairKey, Pairs, Run};
 use crate::record::{Flags, Kind, Record};
 use crate::report::Report;
 use crate::rules::{Link, Party, Rules};
 use crate::series::{Series, datagram_of};
 use crate::signalling::{HeaderShape, N4Datagram, Pouch, Room};
 use crate::track::{FlowKey, Ledger, Prepared, concerns_equipment};
-use crate::tunnels::usage::Packet;
-use crate::tunnels::{Access, FTeid, QosFlows, Sender};
+use crate::tunnels::{Access, FTeid, Sender};
 
 /// What a worker is told at its start.
 #[derive(Clone, Debug, Default)]
@@ -83,6 +84,8 @@ pub struct Worker {
     /// Where the records' pairs are.
     places: [u16; BURST],
     pending: [Pending; BURST],
+    /// The numbers of the burst's frames that have records, in the records' order.
+    others: [u8; BURST],
     series: Series,
     attributor: Attributor,
     ledger: Ledger,
@@ -115,6 +118,7 @@ impl Worker {
             ends: [None; BURST],
             places: [NONE; BURST],
             pending: [Pending::default(); BURST],
+            others: [0; BURST],
             report: Report::with_room(),
         })
     }
@@ -122,6 +126,7 @@ impl Worker {
     /// Takes other rules from the next burst on. A report speaks for one policy:
     /// close the slice in part before.
     pub fn set_rules(&mut self, rules: Option<Arc<Rules>>) {
+        self.end_runs();
         self.rules = rules;
         self.pairs.forget();
     }
@@ -169,9 +174,14 @@ impl Worker {
     fn stages<const COMMON: bool>(&mut self, frames: &[Frame<'_>]) -> usize {
         let frames = frames.get(..BURST).unwrap_or(frames);
         let rules = self.rules.clone();
-        let mut others = [Frame::default(); BURST];
-        let count = self.read::<COMMON>(frames, rules.as_deref(), &mut others);
-        let others = &others[..count];
+        let count = self.read::<COMMON>(frames, rules.as_deref());
+        let gathered;
+        let others = if count == 0 {
+            &[]
+        } else {
+            gathered = self.gather(frames, count);
+            &gathered[..count]
+        };
         match &rules {
             Some(rules) => self.classify(others, rules),
             None => self.link(others),
@@ -189,6 +199,7 @@ impl Worker {
     /// Closes the slice: what was seen in it, in exchange for an empty report.
     /// `partial` says that more of the same slice follows.
     pub fn close(&mut self, slice: u64, latest: Nanos, partial: bool, mut empty: Report) -> Report {
+        self.end_runs();
         empty.clear();
         let rows = std::mem::take(&mut empty.flows);
         let mut report = std::mem::replace(&mut self.report, empty);
@@ -204,6 +215,7 @@ impl Worker {
 
     /// Gives up the flows of the open slice, and counts them as not reported.
     pub fn discard(&mut self) {
+        self.end_runs();
         self.report.dropped += self.ledger.discard() as u64;
     }
 
@@ -213,15 +225,10 @@ impl Worker {
     }
 
     /// Reads every frame: a G-PDU of the common shape between remembered ends goes through
-    /// `classify` and `track` at once, any other is decoded and put among `others`, whose
+    /// `classify` and `track` at once, any other is decoded and noted among the others, whose
     /// number is given. Both ask for their tunnels.
-    fn read<'f, const COMMON: bool>(
-        &mut self,
-        frames: &[Frame<'f>],
-        rules: Option<&Rules>,
-        others: &mut [Frame<'f>; BURST],
-    ) -> usize {
-        const AHEAD: usize = 16;
+    fn read<const COMMON: bool>(&mut self, frames: &[Frame<'_>], rules: Option<&Rules>) -> usize {
+        const AHEAD: usize = 8;
         for frame in frames.iter().take(AHEAD) {
             prefetch_slice(frame.bytes, 0);
             prefetch_slice(frame.bytes, 64);
@@ -239,50 +246,21 @@ impl Worker {
             {
                 continue;
             }
-            if let Some(place) = others.get_mut(count) {
-                *place = *frame;
-                self.decode(count, frame);
-                count += 1;
-            }
+            self.others[count % BURST] = i as u8;
+            self.decode(count, frame);
+            count += 1;
         }
         count
     }
 
-    /// Takes a G-PDU of the common shape through `classify` and `track`; no if it needs the
-    /// complete stages: its ends are not remembered, or it goes where none should.
-    #[inline(always)]
-    fn pass(&mut self, number: usize, frame: &Frame<'_>, common: &Common, rules: &Rules) -> bool {
-        let Self { setup, pairs, ledger, attributor, report, .. } = self;
-        let key = PairKey::of_common(common, frame.meta.tap);
-        let place = pairs.place(&key);
-        let Some(pair) = pairs.find(place, &key) else { return false };
-        if rules.closes_infrastructure_v4(common.inner_destination) {
-            return false;
+    /// The first `count` of the other frames, side by side.
+    #[inline(never)]
+    fn gather<'f>(&self, frames: &[Frame<'f>], count: usize) -> [Frame<'f>; BURST] {
+        let mut others = [Frame::default(); BURST];
+        for (place, number) in others.iter_mut().zip(self.others).take(count) {
+            *place = frames[usize::from(number)];
         }
-        if let Some(shown) = &mut pair.shown {
-            shown.sight(report, frame, common.vlan, rules);
-        }
-        if pair.is_tracked {
-            let given = setup.link(frame.meta.tap);
-            let record = || recall(frame, setup, Some(rules));
-            ledger.add_common(frame, common.teid, given, &mut pair.flow, record);
-        }
-        if let Some(uplink) = pair.uplink {
-            report.direction(frame.meta.tap, uplink);
-        }
-        attributor.ask(LookUp {
-            end: FTeid { address: key.ends().1, teid: common.teid },
-            packet: Packet {
-                packets: 1,
-                bytes: u64::from(common.user_bytes),
-                time: frame.meta.time,
-                sender: pair.sender,
-                flow: QosFlows::of(common.qfi),
-            },
-            inner: common.inner,
-            whose: Whose::Common(number as u8),
-        });
-        true
+        others
     }
 
     /// Decodes a frame into the record of that number, and finds its ends.
@@ -321,8 +299,8 @@ impl Worker {
         let Self { setup, records, ends, attributor, report, .. } = self;
         attributor.fetch();
         attributor.look_around(others, records, ends, report);
-        let recall = |frame: &Frame<'_>| recall(frame, setup, rules);
-        attributor.settle(frames, (others, records), recall, report);
+        let recall = |frame: &Frame<'_>| common::recall(frame, setup, rules);
+        attributor.settle(frames, (others, records, ends), recall, report);
     }
 
     /// Packs N4's datagrams for the session machine.
@@ -341,7 +319,7 @@ impl Worker {
     }
 
     fn classify(&mut self, frames: &[Frame<'_>], rules: &Rules) {
-        let Self { setup, records, ends, pairs, places, ledger, .. } = self;
+        let Self { setup, records, ends, pairs, places, ledger, report, .. } = self;
         for (i, (frame, record)) in frames.iter().zip(records.iter_mut()).enumerate() {
             let Some(key) = PairKey::of(record, frame) else {
                 places[i] = NONE;
@@ -356,8 +334,11 @@ impl Worker {
             } else {
                 classify(record, frame.bytes, ends[i], setup.link(record.tap), rules);
                 // Whoever had the place before has none.
+                if let Some(before) = pairs.at(place) {
+                    common::end_run(before, ledger, report, rules);
+                }
                 places[..i].iter_mut().filter(|of| **of == place).for_each(|of| *of = NONE);
-                pairs.put(place, get_to_know(frame, record, key, ledger, rules));
+                pairs.put(place, get_to_know(record, key, ledger, rules));
             }
             places[i] = place;
         }
@@ -372,7 +353,7 @@ impl Worker {
                 Some(pair) => pair.to_local_scope,
                 None => ends[i].is_some_and(|(_, to)| to.is_local_scope()),
             };
-            if pair.as_ref().is_none_or(|pair| pair.shown.is_some()) {
+            if pair.as_ref().is_none_or(|pair| pair.is_sighted) {
                 sight(report, frame, record, to_local_scope, rules);
             }
             let Some((source, destination)) = ends[i] else { continue };
@@ -394,7 +375,7 @@ impl Worker {
             match pair {
                 Some(pair) if record.message == G_PDU => {
                     if let Some(uplink) = pair.uplink {
-                        report.direction(record.tap, uplink);
+                        report.direction(record.tap, uplink, 1);
                     }
                 }
                 _ => listen(report, frame, record, rules),
@@ -414,29 +395,12 @@ impl Worker {
     }
 }
 
-/// The classified record of a G-PDU of the common shape, which is seldom wanted.
-#[cold]
-fn recall(frame: &Frame<'_>, setup: &Setup, rules: Option<&Rules>) -> Record {
-    let mut record = decode(frame, None, &setup.ports, &mut ());
-    let ends = record.outer_addresses(frame.bytes);
-    if let Some(rules) = rules {
-        let given = setup.link(frame.meta.tap);
-        classify(&mut record, frame.bytes, ends, given, rules);
-    }
-    record
-}
-
 /// What follows from a pair's ends, found out for the first packet between them.
 #[cold]
-fn get_to_know(
-    frame: &Frame<'_>,
-    record: &Record,
-    key: PairKey,
-    ledger: &Ledger,
-    rules: &Rules,
-) -> Pair {
+fn get_to_know(record: &Record, key: PairKey, ledger: &Ledger, rules: &Rules) -> Pair {
     let (from, to) = key.ends();
     let is_between_nodes = !from.is_local_scope() && !to.is_local_scope();
+    let sender = Party::unpack(record.source).equipment().and_then(|id| rules.equipment(id));
     let mut users_packet = *record;
     users_packet.flags.set(Flags::VERIFIED_GPDU);
     Pair {
@@ -446,7 +410,9 @@ fn get_to_know(
         link: record.link,
         uplink: uplink(record, rules),
         sender: Sender::of(record.source, from),
-        shown: if to.is_local_scope() { None } else { Shown::of(frame, record, rules) },
+        shown: Shown::default(),
+        run: Run::NONE,
+        is_sighted: sender.is_some_and(|equipment| !equipment.macs.is_empty()),
         to_local_scope: to.is_local_scope(),
         is_between_nodes,
         is_tracked: is_between_nodes && concerns_equipment(&users_packet),

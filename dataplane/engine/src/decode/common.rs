@@ -19,19 +19,29 @@ const IPV4: usize = 20;
 const UDP: usize = 8;
 const TCP: usize = 20;
 const GTPU: usize = 8;
-const OUTER: usize = IPV4 + UDP + GTPU;
-
-/// What the first octet of an IPv4 header is without options.
-const PLAIN_IPV4: u8 = 0x45;
-/// More Fragments and the fragment's offset.
-const FRAGMENT: u16 = 0x3fff;
+/// Where GTP-U stands behind the outer IP header's start, and what is behind its fixed part.
+const GTP: usize = IPV4 + UDP;
+const BEHIND: usize = GTP + GTPU;
 /// The optional octets of GTP-U, and a container of four octets behind them.
 const OPTIONAL: usize = 4;
 const CONTAINER: usize = 4;
+/// Octets that are there whatever stands behind the fixed part.
+const HEADERS: usize = BEHIND + OPTIONAL + CONTAINER + IPV4 + UDP;
+
+/// The first eight octets of an IPv4 header: version and length of one without options, and
+/// that it is no fragment.
+const PLAIN_IPV4: u64 = 0x4500_0000_0000_0000;
+const PLAIN: u64 = 0xff00_0000_0000_3fff;
 
 #[inline]
 const fn word(bytes: &[u8], at: usize) -> u16 {
     u16::from_be_bytes([bytes[at], bytes[at + 1]])
+}
+
+/// Eight octets of a header: several fields for one load.
+#[inline]
+fn octets<const N: usize>(header: &[u8; N], at: usize) -> u64 {
+    header[at..].first_chunk().map_or(0, |octets| u64::from_be_bytes(*octets))
 }
 
 /// What a G-PDU of the common shape says.
@@ -39,8 +49,8 @@ const fn word(bytes: &[u8], at: usize) -> u16 {
 pub(crate) struct Common {
     /// The outer addresses, the source's above the destination's.
     pub(crate) addresses: u64,
-    pub(crate) source_port: u16,
-    pub(crate) destination_port: u16,
+    /// The outer ports, likewise.
+    pub(crate) ports: u32,
     pub(crate) teid: u32,
     /// The QoS flow, if there is a container.
     pub(crate) qfi: Option<u8>,
@@ -75,48 +85,52 @@ impl Common {
             }
             _ => return None,
         };
-        let outer = bytes.get(at..)?.first_chunk::<OUTER>()?;
-        let total = usize::from(word(outer, 2));
-        let datagram = usize::from(word(outer, IPV4 + 4));
-        let is_plain = outer[0] == PLAIN_IPV4
-            && word(outer, 6) & FRAGMENT == 0
+        let outer = bytes.get(at..)?.first_chunk::<HEADERS>()?;
+        let ip = octets(outer, 0);
+        let udp = octets(outer, IPV4);
+        let gtpu = octets(outer, GTP);
+        let total = (ip >> 32) as u16 as usize;
+        let datagram = (udp >> 16) as u16 as usize;
+        let (teid, len, message) = (gtpu as u32, (gtpu >> 32) as u16, (gtpu >> 48) as u8);
+        let is_plain = ip & PLAIN == PLAIN_IPV4
             && outer[9] == protocol::UDP
             && at + total <= bytes.len()
             && datagram + IPV4 == total
-            && usize::from(word(outer, IPV4 + UDP + 2)) + UDP + GTPU == datagram
-            && outer[IPV4 + UDP + 1] == G_PDU;
+            && usize::from(len) + UDP + GTPU == datagram
+            && message == G_PDU;
         if !is_plain {
             return None;
         }
-        let gtp = at + IPV4 + UDP;
-        let (inner_at, qfi) = match outer[IPV4 + UDP] {
-            0x30 => (gtp + GTPU, None),
-            0x32 => (gtp + GTPU + OPTIONAL, None),
+        let (inner_at, qfi) = match (gtpu >> 56) as u8 {
+            0x30 => (BEHIND, None),
+            0x32 => (BEHIND + OPTIONAL, None),
             0x34 | 0x36 => {
-                let rest = bytes.get(gtp + GTPU..)?.first_chunk::<{ OPTIONAL + CONTAINER }>()?;
-                if rest[3] != PDU_SESSION_CONTAINER || rest[4] != 1 || rest[7] != 0 {
+                let [_, _, _, next, len, _, qfi, last] = *outer[BEHIND..].first_chunk()?;
+                if next != PDU_SESSION_CONTAINER || len != 1 || last != 0 {
                     return None;
                 }
-                (gtp + GTPU + OPTIONAL + CONTAINER, Some(rest[6] & 0x3f))
+                (BEHIND + OPTIONAL + CONTAINER, Some(qfi & 0x3f))
             }
             _ => return None,
         };
-        let end = at + total;
-        let inner = bytes.get(inner_at..end)?.first_chunk::<{ IPV4 + UDP }>()?;
-        let inner_total = usize::from(word(inner, 2));
-        if inner[0] != PLAIN_IPV4 || word(inner, 6) & FRAGMENT != 0 || inner_at + inner_total > end
-        {
+        let inner = outer.get(inner_at..)?.first_chunk::<{ IPV4 + UDP }>()?;
+        let ip = octets(inner, 0);
+        let inner_total = (ip >> 32) as u16 as usize;
+        let is_plain = ip & PLAIN == PLAIN_IPV4 && inner_at + inner_total <= total;
+        if !is_plain {
             return None;
         }
-        let is_sound = match inner[9] {
+        let inner_protocol = inner[9];
+        let is_sound = match inner_protocol {
             protocol::UDP => {
+                let udp = octets(inner, IPV4);
                 inner_total >= IPV4 + UDP
-                    && word(inner, IPV4 + 4) >= UDP as u16
-                    && !ports.may_be_signalling(word(inner, IPV4), word(inner, IPV4 + 2))
+                    && (udp >> 16) as u16 >= UDP as u16
+                    && !ports.may_be_signalling((udp >> 48) as u16, (udp >> 32) as u16)
             }
             protocol::TCP => {
                 inner_total >= IPV4 + TCP
-                    && *bytes.get(inner_at + IPV4 + 12)? >> 4 >= (TCP / 4) as u8
+                    && *bytes.get(at + inner_at + IPV4 + 12)? >> 4 >= (TCP / 4) as u8
             }
             _ => false,
         };
@@ -124,24 +138,29 @@ impl Common {
             return None;
         }
         Some(Self {
-            addresses: u64::from_be_bytes(*outer[12..].first_chunk()?),
-            source_port: word(outer, IPV4),
-            destination_port: word(outer, IPV4 + 2),
-            teid: u32::from_be_bytes(*outer[IPV4 + UDP + 4..].first_chunk()?),
+            addresses: octets(outer, 12),
+            ports: (udp >> 32) as u32,
+            teid,
             qfi,
-            inner: inner_at as u16,
-            user_bytes: (end - inner_at) as u16,
-            inner_destination: u32::from_be_bytes(*inner[16..].first_chunk()?),
+            inner: (at + inner_at) as u16,
+            user_bytes: (total - inner_at) as u16,
+            inner_destination: octets(inner, 12) as u32,
             vlan,
             outer: at as u16,
-            inner_protocol: inner[9],
+            inner_protocol,
         })
+    }
+
+    /// The outer ports, source first.
+    #[inline]
+    pub(super) fn ports(&self) -> (u16, u16) {
+        ((self.ports >> 16) as u16, self.ports as u16)
     }
 
     /// The record that the complete walk would make.
     #[inline]
     pub(super) fn record(&self, frame: &Frame<'_>) -> Record {
-        let gtp = self.outer + (IPV4 + UDP) as u16;
+        let gtp = self.outer + GTP as u16;
         let mut flags = Flags::VERIFIED_GPDU;
         if self.qfi.is_some() {
             flags.set(Flags::QFI);
@@ -156,8 +175,8 @@ impl Common {
             gtp,
             inner_ip: self.inner,
             inner_l4: self.inner + IPV4 as u16,
-            source_port: self.source_port,
-            destination_port: self.destination_port,
+            source_port: self.ports().0,
+            destination_port: self.ports().1,
             ether_type: ethernet::IPV4,
             vlan: self.vlan,
             payload_len: self.user_bytes + (self.inner - gtp),

@@ -119,7 +119,8 @@ pub fn decode<T: Trail>(
 ) -> Record {
     if !T::FOLLOWS
         && let Some(common) = Common::read(frame, ports)
-        && ports.is_gtpu(common.source_port, common.destination_port)
+        && let (source, destination) = common.ports()
+        && ports.is_gtpu(source, destination)
     {
         return common.record(frame);
     }

@@ -15,7 +15,7 @@ pub mod unresolved;
 pub mod usage;
 
 pub use qos::QosFlows;
-pub use row::{Row, RowFlags};
+pub use row::{Glance, Row, RowFlags};
 pub use table::{Found, Probe, Slot, TableFull, TunnelReader, TunnelWriter};
 pub use usage::{Sender, UsageReader, UsageWriter};
 

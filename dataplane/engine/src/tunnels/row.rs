@@ -166,6 +166,42 @@ pub(super) fn read(cells: &[AtomicU64; WORDS]) -> Option<Row> {
     None
 }
 
+/// What counts of a row for a packet of its tunnel.
+#[derive(Clone, Copy, Debug)]
+pub struct Glance {
+    /// Facts.
+    pub flags: RowFlags,
+    /// The UE's IPv4 address, if [`RowFlags::UE_V4`].
+    pub ue4: u32,
+}
+
+/// Reads what counts for a packet to an IPv4 address; none if the writer is at the row, or
+/// the row is another tunnel's, has a twin, or does not hold at that time.
+#[inline]
+pub(super) fn glance(
+    cells: &[AtomicU64; WORDS],
+    to: u32,
+    teid: u32,
+    time: Nanos,
+) -> Option<Glance> {
+    let [sequence, head, low, high, since, until, session, _] = cells;
+    let before = sequence.load(Ordering::Acquire);
+    let [head, low, high, since, until, session] =
+        [head, low, high, since, until, session].map(|cell| cell.load(Ordering::Relaxed));
+    fence(Ordering::Acquire);
+    let after = sequence.load(Ordering::Relaxed);
+    let flags = RowFlags(head as u32);
+    let end = Address::v4(to.to_be_bytes()).0;
+    let differing = (before ^ after)
+        | before & 1
+        | (head >> 32 ^ u64::from(teid))
+        | (low ^ end as u64)
+        | (high ^ (end >> 64) as u64)
+        | u64::from(flags.0 & RowFlags::TWIN.0);
+    let holds = differing == 0 && since <= time.0 && time.0 < until;
+    holds.then_some(Glance { flags, ue4: session as u32 })
+}
+
 /// Writes a row. One thread writes a table.
 pub(super) fn write(cells: &[AtomicU64; WORDS], row: &Row) {
     let [sequence, content @ ..] = cells;

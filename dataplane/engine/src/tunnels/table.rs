@@ -12,7 +12,7 @@ use weir_mem::prefetch;
 
 use super::FTeid;
 use super::cells::{AtomicU64, Ordering, Rows, rows};
-use super::row::{self, Row, RowFlags, WORDS};
+use super::row::{self, Glance, Row, RowFlags, WORDS};
 use crate::Nanos;
 
 /// The place of a row in the table; workers count by it.
@@ -203,12 +203,11 @@ impl TunnelReader {
         Some(Slot(place as u32))
     }
 
-    /// The row of a slot, if it is this tunnel's at that time and no other can be.
+    /// What counts for a packet to an IPv4 address in the row of a slot, if it is that
+    /// tunnel's at that time and no other can be; none says that `find` must look.
     #[inline]
-    pub fn read(&self, slot: Slot, end: &FTeid, time: Nanos) -> Option<Row> {
-        let row = row::read(self.0.rows.get(slot.0 as usize)?)?;
-        let is_it = row.end == *end && row.holds_at(time) && !row.flags.has(RowFlags::TWIN);
-        is_it.then_some(row)
+    pub fn glance(&self, slot: Slot, to: u32, teid: u32, time: Nanos) -> Option<Glance> {
+        row::glance(self.0.rows.get(slot.0 as usize)?, to, teid, time)
     }
 
     /// Looks a tunnel up as it was at `time`. The session that gave the F-TEID

@@ -86,7 +86,7 @@ pub fn usage(slots: usize) -> std::io::Result<(UsageWriter, UsageReader)> {
 }
 
 /// One packet on a tunnel.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Packet {
     /// 1, or 0 for a later fragment, which brings bytes only.
     pub packets: u64,

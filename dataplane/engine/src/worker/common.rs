@@ -1,0 +1,119 @@
+//! The common path of a worker: a G-PDU as nearly all are, between ends that are remembered.
+//! What the complete stages would find out about it is known but for its tunnel, so it is
+//! counted beside those like it, and only its tunnel is looked up.
+//!
+//! Whatever the worker reports is the same as by the complete stages: a test and a fuzz target
+//! compare them.
+
+use super::{Setup, Worker};
+use crate::attribute::CommonPacket;
+use crate::classify::classify;
+use crate::decode::{Common, decode};
+use crate::frame::Frame;
+use crate::gather::{Shown, sight};
+use crate::pairs::{Pair, PairKey, Run};
+use crate::record::Record;
+use crate::report::Report;
+use crate::rules::{Party, Rules};
+use crate::track::Ledger;
+use crate::tunnels::QosFlows;
+
+impl Worker {
+    /// Takes a G-PDU of the common shape, the burst's frame of that number; no if it needs the
+    /// complete stages: its ends are not remembered, or it goes where none should.
+    #[inline(always)]
+    pub(super) fn pass(
+        &mut self,
+        number: usize,
+        frame: &Frame<'_>,
+        common: &Common,
+        rules: &Rules,
+    ) -> bool {
+        let key = PairKey::of_common(common, frame.meta.tap);
+        let place = self.pairs.place(&key);
+        let Some(pair) = self.pairs.find(place, &key) else { return false };
+        if rules.closes_infrastructure_v4(common.inner_destination) {
+            return false;
+        }
+        let packet = CommonPacket {
+            time: frame.meta.time,
+            teid: common.teid,
+            to: common.addresses as u32,
+            sender: pair.sender,
+            flow: QosFlows::of(common.qfi),
+            bytes: common.user_bytes,
+            inner: common.inner,
+        };
+        if pair.run.begin < packet.time && pair.shown == Shown::of(frame, common.vlan) {
+            pair.run.last = pair.run.last.max(packet.time);
+            pair.run.packets += 1;
+            pair.run.bytes += u64::from(frame.meta.wire_len);
+        } else {
+            self.begin_run(place, frame, common, rules);
+        }
+        self.attributor.ask(number, packet);
+        true
+    }
+
+    /// Tells of a packet alone, and lets later ones that are like it follow in a run.
+    #[inline(never)]
+    fn begin_run(&mut self, place: u16, frame: &Frame<'_>, common: &Common, rules: &Rules) {
+        let Self { setup, pairs, ledger, report, .. } = self;
+        let Some(pair) = pairs.at(place) else { return };
+        end_run(pair, ledger, report, rules);
+        let record = recall(frame, setup, Some(rules));
+        if pair.is_sighted {
+            sight(report, frame, &record, pair.to_local_scope, rules);
+        }
+        if pair.is_tracked {
+            ledger.add(&record, setup.link(record.tap), frame.bytes, &mut pair.flow);
+        }
+        if let Some(uplink) = pair.uplink {
+            report.direction(record.tap, uplink, 1);
+        }
+        pair.shown = Shown::of(frame, common.vlan);
+        pair.run = Run { begin: record.time, ..Run::NONE };
+        pairs.note_run(place);
+    }
+
+    /// Tells of all packets in runs: a slice ends, or what is known of pairs.
+    pub(super) fn end_runs(&mut self) {
+        let Self { pairs, ledger, report, rules, .. } = self;
+        if let Some(rules) = rules {
+            pairs.end_runs(|pair| end_run(pair, ledger, report, rules));
+        }
+    }
+}
+
+/// Tells of the packets of a pair's run after its first, and ends it.
+pub(super) fn end_run(pair: &mut Pair, ledger: &mut Ledger, report: &mut Report, rules: &Rules) {
+    let Run { packets, bytes, last, .. } = std::mem::replace(&mut pair.run, Run::NONE);
+    if packets == 0 {
+        return;
+    }
+    if pair.is_sighted
+        && !pair.to_local_scope
+        && let Some(id) = Party::unpack(pair.source).equipment()
+        && let Some(equipment) = rules.equipment(id)
+    {
+        report.sight_more(id, pair.shown.oddity(equipment), packets, bytes);
+    }
+    if pair.is_tracked {
+        ledger.add_more(&pair.flow, packets, bytes, last);
+    }
+    if let Some(uplink) = pair.uplink {
+        report.direction(pair.key.tap(), uplink, packets);
+    }
+}
+
+/// The classified record of a G-PDU of the common shape, which is seldom wanted.
+#[cold]
+pub(super) fn recall(frame: &Frame<'_>, setup: &Setup, rules: Option<&Rules>) -> Record {
+    let mut record = decode(frame, None, &setup.ports, &mut ());
+    let ends = record.outer_addresses(frame.bytes);
+    if let Some(rules) = rules {
+        let given = setup.link(frame.meta.tap);
+        classify(&mut record, frame.bytes, ends, given, rules);
+    }
+    record
+}
