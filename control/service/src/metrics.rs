@@ -308,6 +308,11 @@ fn protocols(counts: &Counts, families: &mut Families) {
             .enumerate()
             .map(|(index, kind)| (vec![("kind", kind)], sum(&|worker| worker.reassembly[index]))),
     );
+    families.counter(
+        "weir_sampled_packets_total",
+        "Users' packets chosen for proof: of every copy of a packet, at whatever tap, all or none.",
+        [(vec![], sum(&|worker| worker.sampled))],
+    );
     let judge = &counts.judge;
     let vendors: u64 = judge.vendor_counts.iter().sum();
     families.counter(

@@ -82,6 +82,12 @@ impl Tally {
         self.words.gtpu_messages[gtpu::Message::GPdu.counter()] += packets;
     }
 
+    /// Counts a user's packet that is chosen for proof.
+    #[inline]
+    pub(crate) fn sample(&mut self, is_chosen: bool) {
+        self.words.sampled += u64::from(is_chosen);
+    }
+
     /// Counts the GTP-U or PFCP message inside another tunnel.
     #[cold]
     fn wrapped(&mut self, record: &Record, bytes: &[u8]) {

@@ -48,10 +48,10 @@ pub(crate) struct CommonPacket {
     pub(crate) to: u32,
     pub(crate) sender: Sender,
     pub(crate) flow: QosFlows,
-    /// Bytes of the user's packet.
+    /// The user's packet's addresses, the source's above the destination's.
+    pub(crate) users: u64,
+    /// Its bytes.
     pub(crate) bytes: u16,
-    /// Where that stands in the frame.
-    pub(crate) inner: u16,
 }
 
 impl CommonPacket {
@@ -70,6 +70,14 @@ impl CommonPacket {
             flow: self.flow,
         }
     }
+}
+
+/// The packets of a burst that have records, with their frames and outer addresses.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Others<'a> {
+    pub(crate) frames: &'a [Frame<'a>],
+    pub(crate) records: &'a [Record],
+    pub(crate) ends: &'a [Option<(Address, Address)>],
 }
 
 /// A user on the link to the data network, looked up by its address.
@@ -144,52 +152,52 @@ impl Attributor {
         }
     }
 
-    /// Attributes what was asked for. Packets with records have their frames among `others`
-    /// and their addresses among `ends`; of one of the common shape `recall` makes a record
+    /// Attributes what was asked for. Of a packet of the common shape `recall` makes a record
     /// when it is wanted.
     pub(crate) fn settle(
         &mut self,
         frames: &[Frame<'_>],
-        (others, records, ends): (&[Frame<'_>], &[Record], &[Option<(Address, Address)>]),
+        others: &Others<'_>,
         recall: impl Fn(&Frame<'_>) -> Record,
         report: &mut Report,
     ) {
         let Self { tunnels, pending, ready, .. } = self;
-        for look_up in pending.iter().take(*ready) {
-            let number = usize::from(look_up.number);
-            if look_up.is_common {
-                let Some(frame) = frames.get(number) else { continue };
-                match settle_common(tunnels, frame, look_up) {
-                    Settled::Known => report.unresolved.attributed += 1,
-                    Settled::Odd(seen) => {
-                        report.unresolved.attributed += 1;
-                        note(frame, &recall(frame), look_up.packet.end(), &seen, report);
-                    }
-                    Settled::No => {
-                        let end = look_up.packet.end();
-                        complete(tunnels, frame, &recall(frame), (&end, look_up.probe), report);
-                    }
+        let mut rest = pending.get(..*ready).unwrap_or_default();
+        *ready = 0;
+        loop {
+            let (known, end) = settle_known(tunnels, rest);
+            report.unresolved.attributed += known as u64;
+            let (Some(end), Some((look_up, behind))) = (end, rest[known..].split_first()) else {
+                break;
+            };
+            rest = behind;
+            let (number, packet) = (usize::from(look_up.number), &look_up.packet);
+            match end {
+                Unsettled::Odd(seen) => {
+                    let Some(frame) = frames.get(number) else { continue };
+                    report.unresolved.attributed += 1;
+                    note(frame, &recall(frame), packet.end(), &seen, report);
                 }
-            } else if let Some(frame) = others.get(number)
-                && let Some(record) = records.get(number)
-                && let Some(Some((_, to))) = ends.get(number)
-            {
-                let end = FTeid { address: *to, teid: record.teid };
-                complete(tunnels, frame, record, (&end, look_up.probe), report);
+                Unsettled::Elsewhere if look_up.is_common => {
+                    let Some(frame) = frames.get(number) else { continue };
+                    let end = packet.end();
+                    complete(tunnels, frame, &recall(frame), (&end, look_up.probe), report);
+                }
+                Unsettled::Elsewhere => {
+                    let Some(frame) = others.frames.get(number) else { continue };
+                    let Some(record) = others.records.get(number) else { continue };
+                    let Some(Some((_, to))) = others.ends.get(number) else { continue };
+                    let end = FTeid { address: *to, teid: record.teid };
+                    complete(tunnels, frame, record, (&end, look_up.probe), report);
+                }
             }
         }
-        *ready = 0;
     }
 
     /// Looks at what else tells of tunnels and users: Error Indications, and users' packets
     /// on the link to the data network.
-    pub(crate) fn look_around(
-        &mut self,
-        frames: &[Frame<'_>],
-        records: &[Record],
-        ends: &[Option<(Address, Address)>],
-        report: &mut Report,
-    ) {
+    pub(crate) fn look_around(&mut self, others: &Others<'_>, report: &mut Report) {
+        let Others { frames, records, ends } = *others;
         let mut users = 0;
         for (i, ((frame, record), ends)) in frames.iter().zip(records).zip(ends).enumerate() {
             let Some((from, to)) = *ends else { continue };
@@ -223,14 +231,12 @@ impl Attributor {
     }
 }
 
-/// What became of a packet of the common shape.
-enum Settled {
-    /// It was counted on its tunnel, and nothing is odd.
-    Known,
+/// Why a packet is not settled by being counted on its tunnel.
+enum Unsettled {
     /// It was counted, and something must be told.
     Odd(Seen),
-    /// Its tunnel was not where it most likely is.
-    No,
+    /// It is not of the common shape, or its tunnel not where it most likely is.
+    Elsewhere,
 }
 
 /// A packet of a known tunnel about which something must be told.
@@ -244,35 +250,33 @@ struct Seen {
     user: Option<Address>,
 }
 
-/// Counts a packet of the common shape on its tunnel, if that is where it most likely is.
-#[inline]
-fn settle_common(tunnels: &mut Access, frame: &Frame<'_>, look_up: &LookUp) -> Settled {
-    let packet = &look_up.packet;
-    let Some(slot) = look_up.slot else { return Settled::No };
-    let Some(tunnel) = tunnels.table.glance(slot, packet.to, packet.teid, packet.time) else {
-        return Settled::No;
-    };
-    let Some(user) = user_of_common(frame, packet.inner, tunnel.flags) else { return Settled::No };
-    let (generation, sender) = (tunnel.flags.generation(), packet.sender);
-    let before = tunnels.usage.count(slot, generation, &packet.counted()).unwrap_or_default();
-    let is_news = is_news(tunnel.flags, sender, packet.time, before);
-    // Whether it goes up or down, and so is looked at at all, no branch could foretell.
-    let is_odd = tunnel.flags.any(RowFlags::CHECKED.or(RowFlags::NAMELESS))
-        & !(tunnel.flags.has(RowFlags::UE_V4) & (user == tunnel.ue4));
-    if !(is_news | is_odd) {
-        return Settled::Known;
+/// Counts packets of the common shape on their tunnels up to one for which that is not all;
+/// gives how many there were before it.
+#[inline(never)]
+fn settle_known(tunnels: &mut Access, asked: &[LookUp]) -> (usize, Option<Unsettled>) {
+    for (known, look_up) in asked.iter().enumerate() {
+        let LookUp { slot: Some(slot), is_common: true, ref packet, .. } = *look_up else {
+            return (known, Some(Unsettled::Elsewhere));
+        };
+        let Some(tunnel) = tunnels.table.glance(slot, packet.to, packet.teid, packet.time) else {
+            return (known, Some(Unsettled::Elsewhere));
+        };
+        let (generation, sender) = (tunnel.flags.generation(), packet.sender);
+        let before = tunnels.usage.count(slot, generation, &packet.counted()).unwrap_or_default();
+        let is_news = is_news(tunnel.flags, sender, packet.time, before);
+        // Whether it goes up or down, and so is looked at at all, no branch could foretell.
+        let shift = u32::from(!tunnel.flags.has(RowFlags::DOWNLINK)) * 32;
+        let user = (packet.users >> shift) as u32;
+        let is_odd = tunnel.flags.any(RowFlags::CHECKED.or(RowFlags::NAMELESS))
+            & !(tunnel.flags.has(RowFlags::UE_V4) & (user == tunnel.ue4));
+        if is_news | is_odd {
+            let user = is_odd.then(|| Address::v4(user.to_be_bytes()));
+            let before = is_news.then_some(before);
+            let seen = Seen { slot, generation, sender, before, user };
+            return (known, Some(Unsettled::Odd(seen)));
+        }
     }
-    let user = is_odd.then(|| Address::v4(user.to_be_bytes()));
-    Settled::Odd(Seen { slot, generation, sender, before: is_news.then_some(before), user })
-}
-
-/// The user's address in a packet of the common shape, whose inner header stands at `inner`.
-#[inline]
-fn user_of_common(frame: &Frame<'_>, inner: u16, flags: RowFlags) -> Option<u32> {
-    let header = frame.bytes.get(usize::from(inner)..)?.first_chunk::<20>()?;
-    let ends = u64::from_be_bytes(*header[12..].first_chunk()?);
-    let shift = u32::from(!flags.has(RowFlags::DOWNLINK)) * 32;
-    Some((ends >> shift) as u32)
+    (asked.len(), None)
 }
 
 /// Attributes any packet.
@@ -304,9 +308,9 @@ fn complete(
 /// when.
 #[inline]
 fn is_news(flags: RowFlags, sender: Sender, time: Nanos, before: (Sender, Nanos)) -> bool {
-    (before.0 != sender)
-        | flags.has(RowFlags::CONTESTED)
-        | (flags.has(RowFlags::SHARED) & (time.since(before.1) >= SILENCE))
+    before.0 != sender
+        || flags.any(RowFlags::CONTESTED.or(RowFlags::SHARED))
+            && (flags.has(RowFlags::CONTESTED) || time.since(before.1) >= SILENCE)
 }
 
 /// What a record's packet adds to its tunnel.

@@ -27,6 +27,7 @@ pub mod reassembly;
 pub mod record;
 pub mod report;
 pub mod rules;
+mod sample;
 pub mod series;
 pub mod signalling;
 pub mod time;

@@ -38,7 +38,7 @@ impl Sighting {
     /// Adds a packet.
     #[inline]
     fn again(&mut self, frame: &Frame<'_>) {
-        self.time = self.time.min(frame.meta.time);
+        (self.time, self.tap) = (self.time, self.tap).min((frame.meta.time, frame.meta.tap.0));
         self.packets += 1;
         self.bytes += u64::from(frame.meta.wire_len);
     }

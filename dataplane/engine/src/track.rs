@@ -215,9 +215,12 @@ impl Inner {
         })
     }
 
-    /// What makes one of several the first, whoever saw them.
-    pub fn order(&self) -> (Nanos, u32) {
-        (self.time, self.tunnel.map_or(0, |tunnel| tunnel.teid))
+    /// The earlier of two: the one with the smaller TEID and ends if both are of one time,
+    /// whoever saw them and in which order.
+    #[must_use]
+    pub fn or_earlier(self, other: Self) -> Self {
+        let order = |inner: &Self| (inner.time, inner.tunnel, inner.tuple);
+        if order(&other) < order(&self) { other } else { self }
     }
 }
 
@@ -254,6 +257,22 @@ impl FlowDelta {
         }
     }
 
+    /// What makes a packet the first one, whoever saw it and in which order.
+    fn order(&self) -> (Nanos, u16, bool, Link) {
+        (self.first(), self.tap.0, !self.is_gtp_or_pfcp, self.link)
+    }
+
+    /// Takes over what is kept of the first packet, if this one is it.
+    #[inline]
+    fn begin(&mut self, record: &Record, given: Link) {
+        let is_gtp_or_pfcp = record.is_gtp_or_pfcp();
+        let order = (record.time, record.tap.0, !is_gtp_or_pfcp, record.link);
+        if order < self.order() {
+            (self.tap, self.link, self.given) = (record.tap, record.link, given);
+            self.is_gtp_or_pfcp = is_gtp_or_pfcp;
+        }
+    }
+
     #[cold]
     fn tunnel(&mut self, upward: bool, tunnel: Foreign, record: &Record, bytes: &[u8]) {
         let sent = if upward { &mut self.tunnels.0 } else { &mut self.tunnels.1 };
@@ -269,10 +288,8 @@ impl FlowDelta {
         self.down.join(&later.down);
         self.tunnels.0 = self.tunnels.0.or(later.tunnels.0);
         self.tunnels.1 = self.tunnels.1.or(later.tunnels.1);
-        if let Some(inner) = later.inner
-            && self.inner.is_none_or(|first| inner.order() < first.order())
-        {
-            self.inner = Some(inner);
+        if let Some(inner) = later.inner {
+            self.inner = Some(self.inner.map_or(inner, |first| first.or_earlier(inner)));
         }
     }
 }
@@ -361,6 +378,7 @@ impl Ledger {
             row
         };
         let Some(row) = self.rows.get_mut(row) else { return };
+        row.begin(record, given);
         let side = select_unpredictable(upward, &mut row.up, &mut row.down);
         if side.packets == 0 {
             side.first = record.time;
@@ -378,9 +396,10 @@ impl Ledger {
         }
         if record.flags.has(Flags::VERIFIED_GPDU) && record.kind == Kind::Gtpu {
             side.gpdus += 1;
-            let order = (record.time, record.teid);
-            if row.inner.is_none_or(|first| order < first.order()) {
-                row.inner = Inner::of(record, bytes).or(row.inner);
+            if row.inner.is_none_or(|first| record.time <= first.time)
+                && let Some(inner) = Inner::of(record, bytes)
+            {
+                row.inner = Some(row.inner.map_or(inner, |first| first.or_earlier(inner)));
             }
         }
         if record.protocol == protocol::TCP && record.evidence.any(Evidence::ACKNOWLEDGES) {

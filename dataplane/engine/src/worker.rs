@@ -10,7 +10,7 @@ use weir_wire::gtpu::G_PDU;
 
 use crate::Nanos;
 use crate::account::Tally;
-use crate::attribute::Attributor;
+use crate::attribute::{Attributor, Others};
 use crate::classify::{classify, look_inside};
 use crate::decode::{Common, Ports, Wrapper, decode};
 use crate::finding::is_suspicious;
@@ -21,6 +21,7 @@ use crate::pairs::{NONE, Pair, PairKey, Pairs, Run};
 use crate::record::{Flags, Kind, Record};
 use crate::report::Report;
 use crate::rules::{Link, Party, Rules};
+use crate::sample::Sampler;
 use crate::series::{Series, datagram_of};
 use crate::signalling::{HeaderShape, N4Datagram, Pouch, Room};
 use crate::track::{FlowKey, Ledger, Prepared, concerns_equipment};
@@ -37,6 +38,8 @@ pub struct Setup {
     pub ports: Ports,
     /// The secret of the flow index.
     pub hash_key: u64,
+    /// The site's secret by which users' packets are chosen for proof.
+    pub sample_key: u64,
     /// Whether packets come as they happen. N4 of undeclared peers then has only a share of
     /// the room on its way; a replay waits until there is room.
     pub live: bool,
@@ -87,6 +90,7 @@ pub struct Worker {
     /// The numbers of the burst's frames that have records, in the records' order.
     others: [u8; BURST],
     series: Series,
+    sampler: Sampler,
     attributor: Attributor,
     ledger: Ledger,
     tally: Tally,
@@ -109,6 +113,7 @@ impl Worker {
         Ok(Self {
             attributor: Attributor::new(tunnels),
             series: Series::new(setup.hash_key),
+            sampler: Sampler::new(setup.sample_key),
             ledger: Ledger::new(setup.hash_key)?,
             tally: Tally::new(setup.hash_key),
             pairs: Pairs::new(setup.hash_key),
@@ -297,10 +302,11 @@ impl Worker {
 
     fn attribute(&mut self, frames: &[Frame<'_>], others: &[Frame<'_>], rules: Option<&Rules>) {
         let Self { setup, records, ends, attributor, report, .. } = self;
+        let others = Others { frames: others, records, ends };
         attributor.fetch();
-        attributor.look_around(others, records, ends, report);
+        attributor.look_around(&others, report);
         let recall = |frame: &Frame<'_>| common::recall(frame, setup, rules);
-        attributor.settle(frames, (others, records, ends), recall, report);
+        attributor.settle(frames, &others, recall, report);
     }
 
     /// Packs N4's datagrams for the session machine.
@@ -391,8 +397,23 @@ impl Worker {
     fn account(&mut self, frames: &[Frame<'_>]) {
         for (frame, record) in frames.iter().zip(&self.records) {
             self.tally.frame(record, frame.bytes);
+            if let Some((packet, transport)) = users_packet(frame, record) {
+                self.tally.sample(self.sampler.chooses(packet, transport));
+            }
         }
     }
+}
+
+/// The user's packet that a frame carries, inside a G-PDU or on the link to the data network,
+/// and where its transport header stands in it.
+fn users_packet<'a>(frame: &Frame<'a>, record: &Record) -> Option<(&'a [u8], usize)> {
+    let (start, transport) = match record.kind {
+        Kind::Gtpu if record.flags.has(Flags::VERIFIED_GPDU) => (record.inner_ip, record.inner_l4),
+        Kind::Ip if record.link == Link::N6 => (record.outer_ip, record.outer_l4),
+        _ => return None,
+    };
+    let packet = frame.bytes.get(usize::from(start)..)?;
+    Some((packet, usize::from(transport.checked_sub(start)?)))
 }
 
 /// What follows from a pair's ends, found out for the first packet between them.

@@ -21,7 +21,7 @@ use weir_engine::contract::greeting::{Greeting, LaneName};
 use weir_engine::contract::words::BLOCK;
 #[cfg(feature = "dpdk")]
 use weir_engine::contract::words::{PortWords, Words};
-use weir_engine::signalling::LAB_KEY;
+use weir_engine::signalling::{LAB_KEY, sample_key};
 use weir_engine::time::{LIVE_SLICE, REPLAY_SLICE};
 use weir_engine::worker::Setup;
 use weir_engine::{Nanos, Signalling, SignallingSetup, TapId, Worker};
@@ -145,8 +145,10 @@ impl Sensor {
         };
         let courier = spawn("courier", move || courier.serve())?;
 
-        let setup = setup_of(&plan, slice)?;
-        let mut signalling = signalling(&plan, setup.hash_key, captured)?;
+        // Nothing is secret in a lab.
+        let site_key = if captured { *LAB_KEY } else { site_key(&plan.state_dir)? };
+        let setup = setup_of(&plan, slice, &site_key)?;
+        let mut signalling = signalling(&plan, setup.hash_key, site_key)?;
         let watch = Arc::new(WatchSlot::default());
         // Workers whose slices one thread cuts wait for each other's.
         let lockstep = captured && (plan.workers == 1 || matches!(opened, Opened::Captures(..)));
@@ -300,7 +302,7 @@ fn two_way(plan: &Plan) -> Vec<TapId> {
 
 /// What every worker is told. A replay has no secret to keep, and the same
 /// input must meet the same tables.
-fn setup_of(plan: &Plan, slice: Nanos) -> anyhow::Result<Setup> {
+fn setup_of(plan: &Plan, slice: Nanos, site_key: &[u8; 32]) -> anyhow::Result<Setup> {
     let mut key = *b"weir lab";
     if slice == LIVE_SLICE {
         getrandom::fill(&mut key).map_err(|error| anyhow::anyhow!("no random bytes; {error}"))?;
@@ -310,13 +312,13 @@ fn setup_of(plan: &Plan, slice: Nanos) -> anyhow::Result<Setup> {
         wrappers: plan.wrappers.clone(),
         ports: plan.ports,
         hash_key: u64::from_ne_bytes(key),
+        sample_key: sample_key(site_key),
         live: slice == LIVE_SLICE,
     })
 }
 
-/// The session machine: nothing of it is secret in a lab.
-fn signalling(plan: &Plan, secret: u64, captured: bool) -> anyhow::Result<Signalling> {
-    let site_key = if captured { *LAB_KEY } else { site_key(&plan.state_dir)? };
+/// The session machine.
+fn signalling(plan: &Plan, secret: u64, site_key: [u8; 32]) -> anyhow::Result<Signalling> {
     let setup =
         SignallingSetup { tunnels: plan.tunnels, secret, site_key, is_complete: plan.is_complete };
     Signalling::new(&setup).with_context(|| {

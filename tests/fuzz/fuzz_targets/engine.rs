@@ -1,5 +1,6 @@
 //! Frames through a worker and the judge: every slice is judged, every verdict
-//! fits its slot, and two workers say and count what one does.
+//! fits its slot, and two workers, or one by the complete stages alone, say and count what
+//! one does.
 #![no_main]
 
 use std::sync::{Arc, LazyLock};
@@ -43,7 +44,7 @@ static RULES: LazyLock<Arc<Rules>> = LazyLock::new(|| {
 /// Every kind of vendors' PFCP elements with its count, and the count of all others.
 type Vendors = (Vec<(VendorElement, u64)>, u64);
 
-fn said(input: &[u8], workers: usize) -> (Vec<Verdict>, Vendors) {
+fn said(input: &[u8], workers: usize, by_complete_stages: bool) -> (Vec<Verdict>, Vendors) {
     let link = Link::ALL[usize::from(input.first().copied().unwrap_or(0)) % Link::ALL.len()];
     let setup = Setup { links: vec![link], hash_key: 7, ..Setup::default() };
     let small = SignallingSetup { tunnels: 4096, ..SignallingSetup::default() };
@@ -84,7 +85,11 @@ fn said(input: &[u8], workers: usize) -> (Vec<Verdict>, Vendors) {
         let meta = RxMeta { time: latest, wire_len: bytes.len() as u32, link_type, ..RxMeta::default() };
         let frame = Frame { bytes, meta };
         let worker = setup.spread(&frame) as usize % workers;
-        team[worker].burst(&[frame]);
+        if by_complete_stages {
+            team[worker].burst_by_complete_stages(&[frame]);
+        } else {
+            team[worker].burst(&[frame]);
+        }
     }
     close(&mut team, &mut judge, slice, latest, &mut verdicts);
     judge.finish(InputEnd { last: latest }, &mut |verdict| verdicts.push(verdict));
@@ -93,10 +98,11 @@ fn said(input: &[u8], workers: usize) -> (Vec<Verdict>, Vendors) {
 }
 
 fuzz_target!(|input: &[u8]| {
-    let one = said(input, 1);
+    let one = said(input, 1, false);
     for verdict in &one.0 {
         assert!(verdict.encode(&mut [0; MAX_BYTES]).is_some());
     }
     assert!(matches!(one.0.last(), Some(Verdict::End(_))));
-    assert_eq!(one, said(input, 2));
+    assert_eq!(one, said(input, 2, false));
+    assert_eq!(one, said(input, 1, true));
 });

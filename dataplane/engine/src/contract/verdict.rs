@@ -77,7 +77,7 @@ pub enum Direction {
 }
 
 /// One packet's addresses and ports, source first.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 pub struct Tuple {
     /// The sender.
     pub source: IpAddr,
@@ -92,7 +92,7 @@ pub struct Tuple {
 }
 
 /// The tunnel of a G-PDU.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 pub struct Tunnel {
     /// Its TEID.
     pub teid: u32,

@@ -225,6 +225,8 @@ words! {
         fragments: (FRAGMENT_COUNTERS),
         /// PFCP in fragments by what became of it (see [`reassembly_names`]).
         reassembly: (REASSEMBLY_COUNTERS),
+        /// Users' packets that were chosen for proof.
+        sampled: one,
         /// Polls by the number of frames they brought.
         bursts: (BURST + 1),
         /// Nanoseconds spent on frames.

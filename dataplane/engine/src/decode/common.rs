@@ -55,13 +55,16 @@ pub(crate) struct Common {
     /// The QoS flow, if there is a container.
     pub(crate) qfi: Option<u8>,
     /// Where the inner packet stands.
-    pub(crate) inner: u16,
+    inner: u16,
     /// Bytes from there to the end of the outer packet.
     pub(crate) user_bytes: u16,
-    pub(crate) inner_destination: u32,
+    /// The inner addresses, likewise.
+    pub(crate) users: u64,
     pub(crate) vlan: u16,
+    /// The inner packet's length and identification.
+    pub(crate) inner_shape: u32,
+    pub(crate) inner_protocol: u8,
     outer: u16,
-    inner_protocol: u8,
 }
 
 impl Common {
@@ -144,11 +147,18 @@ impl Common {
             qfi,
             inner: (at + inner_at) as u16,
             user_bytes: (total - inner_at) as u16,
-            inner_destination: octets(inner, 12) as u32,
+            users: octets(inner, 12),
+            inner_shape: (ip >> 16) as u32,
             vlan,
             outer: at as u16,
             inner_protocol,
         })
+    }
+
+    /// What stands in its frame from the inner transport header on.
+    #[inline]
+    pub(crate) fn inner_transport<'a>(&self, frame: &Frame<'a>) -> &'a [u8] {
+        frame.bytes.get(usize::from(self.inner) + IPV4..).unwrap_or_default()
     }
 
     /// The outer ports, source first.

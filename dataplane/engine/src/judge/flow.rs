@@ -106,10 +106,8 @@ impl Flow {
         self.uncounted.0 += delta.up.packets + delta.down.packets;
         self.uncounted.1 += delta.up.bytes + delta.down.bytes;
         // The earlier one, whichever worker's report came first.
-        if let Some(inner) = delta.inner
-            && self.inner.is_none_or(|first| inner.order() < first.order())
-        {
-            self.inner = Some(inner);
+        if let Some(inner) = delta.inner {
+            self.inner = Some(self.inner.map_or(inner, |first| first.or_earlier(inner)));
         }
         self.tunnels.0 = self.tunnels.0.or(delta.tunnels.0);
         self.tunnels.1 = self.tunnels.1.or(delta.tunnels.1);

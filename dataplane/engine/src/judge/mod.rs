@@ -273,7 +273,7 @@ impl Judge {
         let mut deltas: Vec<FlowDelta> =
             reports.iter().flat_map(|report| report.flows.iter().copied()).collect();
         // What several workers saw of a flow is judged as one.
-        deltas.sort_by_key(|delta| (delta.key, delta.first()));
+        deltas.sort_by_key(|delta| (delta.key, delta.first(), delta.tap.0));
         deltas.dedup_by(|later, delta| {
             let same = later.key == delta.key;
             if same {

@@ -73,6 +73,7 @@ use users::Homeless;
 pub use accusation::Accusation;
 pub use datagram::{HeaderShape, N4Datagram, Pouch, Room};
 pub use listing::{ListedFar, ListedPdr, Listing};
+pub use pseudonym::sample_key;
 
 /// How long an ended session and its tunnels are remembered.
 const MEMORY: Nanos = Nanos::from_secs(10);

@@ -21,6 +21,12 @@ impl std::fmt::Debug for Pseudonyms {
     }
 }
 
+/// The secret by which a site's sensors choose users' packets for proof: drawn from the
+/// site's key, of which it tells nothing.
+pub fn sample_key(site_key: &[u8; 32]) -> u64 {
+    Pseudonyms::new(site_key).hash(4, Some(b"sample"))
+}
+
 impl Pseudonyms {
     /// Under a site's key.
     pub(crate) fn new(site_key: &[u8; 32]) -> Self {

@@ -32,7 +32,7 @@ impl Worker {
         let key = PairKey::of_common(common, frame.meta.tap);
         let place = self.pairs.place(&key);
         let Some(pair) = self.pairs.find(place, &key) else { return false };
-        if rules.closes_infrastructure_v4(common.inner_destination) {
+        if rules.closes_infrastructure_v4(common.users as u32) {
             return false;
         }
         let packet = CommonPacket {
@@ -41,8 +41,8 @@ impl Worker {
             to: common.addresses as u32,
             sender: pair.sender,
             flow: QosFlows::of(common.qfi),
+            users: common.users,
             bytes: common.user_bytes,
-            inner: common.inner,
         };
         if pair.run.begin < packet.time && pair.shown == Shown::of(frame, common.vlan) {
             pair.run.last = pair.run.last.max(packet.time);
@@ -52,6 +52,9 @@ impl Worker {
             self.begin_run(place, frame, common, rules);
         }
         self.attributor.ask(number, packet);
+        let transport = common.inner_transport(frame);
+        let (shape, kind) = (common.inner_shape, common.inner_protocol);
+        self.tally.sample(self.sampler.chooses_by(shape, kind, transport));
         true
     }
 

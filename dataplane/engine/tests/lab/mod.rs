@@ -11,6 +11,7 @@ use std::sync::Arc;
 use weir_engine::contract::verdict::{Alert, Flow, InputEnd, Verdict};
 use weir_engine::detect::CATALOGUE;
 use weir_engine::detect::ops_blind::Vitals;
+use weir_engine::frame::BURST;
 use weir_engine::lpm::Prefix;
 use weir_engine::rules::{
     Allow, End, Equipment, EquipmentId, Link, Roles, RuleSet, Rules, Service,
@@ -118,10 +119,21 @@ pub fn rule_set() -> RuleSet {
     }
 }
 
+/// How a worker is given its frames.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Feeding {
+    /// One by one.
+    Single,
+    /// In bursts.
+    Bursts,
+    /// In bursts, of which none takes the common path.
+    CompleteStages,
+}
+
 /// The verdicts of these frames on a link, judged by `workers` workers.
 pub fn judge(shots: &[Shot], link: Link, set: RuleSet, workers: usize) -> Vec<Verdict> {
     let spread = |frame: &Frame<'_>| setup(link).spread(frame) as usize % workers;
-    judge_spread(shots, link, set, workers, spread)
+    judge_fed(shots, link, set, (workers, Feeding::Single), spread)
 }
 
 /// The same, where a network card says which worker gets a frame.
@@ -132,14 +144,54 @@ pub fn judge_spread(
     workers: usize,
     spread: impl Fn(&Frame<'_>) -> usize,
 ) -> Vec<Verdict> {
+    judge_fed(shots, link, set, (workers, Feeding::Single), spread)
+}
+
+/// A worker and the frames that wait for the next burst.
+struct Fed<'a> {
+    worker: Worker,
+    feeding: Feeding,
+    waiting: Vec<Frame<'a>>,
+}
+
+impl<'a> Fed<'a> {
+    fn take(&mut self, frame: Frame<'a>) {
+        self.waiting.push(frame);
+        if self.feeding == Feeding::Single || self.waiting.len() == BURST {
+            self.flush();
+        }
+    }
+
+    fn flush(&mut self) {
+        match self.feeding {
+            Feeding::CompleteStages => self.worker.burst_by_complete_stages(&self.waiting),
+            _ => self.worker.burst(&self.waiting),
+        };
+        self.waiting.clear();
+    }
+
+    fn close(&mut self, slice: u64, latest: Nanos) -> Report {
+        self.flush();
+        self.worker.close(slice, latest, false, Report::with_room())
+    }
+}
+
+/// The same, fed in any way.
+pub fn judge_fed(
+    shots: &[Shot],
+    link: Link,
+    set: RuleSet,
+    (workers, feeding): (usize, Feeding),
+    spread: impl Fn(&Frame<'_>) -> usize,
+) -> Vec<Verdict> {
     let rules = Arc::new(Rules::compile(set).unwrap());
     let mut signalling = signalling();
-    let mut team: Vec<Worker> = (0..workers)
+    let mut team: Vec<Fed<'_>> = (0..workers)
         .map(|_| {
             let setup = setup(link);
             let mut worker = Worker::new(setup, signalling.enlist().unwrap()).unwrap();
             worker.set_rules(Some(rules.clone()));
-            worker
+            Fed { worker, feeding, waiting: Vec::new() }
         })
         .collect();
     let mut judge = Judge::new([], signalling);
@@ -147,15 +199,12 @@ pub fn judge_spread(
     let mut say = |verdict| said.push(verdict);
     let mut latest = Nanos(0);
     let mut open = None;
-    let close = |team: &mut [Worker],
+    let close = |team: &mut [Fed<'_>],
                  judge: &mut Judge,
                  slice: u64,
                  latest,
                  say: &mut dyn FnMut(Verdict)| {
-        let reports: Vec<Report> = team
-            .iter_mut()
-            .map(|worker| worker.close(slice, latest, false, Report::with_room()))
-            .collect();
+        let reports: Vec<Report> = team.iter_mut().map(|fed| fed.close(slice, latest)).collect();
         let begin = Nanos(slice * REPLAY_SLICE.0);
         let end = begin.plus(REPLAY_SLICE);
         judge.slice(begin, end, &reports, &Vitals::default(), &mut |verdict| say(verdict));
@@ -177,7 +226,7 @@ pub fn judge_spread(
             ..RxMeta::default()
         };
         let frame = Frame { bytes: &shot.bytes, meta };
-        team[spread(&frame)].burst(&[frame]);
+        team[spread(&frame)].take(frame);
     }
     if let Some(open) = open {
         close(&mut team, &mut judge, open, latest, &mut say);
@@ -186,13 +235,22 @@ pub fn judge_spread(
     said
 }
 
-/// The last word of every alert, after 1, 2 and 3 workers have said the same.
+/// The last word of every alert, after 1, 2 and 3 workers have said the same, also in bursts and
+/// without the common path.
 pub fn alerts(shots: &[Shot], link: Link, set: RuleSet) -> Vec<Alert> {
     let said = judge(shots, link, set.clone(), 1);
-    for workers in [2, 3] {
-        let others = judge(shots, link, set.clone(), workers);
+    let ways = [
+        (2, Feeding::Single),
+        (3, Feeding::Single),
+        (1, Feeding::Bursts),
+        (2, Feeding::Bursts),
+        (1, Feeding::CompleteStages),
+    ];
+    for (workers, feeding) in ways {
+        let spread = |frame: &Frame<'_>| setup(link).spread(frame) as usize % workers;
+        let others = judge_fed(shots, link, set.clone(), (workers, feeding), spread);
         let differs = said.iter().zip(&others).find(|(one, other)| one != other);
-        assert_eq!((differs, others.len()), (None, said.len()), "{workers} workers");
+        assert_eq!((differs, others.len()), (None, said.len()), "{workers} workers, {feeding:?}");
     }
     said.into_iter()
         .filter_map(|verdict| match verdict {

@@ -1,0 +1,191 @@
+//! A worker reports and counts the same whether G-PDUs take the common path or the complete
+//! stages, however they come in bursts.
+
+mod lab;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use lab::{Noise, prefix, rule_set, signalling};
+use weir_engine::contract::verdict::{InputEnd, Verdict};
+use weir_engine::detect::ops_blind::Vitals;
+use weir_engine::frame::BURST;
+use weir_engine::rules::{Link, RuleSet};
+use weir_engine::time::REPLAY_SLICE;
+use weir_engine::worker::Setup;
+use weir_engine::{Frame, Judge, Nanos, Report, Rules, RxMeta, TapId, Worker};
+use weir_pcaps::Scenario;
+
+type Packet = (Nanos, Vec<u8>);
+
+/// Everything that a report says, whatever the order in which it was found out.
+fn said(report: &Report) -> Vec<String> {
+    let mut said: Vec<String> = Vec::new();
+    said.extend(report.flows.iter().map(|flow| format!("{flow:?}")));
+    said.extend(report.sightings.iter().map(|seen| format!("{seen:?}")));
+    said.extend(report.heard.iter().map(|heard| format!("{:?} {:?}", heard.time, heard.client)));
+    said.extend(report.findings.rows().iter().map(|finding| format!("{finding:?}")));
+    said.extend(report.directions.iter().map(|direction| format!("{direction:?}")));
+    let unresolved = &report.unresolved;
+    said.extend(unresolved.strays.rows().iter().map(|row| format!("{row:?}")));
+    said.extend(unresolved.changes.rows().iter().map(|row| format!("{row:?}")));
+    said.extend(unresolved.odd_sources.rows().iter().map(|row| format!("{row:?}")));
+    said.extend(unresolved.complaints.rows().iter().map(|row| format!("{row:?}")));
+    said.extend(unresolved.homeless.rows().iter().map(|row| format!("{row:?}")));
+    said.sort();
+    said.push(format!(
+        "{} dropped, {} attributed, {:?}",
+        report.dropped, unresolved.attributed, report.evictions
+    ));
+    said
+}
+
+/// A worker, the judge of what it reports, and whether G-PDUs may take the common path.
+struct Side {
+    worker: Worker,
+    judge: Judge,
+    by_complete_stages: bool,
+    verdicts: Vec<Verdict>,
+}
+
+impl Side {
+    fn new(link: Link, rules: &Arc<Rules>, by_complete_stages: bool) -> Self {
+        let setup = Setup { links: vec![link, link], hash_key: 7, ..Setup::default() };
+        let mut signalling = signalling();
+        let mut worker = Worker::new(setup, signalling.enlist().unwrap()).unwrap();
+        worker.set_rules(Some(rules.clone()));
+        let mut judge = Judge::new([], signalling);
+        let mut verdicts = Vec::new();
+        judge.set_rules(rules.clone(), Nanos(0), &mut |verdict| verdicts.push(verdict));
+        Self { worker, judge, by_complete_stages, verdicts }
+    }
+
+    fn burst(&mut self, frames: &[Frame<'_>]) {
+        let taken = if self.by_complete_stages {
+            self.worker.burst_by_complete_stages(frames)
+        } else {
+            self.worker.burst(frames)
+        };
+        assert_eq!(taken, frames.len());
+    }
+
+    fn close(&mut self, slice: u64, latest: Nanos) -> Vec<String> {
+        let report = self.worker.close(slice, latest, false, Report::with_room());
+        let begin = Nanos(slice * REPLAY_SLICE.0);
+        let (end, verdicts) = (begin.plus(REPLAY_SLICE), &mut self.verdicts);
+        let reports = [report];
+        let mut say = |verdict| verdicts.push(verdict);
+        self.judge.slice(begin, end, &reports, &Vitals::default(), &mut say);
+        said(&reports[0])
+    }
+}
+
+fn agree_on(common: &[String], complete: &[String]) {
+    let only = |some: &[String], others: &[String]| -> Vec<String> {
+        some.iter().filter(|said| !others.contains(said)).cloned().collect()
+    };
+    assert_eq!(only(common, complete), only(complete, common));
+    assert_eq!(common.len(), complete.len());
+}
+
+/// Both sides get the packets in bursts of any length, and have said the same after every slice.
+fn agree(packets: &[Packet], link: Link, set: RuleSet, noise: &mut Noise) -> u64 {
+    let rules = Arc::new(Rules::compile(set).unwrap());
+    let mut sides = [Side::new(link, &rules, false), Side::new(link, &rules, true)];
+    let mut waiting: Vec<Frame<'_>> = Vec::new();
+    let mut size = 1;
+    let (mut open, mut latest) = (None, Nanos(0));
+    for (time, bytes) in packets {
+        latest = latest.max(*time);
+        let slice = latest.slice(REPLAY_SLICE);
+        let is_over = open.is_some_and(|open| open != slice);
+        if is_over || waiting.len() >= size {
+            sides.iter_mut().for_each(|side| side.burst(&waiting));
+            waiting.clear();
+            size = 1 + noise.below(BURST);
+        }
+        if let Some(open) = open.filter(|_| is_over) {
+            let [common, complete] = &mut sides;
+            agree_on(&common.close(open, latest), &complete.close(open, latest));
+        }
+        open = Some(slice);
+        let tap = TapId(noise.below(2) as u16);
+        let meta = RxMeta { time: *time, wire_len: bytes.len() as u32, tap, ..RxMeta::default() };
+        waiting.push(Frame { bytes, meta });
+    }
+    for side in &mut sides {
+        side.burst(&waiting);
+    }
+    let [common, complete] = &mut sides;
+    let last = open.unwrap_or(0);
+    agree_on(&common.close(last, latest), &complete.close(last, latest));
+    for side in &mut sides {
+        let verdicts = &mut side.verdicts;
+        side.judge.finish(InputEnd { last: latest }, &mut |verdict| verdicts.push(verdict));
+    }
+    let [common, complete] = &mut sides;
+    assert_eq!(common.verdicts, complete.verdicts);
+    assert_eq!(common.worker.tally().words(), complete.worker.tally().words());
+    common.worker.tally().words().sampled
+}
+
+fn packets_of(scenario: &str) -> Vec<Packet> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../pcaps/scenarios").join(scenario);
+    let text = std::fs::read_to_string(&path).unwrap();
+    let scenario = Scenario::parse(&text, &path).unwrap();
+    scenario.generate().map(|packet| (Nanos(packet.time_ns), packet.frame)).collect()
+}
+
+/// The lab's policy, where equipment has MAC addresses and users may not go everywhere.
+fn strict() -> RuleSet {
+    let mut set = rule_set();
+    set.infrastructure = vec![prefix("10.0.0.0/16")];
+    for (n, equipment) in set.equipment.iter_mut().enumerate() {
+        equipment.macs = vec![[2, 0, 0, 0, n as u8 / 2, 1]];
+    }
+    set
+}
+
+#[test]
+fn every_scenario_is_reported_alike() {
+    let mut noise = Noise(3);
+    let mut sampled = 0;
+    for scenario in ["small.toml", "evasion.toml", "shapes.toml", "sessions.toml"] {
+        let packets = packets_of(scenario);
+        for (link, set) in
+            [(Link::Mixed, rule_set()), (Link::Mixed, strict()), (Link::N3, strict())]
+        {
+            sampled += agree(&packets, link, set, &mut noise);
+        }
+    }
+    assert!(sampled > 0, "no packet was chosen for proof");
+}
+
+#[test]
+fn changed_packets_out_of_order_are_reported_alike() {
+    let mut noise = Noise(4);
+    let mut packets = packets_of("sessions.toml");
+    packets.truncate(40_000);
+    for round in 0..4 {
+        let mut changed = packets.clone();
+        for n in 0..changed.len() {
+            if noise.below(8) == 0 {
+                let bytes = &mut changed[n].1;
+                let place = noise.below(bytes.len().clamp(1, 100));
+                match noise.below(4) {
+                    0 => bytes.truncate(place),
+                    1 => bytes[place] ^= 1 << noise.below(8),
+                    2 => bytes[place] = noise.below(256) as u8,
+                    _ => bytes.extend_from_slice(&[0; 3]),
+                }
+            }
+            if noise.below(16) == 0 {
+                let other = (n + noise.below(20)).min(changed.len() - 1);
+                let (time, later) = (changed[n].0, changed[other].0);
+                (changed[n].0, changed[other].0) = (later, time);
+            }
+        }
+        let set = if round % 2 == 0 { strict() } else { rule_set() };
+        agree(&changed, Link::Mixed, set, &mut noise);
+    }
+}
