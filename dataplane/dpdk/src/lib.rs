@@ -5,6 +5,9 @@
 //! [`Pool`], which holds the [`Eal`]. The last of them to go stops and closes the port, frees the
 //! pool and cleans up EAL, in that order.
 //!
+//! Between threads frames go through rings: a [`Fan`] deals a burst out, a [`RingReceiver`] takes
+//! frames out again. A ring holds the pools of its frames, as a port does.
+//!
 //! The sensor only listens. No function here sends a frame.
 //!
 //! ```no_run
@@ -27,18 +30,22 @@ mod burst;
 mod clock;
 mod eal;
 mod error;
+mod fan;
 mod pci;
 mod pool;
 mod port;
 mod queue;
+mod ring;
 mod thread;
 pub mod vdev;
 
 pub use burst::{Burst, Frames, RxFrame};
 pub use eal::{Eal, EalConfig, Hugepages, Memory};
 pub use error::{EalError, PoolError, PortError, VdevFault};
+pub use fan::{Deal, Fan};
 pub use pci::{BadPciAddress, PciAddress};
 pub use pool::Pool;
 pub use port::{Capabilities, Port, PortConfig, PortId, PortStats};
 pub use queue::{BURST, LONGEST_FRAME, QueueId, RxQueue};
+pub use ring::{RingReceiver, Taken};
 pub use thread::ThreadRegistration;

@@ -210,6 +210,10 @@ impl PortInner {
         &self.name
     }
 
+    pub(crate) fn pool(&self) -> &Arc<Pool> {
+        &self.pool
+    }
+
     fn configure(
         &self,
         config: &PortConfig,

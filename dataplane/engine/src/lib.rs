@@ -29,6 +29,7 @@ pub mod report;
 pub mod rules;
 pub mod series;
 pub mod signalling;
+pub mod spread;
 pub mod time;
 pub mod track;
 pub mod tunnels;
