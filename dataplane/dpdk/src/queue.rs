@@ -89,9 +89,7 @@ impl RxQueue {
         }
         // SAFETY: the driver gave away the mbufs it counted, each with data_len bytes at its data
         // pointer; assemble pointed the others into the scratch, which self keeps for the burst.
-        unsafe {
-            Burst::new(received, &self.stamps.clock, self.stamps.flag, self.port.pool())
-        }
+        unsafe { Burst::new(received, &self.stamps.clock, self.stamps.flag, self.port.pool()) }
     }
 
     /// Compares the device's clock with the system's anew, if its frames carry device time. Worth

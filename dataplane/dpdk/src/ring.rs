@@ -201,9 +201,8 @@ impl RingReceiver {
             let most = LONGEST_FRAME.min(room.len());
             // SAFETY: the mbuf is a whole chain of ours; C writes at most the room that it is
             // told of.
-            let copied = unsafe {
-                sys::weir_copy_whole(self.mbufs[place], room.as_mut_ptr(), most as u32)
-            };
+            let copied =
+                unsafe { sys::weir_copy_whole(self.mbufs[place], room.as_mut_ptr(), most as u32) };
             let (frame, rest) = room.split_at_mut(copied as usize);
             room = rest;
             // SAFETY: as in `poll`; nobody else looks at the slot.

@@ -77,7 +77,8 @@ fn two_workers_get_every_frame_once_and_the_pool_gets_every_mbuf_back() {
     let (port, mut queues) = Port::open("net_pcap1", &PortConfig::default(), pool.clone()).unwrap();
     let (mut fan, receivers) = Fan::new(&[pool.clone()], &[64]);
     let mut deal = fan.deal(queues[0].poll());
-    let given = (0..deal.len()).filter(|place| place % 3 == 0 && deal.give(*place, 0, 0, 0)).count();
+    let given =
+        (0..deal.len()).filter(|place| place % 3 == 0 && deal.give(*place, 0, 0, 0)).count();
     assert_eq!((deal.len(), given), (64, 22));
     drop(deal);
     assert!(pool.in_use() >= 22);

@@ -1,44 +1,32 @@
-//! DPDK devices as a source: every worker polls its own queues.
+//! DPDK devices as a source: their ports and queues.
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use weir_capture::{LinkType, Reader, Source};
-use weir_dpdk::{
-    Capabilities, Eal, EalConfig, Hugepages, Pool, Port, PortConfig, RxFrame, RxQueue,
-};
-use weir_engine::contract::words::PortWords;
-use weir_engine::contract::words::Reason;
-use weir_engine::frame::BURST;
-use weir_engine::{Frame, Nanos, RxMeta};
+use weir_dpdk::{Capabilities, Eal, EalConfig, Hugepages, Pool, Port, PortConfig, RxQueue};
+use weir_engine::contract::spreading::{N4Way, Spreading};
+use weir_engine::contract::words::{PortWords, Reason};
 
-use crate::clock::{self, Pace};
-use crate::plan::{Device, DeviceSource};
+use crate::plan::{Device, DeviceSource, Plan};
+use crate::relay;
 use crate::run::cannot_read;
-use crate::station::Station;
-use crate::stop::Stop;
 use crate::tap::Shares;
 
 /// Buffers of a port's pool.
 const MBUFS: u32 = 8192;
 /// The largest frame that is asked of a card.
 const JUMBO: u16 = 9600;
-/// Memory for one port's pool and rings, in MiB.
+/// Memory for one port's pool and rings, in MiB, and how many more mbufs a MiB holds: of ordinary
+/// pages each mbuf takes one.
 const PORT_MEMORY: u32 = 64;
-/// Empty polls before a worker naps, and how long it naps.
-const IDLE_POLLS: u32 = 1000;
-const NAP: Duration = Duration::from_micros(100);
-/// A replay whose device gives nothing for this long has failed.
-const STALL: Duration = Duration::from_secs(5);
-/// How often a device's clock is compared with the system's.
-const RECALIBRATE: Duration = Duration::from_secs(1);
+const MBUFS_PER_MIB: u32 = 200;
 
 /// The opened ports. Field order is the order of their end, after the queues,
 /// which the workers hold.
 pub(crate) struct Devices {
+    reshards: bool,
     ports: Vec<Port>,
     pools: Vec<Arc<Pool>>,
     pub(crate) eal: Arc<Eal>,
@@ -50,33 +38,38 @@ pub(crate) struct Devices {
 /// A queue and everything that its worker must know about it.
 pub(crate) struct Feed {
     pub(crate) port: u16,
-    queue: RxQueue,
-    shares: Shares,
+    pub(crate) queue: RxQueue,
+    pub(crate) shares: Shares,
     /// Whether the device stamps frames with the time of their capture.
-    captured: bool,
+    pub(crate) captured: bool,
     /// Frames that a replay's device still owes.
-    owed: Option<u64>,
+    pub(crate) owed: Option<u64>,
 }
 
 impl Feed {
-    pub(crate) fn is_captured(&self) -> bool {
-        self.captured
-    }
-
-    pub(crate) fn owed(&self) -> Option<u64> {
-        self.owed
-    }
-
     pub(crate) fn queue(&self) -> u16 {
         self.queue.id().0
     }
+
+    pub(crate) fn recalibrate(&mut self) {
+        self.queue.recalibrate();
+    }
 }
 
-/// Starts EAL and opens every device, with at most `workers` queues each.
+/// Starts EAL and opens every device, with a queue for each thread that receives, if it has as
+/// many.
 ///
 /// # Errors
 /// What can't be opened, and what to do about it.
-pub(crate) fn open(sources: &[DeviceSource], workers: u16) -> anyhow::Result<(Devices, Vec<Feed>)> {
+pub(crate) fn open(sources: &[DeviceSource], plan: &Plan) -> anyhow::Result<(Devices, Vec<Feed>)> {
+    let reshards = !plan.receive_cores.is_empty();
+    let threads = if reshards { plan.receive_cores.len() as u16 } else { plan.workers };
+    // Each thread may have filled every worker's rings with a port's frames.
+    let in_rings = if reshards {
+        u32::from(threads) * relay::mbufs(usize::from(plan.workers)) as u32
+    } else {
+        0
+    };
     let surveys = sources
         .iter()
         .map(|source| source.capture.as_deref().map(Survey::of).transpose())
@@ -100,11 +93,11 @@ pub(crate) fn open(sources: &[DeviceSource], workers: u16) -> anyhow::Result<(De
         hugepages: Hugepages::WhenPresent,
         pci,
         vdevs,
-        memory_mib: 64 + PORT_MEMORY * sources.len() as u32,
+        memory_mib: 64 + (PORT_MEMORY + in_rings / MBUFS_PER_MIB) * sources.len() as u32,
         core: None,
     })?;
     let damage = surveys.iter().flatten().find_map(|survey| survey.damage.clone());
-    let mut devices = Devices { ports: Vec::new(), pools: Vec::new(), eal, damage };
+    let mut devices = Devices { reshards, ports: Vec::new(), pools: Vec::new(), eal, damage };
     let mut feeds = Vec::new();
     for (number, (source, survey)) in sources.iter().zip(surveys).enumerate() {
         let name = match &source.device {
@@ -112,10 +105,14 @@ pub(crate) fn open(sources: &[DeviceSource], workers: u16) -> anyhow::Result<(De
             Device::Virtual { name, .. } => name,
         };
         let capabilities = Port::capabilities_of(&devices.eal, name)?;
-        let pool =
-            Pool::new(&devices.eal, &format!("weir{number}"), MBUFS, Pool::DEFAULT_DATA_ROOM)?;
+        let pool = Pool::new(
+            &devices.eal,
+            &format!("weir{number}"),
+            MBUFS + in_rings,
+            Pool::DEFAULT_DATA_ROOM,
+        )?;
         let (port, queues) =
-            Port::open(name, &port_config(&source.device, &capabilities, workers), pool.clone())?;
+            Port::open(name, &port_config(&source.device, &capabilities, threads), pool.clone())?;
         let captured = capabilities.driver == "net_pcap";
         let owed = survey.map(|survey| survey.packets);
         feeds.extend(queues.into_iter().map(|queue| Feed {
@@ -131,9 +128,9 @@ pub(crate) fn open(sources: &[DeviceSource], workers: u16) -> anyhow::Result<(De
     Ok((devices, feeds))
 }
 
-fn port_config(device: &Device, capabilities: &Capabilities, workers: u16) -> PortConfig {
+fn port_config(device: &Device, capabilities: &Capabilities, threads: u16) -> PortConfig {
     PortConfig {
-        queues: workers.min(capabilities.max_rx_queues).max(1),
+        queues: threads.min(capabilities.max_rx_queues).max(1),
         // A virtual device keeps its interface's own MTU.
         mtu: matches!(device, Device::Pci(_)).then_some(JUMBO.min(capabilities.max_mtu)),
         ..PortConfig::default()
@@ -177,12 +174,21 @@ impl Devices {
         self.ports.iter().map(|port| port.name().to_owned()).collect()
     }
 
-    /// What each port says of frames that no worker got.
-    pub(crate) fn losses(&self) -> Vec<PortWords> {
+    pub(crate) fn pools(&self) -> &[Arc<Pool>] {
+        &self.pools
+    }
+
+    /// What each port says of frames that no worker got, and how it spreads the others.
+    pub(crate) fn words(&self) -> Vec<PortWords> {
         self.ports
             .iter()
             .map(|port| {
-                let mut words = PortWords::default();
+                let (spreading, n4_way) = self.ways_of(port);
+                let mut words = PortWords {
+                    spreading: spreading as u64,
+                    n4_way: n4_way as u64,
+                    ..PortWords::default()
+                };
                 // A port that can't tell (it may be gone) keeps what it told.
                 if let Ok(stats) = port.stats() {
                     words.not_inspected[Reason::Missed as usize] = stats.missed;
@@ -193,122 +199,13 @@ impl Devices {
             })
             .collect()
     }
-}
 
-/// What a worker found out about its queues.
-#[derive(Debug, Default)]
-pub(crate) struct WatchOut {
-    /// Frames that replays' devices still owed when they fell silent.
-    pub(crate) owed: u64,
-}
-
-/// Polls the feeds, one lane each, until a stop or until replays have ended.
-pub(crate) fn watch(
-    mut feeds: Vec<Feed>,
-    mut station: Station,
-    mut pace: Pace,
-    progress: &AtomicU64,
-    stop: &Stop,
-) -> WatchOut {
-    let replay = feeds.iter().all(|feed| feed.owed.is_some());
-    let mut empty_polls = 0;
-    let mut spoke = Instant::now();
-    let mut calibrated = Instant::now();
-    let mut out = WatchOut::default();
-    while !stop.is_asked() {
-        let mut frames = 0;
-        for (lane, feed) in feeds.iter_mut().enumerate() {
-            frames += poll(lane, feed, &mut station, &mut pace, stop);
-        }
-        progress.fetch_add(frames as u64, Ordering::Relaxed);
-        if frames > 0 {
-            empty_polls = 0;
-            spoke = Instant::now();
-            continue;
-        }
-        let owed: u64 = feeds.iter().filter_map(|feed| feed.owed).sum();
-        if replay && (owed == 0 || spoke.elapsed() > STALL) {
-            out.owed = owed;
-            break;
-        }
-        empty_polls += 1;
-        if empty_polls > IDLE_POLLS {
-            std::thread::sleep(NAP);
-        }
-        if calibrated.elapsed() > RECALIBRATE {
-            calibrated = Instant::now();
-            feeds.iter_mut().for_each(|feed| feed.queue.recalibrate());
+    /// By what a port's frames come to the workers, and how N4 does.
+    fn ways_of(&self, _port: &Port) -> (Spreading, N4Way) {
+        if self.reshards {
+            (Spreading::Reshard, N4Way::Ring)
+        } else {
+            (Spreading::Whole, N4Way::Shared)
         }
     }
-    station.finish();
-    out
-}
-
-/// Polls one queue and inspects what it gave; gives the number of frames.
-fn poll(
-    lane: usize,
-    feed: &mut Feed,
-    station: &mut Station,
-    pace: &mut Pace,
-    stop: &Stop,
-) -> usize {
-    let began = Instant::now();
-    let now = clock::now();
-    let burst = feed.queue.poll();
-    if burst.is_empty() {
-        if !feed.captured {
-            // So that timers fire on a quiet link.
-            station.step(now);
-            station.advance(now);
-        }
-        station.polled(0, began);
-        return 0;
-    }
-    let count = burst.len();
-    let mut frames = [Frame { bytes: &[], meta: RxMeta::default() }; BURST];
-    let mut ready = 0;
-    for received in burst.frames() {
-        let time = received.time.map_or(now, Nanos);
-        if feed.captured && pace.wait(time).is_some() {
-            station.burst(lane, &frames[..ready]);
-            ready = 0;
-            pace.sleep(time, stop);
-        }
-        if station.crosses(time) {
-            station.burst(lane, &frames[..ready]);
-            ready = 0;
-        }
-        station.step(time);
-        station.advance(time);
-        match claim(&received, time, &feed.shares) {
-            Ok(frame) => {
-                frames[ready] = frame;
-                ready += 1;
-            }
-            Err(reason) => station.skip(lane, received.wire_len, reason),
-        }
-    }
-    station.burst(lane, &frames[..ready]);
-    if let Some(owed) = &mut feed.owed {
-        *owed = owed.saturating_sub(count as u64);
-    }
-    drop(burst);
-    station.polled(count, began);
-    count
-}
-
-fn claim<'a>(received: &RxFrame<'a>, time: Nanos, shares: &Shares) -> Result<Frame<'a>, Reason> {
-    let stripped_vlan = received.stripped_vlan.map(|tag| tag & 0x0fff);
-    let (tap, bytes) = shares.claim(received.bytes, LinkType::Ethernet, stripped_vlan)?;
-    let cut = (received.bytes.len() - bytes.len()) as u32;
-    Ok(Frame {
-        bytes,
-        meta: RxMeta {
-            time,
-            wire_len: received.wire_len - cut,
-            tap,
-            link_type: LinkType::Ethernet,
-            stripped_vlan,
-        },
-    })
 }

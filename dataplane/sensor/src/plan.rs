@@ -1,6 +1,7 @@
 //! What is to be done: taps, sources and workers, from options and configuration.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use weir_capture::is_standard_input;
@@ -67,6 +68,12 @@ pub(crate) struct Plan {
     /// Cores to pin the workers to; empty: none.
     pub(crate) cores: Vec<usize>,
     pub(crate) control_core: Option<usize>,
+    /// Cores of threads that receive for the workers; empty: the workers receive themselves.
+    #[cfg_attr(not(feature = "dpdk"), allow(dead_code))]
+    pub(crate) receive_cores: Vec<usize>,
+    /// How long who polls in vain sleeps; zero: it never does.
+    #[cfg_attr(not(feature = "dpdk"), allow(dead_code))]
+    pub(crate) idle_nap: Duration,
     /// Tunnels that there is room for.
     pub(crate) tunnels: usize,
     /// Whether every path of the N3 links is tapped.
@@ -119,6 +126,12 @@ impl Plan {
             workers: options.workers.unwrap_or(cores.len().max(1) as u16),
             cores,
             control_core: config.and_then(|config| config.sensor.control_core).map(usize::from),
+            receive_cores: config.map_or_else(Vec::new, |config| {
+                config.sensor.receive_cores.iter().map(|core| usize::from(*core)).collect()
+            }),
+            idle_nap: config.map_or(IDLE_NAP, |config| {
+                Duration::from_micros(u64::from(config.sensor.idle_nap_us))
+            }),
             tunnels: config.map_or(TUNNELS, |config| config.sensor.tunnels as usize),
             is_complete: config.is_none_or(is_complete) || options.is_replay(),
             ports,
@@ -128,8 +141,10 @@ impl Plan {
     }
 }
 
-/// Tunnels that there is room for where the configuration does not say.
+/// Tunnels that there is room for, and the nap of who polls in vain, where the configuration does
+/// not say.
 const TUNNELS: usize = 2_000_000;
+const IDLE_NAP: Duration = Duration::from_micros(100);
 
 /// Whether the taps of users' links are all complete.
 fn is_complete(config: &Config) -> bool {

@@ -85,6 +85,19 @@ fn the_thefts_of_the_labels_are_found_by_file_and_net_pcap_with_any_workers() {
     }
 }
 
+#[test]
+fn receive_threads_between_device_and_workers_change_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = directory.path().join("weir.toml");
+    std::fs::write(&config, "[sensor]\nreceive_cores = [0]\n").unwrap();
+    let reference = replayed(&[]);
+    for workers in ["1", "2", "3"] {
+        let arguments =
+            ["--source", "dpdk", "--config", config.to_str().unwrap(), "--workers", workers];
+        assert_eq!(replayed(&arguments), reference, "{workers} workers");
+    }
+}
+
 /// A veth pair in a namespace of its own, which goes with it.
 struct Namespace(String);
 

@@ -1,9 +1,11 @@
 //! What is exported, and that all of it is documented.
 
 use super::*;
+use weir_engine::contract::spreading::{N4Way, Spreading};
 use weir_engine::contract::words::{
     Attribution, JudgeWords, LATENCY_BUCKETS, N4_LATENCY_BUCKETS, N4Loss,
 };
+use weir_engine::frame::BURST;
 
 #[test]
 fn known_series_are_there_before_any_sensor() {

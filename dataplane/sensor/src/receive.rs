@@ -1,0 +1,234 @@
+//! A thread that receives for the workers: polls its queues, looks at each frame just enough to
+//! find its worker, and hands it over.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crossbeam::channel::Sender;
+use weir_dpdk::{BURST, Deal};
+use weir_engine::Nanos;
+use weir_engine::contract::words::{BLOCK, Reason, ReceiverWords, Words};
+use weir_engine::worker::Setup;
+use weir_shm::BlockWriter;
+
+use crate::clock::{self, Pace};
+use crate::device::Feed;
+use crate::idle::Idle;
+use crate::relay::{Giving, Order, What, ring_of};
+use crate::slicer::{Cut, Slicer};
+use crate::station::PUBLISH;
+use crate::stop::Stop;
+use crate::watch::{RECALIBRATE, STALL, WatchOut, claim};
+
+/// Rounds of polls with frames in them after which workers are shown what is theirs, be it ever so
+/// little.
+const ROUNDS: u32 = 4;
+
+/// What a receive thread is made of.
+pub(crate) struct Receiving {
+    /// Its queues, each with the number of its lane.
+    pub(crate) feeds: Vec<(u16, Feed)>,
+    pub(crate) giving: Giving,
+    pub(crate) setup: Setup,
+    /// Where time is cut for the workers, if they don't do it themselves.
+    pub(crate) slicer: Option<Slicer>,
+    pub(crate) block: BlockWriter,
+    pub(crate) idle: Idle,
+}
+
+/// Receives until a stop or until replays have ended.
+pub(crate) fn receive(
+    receiving: Receiving,
+    mut pace: Pace,
+    progress: &AtomicU64,
+    stop: &Stop,
+) -> WatchOut {
+    let Receiving { mut feeds, giving, setup, slicer, block, mut idle } = receiving;
+    let is_replay = feeds.iter().all(|(_, feed)| feed.owed.is_some());
+    let mut dealer = Dealer { sent: vec![0; giving.orders.len()], giving, setup, slicer };
+    let mut meter = Meter::new(block);
+    let (mut spoke, mut calibrated) = (Instant::now(), Instant::now());
+    let mut rounds = 0;
+    let mut out = WatchOut::default();
+    while !stop.is_asked() {
+        let mut frames = 0;
+        for (lane, feed) in &mut feeds {
+            let began = Instant::now();
+            let count = dealer.poll(*lane, feed, &mut pace, stop);
+            meter.polled(count, began);
+            frames += count;
+        }
+        progress.fetch_add(frames as u64, Ordering::Relaxed);
+        rounds += 1;
+        if frames == 0 || rounds >= ROUNDS {
+            dealer.giving.fan.show();
+            rounds = 0;
+        }
+        if frames > 0 {
+            idle.wake();
+            spoke = Instant::now();
+            continue;
+        }
+        let owed: u64 = feeds.iter().filter_map(|(_, feed)| feed.owed).sum();
+        if is_replay && (owed == 0 || spoke.elapsed() > STALL) {
+            out.owed = owed;
+            break;
+        }
+        idle.rest();
+        if calibrated.elapsed() > RECALIBRATE {
+            calibrated = Instant::now();
+            feeds.iter_mut().for_each(|(_, feed)| feed.recalibrate());
+        }
+    }
+    dealer.end();
+    meter.publish();
+    out
+}
+
+/// Deals frames out to the workers.
+struct Dealer {
+    giving: Giving,
+    setup: Setup,
+    slicer: Option<Slicer>,
+    /// Frames given to each worker, which orders count by.
+    sent: Vec<u64>,
+}
+
+impl Dealer {
+    /// Polls one queue and deals out what it gave; tells how much that was.
+    fn poll(&mut self, lane: u16, feed: &mut Feed, pace: &mut Pace, stop: &Stop) -> usize {
+        let now = clock::now();
+        let Feed { queue, shares, captured, owed, .. } = feed;
+        let burst = queue.poll();
+        let count = burst.len();
+        if count == 0 {
+            return 0;
+        }
+        let workers = self.sent.len();
+        let mut deal = self.giving.fan.deal(burst);
+        for place in 0..count {
+            if *captured {
+                wait(&mut deal, place, pace, stop);
+            }
+            let Some(received) = deal.frame(place) else { continue };
+            let time = received.time.map_or(now, Nanos);
+            let cut = match &mut self.slicer {
+                Some(slicer) => slicer.frame(time, received.bytes.len()),
+                None => Cut::default(),
+            };
+            let dealt = match claim(&received, time, shares) {
+                Ok(frame) => self.setup.deal_lean(&frame),
+                Err(reason) => {
+                    self.giving.losses[0].add(lane, reason);
+                    continue;
+                }
+            };
+            if cut != Cut::default() {
+                // Whoever waits for the judge must have what the judge waits for.
+                deal.show();
+                tell(&self.giving.orders, &self.sent, cut);
+            }
+            let worker = (dealt.number % workers as u64) as usize;
+            let ring = ring_of(worker, workers, dealt.is_n4 && !*captured);
+            let is_given = deal.give(place, ring, lane, time.0)
+                || *captured && give_in_the_end(&mut deal, place, ring, lane, time);
+            if is_given {
+                self.sent[worker] += 1;
+            } else {
+                self.giving.losses[worker].add(lane, Reason::RingFull);
+            }
+        }
+        drop(deal);
+        if let Some(owed) = owed {
+            *owed = owed.saturating_sub(count as u64);
+        }
+        count
+    }
+
+    /// Closes the last slice. The rings end with this.
+    fn end(mut self) {
+        self.giving.fan.show();
+        let close = self.slicer.as_mut().and_then(Slicer::end);
+        tell(&self.giving.orders, &self.sent, Cut { back: None, close });
+    }
+}
+
+/// Tells the workers what time has come to; one of them that the clock was set back, since there
+/// is one clock.
+#[cold]
+fn tell(orders: &[Sender<Order>], sent: &[u64], cut: Cut) {
+    for (worker, (to, after)) in orders.iter().zip(sent).enumerate() {
+        let step = cut.back.filter(|_| worker == 0).map(|back| What::Step { back });
+        let close = cut.close.map(|(slice, latest)| What::Close { slice, latest });
+        for what in step.into_iter().chain(close) {
+            let _ = to.send(Order { after: *after, what });
+        }
+    }
+}
+
+/// Waits until a captured frame is due; the workers have what came before it meanwhile.
+fn wait(deal: &mut Deal<'_>, place: usize, pace: &mut Pace, stop: &Stop) {
+    let Some(time) = deal.frame(place).and_then(|frame| frame.time).map(Nanos) else { return };
+    if pace.wait(time).is_some() {
+        deal.show();
+        pace.sleep(time, stop);
+    }
+}
+
+/// Waits for room: nothing of a capture is dropped. The worker takes until the ring ends, so there
+/// will be room. True, unless the frame is nobody's.
+#[cold]
+fn give_in_the_end(deal: &mut Deal<'_>, place: usize, ring: usize, lane: u16, time: Nanos) -> bool {
+    let mut tries = 0_u32;
+    while deal.frame(place).is_some() {
+        if deal.give(place, ring, lane, time.0) {
+            return true;
+        }
+        tries += 1;
+        if tries < YIELDS {
+            std::thread::yield_now();
+        } else {
+            std::thread::sleep(BREATH);
+        }
+    }
+    false
+}
+
+/// How often a full ring is tried before the thread sleeps, and for how long.
+const YIELDS: u32 = 64;
+const BREATH: Duration = Duration::from_micros(50);
+
+/// What a receive thread publishes.
+struct Meter {
+    words: ReceiverWords,
+    block: BlockWriter,
+    polled: Instant,
+    published: Instant,
+}
+
+impl Meter {
+    fn new(block: BlockWriter) -> Self {
+        let now = Instant::now();
+        Self { words: ReceiverWords::default(), block, polled: now, published: now }
+    }
+
+    fn polled(&mut self, frames: usize, began: Instant) {
+        let now = Instant::now();
+        self.words.bursts[frames.min(BURST)] += 1;
+        if frames > 0 {
+            self.words.busy_ns += now.duration_since(began).as_nanos() as u64;
+        }
+        self.words.total_ns += now.duration_since(self.polled).as_nanos() as u64;
+        self.polled = now;
+        if now.duration_since(self.published) >= PUBLISH {
+            self.published = now;
+            self.publish();
+        }
+    }
+
+    fn publish(&mut self) {
+        let mut words = [0; BLOCK];
+        self.words.store(&mut words);
+        self.block.publish(&words);
+    }
+}
