@@ -12,6 +12,7 @@
 #include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
+#include <rte_flow.h>
 #include <rte_lcore.h>
 #include <rte_mbuf.h>
 #include <rte_mbuf_dyn.h>
@@ -27,6 +28,8 @@ static const uint64_t WEIR_RX_OFFLOAD_RSS_HASH = RTE_ETH_RX_OFFLOAD_RSS_HASH;
 static const uint64_t WEIR_RSS_IP = RTE_ETH_RSS_IP;
 static const uint64_t WEIR_RSS_UDP = RTE_ETH_RSS_UDP;
 static const uint64_t WEIR_RSS_TCP = RTE_ETH_RSS_TCP;
+static const uint64_t WEIR_RSS_GTPU = RTE_ETH_RSS_GTPU;
+static const uint64_t WEIR_RSS_INNERMOST = RTE_ETH_RSS_LEVEL_INNERMOST;
 static const uint64_t WEIR_RX_VLAN_STRIPPED = RTE_MBUF_F_RX_VLAN_STRIPPED;
 
 /* One received frame. `data` points at its first segment, `data_len` bytes of it. */

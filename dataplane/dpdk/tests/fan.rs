@@ -28,7 +28,7 @@ fn two_workers_get_every_frame_once_and_the_pool_gets_every_mbuf_back() {
         ..EalConfig::default()
     })
     .unwrap();
-    let pool = Pool::new(&eal, "fan", 8_191, DATA_ROOM).unwrap();
+    let pool = Pool::new(&eal, "fan", 8_191, DATA_ROOM, None).unwrap();
     let (port, mut queues) = Port::open("net_pcap0", &PortConfig::default(), pool.clone()).unwrap();
     let (mut fan, receivers) = Fan::new(&[pool.clone()], &[256, 256]);
 

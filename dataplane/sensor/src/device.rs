@@ -9,6 +9,7 @@ use weir_dpdk::{Capabilities, Eal, EalConfig, Hugepages, Pool, Port, PortConfig,
 use weir_engine::contract::spreading::{N4Way, Spreading};
 use weir_engine::contract::words::{PortWords, Reason};
 
+use crate::numa;
 use crate::plan::{Device, DeviceSource, Plan};
 use crate::relay;
 use crate::run::cannot_read;
@@ -105,15 +106,12 @@ pub(crate) fn open(sources: &[DeviceSource], plan: &Plan) -> anyhow::Result<(Dev
             Device::Virtual { name, .. } => name,
         };
         let capabilities = Port::capabilities_of(&devices.eal, name)?;
-        let pool = Pool::new(
-            &devices.eal,
-            &format!("weir{number}"),
-            MBUFS + in_rings,
-            Pool::DEFAULT_DATA_ROOM,
-        )?;
-        let (port, queues) =
-            Port::open(name, &port_config(&source.device, &capabilities, threads), pool.clone())?;
-        let captured = capabilities.driver == "net_pcap";
+        let mbufs = MBUFS + in_rings;
+        let pool = pool(&devices.eal, &format!("weir{number}"), mbufs, capabilities.socket)?;
+        let config = port_config(source, &capabilities, threads, plan);
+        let (port, queues) = Port::open(name, &config, pool.clone())?;
+        say(&port, reshards, plan);
+        let captured = is_capture(&capabilities);
         let owed = survey.map(|survey| survey.packets);
         feeds.extend(queues.into_iter().map(|queue| Feed {
             port: number as u16,
@@ -128,12 +126,51 @@ pub(crate) fn open(sources: &[DeviceSource], plan: &Plan) -> anyhow::Result<(Dev
     Ok((devices, feeds))
 }
 
-fn port_config(device: &Device, capabilities: &Capabilities, threads: u16) -> PortConfig {
+/// A pool on the port's NUMA node, or, if that has no memory left, anywhere.
+fn pool(eal: &Arc<Eal>, name: &str, mbufs: u32, node: Option<u16>) -> anyhow::Result<Arc<Pool>> {
+    match Pool::new(eal, name, mbufs, Pool::DEFAULT_DATA_ROOM, node) {
+        Err(why) if node.is_some() => {
+            let pool = Pool::new(eal, name, mbufs, Pool::DEFAULT_DATA_ROOM, None)?;
+            eprintln!("warning: frames lie on another NUMA node than their port; {why}");
+            Ok(pool)
+        }
+        made => Ok(made?),
+    }
+}
+
+fn port_config(
+    source: &DeviceSource,
+    capabilities: &Capabilities,
+    threads: u16,
+    plan: &Plan,
+) -> PortConfig {
     PortConfig {
         queues: threads.min(capabilities.max_rx_queues).max(1),
+        // A capture's order is its own.
+        n4_ports: if is_capture(capabilities) { Vec::new() } else { plan.n4_ports.clone() },
+        is_tagged: source.shares.0.iter().any(|share| !share.vlans.is_empty()),
         // A virtual device keeps its interface's own MTU.
-        mtu: matches!(device, Device::Pci(_)).then_some(JUMBO.min(capabilities.max_mtu)),
+        mtu: matches!(source.device, Device::Pci(_)).then_some(JUMBO.min(capabilities.max_mtu)),
         ..PortConfig::default()
+    }
+}
+
+/// Whether the device stamps frames with the time of their capture.
+fn is_capture(capabilities: &Capabilities) -> bool {
+    capabilities.driver == "net_pcap"
+}
+
+/// Says how a live port's frames come to the workers, and which threads are far from it.
+fn say(port: &Port, reshards: bool, plan: &Plan) {
+    if is_capture(port.capabilities()) {
+        return;
+    }
+    let then =
+        if reshards { "; receive_cores deal out to workers, N4 by rings of its own" } else { "" };
+    eprintln!("port {}: {}{then}", port.name(), port.steering());
+    let cores = if reshards { &plan.receive_cores } else { &plan.cores };
+    for warning in numa::warnings(Path::new(numa::CORES), port.name(), port.socket(), cores) {
+        eprintln!("warning: {warning}");
     }
 }
 
@@ -201,11 +238,22 @@ impl Devices {
     }
 
     /// By what a port's frames come to the workers, and how N4 does.
-    fn ways_of(&self, _port: &Port) -> (Spreading, N4Way) {
-        if self.reshards {
-            (Spreading::Reshard, N4Way::Ring)
-        } else {
-            (Spreading::Whole, N4Way::Shared)
-        }
+    fn ways_of(&self, port: &Port) -> (Spreading, N4Way) {
+        let steering = port.steering();
+        let n4 = match steering.n4_queue {
+            Some(_) => N4Way::Queue,
+            // Of a capture nothing is dropped, so nothing has a way of its own.
+            None if self.reshards && !is_capture(port.capabilities()) => N4Way::Ring,
+            None => N4Way::Shared,
+        };
+        let spreading = match steering.spreading {
+            _ if self.reshards => Spreading::Reshard,
+            weir_dpdk::Spreading::Whole => Spreading::Whole,
+            weir_dpdk::Spreading::Teid => Spreading::Teid,
+            weir_dpdk::Spreading::Innermost => Spreading::Innermost,
+            weir_dpdk::Spreading::Outer => Spreading::Outer,
+            weir_dpdk::Spreading::Unasked => Spreading::Unasked,
+        };
+        (spreading, n4)
     }
 }

@@ -13,6 +13,8 @@ mod court;
 mod device;
 #[cfg(feature = "dpdk")]
 mod idle;
+#[cfg(feature = "dpdk")]
+mod numa;
 mod options;
 mod plan;
 mod policy;

@@ -79,6 +79,9 @@ pub(crate) struct Plan {
     /// Whether every path of the N3 links is tapped.
     pub(crate) is_complete: bool,
     pub(crate) ports: Ports,
+    /// The ports of N4, for devices that can give it a queue of its own.
+    #[cfg_attr(not(feature = "dpdk"), allow(dead_code))]
+    pub(crate) n4_ports: Vec<u16>,
     pub(crate) state_dir: PathBuf,
     pub(crate) socket: PathBuf,
 }
@@ -135,6 +138,10 @@ impl Plan {
             tunnels: config.map_or(TUNNELS, |config| config.sensor.tunnels as usize),
             is_complete: config.is_none_or(is_complete) || options.is_replay(),
             ports,
+            n4_ports: config.map_or_else(
+                || vec![weir_wire::pfcp::PORT],
+                |config| config.sensor.pfcp_ports.clone(),
+            ),
             state_dir,
             socket,
         })

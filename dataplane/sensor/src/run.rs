@@ -215,8 +215,7 @@ impl Sensor {
             &setup,
             opened,
             stations,
-            receiver_blocks,
-            Ports { blocks: port_blocks, notice: &notice },
+            Ports { blocks: port_blocks, receivers: receiver_blocks, notice: &notice },
             &stop,
         );
         notice.settled.store(true, Ordering::Release);
@@ -439,7 +438,6 @@ fn inspect(
     setup: &Setup,
     opened: Opened,
     stations: Vec<Station>,
-    #[cfg_attr(not(feature = "dpdk"), expect(unused_variables))] receivers: Vec<BlockWriter>,
     #[cfg_attr(not(feature = "dpdk"), expect(unused_variables))] ports: Ports<'_>,
     stop: &Stop,
 ) -> anyhow::Result<()> {
@@ -449,7 +447,7 @@ fn inspect(
         }
         #[cfg(feature = "dpdk")]
         Opened::Devices(devices, feeds) => {
-            threads::watch_devices(plan, setup, &devices, feeds, stations, receivers, ports, stop)
+            threads::watch_devices(plan, setup, &devices, feeds, stations, ports, stop)
         }
     }
 }
@@ -525,10 +523,11 @@ fn complain(out: &ReadOut, captures: &[Capture]) -> anyhow::Result<()> {
     if complaints.is_empty() { Ok(()) } else { bail!("{}", complaints.join("\nerror: ")) }
 }
 
-/// Where it is published what the ports say.
+/// Where it is published what ports and receive threads say.
 #[cfg_attr(not(feature = "dpdk"), expect(dead_code))]
 pub(crate) struct Ports<'a> {
     blocks: Vec<BlockWriter>,
+    pub(crate) receivers: Vec<BlockWriter>,
     notice: &'a Notice,
 }
 

@@ -32,12 +32,12 @@ pub(crate) fn watch_devices(
     devices: &Devices,
     feeds: Vec<Feed>,
     stations: Vec<Station>,
-    receivers: Vec<BlockWriter>,
     mut ports: Ports<'_>,
     stop: &Stop,
 ) -> anyhow::Result<()> {
     let owed: u64 = feeds.iter().filter_map(|feed| feed.owed).sum();
     let start = Start { plan, devices, progress: Arc::default(), stop };
+    let receivers = std::mem::take(&mut ports.receivers);
     let threads = if receivers.is_empty() {
         start.watchers(feeds, stations)?
     } else {
