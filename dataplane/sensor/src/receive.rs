@@ -232,3 +232,104 @@ impl Meter {
         self.block.publish(&words);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::Speed;
+    use crate::relay::{self, N4_ROOM, USERS_ROOM};
+    use crate::tap::{Share, Shares};
+    use weir_dpdk::{Eal, EalConfig, Hugepages, Pool, Port, PortConfig};
+    use weir_engine::TapId;
+    use weir_pcaps::imix;
+
+    /// A heartbeat between two nodes.
+    fn n4(number: u16) -> Vec<u8> {
+        let [high, low] = number.to_be_bytes();
+        let mut frame = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0];
+        frame.extend([0x45, 0, 0, 36, 0, 0, 0, 0, 64, 17, 0, 0, 10, 1, 0, 1, 10, 1, 0, 2]);
+        frame.extend([0x22, 0x65, 0x22, 0x65, 0, 16, 0, 0]);
+        frame.extend([0x20, 1, 0, 4, 0, high, low, 0]);
+        frame
+    }
+
+    fn write(path: &std::path::Path, frames: &[Vec<u8>]) {
+        let mut bytes =
+            [0xa1b2_c3d4_u32, 0x0004_0002, 0, 0, 65_535, 1].map(u32::to_le_bytes).concat();
+        for frame in frames {
+            let len = frame.len() as u32;
+            bytes.extend([1_700_000_000, 0, len, len].map(u32::to_le_bytes).concat());
+            bytes.extend(frame);
+        }
+        std::fs::write(path, bytes).unwrap();
+    }
+
+    #[test]
+    fn full_rings_lose_users_frames_counted_and_no_n4() {
+        const MOST_N4: usize = 900;
+        const STRANGE: usize = 10;
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("flood.pcap");
+        let mut frames = imix::frames(64, 8_000, 1);
+        for number in 0..MOST_N4 {
+            frames.insert(number * 9, n4(number as u16));
+        }
+        // A broker's tag; the last ones have one of which no tap is.
+        let last = frames.len() - STRANGE;
+        for (place, frame) in frames.iter_mut().enumerate() {
+            frame.splice(12..12, [0x81, 0, 0, if place < last { 5 } else { 9 }]);
+        }
+        write(&path, &frames);
+
+        let eal = Eal::init(&EalConfig {
+            hugepages: Hugepages::Never,
+            vdevs: vec![format!("net_pcap0,rx_pcap={}", path.display())],
+            memory_mib: 192,
+            ..EalConfig::default()
+        })
+        .unwrap();
+        let pool = Pool::new(&eal, "flood", 16_383, Pool::DEFAULT_DATA_ROOM, None).unwrap();
+        let (_port, queues) =
+            Port::open("net_pcap0", &PortConfig::default(), pool.clone()).unwrap();
+        let (giving, mut taking) = relay::ways(&[pool], 1, 2);
+        let share = Share { tap: TapId(0), vlans: vec![5], trailer: 0 };
+        let mut feed = Feed {
+            port: 0,
+            queue: queues.into_iter().next().unwrap(),
+            shares: Shares(vec![share]),
+            // As a live device: nobody waits for room.
+            captured: false,
+            owed: None,
+        };
+        let setup = Setup::default();
+        let mut dealer = Dealer { sent: vec![0], giving, setup, slicer: None };
+        let mut pace = Pace::new(Speed::Max);
+        let stop = Stop::default();
+        let mut received = 0;
+        while received < frames.len() {
+            let count = dealer.poll(1, &mut feed, &mut pace, &stop);
+            assert!(count > 0, "the device has ended");
+            received += count;
+        }
+        dealer.end();
+
+        let mut lost = [0; Reason::ALL.len()];
+        taking[0].noted.note(|lane, count, reason| {
+            assert_eq!(lane, 1);
+            lost[reason as usize] += count as usize;
+        });
+        let take = |ring: &mut weir_dpdk::RingReceiver| {
+            let mut taken = 0;
+            while !ring.is_over() {
+                taken += ring.poll().len();
+            }
+            taken
+        };
+        let (of_n4, of_users) = (take(&mut taking[0].n4), take(&mut taking[0].users));
+        assert!(MOST_N4 < N4_ROOM);
+        assert_eq!((of_n4, of_users), (MOST_N4, USERS_ROOM));
+        assert_eq!(lost[Reason::Untapped as usize], STRANGE);
+        let full = lost[Reason::RingFull as usize];
+        assert_eq!(of_n4 + of_users + STRANGE + full, frames.len());
+    }
+}
