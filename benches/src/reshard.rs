@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use weir_dpdk::{Deal, Eal, EalConfig, Fan, Hugepages, Pool, Port, PortConfig, RingReceiver};
+use weir_dpdk::{
+    BURST, Deal, Eal, EalConfig, Fan, Hugepages, Pool, Port, PortConfig, RingReceiver,
+};
 use weir_engine::worker::Setup;
 use weir_engine::{Frame, RxMeta, TapId};
 
@@ -20,6 +22,9 @@ pub const SUBCOMMAND: &str = "reshard";
 
 /// How long the device is polled before the clock starts.
 const WARM_UP: Duration = Duration::from_millis(200);
+
+/// Bursts that are timed.
+const MOST_BURSTS: usize = 1 << 20;
 
 /// Frames that a worker's ring has room for, as the sensor's.
 const ROOM: usize = 4096;
@@ -59,7 +64,8 @@ pub fn measure(
 }
 
 /// Deals out what the device gives to so many workers, whose rings another core empties; gives
-/// nanoseconds per packet on the dealing core without those of the poll itself, and the share of
+/// nanoseconds per packet on the dealing core without those of the poll itself, of the median burst,
+/// since one in which the kernel gives the core to somebody else says nothing; and the share of
 /// packets that found a ring full.
 ///
 /// # Errors
@@ -87,7 +93,7 @@ pub fn deal(
     let setup =
         Setup { links: vec![weir_engine::rules::Link::N3], hash_key: 7, ..Setup::default() };
     let began = Instant::now();
-    let mut dealing = Duration::ZERO;
+    let mut bursts: Vec<f64> = Vec::with_capacity(MOST_BURSTS);
     let mut counted_from = None;
     let (mut packets, mut full) = (0_u64, 0_u64);
     loop {
@@ -95,25 +101,35 @@ pub fn deal(
         match counted_from {
             None if now >= WARM_UP => {
                 counted_from = Some(now);
-                (dealing, packets, full) = (Duration::ZERO, 0, 0);
+                (packets, full) = (0, 0);
+                bursts.clear();
             }
             Some(from) if now - from >= span => break,
             _ => {}
         }
+        // Workers keep up, or there would be more of them.
+        while !fan.has_room_for(BURST) {
+            std::hint::spin_loop();
+        }
         let burst = queue.poll();
         let received = Instant::now();
         let mut deal = fan.deal(burst);
-        packets += deal.len() as u64;
+        let count = deal.len();
+        packets += count as u64;
         full += deal_out(&mut deal, &setup, workers);
         drop(deal);
-        dealing += received.elapsed();
+        if count == BURST && bursts.len() < MOST_BURSTS {
+            bursts.push(received.elapsed().as_nanos() as f64 / BURST as f64);
+        }
     }
     drop(fan);
     emptying.join().map_err(|_| anyhow::anyhow!("the emptying thread ended early"))??;
     if packets == 0 {
         bail!("{} gave no frame", vdev(capture));
     }
-    Ok((dealing.as_nanos() as f64 / packets as f64, full as f64 / packets as f64))
+    bursts.sort_unstable_by(f64::total_cmp);
+    let median = bursts.get(bursts.len() / 2).copied().unwrap_or(f64::NAN);
+    Ok((median, full as f64 / packets as f64))
 }
 
 /// What the sensor's receive thread does with a burst of a port that is one tap. Frames that found
@@ -125,7 +141,7 @@ fn deal_out(deal: &mut Deal<'_>, setup: &Setup, workers: usize) -> u64 {
         let meta = RxMeta { wire_len: received.wire_len, tap: TapId(0), ..RxMeta::default() };
         let spread = setup.deal_lean(&Frame { bytes: received.bytes, meta });
         let worker = (spread.number % workers as u64) as usize;
-        full += u64::from(!deal.give(place, worker, 0, traffic::START.0));
+        full += u64::from(!deal.give(place, worker, traffic::START.0));
     }
     full
 }

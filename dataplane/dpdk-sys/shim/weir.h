@@ -41,6 +41,7 @@ struct weir_frame {
 	uint32_t packet_len;
 	uint16_t vlan;
 	uint16_t segments;
+	uint16_t tag; /* The mbuf's port, which weir_rx_burst writes over. */
 };
 
 /* A burst: `count` mbufs, what is in them, and a bit for each one of several segments. */
@@ -52,10 +53,14 @@ struct weir_burst {
 };
 
 /*
- * Receives up to WEIR_BURST frames. `timestamp_offset` is the offset of the dynamic field in an
- * mbuf, or negative when no driver registered one.
+ * Receives up to WEIR_BURST frames and writes `tag` into each mbuf. `timestamp_offset` is the
+ * offset of the dynamic field in an mbuf, or negative when no driver registered one.
  */
-void weir_rx_burst(uint16_t port, uint16_t queue, int timestamp_offset, struct weir_burst *burst);
+void weir_rx_burst(uint16_t port, uint16_t queue, int timestamp_offset, uint16_t tag,
+		struct weir_burst *burst);
+
+/* Says what is in `count` mbufs that were received before; their time stamps are left alone. */
+void weir_describe(struct weir_burst *burst, uint16_t count);
 
 /* Copies a chain of segments to `to`, at most `room` bytes, and says how many. */
 uint32_t weir_copy_whole(const struct rte_mbuf *mbuf, uint8_t *to, uint32_t room);

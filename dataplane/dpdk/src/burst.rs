@@ -115,7 +115,7 @@ impl Drop for Burst<'_> {
 /// # Safety
 /// The frame's pointer and length are right, and nothing writes to its bytes during `'b`.
 #[inline]
-unsafe fn read<'b>(
+pub(crate) unsafe fn read<'b>(
     frame: &'b sys::weir_frame,
     clock: &FrameClock,
     timestamp_flag: u64,

@@ -1,13 +1,12 @@
 //! Dealing out: a burst's frames go to the rings of several workers.
 
 use std::fmt;
+use std::ptr::{self, NonNull};
 use std::sync::Arc;
-
-use weir_dpdk_sys as sys;
 
 use crate::burst::{Burst, RxFrame};
 use crate::pool::Pool;
-use crate::ring::{RingReceiver, RingSender, Slot, ring};
+use crate::ring::{Parcel, RingReceiver, RingSender, ring};
 
 /// One receiving thread's ends of the rings to all workers.
 pub struct Fan {
@@ -35,10 +34,15 @@ impl Fan {
         Deal { given: 0, burst, fan: self }
     }
 
+    /// Whether each ring has room for so many frames more.
+    pub fn has_room_for(&mut self, frames: usize) -> bool {
+        self.rings.iter_mut().all(|ring| ring.parcels.has_room_for(frames))
+    }
+
     /// Shows the workers all that was dealt; else they see it 32 frames at a time.
     #[inline]
     pub fn show(&mut self) {
-        self.rings.iter_mut().for_each(RingSender::show);
+        self.rings.iter_mut().for_each(|ring| ring.parcels.show());
     }
 }
 
@@ -73,37 +77,36 @@ impl Deal<'_> {
         self.burst.frame(place)
     }
 
-    /// Puts a frame into a ring, with a tag and the time that it is to have, nanoseconds since
-    /// the epoch. False if the ring is full or the frame was given before; then nothing has changed.
+    /// Puts a frame into a ring, with the time that it is to have, nanoseconds since the epoch.
+    /// False if the ring is full or the frame was given before; then nothing has changed.
     ///
     /// # Panics
     /// If there is no such ring.
     #[inline]
-    pub fn give(&mut self, place: usize, ring: usize, tag: u16, time: u64) -> bool {
+    pub fn give(&mut self, place: usize, ring: usize, time: u64) -> bool {
         let count = self.burst.len();
-        let received = self.burst.received_mut();
-        let Some(mbuf) = received.mbufs[..count].get_mut(place).filter(|mbuf| !mbuf.is_null())
-        else {
+        let ring = &mut self.fan.rings[ring].parcels;
+        let Some(mbuf) = self.burst.received_mut().mbufs[..count].get_mut(place) else {
             return false;
         };
-        let frame = &received.frames[place];
-        let is_whole = received.segmented >> place & 1 == 0;
-        let stripped = frame.flags & sys::WEIR_RX_VLAN_STRIPPED != 0;
-        let is_given = self.fan.rings[ring].put(Slot {
-            mbuf: *mbuf,
-            data: if is_whole { frame.data } else { std::ptr::null() },
-            time,
-            data_len: frame.data_len,
-            packet_len: frame.packet_len,
-            tag,
-            stripped_vlan: stripped.then_some(frame.vlan),
-        });
-        if is_given {
-            // The ring owns it now.
-            *mbuf = std::ptr::null_mut();
-            self.given += 1;
-        }
-        is_given
+        let Some(owned) = NonNull::new(*mbuf).filter(|_| ring.has_room_for(1)) else {
+            return false;
+        };
+        // The burst frees what is not null.
+        *mbuf = ptr::null_mut();
+        self.given += 1;
+        // SAFETY: the burst owned the mbuf and does no more; the ring holds its pool, as was looked
+        // when dealing began.
+        ring.put(unsafe { Parcel::new(owned, time) });
+        true
+    }
+
+    /// Whether somebody may still take frames out of a ring.
+    ///
+    /// # Panics
+    /// If there is no such ring.
+    pub fn is_served(&self, ring: usize) -> bool {
+        self.fan.rings[ring].parcels.is_served()
     }
 
     /// As [`Fan::show`].

@@ -40,6 +40,7 @@ mod port;
 mod queue;
 mod ring;
 mod rule;
+mod spsc;
 mod steering;
 mod thread;
 pub mod vdev;

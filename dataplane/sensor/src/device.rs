@@ -19,6 +19,8 @@ use crate::tap::Shares;
 const MBUFS: u32 = 8192;
 /// The largest frame that is asked of a card.
 const JUMBO: u16 = 9600;
+/// Drivers that fill as many queues as their arguments say, whether somebody polls them or not.
+const FILLED: [&str; 3] = ["net_af_packet", "net_af_xdp", "net_pcap"];
 /// Memory for one port's pool and rings, in MiB, and how many more mbufs a MiB holds: of ordinary
 /// pages each mbuf takes one.
 const PORT_MEMORY: u32 = 64;
@@ -144,8 +146,10 @@ fn port_config(
     threads: u16,
     plan: &Plan,
 ) -> PortConfig {
+    let most = capabilities.max_rx_queues;
+    let is_filled = FILLED.contains(&&*capabilities.driver);
     PortConfig {
-        queues: threads.min(capabilities.max_rx_queues).max(1),
+        queues: if is_filled { most } else { threads.min(most).max(1) },
         // A capture's order is its own.
         n4_ports: if is_capture(capabilities) { Vec::new() } else { plan.n4_ports.clone() },
         is_tagged: source.shares.0.iter().any(|share| !share.vlans.is_empty()),

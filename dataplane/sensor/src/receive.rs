@@ -45,6 +45,7 @@ pub(crate) fn receive(
 ) -> WatchOut {
     let Receiving { mut feeds, giving, setup, slicer, block, mut idle } = receiving;
     let is_replay = feeds.iter().all(|(_, feed)| feed.owed.is_some());
+    feeds.iter_mut().for_each(|(lane, feed)| feed.queue.set_tag(*lane));
     let mut dealer = Dealer { sent: vec![0; giving.orders.len()], giving, setup, slicer };
     let mut meter = Meter::new(block);
     let (mut spoke, mut calibrated) = (Instant::now(), Instant::now());
@@ -130,8 +131,8 @@ impl Dealer {
             }
             let worker = (dealt.number % workers as u64) as usize;
             let ring = ring_of(worker, workers, dealt.is_n4 && !*captured);
-            let is_given = deal.give(place, ring, lane, time.0)
-                || *captured && give_in_the_end(&mut deal, place, ring, lane, time);
+            let is_given = deal.give(place, ring, time.0)
+                || *captured && give_in_the_end(&mut deal, place, ring, time);
             if is_given {
                 self.sent[worker] += 1;
             } else {
@@ -175,13 +176,12 @@ fn wait(deal: &mut Deal<'_>, place: usize, pace: &mut Pace, stop: &Stop) {
     }
 }
 
-/// Waits for room: nothing of a capture is dropped. The worker takes until the ring ends, so there
-/// will be room. True, unless the frame is nobody's.
+/// Waits for room: nothing of a capture is dropped. False if the worker is gone, which has failed.
 #[cold]
-fn give_in_the_end(deal: &mut Deal<'_>, place: usize, ring: usize, lane: u16, time: Nanos) -> bool {
+fn give_in_the_end(deal: &mut Deal<'_>, place: usize, ring: usize, time: Nanos) -> bool {
     let mut tries = 0_u32;
-    while deal.frame(place).is_some() {
-        if deal.give(place, ring, lane, time.0) {
+    while deal.is_served(ring) {
+        if deal.give(place, ring, time.0) {
             return true;
         }
         tries += 1;

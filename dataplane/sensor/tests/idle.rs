@@ -73,14 +73,15 @@ fn load(sensor: &str) -> (f64, Vec<f64>) {
 
 #[test]
 fn a_quiet_link_costs_no_core_and_nobody_is_busy() {
+    // What polls that never rest cost on this machine, which may have other work.
+    let (spinning, busy) = load("workers = [0]\nidle_nap_us = 0");
+    assert!(busy[0] < 0.05, "who spins is not busy: {busy:?}");
     for (sensor, threads) in [("workers = [0]", 1), ("workers = [0]\nreceive_cores = [1]", 2)] {
         let (share, busy) = load(sensor);
+        println!("{sensor:?}: {share:.3} of a core; spinning: {spinning:.3}");
         assert_eq!(busy.len(), threads, "{sensor}");
         assert!(busy.iter().all(|busy| *busy < 0.05), "{sensor}: {busy:?}");
-        assert!(share < 0.35, "{sensor}: {share:.2} of a core");
+        let each = share / threads as f64;
+        assert!(each < spinning / 3.0, "{sensor}: {each:.2} of a core; spinning: {spinning:.2}");
     }
-    // The same with polls that never rest shows what the nap is for.
-    let (share, busy) = load("workers = [0]\nidle_nap_us = 0");
-    assert!(share > 0.6, "it spins: {share:.2} of a core");
-    assert!(busy[0] < 0.05, "and is not busy: {busy:?}");
 }
