@@ -86,7 +86,7 @@ pub fn poll(
         memory_mib: memory_mib(mbufs),
         ..EalConfig::default()
     })?;
-    let pool = Pool::new(&eal, "bench", mbufs, Pool::DEFAULT_DATA_ROOM)?;
+    let pool = Pool::new(&eal, "bench", mbufs, Pool::DEFAULT_DATA_ROOM, None)?;
     let (_port, mut queues) = Port::open("net_pcap0", &PortConfig::default(), pool)?;
     let queue = queues.first_mut().context("net_pcap0 has no receive queue")?;
     machine::pin(core)?;

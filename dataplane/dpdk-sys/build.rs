@@ -13,7 +13,7 @@ const INSTALL: &str = "apt-get install libdpdk-dev libclang-dev";
 /// The libraries that the allowlist and the shim call. Drivers are plugins that EAL loads.
 const LIBRARIES: [&str; 4] = ["rte_eal", "rte_mempool", "rte_mbuf", "rte_ethdev"];
 
-const FUNCTIONS: [&str; 36] = [
+const FUNCTIONS: [&str; 41] = [
     "rte_eal_init",
     "rte_eal_cleanup",
     "rte_strerror",
@@ -45,9 +45,14 @@ const FUNCTIONS: [&str; 36] = [
     "rte_eth_promiscuous_get",
     "rte_eth_stats_get",
     "rte_eth_read_clock",
+    "rte_eth_dev_rss_reta_update",
+    "rte_flow_validate",
+    "rte_flow_create",
+    "rte_flow_destroy",
     "weir_errno",
     "weir_lcore_id",
     "weir_rx_burst",
+    "weir_describe",
     "weir_copy_whole",
     "weir_inject",
 ];
@@ -123,7 +128,8 @@ fn generate_bindings(includes: &[String], flags: &[String]) {
             "WEIR_.*|RTE_MAX_LCORE|RTE_PKTMBUF_HEADROOM|RTE_ETH_NAME_MAX_LEN|RTE_MAX_ETHPORTS",
         )
         .allowlist_type("weir_burst|weir_frame")
-        .opaque_type("rte_mbuf|rte_mempool|rte_device")
+        .allowlist_type("rte_flow_(item_type|action_type|item_udp|action_queue|action_rss)")
+        .opaque_type("rte_mbuf|rte_mempool|rte_device|rte_flow")
         .default_enum_style(bindgen::EnumVariation::ModuleConsts)
         .derive_default(true)
         .generate_comments(false)

@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::LazyLock;
 
 use serde_json::Value;
+use weir_tests::replay::Replayed;
 use weir_tests::scenario::{Alert, Played, alerts, judge};
 use weir_tests::*;
 
@@ -68,6 +69,33 @@ fn neither_workers_nor_speed_change_a_byte() {
         let other = PLAYED.replay(&more);
         assert!(other.events == one.events, "{more:?} says otherwise");
         assert_eq!(other.summary["alerts"], one.summary["alerts"], "{more:?}");
+    }
+}
+
+/// Every word of the summary but how long it took, by what, and with how many.
+fn outcome(done: &Replayed) -> Value {
+    let mut summary = done.summary.clone();
+    let words = summary.as_object_mut().unwrap();
+    for word in ["wall_seconds", "ns_per_packet", "mpps", "gbps", "workers"] {
+        assert!(words.remove(word).is_some(), "{word}");
+    }
+    summary
+}
+
+#[test]
+fn receive_threads_before_the_workers_change_no_byte() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = directory.path().join("weir.toml");
+    std::fs::write(&config, "[sensor]\nreceive_cores = [0]\n").unwrap();
+    for (name, played) in [("sessions", &*PLAYED), ("evasion", &Played::new("evasion"))] {
+        let configured = ["--config", text(&config), "--workers"];
+        let one = played.replay(&[&configured[..], &["1"]].concat());
+        assert!(!one.events.is_empty());
+        for workers in ["1", "2", "4"] {
+            let other = played.replay(&[&configured[..], &[workers, "--source", "dpdk"]].concat());
+            assert!(other.events == one.events, "{name}: {workers} workers say otherwise");
+            assert_eq!(outcome(&other), outcome(&one), "{name}, {workers} workers");
+        }
     }
 }
 

@@ -14,7 +14,8 @@ use weir_benches::rounds::Samples;
 use weir_benches::traffic::{self, Traffic, again};
 use weir_benches::walk::walk_pass;
 use weir_benches::{
-    decode, device, file_source, machine, memory, signalling_figures, testpmd, tunnel_figures,
+    decode, device, file_source, machine, memory, reshard, signalling_figures, skew, testpmd,
+    tunnel_figures,
 };
 use weir_engine::Frame;
 use weir_mem::FileMap;
@@ -52,6 +53,24 @@ enum Part {
         #[arg(long)]
         millis: u64,
     },
+    /// Deals a DPDK device's frames out to workers' rings; prints nanoseconds per packet of that,
+    /// and the share of packets that found a ring full.
+    Reshard {
+        #[arg(long)]
+        capture: PathBuf,
+        #[arg(long)]
+        frames: usize,
+        #[arg(long)]
+        workers: usize,
+        #[arg(long)]
+        core: usize,
+        #[arg(long)]
+        other: usize,
+        #[arg(long)]
+        millis: u64,
+    },
+    /// Measures spreading only.
+    Spreading,
     /// Does the work whose instructions valgrind counts.
     Instructions {
         #[arg(long)]
@@ -77,13 +96,22 @@ const PASSES: usize = 8;
 /// Frames that are decoded to text: so many that a program's start is a small part.
 const DECODED: usize = 200_000;
 
+/// Workers that the receive thread deals out to.
+const RINGS: usize = 4;
+
 /// How long the engine is measured on a device in one round.
 const DEVICE_SPAN: Duration = Duration::from_millis(1_000);
 
 fn main() -> anyhow::Result<()> {
     let options = Options::parse();
     match &options.part {
-        None | Some(Part::Signalling) => bench(&options),
+        None | Some(Part::Signalling | Part::Spreading) => bench(&options),
+        Some(Part::Reshard { capture, frames, workers, core, other, millis }) => {
+            let span = Duration::from_millis(*millis);
+            let (ns, full) = reshard::deal(capture, (*frames, *workers), (*core, *other), span)?;
+            println!("{ns} {full}");
+            Ok(())
+        }
         Some(Part::Device { capture, frames, tunnels, core, millis }) => {
             let span = Duration::from_millis(*millis);
             println!("{}", device::poll(capture, (*frames, *tunnels), *core, span)?);
@@ -112,6 +140,13 @@ fn bench(options: &Options) -> anyhow::Result<()> {
     let imix = Traffic::imix(options.tunnels, FRAMES);
     let rounds = options.rounds;
     let is_whole = options.part.is_none();
+    if is_whole || matches!(options.part, Some(Part::Spreading)) {
+        spreading(options, (core, other), &mut outcome)?;
+    }
+    if matches!(options.part, Some(Part::Spreading)) {
+        println!("{outcome}");
+        return outcome.write(&options.out);
+    }
     if is_whole {
         apart(|| packet_path(rounds, &imix, core, &mut outcome))?;
     }
@@ -152,6 +187,42 @@ fn sources(
         Traffic::imix(options.tunnels, frames).write(&capture)?;
         devices(options, &capture, (name, frames), (core, other), outcome)?;
     }
+    Ok(())
+}
+
+/// What a receive thread costs, and what becomes of skewed traffic.
+fn spreading(
+    options: &Options,
+    cores: (usize, usize),
+    outcome: &mut Outcome,
+) -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    for (name, frames) in [("1k", 1 << 10), ("64k", 1 << 16)] {
+        let capture = folder.path().join(format!("imix-{name}.pcap"));
+        Traffic::imix(options.tunnels, frames).write(&capture)?;
+        let (mut dealing, mut fullest) = (Samples::new(), 0.0_f64);
+        for round in 1..=options.rounds {
+            eprintln!("weir-bench: receive thread, {name}, round {round} of {}", options.rounds);
+            let (ns, full) = reshard::measure(&capture, (frames, RINGS), cores, DEVICE_SPAN)?;
+            dealing.push(ns);
+            fullest = fullest.max(full);
+        }
+        let figure = match name {
+            "1k" => "reshard_rx_ns_per_packet".to_owned(),
+            _ => format!("reshard_rx_ns_per_packet_{name}"),
+        };
+        outcome.figure(&figure, dealing.median());
+        outcome.row(Row {
+            what: format!("receive thread beyond the poll, net_pcap {name}"),
+            ns: dealing,
+            ..Row::default()
+        });
+        outcome.line(format!(
+            "receive thread, {name}: at most {:.2} % of the frames found a ring full",
+            fullest * 100.0
+        ));
+    }
+    skew::shares(outcome);
     Ok(())
 }
 

@@ -19,6 +19,8 @@ use crate::values::Text;
 const MAX_TAPS: usize = 1024;
 const MAX_CORE: u64 = 1023;
 const MAX_TUNNELS: u64 = 100_000_000;
+/// A tenth of a live slice: more would show in alerts' latency.
+const MAX_NAP_US: u64 = 2_000;
 
 /// What `weir.toml` says.
 #[derive(Clone, Debug)]
@@ -71,6 +73,10 @@ pub struct SensorConfig {
     pub control_core: Option<u16>,
     /// Rows of the tunnel table; 2,000,000 when not given.
     pub tunnels: u32,
+    /// Cores of threads that receive for the workers; empty: the workers receive themselves.
+    pub receive_cores: Vec<u16>,
+    /// How long who polls in vain sleeps, in microseconds; 0: it never does. 100 when not given.
+    pub idle_nap_us: u32,
 }
 
 /// `[control]`.
@@ -253,14 +259,24 @@ impl FromStr for Wrapping {
 }
 
 fn sensor(root: &Section<'_>) -> SensorConfig {
-    const KEYS: &[&str] =
-        &["workers", "gtpu_ports", "pfcp_ports", "policy_signing_key", "control_core", "tunnels"];
+    const KEYS: &[&str] = &[
+        "workers",
+        "receive_cores",
+        "idle_nap_us",
+        "gtpu_ports",
+        "pfcp_ports",
+        "policy_signing_key",
+        "control_core",
+        "tunnels",
+    ];
     let mut sensor = SensorConfig {
         workers: Vec::new(),
         gtpu_ports: vec![2152],
         pfcp_ports: vec![8805],
         control_core: None,
         tunnels: 2_000_000,
+        receive_cores: Vec::new(),
+        idle_nap_us: 100,
     };
     let Some(section) = root.table("sensor", "[sensor]", KEYS) else { return sensor };
     if section.place("policy_signing_key").is_some() {
@@ -269,6 +285,14 @@ fn sensor(root: &Section<'_>) -> SensorConfig {
         section.error("policy_signing_key", Mistake::new(message, remedy));
     }
     sensor.workers = distinct(&section, "workers", 0..=MAX_CORE);
+    sensor.receive_cores = distinct(&section, "receive_cores", 0..=MAX_CORE);
+    if let Some(core) = sensor.receive_cores.iter().find(|core| sensor.workers.contains(core)) {
+        let message = format!("core {core} is a worker's, which never lets go of it");
+        section.error("receive_cores", Mistake::new(message, "name cores outside `workers`"));
+    }
+    if let Some(nap) = section.integer("idle_nap_us", 0..=MAX_NAP_US) {
+        sensor.idle_nap_us = nap as u32;
+    }
     if section.place("gtpu_ports").is_some() {
         sensor.gtpu_ports = distinct(&section, "gtpu_ports", 1..=65535);
     }
@@ -285,6 +309,10 @@ fn sensor(root: &Section<'_>) -> SensorConfig {
     if let Some(core) = sensor.control_core.filter(|core| sensor.workers.contains(core)) {
         let message = format!("core {core} is a worker's, which never lets go of it");
         section.error("control_core", Mistake::new(message, "name a core outside `workers`"));
+    }
+    if let Some(core) = sensor.control_core.filter(|core| sensor.receive_cores.contains(core)) {
+        let message = format!("core {core} is a receive thread's, which never lets go of it");
+        section.error("control_core", Mistake::new(message, "name a core outside `receive_cores`"));
     }
     if let Some(tunnels) = section.integer("tunnels", 1..=MAX_TUNNELS) {
         sensor.tunnels = tunnels as u32;
@@ -453,6 +481,28 @@ policy = ""
                  version; weir.toml:16:10; listen on 127.0.0.1 and put a TLS proxy with \
                  authentication before it",
                 "error: `` is not a path; weir.toml:18:10; name a file, relative to weir.toml or absolute",
+            ]
+        );
+    }
+
+    #[test]
+    fn each_thread_that_polls_has_a_core_of_its_own() {
+        let apart = "[sensor]\nworkers = [2, 3]\nreceive_cores = [4, 5]\ncontrol_core = 1\n";
+        let sensor = config_from_str("weir.toml", apart).unwrap().value.sensor;
+        assert_eq!((sensor.receive_cores, sensor.idle_nap_us), (vec![4, 5], 100));
+        let sensor = config_from_str("weir.toml", "[sensor]\nidle_nap_us = 0\n").unwrap().value;
+        assert_eq!((sensor.sensor.receive_cores, sensor.sensor.idle_nap_us), (vec![], 0));
+        let shared = "[sensor]\nworkers = [2, 3]\nreceive_cores = [4, 3]\ncontrol_core = 4\n\
+                      idle_nap_us = 2001\n";
+        assert_eq!(
+            mistakes(shared),
+            [
+                "error: core 3 is a worker's, which never lets go of it; weir.toml:3:17; \
+                 name cores outside `workers`",
+                "error: core 4 is a receive thread's, which never lets go of it; weir.toml:4:16; \
+                 name a core outside `receive_cores`",
+                "error: `idle_nap_us` is out of range: `2001`; weir.toml:5:15; \
+                 write a whole number from 0 to 2000",
             ]
         );
     }

@@ -6,8 +6,8 @@ use serde::Serialize;
 use weir_engine::contract::greeting::Greeting;
 use weir_engine::contract::session::SessionState;
 use weir_engine::contract::words::{
-    BLOCK, JudgeWords, LaneWords, PortWords, Reason, Words, WorkerWords, fragment_names,
-    reassembly_names,
+    BLOCK, JudgeWords, LaneWords, PortWords, Reason, ReceiverWords, Words, WorkerWords,
+    fragment_names, reassembly_names,
 };
 use weir_engine::record::ERRORS;
 use weir_shm::{Attachment, Lost};
@@ -23,6 +23,8 @@ pub struct Counts {
     pub workers: Vec<WorkerWords>,
     /// By port.
     pub ports: Vec<PortWords>,
+    /// By receive thread.
+    pub receivers: Vec<ReceiverWords>,
     /// The judge's.
     pub judge: JudgeWords,
     /// Records that the event ring lost.
@@ -36,6 +38,7 @@ impl Counts {
             lanes: vec![LaneWords::default(); greeting.lanes.len()],
             workers: vec![WorkerWords::default(); usize::from(greeting.workers)],
             ports: vec![PortWords::default(); greeting.ports.len()],
+            receivers: vec![ReceiverWords::default(); usize::from(greeting.receivers)],
             judge: JudgeWords::default(),
             lost: Lost::default(),
         }
@@ -53,6 +56,9 @@ impl Counts {
         }
         for (port, words) in self.ports.iter_mut().enumerate() {
             read(attachment, greeting.port_block(port), &mut block, words);
+        }
+        for (receiver, words) in self.receivers.iter_mut().enumerate() {
+            read(attachment, greeting.receiver_block(receiver), &mut block, words);
         }
         read(attachment, greeting.judge_block(), &mut block, &mut self.judge);
         self.lost = attachment.lost();

@@ -49,9 +49,10 @@ pub struct Live {
     beaten: Option<Instant>,
     /// Whether it is attached and not hung.
     pub up: bool,
-    /// The share of time that each worker spent on frames in the last second.
-    pub busy: Vec<f64>,
-    worked: Vec<(u64, u64)>,
+    /// The load of each worker.
+    pub busy: Vec<Load>,
+    /// The load of each receive thread.
+    pub receiving: Vec<Load>,
     /// What control counts.
     pub tally: Tally,
     /// Alerts whose day is not over.
@@ -69,8 +70,8 @@ impl Live {
         self.greeting = Some(Arc::clone(&sensor.greeting));
         self.counts = Counts::zeroed(&sensor.greeting);
         self.started = sensor.started;
-        self.busy = vec![0.0; usize::from(sensor.greeting.workers)];
-        self.worked = vec![(0, 0); usize::from(sensor.greeting.workers)];
+        self.busy = vec![Load::default(); usize::from(sensor.greeting.workers)];
+        self.receiving = vec![Load::default(); usize::from(sensor.greeting.receivers)];
         self.beaten = Some(Instant::now());
         self.up = true;
         self.refresh();
@@ -82,7 +83,7 @@ impl Live {
         self.memory = None;
         self.beaten = None;
         self.up = false;
-        self.busy.fill(0.0);
+        self.busy.iter_mut().chain(&mut self.receiving).for_each(|load| load.ratio = 0.0);
     }
 
     /// Reads the sensor's counters again, if it is attached.
@@ -115,17 +116,33 @@ impl Live {
         }
     }
 
-    /// Measures the workers' load since the last time.
+    /// Measures all threads' load since the last time.
     fn sample(&mut self) {
         self.refresh();
-        for ((busy, before), worker) in
-            self.busy.iter_mut().zip(&mut self.worked).zip(&self.counts.workers)
-        {
-            let spent = worker.busy_ns.saturating_sub(before.0);
-            let passed = worker.total_ns.saturating_sub(before.1);
-            *busy = if passed == 0 { 0.0 } else { (spent as f64 / passed as f64).min(1.0) };
-            *before = (worker.busy_ns, worker.total_ns);
+        for (load, worker) in self.busy.iter_mut().zip(&self.counts.workers) {
+            load.sample(worker.busy_ns, worker.total_ns);
         }
+        for (load, receiver) in self.receiving.iter_mut().zip(&self.counts.receivers) {
+            load.sample(receiver.busy_ns, receiver.total_ns);
+        }
+    }
+}
+
+/// The load of a thread that polls.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Load {
+    /// The share of the last second that it spent on frames.
+    pub ratio: f64,
+    /// Its counters before that second: time spent on frames, and all time.
+    before: (u64, u64),
+}
+
+impl Load {
+    fn sample(&mut self, busy_ns: u64, total_ns: u64) {
+        let spent = busy_ns.saturating_sub(self.before.0);
+        let passed = total_ns.saturating_sub(self.before.1);
+        self.ratio = if passed == 0 { 0.0 } else { (spent as f64 / passed as f64).min(1.0) };
+        self.before = (busy_ns, total_ns);
     }
 }
 

@@ -4,6 +4,7 @@
 //! `weir_sensor_up` is 0.
 
 mod n4;
+mod spread;
 #[cfg(test)]
 mod tests;
 
@@ -17,7 +18,6 @@ use prometheus::{Registry, TextEncoder};
 use weir_engine::contract::verdict::Severity;
 use weir_engine::contract::words::{Reason, Table, fragment_names, reassembly_names};
 use weir_engine::detect::CATALOGUE;
-use weir_engine::frame::BURST;
 use weir_engine::record::ERRORS;
 use weir_shm::Loss;
 use weir_wire::{gtpu, pfcp};
@@ -217,6 +217,8 @@ fn places(live: &Live) -> Vec<Place> {
 fn families(live: &Live) -> Vec<MetricFamily> {
     let mut families = Families::default();
     packets(live, &mut families);
+    spread::ports(live, &mut families);
+    spread::threads(live, &mut families);
     protocols(&live.counts, &mut families);
     n4::sessions(&live.counts.judge, &mut families);
     n4::transactions(&live.counts.judge, &mut families);
@@ -253,15 +255,6 @@ fn packets(live: &Live, families: &mut Families) {
                 (labels, count)
             })
         }),
-    );
-    let workers: Vec<String> = (0..live.busy.len()).map(|worker| worker.to_string()).collect();
-    families.gauge(
-        "weir_worker_busy_ratio",
-        "Share of the last second that a worker spent on frames.",
-        workers
-            .iter()
-            .zip(&live.busy)
-            .map(|(worker, busy)| (vec![("worker", worker.as_str())], *busy)),
     );
 }
 
@@ -319,23 +312,6 @@ fn protocols(counts: &Counts, families: &mut Families) {
         "weir_pfcp_vendor_elements_total",
         "Vendors' own elements in PFCP messages; a replay's summary lists them by kind.",
         [(vec![], vendors.saturating_add(judge.vendor_other))],
-    );
-    let bursts: Vec<u64> = (0..=BURST).map(|size| sum(&|worker| worker.bursts[size])).collect();
-    let mut from = 0;
-    let buckets: Vec<(f64, u64)> = [0, 1, 2, 4, 8, 16, 32, BURST]
-        .into_iter()
-        .map(|bound| {
-            let polls = bursts[from..=bound].iter().sum();
-            from = bound + 1;
-            (bound as f64, polls)
-        })
-        .collect();
-    let frames =
-        bursts.iter().zip(0u64..).map(|(polls, size)| polls.saturating_mul(size)).sum::<u64>();
-    families.histogram(
-        "weir_burst_packets",
-        "Polls by the number of frames that they brought.",
-        [(vec![], Values { buckets, rest: 0, sum: frames as f64 })],
     );
 }
 

@@ -88,6 +88,7 @@ impl Recorder {
             ports: Vec::new(),
             lanes: Vec::new(),
             workers: 0,
+            receivers: 0,
             policy: None,
         };
         Self {

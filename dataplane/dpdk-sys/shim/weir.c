@@ -4,26 +4,48 @@
 
 _Static_assert(WEIR_BURST <= 64, "weir_burst.segmented has a bit for each frame");
 
-void weir_rx_burst(uint16_t port, uint16_t queue, int timestamp_offset, struct weir_burst *burst)
+static inline void describe(const struct rte_mbuf *mbuf, struct weir_frame *frame)
+{
+	frame->data = rte_pktmbuf_mtod(mbuf, const uint8_t *);
+	rte_prefetch0(frame->data);
+	frame->flags = mbuf->ol_flags;
+	frame->data_len = mbuf->data_len;
+	frame->packet_len = mbuf->pkt_len;
+	frame->vlan = mbuf->vlan_tci;
+	frame->segments = mbuf->nb_segs;
+	frame->tag = mbuf->port;
+}
+
+void weir_rx_burst(uint16_t port, uint16_t queue, int timestamp_offset, uint16_t tag,
+		struct weir_burst *burst)
 {
 	uint16_t count = rte_eth_rx_burst(port, queue, burst->mbufs, WEIR_BURST);
 	uint64_t segmented = 0;
 
 	for (uint16_t i = 0; i < count; i++) {
-		const struct rte_mbuf *mbuf = burst->mbufs[i];
-		struct weir_frame *frame = &burst->frames[i];
+		struct rte_mbuf *mbuf = burst->mbufs[i];
 
-		frame->data = rte_pktmbuf_mtod(mbuf, const uint8_t *);
-		rte_prefetch0(frame->data);
-		frame->timestamp = timestamp_offset < 0
+		mbuf->port = tag;
+		describe(mbuf, &burst->frames[i]);
+		burst->frames[i].timestamp = timestamp_offset < 0
 			? 0
 			: *RTE_MBUF_DYNFIELD(mbuf, timestamp_offset, const rte_mbuf_timestamp_t *);
-		frame->flags = mbuf->ol_flags;
-		frame->data_len = mbuf->data_len;
-		frame->packet_len = mbuf->pkt_len;
-		frame->vlan = mbuf->vlan_tci;
-		frame->segments = mbuf->nb_segs;
 		segmented |= (uint64_t)(mbuf->next != NULL) << i;
+	}
+	burst->segmented = segmented;
+	burst->count = count;
+}
+
+void weir_describe(struct weir_burst *burst, uint16_t count)
+{
+	uint64_t segmented = 0;
+
+	/* They come from another core's cache, each some time away. */
+	for (uint16_t i = 0; i < count; i++)
+		rte_prefetch0(burst->mbufs[i]);
+	for (uint16_t i = 0; i < count; i++) {
+		describe(burst->mbufs[i], &burst->frames[i]);
+		segmented |= (uint64_t)(burst->mbufs[i]->nb_segs > 1) << i;
 	}
 	burst->segmented = segmented;
 	burst->count = count;

@@ -12,6 +12,7 @@
 #include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
+#include <rte_flow.h>
 #include <rte_lcore.h>
 #include <rte_mbuf.h>
 #include <rte_mbuf_dyn.h>
@@ -27,6 +28,8 @@ static const uint64_t WEIR_RX_OFFLOAD_RSS_HASH = RTE_ETH_RX_OFFLOAD_RSS_HASH;
 static const uint64_t WEIR_RSS_IP = RTE_ETH_RSS_IP;
 static const uint64_t WEIR_RSS_UDP = RTE_ETH_RSS_UDP;
 static const uint64_t WEIR_RSS_TCP = RTE_ETH_RSS_TCP;
+static const uint64_t WEIR_RSS_GTPU = RTE_ETH_RSS_GTPU;
+static const uint64_t WEIR_RSS_INNERMOST = RTE_ETH_RSS_LEVEL_INNERMOST;
 static const uint64_t WEIR_RX_VLAN_STRIPPED = RTE_MBUF_F_RX_VLAN_STRIPPED;
 
 /* One received frame. `data` points at its first segment, `data_len` bytes of it. */
@@ -38,6 +41,7 @@ struct weir_frame {
 	uint32_t packet_len;
 	uint16_t vlan;
 	uint16_t segments;
+	uint16_t tag; /* The mbuf's port, which weir_rx_burst writes over. */
 };
 
 /* A burst: `count` mbufs, what is in them, and a bit for each one of several segments. */
@@ -49,10 +53,14 @@ struct weir_burst {
 };
 
 /*
- * Receives up to WEIR_BURST frames. `timestamp_offset` is the offset of the dynamic field in an
- * mbuf, or negative when no driver registered one.
+ * Receives up to WEIR_BURST frames and writes `tag` into each mbuf. `timestamp_offset` is the
+ * offset of the dynamic field in an mbuf, or negative when no driver registered one.
  */
-void weir_rx_burst(uint16_t port, uint16_t queue, int timestamp_offset, struct weir_burst *burst);
+void weir_rx_burst(uint16_t port, uint16_t queue, int timestamp_offset, uint16_t tag,
+		struct weir_burst *burst);
+
+/* Says what is in `count` mbufs that were received before; their time stamps are left alone. */
+void weir_describe(struct weir_burst *burst, uint16_t count);
 
 /* Copies a chain of segments to `to`, at most `room` bytes, and says how many. */
 uint32_t weir_copy_whole(const struct rte_mbuf *mbuf, uint8_t *to, uint32_t room);

@@ -1,10 +1,12 @@
 //! The frames of one poll.
 
 use std::iter::FusedIterator;
+use std::sync::Arc;
 
 use weir_dpdk_sys as sys;
 
 use crate::clock::FrameClock;
+use crate::pool::Pool;
 
 /// Up to [`BURST`](crate::BURST) frames, lent by the queue until this is dropped, which gives them
 /// back to the pool in one call.
@@ -13,6 +15,7 @@ pub struct Burst<'a> {
     received: &'a mut sys::weir_burst,
     clock: &'a FrameClock,
     timestamp_flag: u64,
+    pool: &'a Arc<Pool>,
 }
 
 /// One received frame.
@@ -31,14 +34,36 @@ pub struct RxFrame<'a> {
 
 impl<'a> Burst<'a> {
     /// # Safety
-    /// The first `received.count` mbufs are whole and owned by nobody else, their frames point
-    /// into them or into memory that outlives `'a`, and are as long as they say.
+    /// The first `received.count` mbufs are whole, of `pool` or one that lives as long, and owned by
+    /// nobody else; their frames point into them or into memory that outlives `'a`, and are as
+    /// long as they say.
     pub(crate) unsafe fn new(
         received: &'a mut sys::weir_burst,
         clock: &'a FrameClock,
         timestamp_flag: u64,
+        pool: &'a Arc<Pool>,
     ) -> Self {
-        Self { received, clock, timestamp_flag }
+        Self { received, clock, timestamp_flag, pool }
+    }
+
+    pub(crate) fn pool(&self) -> &Arc<Pool> {
+        self.pool
+    }
+
+    /// A frame by its place; none where its mbuf was taken over.
+    #[inline]
+    pub(crate) fn frame(&self, place: usize) -> Option<RxFrame<'_>> {
+        let mbuf = self.received.mbufs[..self.len()].get(place)?;
+        if mbuf.is_null() {
+            return None;
+        }
+        // SAFETY: as in `Frames::next`, and the mbuf is still the burst's.
+        Some(unsafe { read(&self.received.frames[place], self.clock, self.timestamp_flag) })
+    }
+
+    /// For whoever takes mbufs over, and puts null in their places.
+    pub(crate) fn received_mut(&mut self) -> &mut sys::weir_burst {
+        self.received
     }
 
     /// How many frames.
@@ -87,6 +112,26 @@ impl Drop for Burst<'_> {
     }
 }
 
+/// # Safety
+/// The frame's pointer and length are right, and nothing writes to its bytes during `'b`.
+#[inline]
+pub(crate) unsafe fn read<'b>(
+    frame: &'b sys::weir_frame,
+    clock: &FrameClock,
+    timestamp_flag: u64,
+) -> RxFrame<'b> {
+    // SAFETY: as this function's.
+    let bytes = unsafe { std::slice::from_raw_parts(frame.data, frame.data_len as usize) };
+    let stamped = frame.flags & timestamp_flag != 0;
+    let stripped = frame.flags & sys::WEIR_RX_VLAN_STRIPPED != 0;
+    RxFrame {
+        bytes,
+        wire_len: frame.packet_len.max(frame.data_len),
+        time: if stamped { clock.nanoseconds(frame.timestamp) } else { None },
+        stripped_vlan: stripped.then_some(frame.vlan),
+    }
+}
+
 /// The frames of a [`Burst`], in order of arrival.
 #[derive(Clone)]
 pub struct Frames<'b> {
@@ -101,17 +146,9 @@ impl<'b> Iterator for Frames<'b> {
     #[inline]
     fn next(&mut self) -> Option<RxFrame<'b>> {
         let frame = self.frames.next()?;
-        // SAFETY: `Burst::new`'s caller vouches for pointer and length; the burst, which the
-        // lifetime borrows, frees the mbufs only when it is dropped, and nothing writes to them.
-        let bytes = unsafe { std::slice::from_raw_parts(frame.data, frame.data_len as usize) };
-        let stamped = frame.flags & self.timestamp_flag != 0;
-        let stripped = frame.flags & sys::WEIR_RX_VLAN_STRIPPED != 0;
-        Some(RxFrame {
-            bytes,
-            wire_len: frame.packet_len.max(frame.data_len),
-            time: if stamped { self.clock.nanoseconds(frame.timestamp) } else { None },
-            stripped_vlan: stripped.then_some(frame.vlan),
-        })
+        // SAFETY: `Burst::new`'s caller vouches for the frame; the burst, which the lifetime
+        // borrows, frees the mbufs only when it is dropped.
+        Some(unsafe { read(frame, self.clock, self.timestamp_flag) })
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

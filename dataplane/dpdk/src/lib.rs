@@ -5,6 +5,12 @@
 //! [`Pool`], which holds the [`Eal`]. The last of them to go stops and closes the port, frees the
 //! pool and cleans up EAL, in that order.
 //!
+//! Between threads frames go through rings: a [`Fan`] deals a burst out, a [`RingReceiver`] takes
+//! frames out again. A ring holds the pools of its frames, as a port does.
+//!
+//! With several queues a port asks for the best spreading that its device takes, and says what it
+//! obtained: [`Steering`].
+//!
 //! The sensor only listens. No function here sends a frame.
 //!
 //! ```no_run
@@ -14,7 +20,7 @@
 //!     vdevs: vec!["net_pcap0,rx_pcap=tap.pcap".into()],
 //!     ..EalConfig::default()
 //! })?;
-//! let pool = Pool::new(&eal, "frames", 8_191, Pool::DEFAULT_DATA_ROOM)?;
+//! let pool = Pool::new(&eal, "frames", 8_191, Pool::DEFAULT_DATA_ROOM, None)?;
 //! let (port, mut queues) = Port::open("net_pcap0", &PortConfig::default(), pool)?;
 //! for frame in queues[0].poll().frames() {
 //!     println!("{} bytes at {:?}", frame.bytes.len(), frame.time);
@@ -27,18 +33,26 @@ mod burst;
 mod clock;
 mod eal;
 mod error;
+mod fan;
 mod pci;
 mod pool;
 mod port;
 mod queue;
+mod ring;
+mod rule;
+mod spsc;
+mod steering;
 mod thread;
 pub mod vdev;
 
 pub use burst::{Burst, Frames, RxFrame};
 pub use eal::{Eal, EalConfig, Hugepages, Memory};
 pub use error::{EalError, PoolError, PortError, VdevFault};
+pub use fan::{Deal, Fan};
 pub use pci::{BadPciAddress, PciAddress};
 pub use pool::Pool;
 pub use port::{Capabilities, Port, PortConfig, PortId, PortStats};
 pub use queue::{BURST, LONGEST_FRAME, QueueId, RxQueue};
+pub use ring::{RingReceiver, Taken};
+pub use steering::{Spreading, Steering};
 pub use thread::ThreadRegistration;

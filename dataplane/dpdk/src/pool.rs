@@ -37,7 +37,8 @@ impl Pool {
     const LEAST_DATA_ROOM: u16 = 64 + HEADROOM;
 
     /// Makes a pool of `mbufs` mbufs (best 2ⁿ − 1) of `data_room` bytes, the headroom of 128
-    /// included. The name is unique in the process and at most 26 bytes long.
+    /// included, on a NUMA node if one is named: best that of the port. The name is unique in the
+    /// process and at most 26 bytes long.
     ///
     /// # Errors
     /// [`PoolError::Refused`] when memory does not suffice or the name is taken or too long.
@@ -46,6 +47,7 @@ impl Pool {
         name: &str,
         mbufs: u32,
         data_room: u16,
+        socket: Option<u16>,
     ) -> Result<Arc<Self>, PoolError> {
         if data_room < Self::LEAST_DATA_ROOM {
             let least = Self::LEAST_DATA_ROOM;
@@ -61,10 +63,11 @@ impl Pool {
         let c_name = CString::new(name).map_err(|_| refused("the name has a NUL byte".into()))?;
         // DPDK wants half as much again as the cache to remain outside of it.
         let cache = if mbufs >= 8 * CACHE { CACHE } else { 0 };
+        // −1 lets DPDK choose.
+        let socket = socket.map_or(-1, i32::from);
         // SAFETY: the name outlives the call, which copies it; EAL runs, since `eal` is held.
-        // Socket −1 lets DPDK choose.
         let raw = unsafe {
-            sys::rte_pktmbuf_pool_create(c_name.as_ptr(), mbufs, cache, 0, data_room, -1)
+            sys::rte_pktmbuf_pool_create(c_name.as_ptr(), mbufs, cache, 0, data_room, socket)
         };
         let raw = NonNull::new(raw).ok_or_else(|| refused(last_error()))?;
         Ok(Arc::new(Self { raw, data_room, mbufs, eal: Arc::clone(eal) }))

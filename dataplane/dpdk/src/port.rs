@@ -9,12 +9,17 @@ use crate::eal::Eal;
 use crate::error::{PortError, errno_text};
 use crate::pool::Pool;
 use crate::queue::{BURST, QueueId, RxQueue, Stamps};
+use crate::rule::Rule;
+use crate::steering::{Hash, Steering};
 
 /// What a frame has beyond its MTU if the driver does not tell: Ethernet header and FCS.
 const ETHERNET_OVERHEAD: u32 = 18;
 
 /// mbufs that the AF_XDP driver puts into each queue's fill ring.
 const XDP_FILL: u32 = 2_048;
+
+/// Drivers that want a transmit queue beside each receive queue; none is ever used.
+const PAIRED: [&str; 2] = ["net_af_xdp", "net_tap"];
 
 /// Both directions of a flow hash alike under a Toeplitz key that repeats every 16 bits, in any NIC.
 const SYMMETRIC_KEY: [u8; 2] = [0x6d, 0x5a];
@@ -26,8 +31,13 @@ pub struct PortId(pub u16);
 /// How a port is to be opened.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct PortConfig {
-    /// Receive queues, one worker each.
+    /// Receive queues of users' frames, one thread each.
     pub queues: u16,
+    /// UDP ports of N4, which is to have one more queue of its own, together with ICMP, where the
+    /// device sorts frames by rules; empty asks for none.
+    pub n4_ports: Vec<u16>,
+    /// Whether frames have a broker's VLAN tag, which rules must then name.
+    pub is_tagged: bool,
     /// Frames that the device may hold for each queue; taken to what the device allows.
     pub descriptors: u16,
     /// Whether frames to any address are received. A tap port needs it.
@@ -40,7 +50,14 @@ pub struct PortConfig {
 impl Default for PortConfig {
     /// One queue of 1,024 descriptors, promiscuous, 1,500 bytes.
     fn default() -> Self {
-        Self { queues: 1, descriptors: 1_024, promiscuous: true, mtu: None }
+        Self {
+            queues: 1,
+            n4_ports: Vec::new(),
+            is_tagged: false,
+            descriptors: 1_024,
+            promiscuous: true,
+            mtu: None,
+        }
     }
 }
 
@@ -84,6 +101,7 @@ pub struct PortStats {
 pub struct Port {
     capabilities: Capabilities,
     mtu: u16,
+    steering: Steering,
     inner: Arc<PortInner>,
 }
 
@@ -94,6 +112,9 @@ pub(crate) struct PortInner {
     name: String,
     promiscuous: bool,
     started: bool,
+    key: Vec<u8>,
+    /// In force while the port is started.
+    pub(crate) rules: Vec<Rule>,
     pool: Arc<Pool>,
 }
 
@@ -112,8 +133,9 @@ impl Port {
     /// Configures and starts the device, and hands out its queues, once. It receives into `pool`
     /// and has no means to send.
     ///
-    /// Time stamps, frames of several mbufs and, with several queues, a hash that is the same for
-    /// both directions of a flow are switched on where the device offers them. Where frames carry a
+    /// Time stamps and frames of several mbufs are switched on where the device offers them; with
+    /// several queues, the best hash that it takes (see [`Steering`]). The queue of N4, if one was
+    /// asked for and obtained, is the last. Where frames carry a
     /// device's clock this takes 20 ms a queue to look at it.
     ///
     /// # Errors
@@ -131,19 +153,25 @@ impl Port {
             return Err(PortError::AlreadyOpen { name: name.into() });
         }
         // From here on an early return closes the device.
-        let mut inner =
-            PortInner { id, name: name.into(), promiscuous: false, started: false, pool };
-        inner.configure(config, &info, &capabilities)?;
-        inner.start(config.promiscuous)?;
+        let mut inner = PortInner {
+            id,
+            name: name.into(),
+            promiscuous: false,
+            started: false,
+            key: symmetric_key(info.hash_key_size),
+            rules: Vec::new(),
+            pool,
+        };
+        let steering = inner.steer(config, &info)?;
         let mtu = inner.mtu()?;
         let inner = Arc::new(inner);
-        let queues = (0..config.queues)
+        let queues = (0..config.queues + u16::from(steering.n4_queue.is_some()))
             .map(|queue| {
                 let stamps = Stamps::of(id.0, &capabilities.driver);
                 RxQueue::new(Arc::clone(&inner), QueueId(queue), stamps)
             })
             .collect();
-        Ok((Self { capabilities, mtu, inner }, queues))
+        Ok((Self { capabilities, mtu, steering, inner }, queues))
     }
 
     /// The name it was opened by.
@@ -169,6 +197,11 @@ impl Port {
     /// The NUMA node, where there is one.
     pub fn socket(&self) -> Option<u16> {
         self.capabilities.socket
+    }
+
+    /// How it spreads frames over its queues.
+    pub fn steering(&self) -> &Steering {
+        &self.steering
     }
 
     /// The MTU that it came to.
@@ -210,19 +243,60 @@ impl PortInner {
         &self.name
     }
 
-    fn configure(
-        &self,
+    pub(crate) fn pool(&self) -> &Arc<Pool> {
+        &self.pool
+    }
+
+    pub(crate) fn hash_key(&self) -> &[u8] {
+        &self.key
+    }
+
+    /// Configures and starts the device with so many queues, and the best hash that it takes.
+    pub(crate) fn bring_up(
+        &mut self,
         config: &PortConfig,
+        queues: u16,
+        info: &sys::rte_eth_dev_info,
+    ) -> Result<Steering, PortError> {
+        let capabilities = capabilities(self.id, info);
+        let mut refused = Vec::new();
+        for hash in Hash::choices(queues, info.flow_type_rss_offloads) {
+            match self.configure(config, queues, hash, info, &capabilities) {
+                Ok(()) => {
+                    self.start(config.promiscuous)?;
+                    return Ok(Steering { spreading: hash.spreading, n4_queue: None, refused });
+                }
+                Err(error) if hash.bits == 0 => return Err(error),
+                Err(error) => refused.push(format!("hash {:?} refused: {error}", hash.spreading)),
+            }
+        }
+        let (asked, has) = (queues, capabilities.max_rx_queues);
+        Err(PortError::Queues { name: self.name.clone(), asked, has })
+    }
+
+    /// Stops the device, so that it can be configured anew.
+    pub(crate) fn take_down(&mut self) {
+        for rule in std::mem::take(&mut self.rules) {
+            rule.end(self.id);
+        }
+        if std::mem::take(&mut self.started) {
+            // SAFETY: the port is started, and no queue of it is handed out.
+            unsafe { sys::rte_eth_dev_stop(self.id.0) };
+        }
+    }
+
+    fn configure(
+        &mut self,
+        config: &PortConfig,
+        queues: u16,
+        hash: Hash,
         info: &sys::rte_eth_dev_info,
         capabilities: &Capabilities,
     ) -> Result<(), PortError> {
-        // The AF_XDP driver wants a transmit queue beside each receive queue; none is ever used.
-        let tx_queues = if capabilities.driver == "net_af_xdp" { config.queues } else { 0 };
-        let mut key = symmetric_key(info.hash_key_size);
-        let conf = device_conf(config, info, capabilities, &mut key);
+        let tx_queues = if PAIRED.contains(&&*capabilities.driver) { queues } else { 0 };
+        let conf = device_conf(config, hash, info, capabilities, &mut self.key);
         // SAFETY: the structures are whole, and `key` outlives the call, which copies it.
-        let result =
-            unsafe { sys::rte_eth_dev_configure(self.id.0, config.queues, tx_queues, &conf) };
+        let result = unsafe { sys::rte_eth_dev_configure(self.id.0, queues, tx_queues, &conf) };
         self.done("configuring it", result)?;
 
         let (mut rx, mut tx) = (config.descriptors, config.descriptors);
@@ -232,7 +306,7 @@ impl PortInner {
 
         // The driver knows the device's node and takes any (−1).
         let socket = capabilities.socket.map_or(u32::MAX, u32::from);
-        for queue in 0..config.queues {
+        for queue in 0..queues {
             let pool = self.pool.raw().as_ptr();
             let defaults = std::ptr::null();
             // SAFETY: the pool outlives the port, which holds it; null asks for the defaults.
@@ -285,6 +359,9 @@ impl PortInner {
 
 impl Drop for PortInner {
     fn drop(&mut self) {
+        for rule in std::mem::take(&mut self.rules) {
+            rule.end(self.id);
+        }
         // SAFETY: the queues hold an Arc of self, so nobody polls. What these answer could not be
         // acted upon: the device is given up whatever it says. A kernel's interface goes on after
         // the port, so the mode is taken back. Pool and EAL outlive this, since the field does.
@@ -322,6 +399,7 @@ fn check(
 
 fn device_conf(
     config: &PortConfig,
+    hash: Hash,
     info: &sys::rte_eth_dev_info,
     capabilities: &Capabilities,
     key: &mut [u8],
@@ -331,10 +409,10 @@ fn device_conf(
     conf.rxmode.offloads = wanted & info.rx_offload_capa;
     // 0 leaves the MTU to DPDK.
     conf.rxmode.mtu = config.mtu.map_or(0, |mtu| u32::from(mtu.min(capabilities.max_mtu)));
-    if config.queues > 1 && capabilities.rss {
+    if hash.bits != 0 {
         conf.rxmode.mq_mode = sys::rte_eth_rx_mq_mode::RTE_ETH_MQ_RX_RSS;
         let rss = &mut conf.rx_adv_conf.rss_conf;
-        rss.rss_hf = hashed(info);
+        rss.rss_hf = hash.bits;
         if !key.is_empty() {
             rss.rss_key = key.as_mut_ptr();
             rss.rss_key_len = info.hash_key_size;
@@ -479,14 +557,13 @@ mod tests {
         };
         let mut key = symmetric_key(40);
         let mut mode = |queues, capabilities: &Capabilities| {
-            let config = PortConfig { queues, ..PortConfig::default() };
-            let conf = device_conf(&config, &info, capabilities, &mut key);
+            let hash = Hash::choices(queues, info.flow_type_rss_offloads)[0];
+            let conf = device_conf(&PortConfig::default(), hash, &info, capabilities, &mut key);
             (conf.rxmode.mq_mode, conf.rx_adv_conf.rss_conf.rss_hf)
         };
         use sys::rte_eth_rx_mq_mode::{RTE_ETH_MQ_RX_NONE, RTE_ETH_MQ_RX_RSS};
         assert_eq!(mode(1, &offered), (RTE_ETH_MQ_RX_NONE, 0));
         let hashes = sys::WEIR_RSS_IP | sys::WEIR_RSS_UDP;
         assert_eq!(mode(2, &offered), (RTE_ETH_MQ_RX_RSS, hashes));
-        assert_eq!(mode(2, &Capabilities { rss: false, ..offered }), (RTE_ETH_MQ_RX_NONE, 0));
     }
 }

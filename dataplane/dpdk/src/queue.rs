@@ -30,6 +30,7 @@ pub struct RxQueue {
     scratch: Box<[u8]>,
     stamps: Stamps,
     id: QueueId,
+    tag: u16,
     port: Arc<PortInner>,
 }
 
@@ -69,7 +70,8 @@ impl Stamps {
 impl RxQueue {
     pub(crate) fn new(port: Arc<PortInner>, id: QueueId, stamps: Stamps) -> Self {
         let scratch = vec![0; BURST * LONGEST_FRAME].into_boxed_slice();
-        Self { received: Box::default(), scratch, stamps, id, port }
+        let tag = port.id().0;
+        Self { received: Box::default(), scratch, stamps, id, tag, port }
     }
 
     /// Takes what has arrived, at most [`BURST`] frames, without waiting or allocating.
@@ -82,20 +84,27 @@ impl RxQueue {
         // SAFETY: the port is started, since `port` stops it only when the last queue is gone; the
         // queue is set up; `&mut self` makes this its only poll; the array is as long as C thinks.
         unsafe {
-            sys::weir_rx_burst(self.port.id().0, self.id.0, self.stamps.offset, received);
+            let (port, offset) = (self.port.id().0, self.stamps.offset);
+            sys::weir_rx_burst(port, self.id.0, offset, self.tag, received);
         }
         if received.segmented != 0 {
             assemble(received, &mut self.scratch);
         }
         // SAFETY: the driver gave away the mbufs it counted, each with data_len bytes at its data
         // pointer; assemble pointed the others into the scratch, which self keeps for the burst.
-        unsafe { Burst::new(received, &self.stamps.clock, self.stamps.flag) }
+        unsafe { Burst::new(received, &self.stamps.clock, self.stamps.flag, self.port.pool()) }
     }
 
     /// Compares the device's clock with the system's anew, if its frames carry device time. Worth
     /// calling about once a second, between two bursts; it is a system call or a register read.
     pub fn recalibrate(&mut self) {
         self.stamps.clock.recalibrate();
+    }
+
+    /// What its frames are known by behind a ring: see [`Taken::frames`](crate::Taken::frames).
+    /// Its port's number until it is given another.
+    pub fn set_tag(&mut self, tag: u16) {
+        self.tag = tag;
     }
 
     /// Its number.
@@ -111,7 +120,7 @@ impl RxQueue {
 
 /// Copies each frame of several segments, one behind the other, to where it is contiguous.
 #[cold]
-fn assemble(received: &mut sys::weir_burst, mut room: &mut [u8]) {
+pub(crate) fn assemble(received: &mut sys::weir_burst, mut room: &mut [u8]) {
     let mut left = received.segmented;
     while left != 0 {
         let index = left.trailing_zeros() as usize;

@@ -21,7 +21,7 @@ fn frames_of_an_interface_come_whole_with_their_tags() {
         }
         Err(why) => panic!("{why}"),
     };
-    let pool = Pool::new(&eal, "af_packet", 4_095, 16_384 + 128).unwrap();
+    let pool = Pool::new(&eal, "af_packet", 4_095, 16_384 + 128, None).unwrap();
     let config = PortConfig { queues: 2, mtu: Some(9_000), ..PortConfig::default() };
     let (port, mut queues) = Port::open("net_af_packet0", &config, pool.clone()).unwrap();
     assert!(port.promiscuous());

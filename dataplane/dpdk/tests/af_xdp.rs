@@ -23,9 +23,9 @@ fn frames_of_an_interface_come_whole_with_their_tags() {
         }
         Err(why) => panic!("{why}"),
     };
-    let pool = Pool::new(&eal, "af_xdp", 8_191, Pool::DEFAULT_DATA_ROOM).unwrap();
+    let pool = Pool::new(&eal, "af_xdp", 8_191, Pool::DEFAULT_DATA_ROOM, None).unwrap();
     let config = PortConfig::default();
-    let small = Pool::new(&eal, "small", 2_047, Pool::DEFAULT_DATA_ROOM).unwrap();
+    let small = Pool::new(&eal, "small", 2_047, Pool::DEFAULT_DATA_ROOM, None).unwrap();
     let error = Port::open("net_af_xdp0", &config, small).unwrap_err();
     assert!(matches!(error, PortError::PoolTooSmall { needs: 2_112, .. }), "{error}");
     let (port, mut queues) = Port::open("net_af_xdp0", &config, pool.clone()).unwrap();

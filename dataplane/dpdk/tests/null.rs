@@ -31,7 +31,7 @@ fn everything_taken_is_given_back() {
 
     let running = writable_mib();
     pools_refuse(&eal);
-    let pool = Pool::new(&eal, "null", MBUFS, Pool::DEFAULT_DATA_ROOM).unwrap();
+    let pool = Pool::new(&eal, "null", MBUFS, Pool::DEFAULT_DATA_ROOM, None).unwrap();
     ports_refuse(&eal, &pool);
 
     let config = PortConfig { queues: 2, ..PortConfig::default() };
@@ -76,9 +76,9 @@ fn everything_taken_is_given_back() {
 }
 
 fn pools_refuse(eal: &std::sync::Arc<Eal>) {
-    let small = Pool::new(eal, "small", 63, 100);
+    let small = Pool::new(eal, "small", 63, 100, None);
     assert!(matches!(small, Err(PoolError::DataRoom { least: 192, .. })), "{small:?}");
-    let huge = Pool::new(eal, "huge", 1_000_000, Pool::DEFAULT_DATA_ROOM).unwrap_err();
+    let huge = Pool::new(eal, "huge", 1_000_000, Pool::DEFAULT_DATA_ROOM, None).unwrap_err();
     assert!(huge.to_string().contains("Cannot allocate memory"), "{huge}");
 }
 

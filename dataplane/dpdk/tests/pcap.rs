@@ -34,7 +34,7 @@ fn a_capture_comes_whole_and_in_time() {
     })
     .unwrap();
     // 192 bytes of frame in each mbuf, so that most frames take several.
-    let pool = Pool::new(&eal, "pcap", 8_191, 192 + 128).unwrap();
+    let pool = Pool::new(&eal, "pcap", 8_191, 192 + 128, None).unwrap();
     let config = PortConfig { mtu: Some(9_000), ..PortConfig::default() };
     let (port, mut queues) = Port::open("net_pcap0", &config, pool.clone()).unwrap();
     assert_eq!(port.mtu(), 9_000);

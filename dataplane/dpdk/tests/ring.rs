@@ -24,7 +24,7 @@ fn what_a_driver_hands_over_is_what_a_frame_says() {
         ..EalConfig::default()
     })
     .unwrap();
-    let pool = Pool::new(&eal, "ring", 63, Pool::DEFAULT_DATA_ROOM).unwrap();
+    let pool = Pool::new(&eal, "ring", 63, Pool::DEFAULT_DATA_ROOM, None).unwrap();
     let source = Source::new();
     let (port, mut queues) = Port::open("net_ring0", &PortConfig::default(), pool).unwrap();
     let queue = &mut queues[0];

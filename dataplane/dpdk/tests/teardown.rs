@@ -55,7 +55,7 @@ fn child() {
         ..EalConfig::default()
     })
     .unwrap();
-    let pool = Pool::new(&eal, "teardown", 4_095, Pool::DEFAULT_DATA_ROOM).unwrap();
+    let pool = Pool::new(&eal, "teardown", 4_095, Pool::DEFAULT_DATA_ROOM, None).unwrap();
     for name in ["net_null0", "net_ring0", "net_pcap0"] {
         let open = Port::open(name, &PortConfig::default(), pool.clone()).unwrap();
         let (port, mut queues) = open;

@@ -3,7 +3,7 @@
 
 use weir_wire::gtpu::{self, Gtpu};
 
-use crate::contract::words::{LaneWords, Reason, WorkerWords};
+use crate::contract::words::{LaneWords, RING_FILLS, Reason, WorkerWords};
 use crate::decode::pfcp_bundle;
 use crate::frame::BURST;
 use crate::record::{Flags, Kind, Record, error_index};
@@ -28,9 +28,9 @@ impl Lane {
         self.words.inspected_packets += frames;
     }
 
-    /// A frame was not inspected, and why.
-    pub fn not_inspected(&mut self, reason: Reason) {
-        self.words.not_inspected[reason as usize] += 1;
+    /// Frames were not inspected, and why.
+    pub fn not_inspected(&mut self, frames: u64, reason: Reason) {
+        self.words.not_inspected[reason as usize] += frames;
     }
 
     /// The counters as they are published.
@@ -138,6 +138,15 @@ impl Tally {
         self.words.bursts[frames.min(BURST)] += 1;
         self.words.busy_ns += busy;
         self.words.total_ns += total;
+    }
+
+    /// Counts a poll of rings by how full the fullest was, in 64ths: N4's and users'.
+    pub fn rings(&mut self, n4: usize, users: usize) {
+        let bucket = |fill: usize| {
+            RING_FILLS.iter().position(|bound| fill <= *bound).unwrap_or(RING_FILLS.len() - 1)
+        };
+        self.words.ring_fills[bucket(n4)] += 1;
+        self.words.ring_fills[RING_FILLS.len() + bucket(users)] += 1;
     }
 
     /// The counters as they are published.

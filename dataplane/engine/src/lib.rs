@@ -30,6 +30,7 @@ pub mod rules;
 mod sample;
 pub mod series;
 pub mod signalling;
+pub mod spread;
 pub mod time;
 pub mod track;
 pub mod tunnels;

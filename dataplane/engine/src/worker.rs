@@ -14,7 +14,6 @@ use crate::attribute::{Attributor, Others};
 use crate::classify::{classify, look_inside};
 use crate::decode::{Common, Ports, Wrapper, decode};
 use crate::finding::is_suspicious;
-use crate::fragment_trails::set_of;
 use crate::frame::{BURST, Frame, TapId};
 use crate::gather::{Shown, listen, sight, uplink};
 use crate::pairs::{NONE, Pair, PairKey, Pairs, Run};
@@ -22,10 +21,10 @@ use crate::record::{Flags, Kind, Record};
 use crate::report::Report;
 use crate::rules::{Link, Party, Rules};
 use crate::sample::Sampler;
-use crate::series::{Series, datagram_of};
+use crate::series::Series;
 use crate::signalling::{HeaderShape, N4Datagram, Pouch, Room};
-use crate::track::{FlowKey, Ledger, Prepared, concerns_equipment};
-use crate::tunnels::{Access, FTeid, Sender};
+use crate::track::{Ledger, Prepared, concerns_equipment};
+use crate::tunnels::{Access, Sender};
 
 /// What a worker is told at its start.
 #[derive(Clone, Debug, Default)]
@@ -52,26 +51,8 @@ impl Setup {
     }
 
     #[inline]
-    fn wrapper(&self, tap: TapId) -> Option<Wrapper> {
+    pub(crate) fn wrapper(&self, tap: TapId) -> Option<Wrapper> {
         self.wrappers.get(usize::from(tap.0)).copied().flatten()
-    }
-
-    /// A number by which frames are spread over workers: the same for both directions of
-    /// a flow, for all that is sent into one tunnel, whoever sends it, and, so that later
-    /// fragments find their first one, for all fragments whose trails share a set.
-    pub fn spread(&self, frame: &Frame<'_>) -> u64 {
-        let record = decode(frame, self.wrapper(frame.meta.tap), &self.ports, &mut ());
-        if record.is_fragment()
-            && let Some(datagram) = datagram_of(frame.bytes, &record)
-        {
-            return set_of(&datagram, self.hash_key) as u64;
-        }
-        let Some((source, destination)) = record.outer_addresses(frame.bytes) else { return 0 };
-        if record.kind == Kind::Gtpu && record.teid != 0 {
-            return FTeid { address: destination, teid: record.teid }.hash(self.hash_key);
-        }
-        let (key, _) = FlowKey::of(&record, source, destination);
-        key.hash(self.hash_key)
     }
 }
 

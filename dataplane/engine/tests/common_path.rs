@@ -1,4 +1,5 @@
-//! The common path gives the record of the complete walk, whatever the frame.
+//! The common path gives the record of the complete walk, and the lean look of a thread that only
+//! spreads frames sends them where the complete one does, whatever the frame.
 
 mod lab;
 
@@ -6,6 +7,8 @@ use std::path::Path;
 
 use lab::Noise;
 use weir_engine::decode::{Ports, Trail, Wrapper, decode};
+use weir_engine::record::Kind;
+use weir_engine::worker::Setup;
 use weir_engine::{Frame, RxMeta};
 use weir_pcaps::Scenario;
 use weir_wire::Layer;
@@ -56,6 +59,15 @@ fn agree(bytes: &[u8], said: Said) {
     let one = decode(&frame, said.wrapper, &said.ports, &mut ());
     let whole = decode(&frame, said.wrapper, &said.ports, &mut Whole);
     assert_eq!(format!("{one:?}"), format!("{whole:?}"), "{said:?} {bytes:02x?}");
+    let setup = Setup {
+        wrappers: vec![said.wrapper],
+        ports: said.ports,
+        hash_key: 0x5eed_0f5e_ed0f_5eed,
+        ..Setup::default()
+    };
+    let lean = setup.deal_lean(&frame);
+    assert_eq!(lean.number, setup.spread(&frame), "{said:?} {bytes:02x?}");
+    assert_eq!(lean.is_n4, one.kind == Kind::Pfcp && !one.is_fragment(), "{said:?} {bytes:02x?}");
 }
 
 fn frames_of(scenario: &str) -> Vec<Vec<u8>> {

@@ -1,44 +1,35 @@
-//! DPDK devices as a source: every worker polls its own queues.
+//! DPDK devices as a source: their ports and queues.
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use weir_capture::{LinkType, Reader, Source};
-use weir_dpdk::{
-    Capabilities, Eal, EalConfig, Hugepages, Pool, Port, PortConfig, RxFrame, RxQueue,
-};
-use weir_engine::contract::words::PortWords;
-use weir_engine::contract::words::Reason;
-use weir_engine::frame::BURST;
-use weir_engine::{Frame, Nanos, RxMeta};
+use weir_dpdk::{Capabilities, Eal, EalConfig, Hugepages, Pool, Port, PortConfig, RxQueue};
+use weir_engine::contract::spreading::{N4Way, Spreading};
+use weir_engine::contract::words::{PortWords, Reason};
 
-use crate::clock::{self, Pace};
-use crate::plan::{Device, DeviceSource};
+use crate::numa;
+use crate::plan::{Device, DeviceSource, Plan};
+use crate::relay;
 use crate::run::cannot_read;
-use crate::station::Station;
-use crate::stop::Stop;
 use crate::tap::Shares;
 
 /// Buffers of a port's pool.
 const MBUFS: u32 = 8192;
 /// The largest frame that is asked of a card.
 const JUMBO: u16 = 9600;
-/// Memory for one port's pool and rings, in MiB.
+/// Drivers that fill as many queues as their arguments say, whether somebody polls them or not.
+const FILLED: [&str; 3] = ["net_af_packet", "net_af_xdp", "net_pcap"];
+/// Memory for one port's pool and rings, in MiB, and how many more mbufs a MiB holds: of ordinary
+/// pages each mbuf takes one.
 const PORT_MEMORY: u32 = 64;
-/// Empty polls before a worker naps, and how long it naps.
-const IDLE_POLLS: u32 = 1000;
-const NAP: Duration = Duration::from_micros(100);
-/// A replay whose device gives nothing for this long has failed.
-const STALL: Duration = Duration::from_secs(5);
-/// How often a device's clock is compared with the system's.
-const RECALIBRATE: Duration = Duration::from_secs(1);
+const MBUFS_PER_MIB: u32 = 200;
 
 /// The opened ports. Field order is the order of their end, after the queues,
 /// which the workers hold.
 pub(crate) struct Devices {
+    reshards: bool,
     ports: Vec<Port>,
     pools: Vec<Arc<Pool>>,
     pub(crate) eal: Arc<Eal>,
@@ -50,33 +41,38 @@ pub(crate) struct Devices {
 /// A queue and everything that its worker must know about it.
 pub(crate) struct Feed {
     pub(crate) port: u16,
-    queue: RxQueue,
-    shares: Shares,
+    pub(crate) queue: RxQueue,
+    pub(crate) shares: Shares,
     /// Whether the device stamps frames with the time of their capture.
-    captured: bool,
+    pub(crate) captured: bool,
     /// Frames that a replay's device still owes.
-    owed: Option<u64>,
+    pub(crate) owed: Option<u64>,
 }
 
 impl Feed {
-    pub(crate) fn is_captured(&self) -> bool {
-        self.captured
-    }
-
-    pub(crate) fn owed(&self) -> Option<u64> {
-        self.owed
-    }
-
     pub(crate) fn queue(&self) -> u16 {
         self.queue.id().0
     }
+
+    pub(crate) fn recalibrate(&mut self) {
+        self.queue.recalibrate();
+    }
 }
 
-/// Starts EAL and opens every device, with at most `workers` queues each.
+/// Starts EAL and opens every device, with a queue for each thread that receives, if it has as
+/// many.
 ///
 /// # Errors
 /// What can't be opened, and what to do about it.
-pub(crate) fn open(sources: &[DeviceSource], workers: u16) -> anyhow::Result<(Devices, Vec<Feed>)> {
+pub(crate) fn open(sources: &[DeviceSource], plan: &Plan) -> anyhow::Result<(Devices, Vec<Feed>)> {
+    let reshards = !plan.receive_cores.is_empty();
+    let threads = if reshards { plan.receive_cores.len() as u16 } else { plan.workers };
+    // Each thread may have filled every worker's rings with a port's frames.
+    let in_rings = if reshards {
+        u32::from(threads) * relay::mbufs(usize::from(plan.workers)) as u32
+    } else {
+        0
+    };
     let surveys = sources
         .iter()
         .map(|source| source.capture.as_deref().map(Survey::of).transpose())
@@ -100,11 +96,11 @@ pub(crate) fn open(sources: &[DeviceSource], workers: u16) -> anyhow::Result<(De
         hugepages: Hugepages::WhenPresent,
         pci,
         vdevs,
-        memory_mib: 64 + PORT_MEMORY * sources.len() as u32,
+        memory_mib: 64 + (PORT_MEMORY + in_rings / MBUFS_PER_MIB) * sources.len() as u32,
         core: None,
     })?;
     let damage = surveys.iter().flatten().find_map(|survey| survey.damage.clone());
-    let mut devices = Devices { ports: Vec::new(), pools: Vec::new(), eal, damage };
+    let mut devices = Devices { reshards, ports: Vec::new(), pools: Vec::new(), eal, damage };
     let mut feeds = Vec::new();
     for (number, (source, survey)) in sources.iter().zip(surveys).enumerate() {
         let name = match &source.device {
@@ -112,11 +108,12 @@ pub(crate) fn open(sources: &[DeviceSource], workers: u16) -> anyhow::Result<(De
             Device::Virtual { name, .. } => name,
         };
         let capabilities = Port::capabilities_of(&devices.eal, name)?;
-        let pool =
-            Pool::new(&devices.eal, &format!("weir{number}"), MBUFS, Pool::DEFAULT_DATA_ROOM)?;
-        let (port, queues) =
-            Port::open(name, &port_config(&source.device, &capabilities, workers), pool.clone())?;
-        let captured = capabilities.driver == "net_pcap";
+        let mbufs = MBUFS + in_rings;
+        let pool = pool(&devices.eal, &format!("weir{number}"), mbufs, capabilities.socket)?;
+        let config = port_config(source, &capabilities, threads, plan);
+        let (port, queues) = Port::open(name, &config, pool.clone())?;
+        say(&port, reshards, plan);
+        let captured = is_capture(&capabilities);
         let owed = survey.map(|survey| survey.packets);
         feeds.extend(queues.into_iter().map(|queue| Feed {
             port: number as u16,
@@ -131,12 +128,53 @@ pub(crate) fn open(sources: &[DeviceSource], workers: u16) -> anyhow::Result<(De
     Ok((devices, feeds))
 }
 
-fn port_config(device: &Device, capabilities: &Capabilities, workers: u16) -> PortConfig {
+/// A pool on the port's NUMA node, or, if that has no memory left, anywhere.
+fn pool(eal: &Arc<Eal>, name: &str, mbufs: u32, node: Option<u16>) -> anyhow::Result<Arc<Pool>> {
+    match Pool::new(eal, name, mbufs, Pool::DEFAULT_DATA_ROOM, node) {
+        Err(why) if node.is_some() => {
+            let pool = Pool::new(eal, name, mbufs, Pool::DEFAULT_DATA_ROOM, None)?;
+            eprintln!("warning: frames lie on another NUMA node than their port; {why}");
+            Ok(pool)
+        }
+        made => Ok(made?),
+    }
+}
+
+fn port_config(
+    source: &DeviceSource,
+    capabilities: &Capabilities,
+    threads: u16,
+    plan: &Plan,
+) -> PortConfig {
+    let most = capabilities.max_rx_queues;
+    let is_filled = FILLED.contains(&&*capabilities.driver);
     PortConfig {
-        queues: workers.min(capabilities.max_rx_queues).max(1),
+        queues: if is_filled { most } else { threads.min(most).max(1) },
+        // A capture's order is its own.
+        n4_ports: if is_capture(capabilities) { Vec::new() } else { plan.n4_ports.clone() },
+        is_tagged: source.shares.0.iter().any(|share| !share.vlans.is_empty()),
         // A virtual device keeps its interface's own MTU.
-        mtu: matches!(device, Device::Pci(_)).then_some(JUMBO.min(capabilities.max_mtu)),
+        mtu: matches!(source.device, Device::Pci(_)).then_some(JUMBO.min(capabilities.max_mtu)),
         ..PortConfig::default()
+    }
+}
+
+/// Whether the device stamps frames with the time of their capture.
+fn is_capture(capabilities: &Capabilities) -> bool {
+    capabilities.driver == "net_pcap"
+}
+
+/// Says how a live port's frames come to the workers, and which threads are far from it.
+fn say(port: &Port, reshards: bool, plan: &Plan) {
+    if is_capture(port.capabilities()) {
+        return;
+    }
+    let then =
+        if reshards { "; receive_cores deal out to workers, N4 by rings of its own" } else { "" };
+    eprintln!("port {}: {}{then}", port.name(), port.steering());
+    let cores = if reshards { &plan.receive_cores } else { &plan.cores };
+    for warning in numa::warnings(Path::new(numa::CORES), port.name(), port.socket(), cores) {
+        eprintln!("warning: {warning}");
     }
 }
 
@@ -177,12 +215,21 @@ impl Devices {
         self.ports.iter().map(|port| port.name().to_owned()).collect()
     }
 
-    /// What each port says of frames that no worker got.
-    pub(crate) fn losses(&self) -> Vec<PortWords> {
+    pub(crate) fn pools(&self) -> &[Arc<Pool>] {
+        &self.pools
+    }
+
+    /// What each port says of frames that no worker got, and how it spreads the others.
+    pub(crate) fn words(&self) -> Vec<PortWords> {
         self.ports
             .iter()
             .map(|port| {
-                let mut words = PortWords::default();
+                let (spreading, n4_way) = self.ways_of(port);
+                let mut words = PortWords {
+                    spreading: spreading as u64,
+                    n4_way: n4_way as u64,
+                    ..PortWords::default()
+                };
                 // A port that can't tell (it may be gone) keeps what it told.
                 if let Ok(stats) = port.stats() {
                     words.not_inspected[Reason::Missed as usize] = stats.missed;
@@ -193,122 +240,24 @@ impl Devices {
             })
             .collect()
     }
-}
 
-/// What a worker found out about its queues.
-#[derive(Debug, Default)]
-pub(crate) struct WatchOut {
-    /// Frames that replays' devices still owed when they fell silent.
-    pub(crate) owed: u64,
-}
-
-/// Polls the feeds, one lane each, until a stop or until replays have ended.
-pub(crate) fn watch(
-    mut feeds: Vec<Feed>,
-    mut station: Station,
-    mut pace: Pace,
-    progress: &AtomicU64,
-    stop: &Stop,
-) -> WatchOut {
-    let replay = feeds.iter().all(|feed| feed.owed.is_some());
-    let mut empty_polls = 0;
-    let mut spoke = Instant::now();
-    let mut calibrated = Instant::now();
-    let mut out = WatchOut::default();
-    while !stop.is_asked() {
-        let mut frames = 0;
-        for (lane, feed) in feeds.iter_mut().enumerate() {
-            frames += poll(lane, feed, &mut station, &mut pace, stop);
-        }
-        progress.fetch_add(frames as u64, Ordering::Relaxed);
-        if frames > 0 {
-            empty_polls = 0;
-            spoke = Instant::now();
-            continue;
-        }
-        let owed: u64 = feeds.iter().filter_map(|feed| feed.owed).sum();
-        if replay && (owed == 0 || spoke.elapsed() > STALL) {
-            out.owed = owed;
-            break;
-        }
-        empty_polls += 1;
-        if empty_polls > IDLE_POLLS {
-            std::thread::sleep(NAP);
-        }
-        if calibrated.elapsed() > RECALIBRATE {
-            calibrated = Instant::now();
-            feeds.iter_mut().for_each(|feed| feed.queue.recalibrate());
-        }
+    /// By what a port's frames come to the workers, and how N4 does.
+    fn ways_of(&self, port: &Port) -> (Spreading, N4Way) {
+        let steering = port.steering();
+        let n4 = match steering.n4_queue {
+            Some(_) => N4Way::Queue,
+            // Of a capture nothing is dropped, so nothing has a way of its own.
+            None if self.reshards && !is_capture(port.capabilities()) => N4Way::Ring,
+            None => N4Way::Shared,
+        };
+        let spreading = match steering.spreading {
+            _ if self.reshards => Spreading::Reshard,
+            weir_dpdk::Spreading::Whole => Spreading::Whole,
+            weir_dpdk::Spreading::Teid => Spreading::Teid,
+            weir_dpdk::Spreading::Innermost => Spreading::Innermost,
+            weir_dpdk::Spreading::Outer => Spreading::Outer,
+            weir_dpdk::Spreading::Unasked => Spreading::Unasked,
+        };
+        (spreading, n4)
     }
-    station.finish();
-    out
-}
-
-/// Polls one queue and inspects what it gave; gives the number of frames.
-fn poll(
-    lane: usize,
-    feed: &mut Feed,
-    station: &mut Station,
-    pace: &mut Pace,
-    stop: &Stop,
-) -> usize {
-    let began = Instant::now();
-    let now = clock::now();
-    let burst = feed.queue.poll();
-    if burst.is_empty() {
-        if !feed.captured {
-            // So that timers fire on a quiet link.
-            station.step(now);
-            station.advance(now);
-        }
-        station.polled(0, began);
-        return 0;
-    }
-    let count = burst.len();
-    let mut frames = [Frame { bytes: &[], meta: RxMeta::default() }; BURST];
-    let mut ready = 0;
-    for received in burst.frames() {
-        let time = received.time.map_or(now, Nanos);
-        if feed.captured && pace.wait(time).is_some() {
-            station.burst(lane, &frames[..ready]);
-            ready = 0;
-            pace.sleep(time, stop);
-        }
-        if station.crosses(time) {
-            station.burst(lane, &frames[..ready]);
-            ready = 0;
-        }
-        station.step(time);
-        station.advance(time);
-        match claim(&received, time, &feed.shares) {
-            Ok(frame) => {
-                frames[ready] = frame;
-                ready += 1;
-            }
-            Err(reason) => station.skip(lane, received.wire_len, reason),
-        }
-    }
-    station.burst(lane, &frames[..ready]);
-    if let Some(owed) = &mut feed.owed {
-        *owed = owed.saturating_sub(count as u64);
-    }
-    drop(burst);
-    station.polled(count, began);
-    count
-}
-
-fn claim<'a>(received: &RxFrame<'a>, time: Nanos, shares: &Shares) -> Result<Frame<'a>, Reason> {
-    let stripped_vlan = received.stripped_vlan.map(|tag| tag & 0x0fff);
-    let (tap, bytes) = shares.claim(received.bytes, LinkType::Ethernet, stripped_vlan)?;
-    let cut = (received.bytes.len() - bytes.len()) as u32;
-    Ok(Frame {
-        bytes,
-        meta: RxMeta {
-            time,
-            wire_len: received.wire_len - cut,
-            tap,
-            link_type: LinkType::Ethernet,
-            stripped_vlan,
-        },
-    })
 }

@@ -1,8 +1,8 @@
 //! weir-sensor: the dataplane process. Packets in, verdicts out.
 //!
-//! Threads: a worker per core (`station`), fed by its own DPDK queues
-//! (`device`) or by the capture reader (`reader`); the judge (`court`); the
-//! socket's (`courier`); and the main one, which watches ports and progress.
+//! Threads: a worker per core (`station`), fed by its own DPDK queues (`watch`), by receive
+//! threads over rings (`receive`, `serve`) or by the capture reader (`reader`); the judge
+//! (`court`); the socket's (`courier`); and the main one, which watches ports and progress.
 
 #![forbid(unsafe_code)]
 
@@ -11,15 +11,31 @@ mod courier;
 mod court;
 #[cfg(feature = "dpdk")]
 mod device;
+#[cfg(feature = "dpdk")]
+mod idle;
+#[cfg(feature = "dpdk")]
+mod numa;
 mod options;
 mod plan;
 mod policy;
 mod reader;
+#[cfg(feature = "dpdk")]
+mod receive;
+#[cfg(feature = "dpdk")]
+mod relay;
 mod run;
+#[cfg(feature = "dpdk")]
+mod serve;
 mod site_key;
+#[cfg(feature = "dpdk")]
+mod slicer;
 mod station;
 mod stop;
 mod tap;
+#[cfg(feature = "dpdk")]
+mod threads;
+#[cfg(feature = "dpdk")]
+mod watch;
 
 use std::process::ExitCode;
 

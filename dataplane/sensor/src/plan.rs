@@ -1,6 +1,7 @@
 //! What is to be done: taps, sources and workers, from options and configuration.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use weir_capture::is_standard_input;
@@ -67,11 +68,20 @@ pub(crate) struct Plan {
     /// Cores to pin the workers to; empty: none.
     pub(crate) cores: Vec<usize>,
     pub(crate) control_core: Option<usize>,
+    /// Cores of threads that receive for the workers; empty: the workers receive themselves.
+    #[cfg_attr(not(feature = "dpdk"), allow(dead_code))]
+    pub(crate) receive_cores: Vec<usize>,
+    /// How long who polls in vain sleeps; zero: it never does.
+    #[cfg_attr(not(feature = "dpdk"), allow(dead_code))]
+    pub(crate) idle_nap: Duration,
     /// Tunnels that there is room for.
     pub(crate) tunnels: usize,
     /// Whether every path of the N3 links is tapped.
     pub(crate) is_complete: bool,
     pub(crate) ports: Ports,
+    /// The ports of N4, for devices that can give it a queue of its own.
+    #[cfg_attr(not(feature = "dpdk"), allow(dead_code))]
+    pub(crate) n4_ports: Vec<u16>,
     pub(crate) state_dir: PathBuf,
     pub(crate) socket: PathBuf,
 }
@@ -119,17 +129,29 @@ impl Plan {
             workers: options.workers.unwrap_or(cores.len().max(1) as u16),
             cores,
             control_core: config.and_then(|config| config.sensor.control_core).map(usize::from),
+            receive_cores: config.map_or_else(Vec::new, |config| {
+                config.sensor.receive_cores.iter().map(|core| usize::from(*core)).collect()
+            }),
+            idle_nap: config.map_or(IDLE_NAP, |config| {
+                Duration::from_micros(u64::from(config.sensor.idle_nap_us))
+            }),
             tunnels: config.map_or(TUNNELS, |config| config.sensor.tunnels as usize),
             is_complete: config.is_none_or(is_complete) || options.is_replay(),
             ports,
+            n4_ports: config.map_or_else(
+                || vec![weir_wire::pfcp::PORT],
+                |config| config.sensor.pfcp_ports.clone(),
+            ),
             state_dir,
             socket,
         })
     }
 }
 
-/// Tunnels that there is room for where the configuration does not say.
+/// Tunnels that there is room for, and the nap of who polls in vain, where the configuration does
+/// not say.
 const TUNNELS: usize = 2_000_000;
+const IDLE_NAP: Duration = Duration::from_micros(100);
 
 /// Whether the taps of users' links are all complete.
 fn is_complete(config: &Config) -> bool {

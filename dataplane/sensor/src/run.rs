@@ -5,8 +5,6 @@ use std::fs::File;
 use std::io::IsTerminal;
 use std::path::Path;
 use std::sync::Arc;
-#[cfg(feature = "dpdk")]
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -29,12 +27,10 @@ use weir_shm::channel::Listener;
 use weir_shm::{BlockWriter, RingWriter, Segment, Shape};
 
 use crate::clock;
-#[cfg(feature = "dpdk")]
-use crate::clock::Pace;
 use crate::courier::Courier;
 use crate::court::{Court, Notice};
 #[cfg(feature = "dpdk")]
-use crate::device::{self, Devices, Feed, WatchOut};
+use crate::device::{self, Devices, Feed};
 use crate::options::Speed;
 use crate::plan::{FileSource, Plan, Sources};
 use crate::policy::{LastGood, PolicySlot};
@@ -42,6 +38,8 @@ use crate::reader::{self, Capture, Progress, ReadOut};
 use crate::site_key::site_key;
 use crate::station::{Desk, Outfit, Station, WatchSlot};
 use crate::stop::Stop;
+#[cfg(feature = "dpdk")]
+use crate::threads;
 
 /// Verdicts that control may be behind.
 const RING: usize = 1 << 16;
@@ -52,7 +50,7 @@ const BRIEFING: Duration = Duration::from_secs(10);
 const FAREWELL: Duration = Duration::from_secs(30);
 const ABSENCE: Duration = Duration::from_secs(5);
 /// How often ports and progress are looked at.
-const ROUND: Duration = Duration::from_millis(50);
+pub(crate) const ROUND: Duration = Duration::from_millis(50);
 /// How often the end of a capture is looked for: small ones should end at once.
 const GLANCE: Duration = Duration::from_millis(5);
 
@@ -70,6 +68,7 @@ pub(crate) struct Sensor {
     opened: Opened,
     lanes: Vec<LaneName>,
     ports: Vec<String>,
+    receivers: u16,
     segment: Segment,
     listener: Listener,
     policy: Arc<PolicySlot>,
@@ -84,8 +83,10 @@ impl Sensor {
     /// What can't be opened: a matter of configuration.
     pub(crate) fn prepare(plan: Plan, stop: Stop) -> anyhow::Result<Self> {
         let opened = open(&plan)?;
-        let (ports, lanes) = name(&opened, plan.workers);
-        let blocks = lanes.len() + usize::from(plan.workers) + ports.len() + 1;
+        let receivers = receivers(&opened, &plan);
+        let (ports, lanes) = name(&opened, plan.workers, receivers);
+        let threads = usize::from(plan.workers) + usize::from(receivers);
+        let blocks = lanes.len() + threads + ports.len() + 1;
         let shape = Shape { blocks, words_per_block: BLOCK, ring_slots: RING, schema: SCHEMA };
         let segment = Segment::create(&shape, clock::now().0)?;
         std::fs::create_dir_all(&plan.state_dir).with_context(|| {
@@ -101,7 +102,18 @@ impl Sensor {
                 "warning: the last good policy is not usable; {error:#}; control will send one"
             ),
         }
-        Ok(Self { plan, opened, lanes, ports, segment, listener, policy, last_good, stop })
+        Ok(Self {
+            plan,
+            opened,
+            lanes,
+            ports,
+            receivers,
+            segment,
+            listener,
+            policy,
+            last_good,
+            stop,
+        })
     }
 
     /// Runs until the input ends or a signal comes.
@@ -109,7 +121,18 @@ impl Sensor {
     /// # Errors
     /// What went wrong with the input, after everything readable was read.
     pub(crate) fn run(self) -> anyhow::Result<()> {
-        let Self { plan, opened, lanes, ports, segment, listener, policy, last_good, stop } = self;
+        let Self {
+            plan,
+            opened,
+            lanes,
+            ports,
+            receivers,
+            segment,
+            listener,
+            policy,
+            last_good,
+            stop,
+        } = self;
         let started = clock::now();
         let notice = Arc::new(Notice::default());
         let Segment { blocks, ring, status, handover } = segment;
@@ -118,6 +141,7 @@ impl Sensor {
         let lane_blocks = take(lanes.len());
         let worker_blocks = take(usize::from(plan.workers));
         let port_blocks = take(ports.len());
+        let receiver_blocks = take(usize::from(receivers));
         let judge_block = take(1).pop().context("no block for the judge")?;
         let captured = plan.replay || is_captured(&opened);
         let slice = if captured { REPLAY_SLICE } else { LIVE_SLICE };
@@ -135,6 +159,7 @@ impl Sensor {
                 ports,
                 lanes: lanes.clone(),
                 workers: plan.workers,
+                receivers,
                 policy: None,
             },
             policy: policy.clone(),
@@ -151,7 +176,7 @@ impl Sensor {
         let mut signalling = signalling(&plan, setup.hash_key, site_key)?;
         let watch = Arc::new(WatchSlot::default());
         // Workers whose slices one thread cuts wait for each other's.
-        let lockstep = captured && (plan.workers == 1 || matches!(opened, Opened::Captures(..)));
+        let lockstep = captured && (plan.workers == 1 || cuts_for_all(&opened, receivers));
         let shared = Shared { policy: &policy, notice: &notice, watch: &watch, slice, lockstep };
         let outfits =
             outfits(&setup, &lanes, lane_blocks, worker_blocks, &shared, &mut signalling)?;
@@ -192,7 +217,7 @@ impl Sensor {
             &setup,
             opened,
             stations,
-            Ports { blocks: port_blocks, notice: &notice },
+            Ports { blocks: port_blocks, receivers: receiver_blocks, notice: &notice },
             &stop,
         );
         notice.settled.store(true, Ordering::Release);
@@ -227,7 +252,7 @@ fn open(plan: &Plan) -> anyhow::Result<Opened> {
                     "DPDK can't merge captures by time; --source dpdk; give one FILE or use --source file"
                 );
             }
-            let (devices, feeds) = device::open(devices, plan.workers)?;
+            let (devices, feeds) = device::open(devices, plan)?;
             Ok(Opened::Devices(Box::new(devices), feeds))
         }
         #[cfg(not(feature = "dpdk"))]
@@ -249,8 +274,13 @@ fn capture_name(path: &Path) -> String {
     path.display().to_string()
 }
 
-/// The names of ports and lanes. A port's queues go to the workers in turn.
-fn name(opened: &Opened, workers: u16) -> (Vec<String>, Vec<LaneName>) {
+/// The names of ports and lanes. A port's queues go to the workers in turn, or, with receive threads
+/// between, to all.
+fn name(
+    opened: &Opened,
+    workers: u16,
+    #[allow(unused)] receivers: u16,
+) -> (Vec<String>, Vec<LaneName>) {
     match opened {
         Opened::Captures(captures, _) => {
             let ports = captures.iter().map(|capture| port_name(&capture.name)).collect();
@@ -263,14 +293,15 @@ fn name(opened: &Opened, workers: u16) -> (Vec<String>, Vec<LaneName>) {
         }
         #[cfg(feature = "dpdk")]
         Opened::Devices(devices, feeds) => {
-            let lanes = feeds
-                .iter()
-                .map(|feed| LaneName {
-                    port: feed.port,
-                    queue: feed.queue(),
-                    worker: feed.queue() % workers,
-                })
-                .collect();
+            let lane =
+                |feed: &Feed, worker| LaneName { port: feed.port, queue: feed.queue(), worker };
+            let lanes = if receivers == 0 {
+                feeds.iter().map(|feed| lane(feed, feed.queue() % workers)).collect()
+            } else {
+                (0..workers)
+                    .flat_map(|worker| feeds.iter().map(move |feed| lane(feed, worker)))
+                    .collect()
+            };
             (devices.names(), lanes)
         }
     }
@@ -287,7 +318,25 @@ fn is_captured(opened: &Opened) -> bool {
     match opened {
         Opened::Captures(..) => true,
         #[cfg(feature = "dpdk")]
-        Opened::Devices(_, feeds) => feeds.iter().all(Feed::is_captured),
+        Opened::Devices(_, feeds) => feeds.iter().all(|feed| feed.captured),
+    }
+}
+
+/// Whether one thread cuts the slices of all workers.
+fn cuts_for_all(opened: &Opened, #[allow(unused)] receivers: u16) -> bool {
+    match opened {
+        Opened::Captures(..) => true,
+        #[cfg(feature = "dpdk")]
+        Opened::Devices(_, feeds) => threads::cuts_for_all(feeds, usize::from(receivers)),
+    }
+}
+
+/// Threads that receive for the workers: no more than there are queues.
+fn receivers(opened: &Opened, #[allow(unused)] plan: &Plan) -> u16 {
+    match opened {
+        Opened::Captures(..) => 0,
+        #[cfg(feature = "dpdk")]
+        Opened::Devices(_, feeds) => plan.receive_cores.len().min(feeds.len()) as u16,
     }
 }
 
@@ -400,7 +449,7 @@ fn inspect(
         }
         #[cfg(feature = "dpdk")]
         Opened::Devices(devices, feeds) => {
-            watch_devices(plan, &devices, feeds, stations, ports, stop)
+            threads::watch_devices(plan, setup, &devices, feeds, stations, ports, stop)
         }
     }
 }
@@ -476,86 +525,29 @@ fn complain(out: &ReadOut, captures: &[Capture]) -> anyhow::Result<()> {
     if complaints.is_empty() { Ok(()) } else { bail!("{}", complaints.join("\nerror: ")) }
 }
 
-#[cfg(feature = "dpdk")]
-fn watch_devices(
-    plan: &Plan,
-    devices: &Devices,
-    feeds: Vec<Feed>,
-    stations: Vec<Station>,
-    mut ports: Ports<'_>,
-    stop: &Stop,
-) -> anyhow::Result<()> {
-    let owed: u64 = feeds.iter().filter_map(Feed::owed).sum();
-    let mut of_worker: Vec<Vec<Feed>> = stations.iter().map(|_| Vec::new()).collect();
-    for feed in feeds {
-        let worker = feed.queue() % plan.workers;
-        of_worker[usize::from(worker)].push(feed);
-    }
-    let progress = Arc::new(AtomicU64::new(0));
-    let mut workers = Vec::new();
-    for (number, (station, feeds)) in stations.into_iter().zip(of_worker).enumerate() {
-        let (eal, stop, progress) = (devices.eal.clone(), stop.clone(), progress.clone());
-        let (speed, core) = (plan.speed, plan.cores.get(number).copied());
-        workers.push(spawn(&format!("worker-{number}"), move || {
-            pin(core);
-            // Without a registration mempool caches are not used, nothing worse.
-            let _registration = eal.register_thread();
-            if feeds.is_empty() {
-                station.finish();
-                return WatchOut::default();
-            }
-            device::watch(feeds, station, Pace::new(speed), &progress, &stop)
-        })?);
-    }
-    let bar = if owed > 0 {
-        bar(owed, "{bar:40} {pos}/{len} frames {per_sec} {eta}")
-    } else {
-        ProgressBar::hidden()
-    };
-    while workers.iter().any(|worker| !worker.is_finished()) {
-        ports.publish(&devices.losses());
-        bar.set_position(progress.load(Ordering::Relaxed));
-        thread::sleep(ROUND);
-    }
-    bar.finish_and_clear();
-    let mut owed = 0;
-    for worker in workers {
-        owed += worker.join().map_err(|_| anyhow::anyhow!("a worker's thread failed"))?.owed;
-    }
-    ports.publish(&devices.losses());
-    if owed > 0 && !stop.is_asked() {
-        bail!(
-            "the device withheld {owed} frames of the capture; net_pcap; read it with --source file"
-        );
-    }
-    match &devices.damage {
-        Some(damage) => bail!("{damage}; what stands before it was read"),
-        None => Ok(()),
-    }
-}
-
-/// Where the ports' own losses are published.
+/// Where it is published what ports and receive threads say.
 #[cfg_attr(not(feature = "dpdk"), expect(dead_code))]
-struct Ports<'a> {
+pub(crate) struct Ports<'a> {
     blocks: Vec<BlockWriter>,
+    pub(crate) receivers: Vec<BlockWriter>,
     notice: &'a Notice,
 }
 
 #[cfg(feature = "dpdk")]
 impl Ports<'_> {
-    fn publish(&mut self, losses: &[PortWords]) {
+    pub(crate) fn publish(&mut self, ports: &[PortWords]) {
         let mut words = vec![0; BLOCK];
-        for (port, block) in losses.iter().zip(&mut self.blocks) {
+        for (port, block) in ports.iter().zip(&mut self.blocks) {
             port.store(&mut words);
             block.publish(&words);
         }
-        let lost = losses.iter().flat_map(|port| port.not_inspected).sum();
+        let lost = ports.iter().flat_map(|port| port.not_inspected).sum();
         self.notice.lost.store(lost, Ordering::Relaxed);
     }
 }
 
 /// A progress bar on a terminal; nothing elsewhere.
-fn bar(total: u64, template: &str) -> ProgressBar {
+pub(crate) fn bar(total: u64, template: &str) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
@@ -564,7 +556,7 @@ fn bar(total: u64, template: &str) -> ProgressBar {
     ProgressBar::new(total).with_style(style)
 }
 
-fn spawn<T: Send + 'static>(
+pub(crate) fn spawn<T: Send + 'static>(
     name: &str,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> anyhow::Result<JoinHandle<T>> {
@@ -575,7 +567,7 @@ fn spawn<T: Send + 'static>(
 }
 
 /// Pins this thread to a core.
-fn pin(core: Option<usize>) {
+pub(crate) fn pin(core: Option<usize>) {
     let Some(core) = core else { return };
     let mut set = CpuSet::new();
     let pinned = set.set(core).and_then(|()| sched_setaffinity(Pid::from_raw(0), &set));

@@ -19,7 +19,7 @@ use crate::policy::PolicySlot;
 
 /// How often counters are published at least; a reader of a block that changes
 /// every burst would never see it at rest.
-const PUBLISH: Duration = Duration::from_millis(1);
+pub(crate) const PUBLISH: Duration = Duration::from_millis(1);
 
 /// What a worker hands to the judge.
 #[derive(Debug)]
@@ -191,7 +191,7 @@ impl Station {
     pub(crate) fn skip(&mut self, lane: usize, wire_len: u32, reason: Reason) {
         let lane = &mut self.lanes[lane].counters;
         lane.received(1, u64::from(wire_len));
-        lane.not_inspected(reason);
+        lane.not_inspected(1, reason);
     }
 
     /// Closes a slice that another thread has cut.
@@ -268,9 +268,33 @@ impl Station {
     }
 }
 
-/// What a worker does that cuts time itself: one that polls devices.
+/// What a worker does that DPDK feeds.
 #[cfg(feature = "dpdk")]
 impl Station {
+    /// Takes a burst of at most 64 frames through the engine, each of the lane in its place.
+    pub(crate) fn burst_of_lanes(&mut self, lanes: &[u16], frames: &[Frame<'_>]) {
+        if frames.is_empty() {
+            return;
+        }
+        self.refresh_policy();
+        if self.worker.is_full() {
+            self.hand_over(true);
+        }
+        let inspected = self.worker.burst(frames);
+        for (place, (lane, frame)) in lanes.iter().zip(frames).enumerate() {
+            let lane = &mut self.lanes[usize::from(*lane)].counters;
+            lane.received(1, u64::from(frame.meta.wire_len));
+            lane.inspected(u64::from(place < inspected));
+        }
+    }
+
+    /// Counts frames that were to come to this worker and did not.
+    pub(crate) fn lost(&mut self, lane: usize, frames: u64, reason: Reason) {
+        let lane = &mut self.lanes[lane].counters;
+        lane.received(frames, 0);
+        lane.not_inspected(frames, reason);
+    }
+
     /// Whether a frame of this time ends the open slice.
     #[inline]
     pub(crate) fn crosses(&self, time: Nanos) -> bool {

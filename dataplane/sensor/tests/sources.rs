@@ -9,7 +9,8 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use control::*;
-use weir_engine::contract::words::WorkerWords;
+use weir_engine::contract::spreading::{N4Way, Spreading};
+use weir_engine::contract::words::{LaneWords, PortWords, WorkerWords};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -82,6 +83,19 @@ fn the_thefts_of_the_labels_are_found_by_file_and_net_pcap_with_any_workers() {
         &["--source", "dpdk", "--workers", "2"],
     ] {
         assert_eq!(replayed(arguments), reference, "{arguments:?}");
+    }
+}
+
+#[test]
+fn receive_threads_between_device_and_workers_change_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = directory.path().join("weir.toml");
+    std::fs::write(&config, "[sensor]\nreceive_cores = [0]\n").unwrap();
+    let reference = replayed(&[]);
+    for workers in ["1", "2", "3"] {
+        let arguments =
+            ["--source", "dpdk", "--config", config.to_str().unwrap(), "--workers", workers];
+        assert_eq!(replayed(&arguments), reference, "{workers} workers");
     }
 }
 
@@ -180,9 +194,25 @@ fn watched(space: &Namespace, device: &str, workers: &str) -> Outcome {
     .unwrap();
     control.follow_to_the_end();
     assert_eq!(control.counters().unaccounted(), 0);
+    let greeting = &control.greeting;
+    if greeting.receivers > 0 {
+        for worker in 0..greeting.workers {
+            let lanes = greeting.lanes.iter().enumerate().filter(|(_, of)| of.worker == worker);
+            let inspected = lanes.map(|(lane, _)| {
+                control.words::<LaneWords>(greeting.lane_block(lane)).inspected_packets
+            });
+            assert!(inspected.sum::<u64>() > 0, "worker {worker} got nothing");
+        }
+        let port: PortWords = control.words(greeting.port_block(0));
+        assert_eq!(Spreading::of_word(port.spreading), Spreading::Reshard);
+        assert_eq!(N4Way::of_word(port.n4_way), N4Way::Ring);
+    }
     control.release();
     let output = sensor.wait_with_output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let line = format!("port {}: ", device.split(',').next().unwrap());
+    assert!(said.lines().any(|said| said.starts_with(&line)), "{said}");
     outcome(&control)
 }
 
@@ -197,7 +227,21 @@ fn af_packet_says_what_the_file_says() {
 fn af_packet_with_two_queues_and_workers_says_what_the_file_says() {
     let Some(space) = Namespace::with_veth("fanout") else { return };
     let reference = replayed(&[]);
-    assert_eq!(watched(&space, "net_af_packet0,qpairs=2", "[0, 1]"), reference);
+    // One worker polls both: the kernel fills both.
+    for workers in ["[0, 1]", "[0]"] {
+        assert_eq!(watched(&space, "net_af_packet0,qpairs=2", workers), reference, "{workers}");
+    }
+}
+
+/// Live, and every worker has its part; one of them has a core that few machines have, and is not
+/// pinned then.
+#[test]
+fn af_packet_behind_receive_threads_says_what_the_file_says() {
+    let Some(space) = Namespace::with_veth("relay") else { return };
+    let reference = replayed(&[]);
+    for sensor in ["[0, 1000]\nreceive_cores = [1, 1001]", "[0, 1000]\nreceive_cores = [1]"] {
+        assert_eq!(watched(&space, "net_af_packet0,qpairs=2", sensor), reference, "{sensor}");
+    }
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! What is exported, and that all of it is documented.
 
 use super::*;
+use weir_engine::contract::spreading::{N4Way, Spreading};
 use weir_engine::contract::words::{
     Attribution, JudgeWords, LATENCY_BUCKETS, N4_LATENCY_BUCKETS, N4Loss,
 };
+use weir_engine::frame::BURST;
 
 #[test]
 fn known_series_are_there_before_any_sensor() {
@@ -136,6 +138,56 @@ fn every_detection_has_its_row_and_its_page() {
         let techniques = format!("ATT&CK {}.", detection.technique.join(", "));
         assert!(page.contains(&techniques), "{} {techniques}", detection.id);
         assert!(!page.contains("signature_id") || page.contains(detection.signature));
+    }
+}
+
+#[test]
+fn spreading_rings_and_loads_are_told_by_port_and_thread() {
+    let shared = Shared::default();
+    {
+        let mut live = lock(&shared);
+        live.greeting = Some(Arc::new(weir_engine::contract::greeting::Greeting {
+            version: String::new(),
+            site: String::new(),
+            replay: false,
+            taps: Vec::new(),
+            ports: vec!["net_fake0".into()],
+            lanes: Vec::new(),
+            workers: 1,
+            receivers: 1,
+            policy: None,
+        }));
+        let ports = weir_engine::contract::words::PortWords {
+            spreading: Spreading::Innermost as u64,
+            n4_way: N4Way::Queue as u64,
+            ..Default::default()
+        };
+        live.counts.ports = vec![ports];
+        let mut worker = weir_engine::contract::words::WorkerWords::default();
+        // N4's ring was always empty; users' once empty, twice up to a quarter full, once full.
+        (worker.ring_fills[0], worker.ring_fills[7], worker.ring_fills[10]) = (4, 1, 2);
+        worker.ring_fills[13] = 1;
+        live.counts.workers = vec![worker];
+        let mut receiver = weir_engine::contract::words::ReceiverWords::default();
+        receiver.bursts[BURST] = 3;
+        live.counts.receivers = vec![receiver];
+        live.busy.push(crate::live::Load::default());
+        live.receiving.push(crate::live::Load::default());
+        (live.busy[0].ratio, live.receiving[0].ratio) = (0.25, 0.5);
+    }
+    let text = Exposition::of(shared).text().unwrap();
+    for line in [
+        "weir_port_spreading_info{n4=\"queue\",port=\"net_fake0\",spreading=\"innermost\"} 1",
+        "weir_worker_busy_ratio{worker=\"0\"} 0.25",
+        "weir_receiver_busy_ratio{receiver=\"0\"} 0.5",
+        "weir_receiver_burst_packets_sum 192",
+        "weir_ring_fill_ratio_bucket{ring=\"n4\",worker=\"0\",le=\"0\"} 4",
+        "weir_ring_fill_ratio_bucket{ring=\"users\",worker=\"0\",le=\"0.0625\"} 1",
+        "weir_ring_fill_ratio_bucket{ring=\"users\",worker=\"0\",le=\"0.25\"} 3",
+        "weir_ring_fill_ratio_bucket{ring=\"users\",worker=\"0\",le=\"1\"} 4",
+        "weir_ring_fill_ratio_count{ring=\"users\",worker=\"0\"} 4",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
     }
 }
 

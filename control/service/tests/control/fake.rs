@@ -90,6 +90,7 @@ impl Sensor {
             ports: vec!["net_fake0".into()],
             lanes: vec![LaneName { port: 0, queue: 0, worker: 0 }],
             workers,
+            receivers: 0,
             policy: None,
         };
         let shape = Shape {

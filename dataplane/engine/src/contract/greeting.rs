@@ -38,7 +38,7 @@ pub struct LaneName {
 }
 
 /// Names and counts of everything in the shared memory. The blocks are, in this
-/// order: one a lane, one a worker, one a port, one for the judge.
+/// order: one a lane, one a worker, one a port, one a receive thread, one for the judge.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Greeting {
     /// The sensor's version.
@@ -55,6 +55,8 @@ pub struct Greeting {
     pub lanes: Vec<LaneName>,
     /// The number of workers.
     pub workers: u16,
+    /// The number of threads that receive for the workers; 0 where workers receive themselves.
+    pub receivers: u16,
     /// The hash of the policy in force, if there is one.
     pub policy: Option<[u8; 32]>,
 }
@@ -62,7 +64,7 @@ pub struct Greeting {
 impl Greeting {
     /// The number of blocks.
     pub fn blocks(&self) -> usize {
-        self.lanes.len() + usize::from(self.workers) + self.ports.len() + 1
+        self.receiver_block(usize::from(self.receivers)) + 1
     }
 
     /// The index of a lane's block.
@@ -78,6 +80,11 @@ impl Greeting {
     /// The index of a port's block.
     pub fn port_block(&self, port: usize) -> usize {
         self.lanes.len() + usize::from(self.workers) + port
+    }
+
+    /// The index of a receive thread's block.
+    pub fn receiver_block(&self, receiver: usize) -> usize {
+        self.port_block(self.ports.len()) + receiver
     }
 
     /// The index of the judge's block.

@@ -7,8 +7,9 @@
 pub mod fact;
 pub mod greeting;
 pub mod session;
+pub mod spreading;
 pub mod verdict;
 pub mod words;
 
 /// Changes with every change of meaning in this module; part of the layout hash.
-pub const SCHEMA: u64 = words::schema(4);
+pub const SCHEMA: u64 = words::schema(5);

@@ -23,12 +23,20 @@ pub enum Reason {
     Untapped,
     /// A capture's link type that is not decoded.
     LinkType,
+    /// The ring between a receive thread and its worker was full.
+    RingFull,
 }
 
 impl Reason {
     /// Every reason, in the order of its counter.
-    pub const ALL: [Reason; 5] =
-        [Reason::Missed, Reason::NoBuffer, Reason::RxError, Reason::Untapped, Reason::LinkType];
+    pub const ALL: [Reason; 6] = [
+        Reason::Missed,
+        Reason::NoBuffer,
+        Reason::RxError,
+        Reason::Untapped,
+        Reason::LinkType,
+        Reason::RingFull,
+    ];
 
     /// The metric label `reason`.
     pub const fn name(self) -> &'static str {
@@ -38,6 +46,7 @@ impl Reason {
             Reason::RxError => "rx_error",
             Reason::Untapped => "untapped",
             Reason::LinkType => "link_type",
+            Reason::RingFull => "ring_full",
         }
     }
 }
@@ -229,9 +238,26 @@ words! {
         sampled: one,
         /// Polls by the number of frames they brought.
         bursts: (BURST + 1),
+        /// Polls of rings by how full the fullest was ([`RING_FILLS`]): N4's, then users'.
+        ring_fills: (2 * RING_FILLS.len()),
         /// Nanoseconds spent on frames.
         busy_ns: one,
         /// Nanoseconds since the worker started.
+        total_ns: one,
+    }
+}
+
+/// The buckets of a ring's fill: upper bounds in 64ths of its room.
+pub const RING_FILLS: [usize; 7] = [0, 1, 4, 16, 32, 48, 64];
+
+words! {
+    /// A thread that receives for the workers.
+    ReceiverWords {
+        /// Polls by the number of frames they brought.
+        bursts: (BURST + 1),
+        /// Nanoseconds spent on frames.
+        busy_ns: one,
+        /// Nanoseconds since the thread started.
         total_ns: one,
     }
 }
@@ -241,6 +267,10 @@ words! {
     PortWords {
         /// Such frames by [`Reason`].
         not_inspected: (Reason::ALL.len()),
+        /// How its frames are spread: a [`Spreading`](super::spreading::Spreading).
+        spreading: one,
+        /// How N4 comes to a worker: an [`N4Way`](super::spreading::N4Way).
+        n4_way: one,
     }
 }
 
@@ -393,17 +423,17 @@ const fn longest(lengths: &[usize]) -> usize {
 }
 
 /// The words of a block: enough for any of the lists.
-pub const BLOCK: usize =
-    longest(&[LaneWords::LEN, WorkerWords::LEN, PortWords::LEN, JudgeWords::LEN]);
+pub const BLOCK: usize = longest(&LENGTHS);
+
+const LENGTHS: [usize; 5] =
+    [LaneWords::LEN, WorkerWords::LEN, PortWords::LEN, ReceiverWords::LEN, JudgeWords::LEN];
 
 /// A number that changes with the lengths of all lists and with `revision`.
 pub(super) const fn schema(revision: u64) -> u64 {
-    let lengths =
-        [revision as usize, LaneWords::LEN, WorkerWords::LEN, PortWords::LEN, JudgeWords::LEN];
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    let mut hash = (0xcbf2_9ce4_8422_2325 ^ revision).wrapping_mul(0x0100_0000_01b3);
     let mut i = 0;
-    while i < lengths.len() {
-        hash = (hash ^ lengths[i] as u64).wrapping_mul(0x0100_0000_01b3);
+    while i < LENGTHS.len() {
+        hash = (hash ^ LENGTHS[i] as u64).wrapping_mul(0x0100_0000_01b3);
         i += 1;
     }
     hash

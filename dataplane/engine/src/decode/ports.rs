@@ -40,7 +40,7 @@ impl Ports {
     }
 
     #[inline]
-    pub(super) fn is_gtpu(&self, source: u16, destination: u16) -> bool {
+    pub(crate) fn is_gtpu(&self, source: u16, destination: u16) -> bool {
         either(&self.gtpu, source, destination)
     }
 

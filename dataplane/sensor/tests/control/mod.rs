@@ -146,6 +146,11 @@ impl Control {
         words
     }
 
+    /// The words of a block.
+    pub fn words<W: Words>(&self, block: usize) -> W {
+        W::load(&self.block(block))
+    }
+
     /// All lanes, workers and ports summed, and the judge.
     pub fn counters(&self) -> Counters {
         let g = &self.greeting;
