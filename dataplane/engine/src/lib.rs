@@ -29,6 +29,7 @@ pub mod report;
 pub mod rules;
 mod sample;
 pub mod series;
+pub mod shed;
 pub mod signalling;
 pub mod spread;
 pub mod time;

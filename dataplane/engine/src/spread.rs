@@ -46,7 +46,7 @@ impl Setup {
 
     /// The tunnel of a G-PDU in plain IPv4 and UDP; none of any other frame.
     #[inline]
-    fn tunnel(&self, frame: &Frame<'_>) -> Option<FTeid> {
+    pub(crate) fn tunnel(&self, frame: &Frame<'_>) -> Option<FTeid> {
         const ETHERNET: usize = 14;
         const TAG: usize = 4;
         const UDP: usize = 20;

@@ -22,6 +22,7 @@ use crate::report::Report;
 use crate::rules::{Link, Party, Rules};
 use crate::sample::Sampler;
 use crate::series::Series;
+use crate::shed::{self, Overload};
 use crate::signalling::{HeaderShape, N4Datagram, Pouch, Room};
 use crate::track::{Ledger, Prepared, concerns_equipment};
 use crate::tunnels::{Access, Sender};
@@ -46,7 +47,7 @@ pub struct Setup {
 
 impl Setup {
     #[inline]
-    fn link(&self, tap: TapId) -> Link {
+    pub(crate) fn link(&self, tap: TapId) -> Link {
         self.links.get(usize::from(tap.0)).copied().unwrap_or(Link::Mixed)
     }
 
@@ -180,6 +181,20 @@ impl Worker {
         self.account(others);
         self.gather_n4(others);
         frames.len()
+    }
+
+    /// Leaves out the frames of users' flows that overload says, and takes the others through
+    /// all stages; gives the numbers of both.
+    pub fn burst_in_overload(
+        &mut self,
+        frames: &[Frame<'_>],
+        overload: &Overload,
+    ) -> (usize, usize) {
+        let frames = frames.get(..BURST).unwrap_or(frames);
+        let mut kept = [Frame::default(); BURST];
+        let count = shed::keep(frames, overload, &self.setup, self.rules.as_deref(), &mut kept);
+        self.burst(&kept[..count]);
+        (count, frames.len() - count)
     }
 
     /// Closes the slice: what was seen in it, in exchange for an empty report.

@@ -35,7 +35,7 @@ impl Ports {
 
     /// Whether a datagram may be GTP or PFCP; no says that it is not, by its ports.
     #[inline]
-    pub(super) fn may_be_signalling(&self, source: u16, destination: u16) -> bool {
+    pub(crate) fn may_be_signalling(&self, source: u16, destination: u16) -> bool {
         self.sieve & (bit(source) | bit(destination)) != 0
     }
 
