@@ -5,7 +5,8 @@
 //! [`Pool`], which holds the [`Eal`]. The last of them to go stops and closes the port, frees the
 //! pool and cleans up EAL, in that order.
 //!
-//! The sensor only listens. No function here sends a frame.
+//! The sensor only listens: a [`Port`] has no means to send. What sends is a type of its own,
+//! `TxPort`, of the feature `transmit`, which the sensor does not ask for.
 //!
 //! ```no_run
 //! use weir_dpdk::{Eal, EalConfig, Pool, Port, PortConfig};
@@ -32,6 +33,8 @@ mod pool;
 mod port;
 mod queue;
 mod thread;
+#[cfg(feature = "transmit")]
+mod transmit;
 pub mod vdev;
 
 pub use burst::{Burst, Frames, RxFrame};
@@ -42,3 +45,5 @@ pub use pool::Pool;
 pub use port::{Capabilities, Port, PortConfig, PortId, PortStats};
 pub use queue::{BURST, LONGEST_FRAME, QueueId, RxQueue};
 pub use thread::ThreadRegistration;
+#[cfg(feature = "transmit")]
+pub use transmit::{TxPort, TxStats};

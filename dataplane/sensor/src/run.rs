@@ -2,7 +2,6 @@
 //! threads, then the end in a fixed order.
 
 use std::fs::File;
-use std::io::IsTerminal;
 use std::path::Path;
 use std::sync::Arc;
 #[cfg(feature = "dpdk")]
@@ -12,7 +11,8 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use indicatif::{ProgressBar, ProgressStyle};
+#[cfg(feature = "dpdk")]
+use indicatif::ProgressBar;
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 use weir_capture::{OpenError, Source, is_standard_input};
@@ -25,6 +25,7 @@ use weir_engine::signalling::LAB_KEY;
 use weir_engine::time::{LIVE_SLICE, REPLAY_SLICE};
 use weir_engine::worker::Setup;
 use weir_engine::{Nanos, Signalling, SignallingSetup, TapId, Worker};
+use weir_playback::{Content, bar};
 use weir_shm::channel::Listener;
 use weir_shm::{BlockWriter, RingWriter, Segment, Shape};
 
@@ -38,7 +39,7 @@ use crate::device::{self, Devices, Feed, WatchOut};
 use crate::options::Speed;
 use crate::plan::{FileSource, Plan, Sources};
 use crate::policy::{LastGood, PolicySlot};
-use crate::reader::{self, Capture, Progress, ReadOut};
+use crate::reader::{self, Capture, Course, Progress, ReadOut, Repetition};
 use crate::site_key::site_key;
 use crate::station::{Desk, Outfit, Station, WatchSlot};
 use crate::stop::Stop;
@@ -59,7 +60,7 @@ const GLANCE: Duration = Duration::from_millis(5);
 /// The opened sources.
 enum Opened {
     /// Captures, and the streams of those that have no map.
-    Captures(Arc<[Capture]>, Vec<Option<File>>),
+    Captures(Vec<Capture>, Vec<Option<File>>),
     #[cfg(feature = "dpdk")]
     Devices(Box<Devices>, Vec<Feed>),
 }
@@ -209,14 +210,15 @@ fn open(plan: &Plan) -> anyhow::Result<Opened> {
             let mut inputs = Vec::with_capacity(files.len());
             for FileSource { path, shares } in files {
                 let source = weir_capture::open(path).with_context(|| cannot_read(path))?;
-                let (map, input) = match source {
-                    Source::Mapped(map) => (Some(map), None),
+                let (content, input) = match source {
+                    Source::Mapped(map) => (Some(Content::Mapped(map)), None),
                     Source::Stream(input) => (None, Some(input)),
                 };
-                captures.push(Capture { name: capture_name(path), map, shares: shares.clone() });
+                let name = capture_name(path);
+                captures.push(Capture { name, content, shares: shares.clone() });
                 inputs.push(input);
             }
-            Ok(Opened::Captures(captures.into(), inputs))
+            Ok(Opened::Captures(captures, inputs))
         }
         #[cfg(feature = "dpdk")]
         Sources::Devices(devices) => {
@@ -394,7 +396,7 @@ fn inspect(
 ) -> anyhow::Result<()> {
     match opened {
         Opened::Captures(captures, inputs) => {
-            read_captures(plan, setup, &captures, inputs, stations, stop)
+            read_captures(plan, setup, captures, inputs, stations, stop)
         }
         #[cfg(feature = "dpdk")]
         Opened::Devices(devices, feeds) => {
@@ -406,11 +408,20 @@ fn inspect(
 fn read_captures(
     plan: &Plan,
     setup: &Setup,
-    captures: &Arc<[Capture]>,
-    inputs: Vec<Option<File>>,
+    mut captures: Vec<Capture>,
+    mut inputs: Vec<Option<File>>,
     stations: Vec<Station>,
     stop: &Stop,
 ) -> anyhow::Result<()> {
+    let repetition = match Repetition::of(plan, &mut captures, &mut inputs, stop) {
+        Ok(repetition) => repetition,
+        Err(error) => {
+            // Their last word lets the judge end.
+            stations.into_iter().for_each(Station::finish);
+            return Err(error);
+        }
+    };
+    let captures: Arc<[Capture]> = captures.into();
     let progress = Arc::new(Progress::default());
     let mut dealers = Vec::new();
     let mut workers = Vec::new();
@@ -418,23 +429,27 @@ fn read_captures(
         let (dealer, player) = reader::deal();
         dealers.push(dealer);
         let (captures, core) = (captures.clone(), plan.cores.get(number).copied());
+        let anew = repetition.anew.clone();
         workers.push(spawn(&format!("worker-{number}"), move || {
             pin(core);
-            reader::play(&player, &captures, station);
+            reader::play(&player, &captures, anew.as_deref(), station);
         })?);
     }
     let reading = {
         let (captures, progress, stop) = (captures.clone(), progress.clone(), stop.clone());
         let (setup, speed) = (setup.clone(), plan.speed);
         spawn("reader", move || {
-            reader::read(&captures, inputs, dealers, &setup, speed, &progress, &stop)
+            let (setup, repetition, progress) = (&setup, &repetition, &progress);
+            let course = Course { setup, speed, repetition, progress, stop: &stop };
+            reader::read(&captures, inputs, dealers, &course)
         })?
     };
     // How much a stream holds is not known before its end.
-    let total: Option<usize> =
-        captures.iter().map(|capture| Some(capture.map.as_ref()?.len())).sum();
+    let once: Option<u64> =
+        captures.iter().map(|capture| Some(capture.content.as_ref()?.len() as u64)).sum();
+    let total = once.map(|once| once.saturating_mul(u64::from(plan.passes)));
     let bar = match total {
-        Some(total) => bar(total as u64, "{bar:40} {bytes}/{total_bytes} {bytes_per_sec} {eta}"),
+        Some(total) => bar(total, "{bar:40} {bytes}/{total_bytes} {bytes_per_sec} {eta}"),
         None => bar(0, "{bytes} read, {bytes_per_sec}"),
     };
     while workers.iter().any(|worker| !worker.is_finished()) {
@@ -446,7 +461,7 @@ fn read_captures(
         worker.join().map_err(|_| anyhow::anyhow!("a worker's thread failed"))?;
     }
     let out = reading.join().map_err(|_| anyhow::anyhow!("the reader's thread failed"))?;
-    complain(&out, captures)
+    complain(&out, &captures)
 }
 
 /// Says what is wrong with the captures, all of it.
@@ -550,16 +565,6 @@ impl Ports<'_> {
         let lost = losses.iter().flat_map(|port| port.not_inspected).sum();
         self.notice.lost.store(lost, Ordering::Relaxed);
     }
-}
-
-/// A progress bar on a terminal; nothing elsewhere.
-fn bar(total: u64, template: &str) -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let style =
-        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(total).with_style(style)
 }
 
 fn spawn<T: Send + 'static>(
