@@ -11,6 +11,7 @@ mod courier;
 mod court;
 #[cfg(feature = "dpdk")]
 mod device;
+mod fitness;
 mod options;
 mod plan;
 mod policy;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use anyhow::bail;
 use crossbeam::channel::{Receiver, Sender};
 use weir_capture::{Damage, LinkType, OpenError};
 use weir_engine::contract::words::Reason;
@@ -172,6 +173,34 @@ impl ReadOut {
         if !stop.is_asked() {
             self.ended.push((number as u16, error));
         }
+    }
+
+    /// Says what is wrong with the captures, all of it.
+    ///
+    /// # Errors
+    /// If anything is.
+    pub(crate) fn complain(&self, captures: &[Capture]) -> anyhow::Result<()> {
+        let name = |number: u16| &captures[usize::from(number)].name;
+        let mut complaints: Vec<String> = self
+            .ended
+            .iter()
+            .map(|(number, error)| {
+                let then = match error {
+                    OpenError::Damaged(_) => "what stands before it was read",
+                    OpenError::Foreign(_) => {
+                        "give a pcap or pcapng file, plain or packed with gzip or zstd"
+                    }
+                };
+                format!("{error}; {}; {then}", name(*number))
+            })
+            .collect();
+        complaints.extend(self.link_type.map(|(number, code)| {
+            format!(
+                "link type {code} is not decoded in this version; {}; its frames are counted as link_type",
+                name(number)
+            )
+        }));
+        if complaints.is_empty() { Ok(()) } else { bail!("{}", complaints.join("\nerror: ")) }
     }
 
     /// Notes what ended captures while they were loaded.

@@ -15,7 +15,9 @@ use anyhow::{Context, bail};
 use indicatif::ProgressBar;
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
-use weir_capture::{OpenError, Source, is_standard_input};
+use weir_capture::{Source, is_standard_input};
+#[cfg(feature = "dpdk")]
+use weir_dpdk::Memory;
 use weir_engine::contract::SCHEMA;
 use weir_engine::contract::greeting::{Greeting, LaneName};
 use weir_engine::contract::words::BLOCK;
@@ -36,10 +38,11 @@ use crate::courier::Courier;
 use crate::court::{Court, Notice};
 #[cfg(feature = "dpdk")]
 use crate::device::{self, Devices, Feed, WatchOut};
+use crate::fitness;
 use crate::options::Speed;
 use crate::plan::{FileSource, Plan, Sources};
 use crate::policy::{LastGood, PolicySlot};
-use crate::reader::{self, Capture, Course, Progress, ReadOut, Repetition};
+use crate::reader::{self, Capture, Course, Progress, Repetition};
 use crate::site_key::site_key;
 use crate::station::{Desk, Outfit, Station, WatchSlot};
 use crate::stop::Stop;
@@ -122,6 +125,9 @@ impl Sensor {
         let judge_block = take(1).pop().context("no block for the judge")?;
         let captured = plan.replay || is_captured(&opened);
         let slice = if captured { REPLAY_SLICE } else { LIVE_SLICE };
+        if !captured {
+            fitness::remark(&plan.cores, is_on_ordinary_pages(&opened));
+        }
 
         let (briefed, briefing) = crossbeam::channel::bounded(1);
         let hanging_up = Stop::default();
@@ -288,6 +294,14 @@ fn is_captured(opened: &Opened) -> bool {
         Opened::Captures(..) => true,
         #[cfg(feature = "dpdk")]
         Opened::Devices(_, feeds) => feeds.iter().all(Feed::is_captured),
+    }
+}
+
+fn is_on_ordinary_pages(opened: &Opened) -> bool {
+    match opened {
+        Opened::Captures(..) => false,
+        #[cfg(feature = "dpdk")]
+        Opened::Devices(devices, _) => devices.eal.memory() == Memory::OrdinaryPages,
     }
 }
 
@@ -461,32 +475,7 @@ fn read_captures(
         worker.join().map_err(|_| anyhow::anyhow!("a worker's thread failed"))?;
     }
     let out = reading.join().map_err(|_| anyhow::anyhow!("the reader's thread failed"))?;
-    complain(&out, &captures)
-}
-
-/// Says what is wrong with the captures, all of it.
-fn complain(out: &ReadOut, captures: &[Capture]) -> anyhow::Result<()> {
-    let name = |number: u16| &captures[usize::from(number)].name;
-    let mut complaints: Vec<String> = out
-        .ended
-        .iter()
-        .map(|(number, error)| {
-            let then = match error {
-                OpenError::Damaged(_) => "what stands before it was read",
-                OpenError::Foreign(_) => {
-                    "give a pcap or pcapng file, plain or packed with gzip or zstd"
-                }
-            };
-            format!("{error}; {}; {then}", name(*number))
-        })
-        .collect();
-    complaints.extend(out.link_type.map(|(number, code)| {
-        format!(
-            "link type {code} is not decoded in this version; {}; its frames are counted as link_type",
-            name(number)
-        )
-    }));
-    if complaints.is_empty() { Ok(()) } else { bail!("{}", complaints.join("\nerror: ")) }
+    out.complain(&captures)
 }
 
 #[cfg(feature = "dpdk")]
