@@ -149,6 +149,11 @@ impl TxPort {
         // SAFETY: two integers are read and written.
         let result = unsafe { sys::rte_eth_dev_adjust_nb_rx_tx_desc(self.id.0, &mut rx, &mut tx) };
         self.done("choosing descriptors", result)?;
+        // Else the device could keep all that frames are written to.
+        let (needs, has) = (u32::from(tx) + BURST as u32, self.pool.available());
+        if needs > has {
+            return Err(PortError::PoolTooSmall { name: self.name.clone(), needs, has });
+        }
         let socket = capabilities.socket.map_or(u32::MAX, u32::from);
         if rx_queues > 0 {
             let pool = self.pool.raw().as_ptr();

@@ -2,8 +2,6 @@
 
 use weir_engine::Frame;
 use weir_engine::decode::{Ports, pfcp_bundle};
-use weir_wire::gtpu::{Gtpu, Message};
-use weir_wire::gtpu_element::{Elements, TEID_DATA_I};
 use weir_wire::pfcp::{Element, Pfcp};
 use weir_wire::pfcp_ie::{FTeid, OuterHeaderCreation, UeIp, kind};
 use weir_wire::{Address, Layer, pfcp_walk};
@@ -12,6 +10,7 @@ use crate::checksum::{self, Change};
 use crate::passes::Pass;
 use crate::survey::{addresses, is_fragmented_pfcp, is_request};
 use crate::trail::{Layers, Place, addresses_at, ip_before};
+use crate::tunnels;
 
 /// Room that rewriting needs, kept from frame to frame: as much as the longest frame has fields.
 #[derive(Debug, Default)]
@@ -34,7 +33,7 @@ pub(crate) fn rewrite(
     for (index, place) in places.iter().enumerate() {
         match place.layer {
             Layer::Ipv4 | Layer::Ipv6 => pen.packet(place),
-            Layer::Gtpu => pen.gtpu(place),
+            Layer::Gtpu => tunnels::fields(pen.bytes(place)).for_each(|field| pen.teid(field)),
             Layer::Pfcp if !is_fragmented_pfcp(&record) => pen.pfcp(places, index),
             _ => {}
         }
@@ -100,22 +99,6 @@ impl<'a> Pen<'a> {
         if let Some(octets) = part.first_chunk() {
             let seid = self.pass.seid(u64::from_be_bytes(*octets));
             self.write(part, &seid.to_be_bytes());
-        }
-    }
-
-    fn gtpu(&mut self, place: &Place) {
-        let bytes = self.bytes(place);
-        let Ok(gtpu) = Gtpu::parse(bytes) else { return };
-        self.teid(&bytes[4..Gtpu::LEN]);
-        if gtpu.message() != Message::ErrorIndication {
-            return;
-        }
-        let mut extensions = gtpu.extensions();
-        if extensions.by_ref().all(|extension| extension.is_ok()) {
-            let elements = Elements::new(extensions.rest()).map_while(Result::ok);
-            for element in elements.filter(|element| element.kind == TEID_DATA_I) {
-                self.teid(element.value);
-            }
         }
     }
 

@@ -15,7 +15,7 @@ use weir_wire::{Address, Layer, pfcp_walk};
 
 use crate::Stop;
 use crate::trail::{Layers, Place, addresses_at, ip_before};
-use crate::tunnels::Tunnels;
+use crate::tunnels::{self, Tunnels};
 use crate::users::Users;
 
 /// The most senders of PFCP requests whose counting is known.
@@ -155,7 +155,10 @@ impl Survey {
             }
             return;
         }
-        self.tunnels.seen(record.teid);
+        for place in places.iter().filter(|place| place.layer == Layer::Gtpu) {
+            let fields = tunnels::fields(&packet.bytes[place.start..place.end]);
+            fields.for_each(|field| self.tunnels.seen(u32::from_be_bytes(*field)));
+        }
         if let Some(user) = user_of(bytes, packet.bytes, places.get(gtp + 1)) {
             self.users.seen(user);
         }

@@ -2,6 +2,9 @@
 
 use std::collections::HashSet;
 
+use weir_wire::gtpu::{Gtpu, Message};
+use weir_wire::gtpu_element::{Elements, TEID_DATA_I};
+
 /// The most TEIDs of a kind that are known.
 const TUNNELS: usize = 1 << 22;
 
@@ -9,6 +12,23 @@ const TUNNELS: usize = 1 << 22;
 /// there are, and consecutive numbers stay consecutive. (The golden ratio's lie further apart, but
 /// UPFs and generators spread their TEIDs by those.)
 const STEP: u32 = 0x6a09_e667;
+
+/// The fields of a GTP-U message that hold TEIDs: its header's, and those that an Error Indication is
+/// about.
+pub(crate) fn fields(message: &[u8]) -> impl Iterator<Item = &[u8; 4]> {
+    let gtpu = Gtpu::parse(message).ok();
+    let header = gtpu.and_then(|_| message.get(4..)?.first_chunk());
+    let indication = gtpu.filter(|gtpu| gtpu.message() == Message::ErrorIndication);
+    let elements = Elements::new(indication.and_then(body).unwrap_or_default());
+    let about = elements.map_while(Result::ok).filter(|element| element.kind == TEID_DATA_I);
+    header.into_iter().chain(about.filter_map(|element| element.value.first_chunk()))
+}
+
+/// What follows a message's extension headers, if they are whole.
+fn body(gtpu: Gtpu<'_>) -> Option<&[u8]> {
+    let mut extensions = gtpu.extensions();
+    extensions.all(|extension| extension.is_ok()).then(|| extensions.rest())
+}
 
 /// Which TEIDs keep their number. What counts is settled at the end of the survey.
 #[derive(Clone, Debug, Default)]

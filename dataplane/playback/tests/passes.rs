@@ -135,6 +135,8 @@ struct Identities {
     seids: BTreeSet<u64>,
     users: BTreeSet<u128>,
     inner: BTreeSet<u128>,
+    /// Of requests, with their senders.
+    sequences: BTreeSet<(u128, u32)>,
     outer: BTreeSet<u128>,
 }
 
@@ -157,6 +159,12 @@ fn identities(frames: impl Iterator<Item = Vec<u8>>) -> Identities {
             continue;
         }
         let message = Pfcp::parse(&bytes[usize::from(record.gtp)..]).unwrap();
+        if let Some((source, _)) = record.outer_addresses(&bytes)
+            && message.message().0 >= 50
+            && message.message().0.is_multiple_of(2)
+        {
+            all.sequences.insert((source.0, message.sequence()));
+        }
         weir_wire::pfcp_walk::walk(&message, &mut |_, element| match element.kind {
             kind::F_TEID => {
                 all.signalled.extend(FTeid::parse(element.value).unwrap().teid.map(|teid| teid.0));
@@ -184,6 +192,7 @@ fn every_pass_has_tunnels_sessions_and_users_of_its_own_and_the_same_equipment()
     let all = [of(0), of(1), of(2)];
     let first = &all[0];
     assert!(first.teids.len() > 100 && first.seids.len() > 100 && first.users.len() > 100);
+    assert!(first.sequences.len() > 100);
     for (number, pass) in all.iter().enumerate().skip(1) {
         assert_eq!(pass.outer, first.outer);
         assert_eq!(pass.teids.len(), first.teids.len());
@@ -198,8 +207,57 @@ fn every_pass_has_tunnels_sessions_and_users_of_its_own_and_the_same_equipment()
             assert!(twice.is_empty(), "{number}: {twice:?} of {:?}", before.teids);
             assert!(pass.seids.is_disjoint(&before.seids));
             assert!(pass.users.is_disjoint(&before.users));
+            assert!(pass.sequences.is_disjoint(&before.sequences));
         }
     }
+}
+
+/// UDP from 10.0.0.1 to 10.0.1.1, without its checksum.
+fn datagram(port: u16, payload: &[u8]) -> Vec<u8> {
+    let builder = etherparse::PacketBuilder::ethernet2([2; 6], [4; 6])
+        .ipv4([10, 0, 0, 1], [10, 0, 1, 1], 64)
+        .udp(port, port);
+    let mut bytes = Vec::new();
+    builder.write(&mut bytes, payload).unwrap();
+    bytes[40..42].fill(0);
+    bytes
+}
+
+#[test]
+fn fields_that_scenarios_lack_are_found_and_what_was_never_set_up_stays() {
+    // An Error Indication about tunnel 7 (TEID Data I and the peer's address), and one about 8.
+    let indication = |teid| {
+        let body = [16, 0, 0, 0, teid, 133, 0, 4, 10, 0, 0, 1];
+        datagram(2152, &[&[0x32, 26, 0, 16, 0, 0, 0, 0, 0, 0, 0, 0], &body[..]].concat())
+    };
+    // A session report whose Error Indication Report (99) has F-TEID 7, and a UE IP Address with
+    // both families; SEID 5, number 9.
+    let mut elements = vec![0, 99, 0, 13, 0, 21, 0, 9, 1, 0, 0, 0, 7, 10, 0, 1, 1];
+    elements.extend([0, 93, 0, 21, 3, 10, 60, 0, 1]);
+    elements.extend([0x20, 1, 0x0d, 0xb8, 0, 0x60, 0, 4, 0, 0, 0, 0, 0, 0, 0, 1]);
+    let mut message =
+        vec![0x21, 56, 0, 12 + elements.len() as u8, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 9, 0];
+    message.extend(&elements);
+    let report = datagram(8805, &message);
+    let frames = [indication(7), indication(8), report];
+    let passes = passes(&capture(&frames));
+    let mut scratch = Scratch::default();
+    let [about, other, report] =
+        frames.each_ref().map(|bytes| rewritten(&passes, 1, bytes, &mut scratch));
+    assert_eq!(other, frames[1], "N4 never set up tunnel 8");
+    let body = 14 + 20 + 8;
+    let teid = &about[body + 13..body + 17];
+    assert_ne!(teid, [0, 0, 0, 7]);
+    assert_eq!(about[..body + 13], frames[0][..body + 13]);
+    assert_eq!(about[body + 17..], frames[0][body + 17..]);
+    let elements = &report[body + 16..];
+    assert_eq!(&elements[9..13], teid, "the same tunnel");
+    assert_eq!(&elements[13..17], [10, 0, 1, 1], "equipment stays");
+    assert_eq!(&elements[22..26], [10, 60, 0, 2]);
+    assert_eq!(&elements[26..42], [0x20, 1, 0x0d, 0xb8, 0, 0x60, 0, 5, 0, 0, 0, 0, 0, 0, 0, 1]);
+    assert_ne!(&report[body + 4..body + 12], [0, 0, 0, 0, 0, 0, 0, 5]);
+    assert_eq!(&report[body + 12..body + 15], [0, 0, 10], "counting goes on");
+    assert_eq!(&report[40..42], [0, 0], "no checksum stays none");
 }
 
 #[test]
