@@ -221,9 +221,13 @@ fn an_interface_carries_to_its_other_end_what_was_sent() {
 
 #[test]
 fn what_contradicts_itself_is_refused_before_anything_is_sent() {
-    let capture = small("capture.pcap");
+    let directory = tempfile::tempdir().unwrap();
+    let capture = directory.path().join("in.pcap");
+    std::fs::copy(small("capture.pcap"), &capture).unwrap();
+    let over = format!("vdev:net_pcap0,tx_pcap={}", text(&capture));
     for (arguments, part) in [
         (&["--to", "vdev:net_null0", "--events", "e.json"][..], "cannot be used with"),
+        (&["--to", &over], "over a capture that is read"),
         (&["--to", "a/b"], "pci:ADDRESS"),
         (&["--to", "nosuch0"], "no interface nosuch0"),
         (&["--loop", "0"], "--loop"),

@@ -231,10 +231,14 @@ impl Options {
     fn keeps_its_inputs<'a>(&self, inputs: impl Iterator<Item = &'a Path>) -> Result<(), Failure> {
         let place = |path: &Path| path.canonicalize().ok();
         let inputs: Vec<PathBuf> = inputs.filter_map(place).collect();
+        // DPDK's net_pcap writes a capture.
+        let sent = self.to.as_deref().unwrap_or_default().split(',');
+        let sent = sent.filter_map(|word| word.strip_prefix("tx_pcap=")).map(PathBuf::from).next();
         let results = [
             ("--events", &self.events),
             ("--restricted-events", &self.restricted_events),
             ("--summary", &self.summary),
+            ("--to", &sent),
         ];
         for (option, path) in results {
             if path.as_deref().and_then(place).is_some_and(|path| inputs.contains(&path)) {

@@ -15,6 +15,7 @@ use crate::tunnels;
 /// Room that rewriting needs, kept from frame to frame: as much as the longest frame has fields.
 #[derive(Debug, Default)]
 pub struct Scratch {
+    layers: Layers,
     changes: Vec<Change>,
 }
 
@@ -26,10 +27,11 @@ pub(crate) fn rewrite(
     to: &mut [u8],
     scratch: &mut Scratch,
 ) {
-    let (layers, record) = Layers::of(frame, ports);
+    let Scratch { layers, changes } = scratch;
+    let record = layers.walk(frame, ports);
     let places = layers.places();
-    scratch.changes.clear();
-    let mut pen = Pen { pass, before: frame.bytes, after: to, changes: &mut scratch.changes };
+    changes.clear();
+    let mut pen = Pen { pass, before: frame.bytes, after: to, changes };
     for (index, place) in places.iter().enumerate() {
         match place.layer {
             Layer::Ipv4 | Layer::Ipv6 => pen.packet(place),
@@ -38,8 +40,8 @@ pub(crate) fn rewrite(
             _ => {}
         }
     }
-    if !scratch.changes.is_empty() {
-        checksum::mend(places, frame.bytes, to, &mut scratch.changes);
+    if !changes.is_empty() {
+        checksum::mend(places, frame.bytes, to, changes);
     }
 }
 

@@ -72,12 +72,13 @@ impl Survey {
         mut progress: impl FnMut(u64),
     ) -> Self {
         let mut survey = Self::default();
+        let mut layers = Layers::default();
         let mut before = 0;
         for capture in captures {
             // What can't be read is told when it is played.
             let packets = Reader::open(capture).into_iter().flatten().map_while(Result::ok);
             for packet in packets {
-                survey.see(&packet, ports);
+                survey.see(&packet, ports, &mut layers);
                 if survey.packets.is_multiple_of(STRIDE) {
                     progress(before + packet.offset as u64);
                     if stop.is_asked() {
@@ -126,7 +127,7 @@ impl Survey {
         self.counting.get(&sender).map_or(1 << 12, |counting| counting.span())
     }
 
-    fn see(&mut self, packet: &Packet<'_>, ports: &Ports) {
+    fn see(&mut self, packet: &Packet<'_>, ports: &Ports, layers: &mut Layers) {
         self.first = Some(self.first.map_or(packet.time, |first| first.min(packet.time)));
         self.last = self.last.max(packet.time);
         self.packets += 1;
@@ -135,7 +136,7 @@ impl Survey {
         }
         let meta = RxMeta { link_type: packet.link_type, ..RxMeta::default() };
         let frame = Frame { bytes: packet.bytes, meta };
-        let (layers, record) = Layers::of(&frame, ports);
+        let record = layers.walk(&frame, ports);
         let places = layers.places();
         let gtp = places.iter().position(|p| matches!(p.layer, Layer::Gtpu | Layer::Pfcp));
         let Some(gtp) = gtp else { return };

@@ -26,17 +26,20 @@ pub(crate) struct Layers {
     frame_len: usize,
 }
 
+impl Default for Layers {
+    fn default() -> Self {
+        let none = Place { layer: Layer::Other, start: 0, end: 0 };
+        Self { places: [none; LAYERS], count: 0, origin: 0, frame_len: 0 }
+    }
+}
+
 impl Layers {
-    /// Walks a frame whole.
-    pub(crate) fn of(frame: &Frame<'_>, ports: &Ports) -> (Self, Record) {
-        let mut layers = Self {
-            places: [Place { layer: Layer::Other, start: 0, end: 0 }; LAYERS],
-            count: 0,
-            origin: frame.bytes.as_ptr() as usize,
-            frame_len: frame.bytes.len(),
-        };
-        let record = decode(frame, None, ports, &mut layers);
-        (layers, record)
+    /// Walks a frame whole, and forgets the one before.
+    pub(crate) fn walk(&mut self, frame: &Frame<'_>, ports: &Ports) -> Record {
+        self.count = 0;
+        self.origin = frame.bytes.as_ptr() as usize;
+        self.frame_len = frame.bytes.len();
+        decode(frame, None, ports, self)
     }
 
     pub(crate) fn places(&self) -> &[Place] {

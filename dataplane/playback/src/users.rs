@@ -5,7 +5,7 @@
 //! that its users stand behind those of the pass before, and walks on past what is equipment's: a
 //! permutation of all that is not.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use weir_wire::Address;
 
@@ -55,7 +55,8 @@ struct Block {
 /// Which addresses are users'. What counts as one is settled at the end of the survey.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Users {
-    blocks: HashMap<u64, Block>,
+    /// There are few of them as a rule, and four are looked for a packet.
+    blocks: BTreeMap<u64, Block>,
     /// Addresses that were not noted since there are too many blocks.
     pub(crate) left_out: u64,
 }
