@@ -1,12 +1,12 @@
 # make demo    shows Weir at work
 # make test    everything that must hold; what CI runs
 # make bench   the measurements, into target/bench
-# make build   the three programs, into target/release
+# make build   the programs, into target/release
 # make setup   installs what the build needs
 
 # What `weir demo` is called with, as in: make demo OPTIONS=--once
 OPTIONS =
-PROGRAMS = -p weir-cli -p weir-sensor -p weir-control
+PROGRAMS = -p weir-cli -p weir-sensor -p weir-control -p weir-sender
 
 .PHONY: build demo test bench setup setup-test deny
 

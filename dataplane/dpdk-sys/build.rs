@@ -13,7 +13,7 @@ const INSTALL: &str = "apt-get install libdpdk-dev libclang-dev";
 /// The libraries that the allowlist and the shim call. Drivers are plugins that EAL loads.
 const LIBRARIES: [&str; 4] = ["rte_eal", "rte_mempool", "rte_mbuf", "rte_ethdev"];
 
-const FUNCTIONS: [&str; 41] = [
+const FUNCTIONS: [&str; 43] = [
     "rte_eal_init",
     "rte_eal_cleanup",
     "rte_strerror",
@@ -55,12 +55,15 @@ const FUNCTIONS: [&str; 41] = [
     "weir_describe",
     "weir_copy_whole",
     "weir_inject",
+    "weir_tx_write",
+    "weir_tx_burst",
 ];
 
 fn main() {
     println!("cargo:rerun-if-changed=shim/weir.h");
     println!("cargo:rerun-if-changed=shim/weir.c");
     println!("cargo:rerun-if-changed=shim/inject.c");
+    println!("cargo:rerun-if-changed=shim/transmit.c");
     println!("cargo:rerun-if-env-changed=LIBCLANG_PATH");
 
     let dpdk = pkg_config::Config::new()
@@ -103,11 +106,18 @@ fn injecting() -> bool {
     env::var_os("CARGO_FEATURE_INJECT").is_some()
 }
 
+fn transmitting() -> bool {
+    env::var_os("CARGO_FEATURE_TRANSMIT").is_some()
+}
+
 fn compile_shim(includes: &[String], flags: &[String]) {
     let mut shim = cc::Build::new();
     shim.file("shim/weir.c");
     if injecting() {
         shim.file("shim/inject.c");
+    }
+    if transmitting() {
+        shim.file("shim/transmit.c");
     }
     for flag in includes.iter().chain(flags) {
         shim.flag(flag);
@@ -127,7 +137,7 @@ fn generate_bindings(includes: &[String], flags: &[String]) {
         .allowlist_var(
             "WEIR_.*|RTE_MAX_LCORE|RTE_PKTMBUF_HEADROOM|RTE_ETH_NAME_MAX_LEN|RTE_MAX_ETHPORTS",
         )
-        .allowlist_type("weir_burst|weir_frame")
+        .allowlist_type("weir_burst|weir_frame|weir_tx_frame")
         .allowlist_type("rte_flow_(item_type|action_type|item_udp|action_queue|action_rss)")
         .opaque_type("rte_mbuf|rte_mempool|rte_device|rte_flow")
         .default_enum_style(bindgen::EnumVariation::ModuleConsts)
@@ -140,6 +150,9 @@ fn generate_bindings(includes: &[String], flags: &[String]) {
     }
     if injecting() {
         bindings = bindings.clang_arg("-DWEIR_INJECT");
+    }
+    if transmitting() {
+        bindings = bindings.clang_arg("-DWEIR_TRANSMIT");
     }
     let bindings = bindings
         .generate()

@@ -28,6 +28,9 @@ for name in sys.argv[1:]:
             "frame": b"\0\7" + frame,
             "engine": b"\1" + bytes([1, min(len(frame), 255)]) + frame[:255],
             "wire": bytes([number % 8]) + frame[42:],
+            "passes": b"\2" + struct.pack(
+                "<IHHIIIIIIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1, 1, 0, len(frame), len(frame)
+            ) + frame,
         }.items():
             folder = here / "corpus" / target
             folder.mkdir(parents=True, exist_ok=True)

@@ -4,6 +4,7 @@
 mod check;
 mod decode;
 mod demo;
+mod doctor;
 mod failure;
 mod generate;
 mod output;
@@ -49,6 +50,8 @@ enum Command {
     Sessions(sessions::Options),
     /// Check configuration, inventory and policy
     Check(check::Options),
+    /// Tell what this machine lacks for line rate, and the command that mends it
+    Doctor(doctor::Options),
     /// Write a scenario's capture, labels, inventory and policy
     Generate(generate::Options),
     /// Become weir-sensor, the dataplane process
@@ -76,6 +79,7 @@ fn main() -> ExitCode {
         Command::Decode(options) => decode::run(&options),
         Command::Sessions(options) => sessions::run(&options),
         Command::Check(options) => check::run(&options),
+        Command::Doctor(options) => doctor::run(&options),
         Command::Generate(options) => generate::run(&options),
         Command::Sensor(passed) => become_program(programs::SENSOR, passed),
         Command::Control(passed) => become_program(programs::CONTROL, passed),

@@ -1,4 +1,4 @@
-//! The two processes that `weir` runs: where their programs are, and becoming one of them.
+//! The processes that `weir` runs: where their programs are, and becoming one of them.
 
 use std::convert::Infallible;
 use std::env;
@@ -14,6 +14,9 @@ use crate::failure::Failure;
 pub(crate) const SENSOR: &str = "weir-sensor";
 /// The control process.
 pub(crate) const CONTROL: &str = "weir-control";
+
+/// What replays captures into a port.
+pub(crate) const SENDER: &str = "weir-sender";
 
 /// Finds a program beside the running one, so that a build or package runs its own parts, else in
 /// PATH.

@@ -15,6 +15,7 @@ use crate::check::{Files, Findings};
 use crate::decode::unreadable;
 use crate::failure::Failure;
 use crate::output::print;
+use crate::programs;
 use crate::summary::Summary;
 use crate::supervise::{self, Plan};
 
@@ -32,6 +33,20 @@ pub(crate) struct Options {
     /// How fast: max, recorded, or a multiple of recorded such as 60x
     #[arg(long, default_value = "max", value_name = "max|recorded|Nx")]
     speed: Speed,
+    /// How often the captures are played: from the second time on later, and with TEIDs, SEIDs and
+    /// users' addresses of their own
+    #[arg(long = "loop", value_name = "N", default_value_t = 1)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    passes: u32,
+    /// Read the captures into memory, whole, before the first packet, so that no disk limits the rate
+    #[arg(long)]
+    preload: bool,
+    /// Send the captures' frames into a port instead, inspecting nothing: pci:ADDRESS,
+    /// vdev:NAME,ARGUMENTS in DPDK's form, or a network interface's name
+    #[arg(long, value_name = "DEVICE")]
+    #[arg(conflicts_with_all = ["config", "inventory", "policy", "taps", "source", "workers"])]
+    #[arg(conflicts_with_all = ["events", "restricted_events"])]
+    to: Option<String>,
     /// What reads the captures
     #[arg(long, value_enum, default_value_t = Source::File)]
     source: Source,
@@ -108,6 +123,10 @@ impl Source {
 
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     options.judge()?;
+    if let Some(device) = &options.to {
+        let arguments = options.sending(device);
+        return programs::become_program(programs::SENDER, arguments).map(|never| match never {});
+    }
     options.empty_events()?;
     let place = Place::make()?;
     let outcome = supervise::run(&options.plan(&place))?;
@@ -142,6 +161,12 @@ impl Options {
             return Err(Failure::usage(
                 "restricted events can't go to standard output; --restricted-events -; \
                  give them a file",
+            ));
+        }
+        if self.source == Source::Dpdk && (self.passes > 1 || self.preload) {
+            return Err(Failure::usage(
+                "net_pcap reads the file itself; --source dpdk; leave --loop and --preload out, or \
+                 use --source file",
             ));
         }
         if self.captures().filter(|file| is_standard_input(file)).count() > 1 {
@@ -206,10 +231,14 @@ impl Options {
     fn keeps_its_inputs<'a>(&self, inputs: impl Iterator<Item = &'a Path>) -> Result<(), Failure> {
         let place = |path: &Path| path.canonicalize().ok();
         let inputs: Vec<PathBuf> = inputs.filter_map(place).collect();
+        // DPDK's net_pcap writes a capture.
+        let sent = self.to.as_deref().unwrap_or_default().split(',');
+        let sent = sent.filter_map(|word| word.strip_prefix("tx_pcap=")).map(PathBuf::from).next();
         let results = [
             ("--events", &self.events),
             ("--restricted-events", &self.restricted_events),
             ("--summary", &self.summary),
+            ("--to", &sent),
         ];
         for (option, path) in results {
             if path.as_deref().and_then(place).is_some_and(|path| inputs.contains(&path)) {
@@ -246,13 +275,34 @@ impl Options {
         Ok(())
     }
 
+    /// The arguments of weir-sender.
+    fn sending(&self, device: &str) -> Vec<OsString> {
+        let mut sender = Words::default();
+        sender.option("--to", Some(Path::new(device)));
+        self.course(&mut sender);
+        sender.option("--summary", self.summary.as_deref());
+        sender.0.push("--".into());
+        sender.0.extend(self.files.iter().map(OsString::from));
+        sender.0
+    }
+
+    /// How captures are played, whoever plays them.
+    fn course(&self, words: &mut Words) {
+        words.option("--speed", Some(Path::new(&self.speed.0)));
+        let passes = (self.passes > 1).then(|| self.passes.to_string());
+        words.option("--loop", passes.as_deref().map(Path::new));
+        if self.preload {
+            words.0.push("--preload".into());
+        }
+    }
+
     fn plan(&self, place: &Place) -> Plan {
         let mut sensor = Words::default();
         sensor.option("--config", self.rules.config.as_deref());
         for tap in &self.taps {
             sensor.option("--tap", Some(Path::new(&tap.text)));
         }
-        sensor.option("--speed", Some(Path::new(&self.speed.0)));
+        self.course(&mut sensor);
         sensor.option("--source", Some(Path::new(self.source.name())));
         let workers = self.workers.map(|workers| workers.to_string());
         sensor.option("--workers", workers.as_deref().map(Path::new));

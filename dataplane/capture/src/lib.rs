@@ -23,10 +23,10 @@ use std::fmt;
 use weir_engine::Nanos;
 pub use weir_engine::frame::LinkType;
 
-pub use packing::Packing;
+pub use packing::{Packing, unpack};
 pub use reader::Reader;
 pub use source::{Source, is_standard_input, open};
-pub use stream::Stream;
+pub use stream::{Stream, describe};
 
 /// A packet of a capture.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

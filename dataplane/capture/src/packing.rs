@@ -45,8 +45,11 @@ impl Packing {
     }
 }
 
-/// Unpacks the bytes if they are compressed, else gives them as they are.
-pub(crate) fn unpack(
+/// Unpacks the bytes if they are compressed, else gives them as they are. Waits for the first four.
+///
+/// # Errors
+/// If the input can't be read, or its decoder can't be set up.
+pub fn unpack(
     mut input: impl Read + Send + 'static,
 ) -> io::Result<(Option<Packing>, Box<dyn Read + Send>)> {
     let mut head = Vec::with_capacity(4);

@@ -181,7 +181,7 @@ impl Stream {
 }
 
 /// What an input's error means for its capture.
-fn describe(error: &io::Error, packing: Option<Packing>) -> Cow<'static, str> {
+pub fn describe(error: &io::Error, packing: Option<Packing>) -> Cow<'static, str> {
     match packing {
         Some(packing) if error.kind() == ErrorKind::UnexpectedEof => {
             format!("the {packing} data ends too early").into()

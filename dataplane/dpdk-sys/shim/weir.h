@@ -69,6 +69,24 @@ uint32_t weir_copy_whole(const struct rte_mbuf *mbuf, uint8_t *to, uint32_t room
 int weir_errno(void);
 unsigned int weir_lcore_id(void);
 
+#ifdef WEIR_TRANSMIT
+/* One frame to send. */
+struct weir_tx_frame {
+	const uint8_t *data;
+	uint16_t len;
+};
+
+/*
+ * Copies `count` frames to as many new mbufs. Returns 0, or negative and no mbuf when the pool has
+ * not so many, or a frame is longer than one of them.
+ */
+int weir_tx_write(struct rte_mempool *pool, const struct weir_tx_frame *frames,
+		  struct rte_mbuf **mbufs, uint16_t count);
+
+/* Offers mbufs to the port's first queue. Returns how many of them it took. */
+uint16_t weir_tx_burst(uint16_t port, struct rte_mbuf **mbufs, uint16_t count);
+#endif
+
 #ifdef WEIR_INJECT
 /*
  * Puts one frame, cut into segments of `segment` bytes, into the named ring. Returns 0, or

@@ -11,7 +11,8 @@
 //! With several queues a port asks for the best spreading that its device takes, and says what it
 //! obtained: [`Steering`].
 //!
-//! The sensor only listens. No function here sends a frame.
+//! The sensor only listens: a [`Port`] has no means to send. What sends is a type of its own,
+//! `TxPort`, of the feature `transmit`, which the sensor does not ask for.
 //!
 //! ```no_run
 //! use weir_dpdk::{Eal, EalConfig, Pool, Port, PortConfig};
@@ -43,6 +44,8 @@ mod rule;
 mod spsc;
 mod steering;
 mod thread;
+#[cfg(feature = "transmit")]
+mod transmit;
 pub mod vdev;
 
 pub use burst::{Burst, Frames, RxFrame};
@@ -56,3 +59,5 @@ pub use queue::{BURST, LONGEST_FRAME, QueueId, RxQueue};
 pub use ring::{RingReceiver, Taken};
 pub use steering::{Spreading, Steering};
 pub use thread::ThreadRegistration;
+#[cfg(feature = "transmit")]
+pub use transmit::{TxPort, TxStats};

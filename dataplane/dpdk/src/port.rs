@@ -429,7 +429,7 @@ fn symmetric_key(len: u8) -> Vec<u8> {
     SYMMETRIC_KEY.into_iter().cycle().take(usize::from(len)).collect()
 }
 
-fn capabilities(id: PortId, info: &sys::rte_eth_dev_info) -> Capabilities {
+pub(crate) fn capabilities(id: PortId, info: &sys::rte_eth_dev_info) -> Capabilities {
     // SAFETY: a driver's name is a static C string.
     let driver = unsafe { CStr::from_ptr(info.driver_name) }.to_string_lossy().into_owned();
     // SAFETY: the port exists; an integer is read, −1 for no node or no port.
@@ -454,7 +454,7 @@ fn max_mtu(mtu: u16, frame: u32) -> u16 {
     u16::try_from(frame.saturating_sub(ETHERNET_OVERHEAD)).unwrap_or(u16::MAX)
 }
 
-fn device_info(id: PortId, name: &str) -> Result<sys::rte_eth_dev_info, PortError> {
+pub(crate) fn device_info(id: PortId, name: &str) -> Result<sys::rte_eth_dev_info, PortError> {
     let mut info = sys::rte_eth_dev_info::default();
     // SAFETY: the driver fills the structure.
     match unsafe { sys::rte_eth_dev_info_get(id.0, &mut info) } {
@@ -467,7 +467,7 @@ fn device_info(id: PortId, name: &str) -> Result<sys::rte_eth_dev_info, PortErro
     }
 }
 
-fn find(name: &str) -> Result<PortId, PortError> {
+pub(crate) fn find(name: &str) -> Result<PortId, PortError> {
     let mut id = 0;
     let found = CString::new(name).is_ok_and(|name| {
         // SAFETY: the name is a C string; one integer is written.

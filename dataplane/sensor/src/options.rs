@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use clap::{Parser, ValueEnum};
 use weir_engine::rules::Link;
+pub(crate) use weir_playback::Speed;
 
 /// How the packet sources of this build are named in `--version`.
 const VERSION: &str = if cfg!(feature = "dpdk") {
@@ -29,6 +30,14 @@ pub(crate) struct Options {
     /// How fast captures are replayed: max, recorded, or a factor such as 10x
     #[arg(long)]
     pub(crate) speed: Option<Speed>,
+    /// How often captures are played; from the second time on with tunnels, sessions and users of
+    /// their own
+    #[arg(long = "loop", value_name = "N", default_value_t = 1)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) passes: u32,
+    /// Read captures into memory, whole, before the first packet
+    #[arg(long)]
+    pub(crate) preload: bool,
     /// What reads the captures: the sensor itself or DPDK's net_pcap
     #[arg(long, value_enum, default_value_t = SourceKind::File)]
     pub(crate) source: SourceKind,
@@ -78,44 +87,12 @@ impl FromStr for TapFile {
     }
 }
 
-/// How fast a capture is replayed.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Speed {
-    /// As fast as it can be judged; nothing is lost.
-    Max,
-    /// As many times faster than recorded.
-    Times(f64),
-}
-
-impl FromStr for Speed {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "max" => Ok(Speed::Max),
-            "recorded" => Ok(Speed::Times(1.0)),
-            _ => text
-                .strip_suffix('x')
-                .and_then(|factor| factor.parse().ok())
-                .filter(|factor: &f64| factor.is_finite() && *factor > 0.0)
-                .map(Speed::Times)
-                .ok_or("write max, recorded, or a factor such as 10x"),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn speeds_and_taps_are_read_or_refused() {
-        assert_eq!("max".parse(), Ok(Speed::Max));
-        assert_eq!("recorded".parse(), Ok(Speed::Times(1.0)));
-        assert_eq!("2.5x".parse(), Ok(Speed::Times(2.5)));
-        for wrong in ["", "x", "0x", "-1x", "NaNx", "fast"] {
-            assert!(wrong.parse::<Speed>().is_err(), "{wrong}");
-        }
+    fn taps_are_read_or_refused() {
         let tap: TapFile = "n3=a=b.pcap".parse().unwrap();
         assert_eq!((tap.link, tap.file), (Link::N3, PathBuf::from("a=b.pcap")));
         assert!("n5=a.pcap".parse::<TapFile>().unwrap_err().contains("n5"));

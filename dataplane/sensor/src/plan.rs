@@ -64,6 +64,10 @@ pub(crate) struct Plan {
     /// Whether the captures are the command line's, which must be judged or refused.
     pub(crate) judged_whole: bool,
     pub(crate) speed: Speed,
+    /// How often the captures are played.
+    pub(crate) passes: u32,
+    /// Whether they are read into memory first.
+    pub(crate) preload: bool,
     pub(crate) workers: u16,
     /// Cores to pin the workers to; empty: none.
     pub(crate) cores: Vec<usize>,
@@ -105,6 +109,12 @@ impl Plan {
                 config.context("nothing to watch; command line; give FILEs or --config")?;
             configured(config)?
         };
+        if (options.passes > 1 || options.preload) && matches!(sources, Sources::Devices(_)) {
+            bail!(
+                "what a device gives is not at hand to be loaded or played again; --loop, --preload; \
+                 use --source file, or name captures"
+            );
+        }
         let wrappers = match config {
             Some(config) if !options.is_replay() => config.taps.iter().map(wrapper).collect(),
             _ => Vec::new(),
@@ -126,6 +136,8 @@ impl Plan {
             replay: is_capture,
             judged_whole: options.is_replay(),
             speed: options.speed.unwrap_or(default_speed),
+            passes: options.passes,
+            preload: options.preload,
             workers: options.workers.unwrap_or(cores.len().max(1) as u16),
             cores,
             control_core: config.and_then(|config| config.sensor.control_core).map(usize::from),

@@ -2,7 +2,6 @@
 //! threads, then the end in a fixed order.
 
 use std::fs::File;
-use std::io::IsTerminal;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -10,10 +9,11 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use indicatif::{ProgressBar, ProgressStyle};
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
-use weir_capture::{OpenError, Source, is_standard_input};
+use weir_capture::{Source, is_standard_input};
+#[cfg(feature = "dpdk")]
+use weir_dpdk::Memory;
 use weir_engine::contract::SCHEMA;
 use weir_engine::contract::greeting::{Greeting, LaneName};
 use weir_engine::contract::words::BLOCK;
@@ -23,6 +23,7 @@ use weir_engine::signalling::{LAB_KEY, sample_key};
 use weir_engine::time::{LIVE_SLICE, REPLAY_SLICE};
 use weir_engine::worker::Setup;
 use weir_engine::{Nanos, Signalling, SignallingSetup, TapId, Worker};
+use weir_playback::{Content, bar};
 use weir_shm::channel::Listener;
 use weir_shm::{BlockWriter, RingWriter, Segment, Shape};
 
@@ -31,10 +32,11 @@ use crate::courier::Courier;
 use crate::court::{Court, Notice};
 #[cfg(feature = "dpdk")]
 use crate::device::{self, Devices, Feed};
+use crate::fitness;
 use crate::options::Speed;
 use crate::plan::{FileSource, Plan, Sources};
 use crate::policy::{LastGood, PolicySlot};
-use crate::reader::{self, Capture, Progress, ReadOut};
+use crate::reader::{self, Capture, Course, Progress, Repetition};
 use crate::site_key::site_key;
 use crate::station::{Desk, Outfit, Station, WatchSlot};
 use crate::stop::Stop;
@@ -57,7 +59,7 @@ const GLANCE: Duration = Duration::from_millis(5);
 /// The opened sources.
 enum Opened {
     /// Captures, and the streams of those that have no map.
-    Captures(Arc<[Capture]>, Vec<Option<File>>),
+    Captures(Vec<Capture>, Vec<Option<File>>),
     #[cfg(feature = "dpdk")]
     Devices(Box<Devices>, Vec<Feed>),
 }
@@ -145,6 +147,9 @@ impl Sensor {
         let judge_block = take(1).pop().context("no block for the judge")?;
         let captured = plan.replay || is_captured(&opened);
         let slice = if captured { REPLAY_SLICE } else { LIVE_SLICE };
+        if !captured {
+            fitness::remark(&plan.cores, is_on_ordinary_pages(&opened));
+        }
 
         let (briefed, briefing) = crossbeam::channel::bounded(1);
         let hanging_up = Stop::default();
@@ -236,14 +241,15 @@ fn open(plan: &Plan) -> anyhow::Result<Opened> {
             let mut inputs = Vec::with_capacity(files.len());
             for FileSource { path, shares } in files {
                 let source = weir_capture::open(path).with_context(|| cannot_read(path))?;
-                let (map, input) = match source {
-                    Source::Mapped(map) => (Some(map), None),
+                let (content, input) = match source {
+                    Source::Mapped(map) => (Some(Content::Mapped(map)), None),
                     Source::Stream(input) => (None, Some(input)),
                 };
-                captures.push(Capture { name: capture_name(path), map, shares: shares.clone() });
+                let name = capture_name(path);
+                captures.push(Capture { name, content, shares: shares.clone() });
                 inputs.push(input);
             }
-            Ok(Opened::Captures(captures.into(), inputs))
+            Ok(Opened::Captures(captures, inputs))
         }
         #[cfg(feature = "dpdk")]
         Sources::Devices(devices) => {
@@ -337,6 +343,14 @@ fn receivers(opened: &Opened, #[allow(unused)] plan: &Plan) -> u16 {
         Opened::Captures(..) => 0,
         #[cfg(feature = "dpdk")]
         Opened::Devices(_, feeds) => plan.receive_cores.len().min(feeds.len()) as u16,
+    }
+}
+
+fn is_on_ordinary_pages(opened: &Opened) -> bool {
+    match opened {
+        Opened::Captures(..) => false,
+        #[cfg(feature = "dpdk")]
+        Opened::Devices(devices, _) => devices.eal.memory() == Memory::OrdinaryPages,
     }
 }
 
@@ -445,7 +459,7 @@ fn inspect(
 ) -> anyhow::Result<()> {
     match opened {
         Opened::Captures(captures, inputs) => {
-            read_captures(plan, setup, &captures, inputs, stations, stop)
+            read_captures(plan, setup, captures, inputs, stations, stop)
         }
         #[cfg(feature = "dpdk")]
         Opened::Devices(devices, feeds) => {
@@ -457,11 +471,20 @@ fn inspect(
 fn read_captures(
     plan: &Plan,
     setup: &Setup,
-    captures: &Arc<[Capture]>,
-    inputs: Vec<Option<File>>,
+    mut captures: Vec<Capture>,
+    mut inputs: Vec<Option<File>>,
     stations: Vec<Station>,
     stop: &Stop,
 ) -> anyhow::Result<()> {
+    let repetition = match Repetition::of(plan, &mut captures, &mut inputs, stop) {
+        Ok(repetition) => repetition,
+        Err(error) => {
+            // Their last word lets the judge end.
+            stations.into_iter().for_each(Station::finish);
+            return Err(error);
+        }
+    };
+    let captures: Arc<[Capture]> = captures.into();
     let progress = Arc::new(Progress::default());
     let mut dealers = Vec::new();
     let mut workers = Vec::new();
@@ -469,23 +492,27 @@ fn read_captures(
         let (dealer, player) = reader::deal();
         dealers.push(dealer);
         let (captures, core) = (captures.clone(), plan.cores.get(number).copied());
+        let anew = repetition.anew.clone();
         workers.push(spawn(&format!("worker-{number}"), move || {
             pin(core);
-            reader::play(&player, &captures, station);
+            reader::play(&player, &captures, anew.as_deref(), station);
         })?);
     }
     let reading = {
         let (captures, progress, stop) = (captures.clone(), progress.clone(), stop.clone());
         let (setup, speed) = (setup.clone(), plan.speed);
         spawn("reader", move || {
-            reader::read(&captures, inputs, dealers, &setup, speed, &progress, &stop)
+            let (setup, repetition, progress) = (&setup, &repetition, &progress);
+            let course = Course { setup, speed, repetition, progress, stop: &stop };
+            reader::read(&captures, inputs, dealers, &course)
         })?
     };
     // How much a stream holds is not known before its end.
-    let total: Option<usize> =
-        captures.iter().map(|capture| Some(capture.map.as_ref()?.len())).sum();
+    let once: Option<u64> =
+        captures.iter().map(|capture| Some(capture.content.as_ref()?.len() as u64)).sum();
+    let total = once.map(|once| once.saturating_mul(u64::from(plan.passes)));
     let bar = match total {
-        Some(total) => bar(total as u64, "{bar:40} {bytes}/{total_bytes} {bytes_per_sec} {eta}"),
+        Some(total) => bar(total, "{bar:40} {bytes}/{total_bytes} {bytes_per_sec} {eta}"),
         None => bar(0, "{bytes} read, {bytes_per_sec}"),
     };
     while workers.iter().any(|worker| !worker.is_finished()) {
@@ -497,32 +524,7 @@ fn read_captures(
         worker.join().map_err(|_| anyhow::anyhow!("a worker's thread failed"))?;
     }
     let out = reading.join().map_err(|_| anyhow::anyhow!("the reader's thread failed"))?;
-    complain(&out, captures)
-}
-
-/// Says what is wrong with the captures, all of it.
-fn complain(out: &ReadOut, captures: &[Capture]) -> anyhow::Result<()> {
-    let name = |number: u16| &captures[usize::from(number)].name;
-    let mut complaints: Vec<String> = out
-        .ended
-        .iter()
-        .map(|(number, error)| {
-            let then = match error {
-                OpenError::Damaged(_) => "what stands before it was read",
-                OpenError::Foreign(_) => {
-                    "give a pcap or pcapng file, plain or packed with gzip or zstd"
-                }
-            };
-            format!("{error}; {}; {then}", name(*number))
-        })
-        .collect();
-    complaints.extend(out.link_type.map(|(number, code)| {
-        format!(
-            "link type {code} is not decoded in this version; {}; its frames are counted as link_type",
-            name(number)
-        )
-    }));
-    if complaints.is_empty() { Ok(()) } else { bail!("{}", complaints.join("\nerror: ")) }
+    out.complain(&captures)
 }
 
 /// Where it is published what ports and receive threads say.
@@ -544,16 +546,6 @@ impl Ports<'_> {
         let lost = ports.iter().flat_map(|port| port.not_inspected).sum();
         self.notice.lost.store(lost, Ordering::Relaxed);
     }
-}
-
-/// A progress bar on a terminal; nothing elsewhere.
-pub(crate) fn bar(total: u64, template: &str) -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let style =
-        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(total).with_style(style)
 }
 
 pub(crate) fn spawn<T: Send + 'static>(

@@ -15,12 +15,13 @@ use crate::idle::Idle;
 use crate::plan::Plan;
 use crate::receive::{self, Receiving};
 use crate::relay::{self, Giving, Taking};
-use crate::run::{Ports, ROUND, bar, pin, spawn};
+use crate::run::{Ports, ROUND, pin, spawn};
 use crate::serve::{self, Serving};
 use crate::slicer::Slicer;
 use crate::station::Station;
 use crate::stop::Stop;
 use crate::watch::{self, WatchOut};
+use weir_playback::bar;
 
 /// Starts the workers and whatever feeds them, and waits until they have ended.
 ///
