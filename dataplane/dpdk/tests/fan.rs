@@ -30,7 +30,7 @@ fn two_workers_get_every_frame_once_and_the_pool_gets_every_mbuf_back() {
     .unwrap();
     let pool = Pool::new(&eal, "fan", 8_191, DATA_ROOM, None).unwrap();
     let (port, mut queues) = Port::open("net_pcap0", &PortConfig::default(), pool.clone()).unwrap();
-    let (mut fan, receivers) = Fan::new(&[pool.clone()], &[256, 256]);
+    let (mut fan, receivers) = Fan::new(std::slice::from_ref(&pool), &[256, 256]);
 
     let workers: Vec<_> = receivers
         .into_iter()
@@ -76,7 +76,7 @@ fn two_workers_get_every_frame_once_and_the_pool_gets_every_mbuf_back() {
 
     // What no worker took goes back with the ring, what was not given with the burst.
     let (port, mut queues) = Port::open("net_pcap1", &PortConfig::default(), pool.clone()).unwrap();
-    let (mut fan, receivers) = Fan::new(&[pool.clone()], &[64]);
+    let (mut fan, receivers) = Fan::new(std::slice::from_ref(&pool), &[64]);
     let mut deal = fan.deal(queues[0].poll());
     let given = (0..deal.len()).filter(|place| place % 3 == 0 && deal.give(*place, 0, 0)).count();
     assert_eq!((deal.len(), given), (64, 22));

@@ -326,7 +326,7 @@ mod tests {
             taken
         };
         let (of_n4, of_users) = (take(&mut taking[0].n4), take(&mut taking[0].users));
-        assert!(MOST_N4 < N4_ROOM);
+        const { assert!(MOST_N4 < N4_ROOM) };
         assert_eq!((of_n4, of_users), (MOST_N4, USERS_ROOM));
         assert_eq!(lost[Reason::Untapped as usize], STRANGE);
         let full = lost[Reason::RingFull as usize];
