@@ -44,8 +44,8 @@ struct LookUp {
 pub(crate) struct CommonPacket {
     pub(crate) time: Nanos,
     pub(crate) teid: u32,
-    /// Its outer destination, an IPv4 address.
-    pub(crate) to: u32,
+    /// Its outer addresses, the source's above the destination's.
+    pub(crate) ends: u64,
     pub(crate) sender: Sender,
     pub(crate) flow: QosFlows,
     /// The user's packet's addresses, the source's above the destination's.
@@ -57,7 +57,7 @@ pub(crate) struct CommonPacket {
 impl CommonPacket {
     #[inline]
     fn end(&self) -> FTeid {
-        FTeid { address: Address::v4(self.to.to_be_bytes()), teid: self.teid }
+        FTeid { address: v4(self.ends as u32), teid: self.teid }
     }
 
     #[inline]
@@ -165,9 +165,9 @@ impl Attributor {
         let mut rest = pending.get(..*ready).unwrap_or_default();
         *ready = 0;
         loop {
-            let (known, end) = settle_known(tunnels, rest);
-            report.unresolved.attributed += known as u64;
-            let (Some(end), Some((look_up, behind))) = (end, rest[known..].split_first()) else {
+            let (settled, end) = settle_known(tunnels, rest);
+            report.unresolved.attributed += settled as u64;
+            let (Some(end), Some((look_up, behind))) = (end, rest[settled..].split_first()) else {
                 break;
             };
             rest = behind;
@@ -181,7 +181,12 @@ impl Attributor {
                 Unsettled::Elsewhere if look_up.is_common => {
                     let Some(frame) = frames.get(number) else { continue };
                     let end = packet.end();
-                    complete(tunnels, frame, &recall(frame), (&end, look_up.probe), report);
+                    let found = tunnels.table.find(&end, look_up.probe, packet.time);
+                    if let Found::Live(slot, row) = found {
+                        known(tunnels, frame, &recall(frame), end, (slot, &row), report);
+                    } else if !stray_again(packet, frame, report) {
+                        stray(frame, &recall(frame), &end, report);
+                    }
                 }
                 Unsettled::Elsewhere => {
                     let Some(frame) = others.frames.get(number) else { continue };
@@ -258,7 +263,8 @@ fn settle_known(tunnels: &mut Access, asked: &[LookUp]) -> (usize, Option<Unsett
         let LookUp { slot: Some(slot), is_common: true, ref packet, .. } = *look_up else {
             return (known, Some(Unsettled::Elsewhere));
         };
-        let Some(tunnel) = tunnels.table.glance(slot, packet.to, packet.teid, packet.time) else {
+        let Some(tunnel) = tunnels.table.glance(slot, packet.ends as u32, packet.teid, packet.time)
+        else {
             return (known, Some(Unsettled::Elsewhere));
         };
         let (generation, sender) = (tunnel.flags.generation(), packet.sender);
@@ -270,7 +276,7 @@ fn settle_known(tunnels: &mut Access, asked: &[LookUp]) -> (usize, Option<Unsett
         let is_odd = tunnel.flags.any(RowFlags::CHECKED.or(RowFlags::NAMELESS))
             & !(tunnel.flags.has(RowFlags::UE_V4) & (user == tunnel.ue4));
         if is_news | is_odd {
-            let user = is_odd.then(|| Address::v4(user.to_be_bytes()));
+            let user = is_odd.then(|| v4(user));
             let before = is_news.then_some(before);
             let seen = Seen { slot, generation, sender, before, user };
             return (known, Some(Unsettled::Odd(seen)));
@@ -288,19 +294,30 @@ fn complete(
     (end, probe): (&FTeid, Probe),
     report: &mut Report,
 ) {
-    let (slot, row) = match tunnels.table.find(end, probe, record.time) {
-        Found::Live(slot, row) => (slot, row),
-        Found::Other | Found::Unknown => return stray(frame, record, end, report),
-    };
+    match tunnels.table.find(end, probe, record.time) {
+        Found::Live(slot, row) => known(tunnels, frame, record, *end, (slot, &row), report),
+        Found::Other | Found::Unknown => stray(frame, record, end, report),
+    }
+}
+
+/// Counts a packet on its tunnel, and tells what must be told.
+fn known(
+    tunnels: &mut Access,
+    frame: &Frame<'_>,
+    record: &Record,
+    end: FTeid,
+    (slot, row): (Slot, &Row),
+    report: &mut Report,
+) {
     report.unresolved.attributed += 1;
     let packet = packet_of(frame, record);
     let (generation, sender) = (row.flags.generation(), packet.sender);
     let before = tunnels.usage.count(slot, generation, &packet).unwrap_or_default();
     let is_news = is_news(row.flags, sender, packet.time, before);
-    let user = odd_user(frame, record, &row);
+    let user = odd_user(frame, record, row);
     if is_news || user.is_some() {
         let before = is_news.then_some(before);
-        note(frame, record, *end, &Seen { slot, generation, sender, before, user }, report);
+        note(frame, record, end, &Seen { slot, generation, sender, before, user }, report);
     }
 }
 
@@ -362,6 +379,35 @@ fn note(frame: &Frame<'_>, record: &Record, end: FTeid, seen: &Seen, report: &mu
         let odd = OddSource { slot, generation, source, from, to: end.address, sum, inner };
         report.unresolved.dropped += u64::from(!report.unresolved.odd_sources.add(odd));
     }
+}
+
+/// Adds a packet of the common shape to those like it on a tunnel that is not known; no if it is
+/// the first, or came before them.
+fn stray_again(packet: &CommonPacket, frame: &Frame<'_>, report: &mut Report) -> bool {
+    let (from, source) = (v4((packet.ends >> 32) as u32), v4((packet.users >> 32) as u32));
+    let strays = &mut report.unresolved.strays;
+    let is_full = strays.is_full();
+    match strays.row_mut(&(packet.end(), from, source)) {
+        Some(stray) if stray.sum.first < packet.time => {
+            stray.sum.last = stray.sum.last.max(packet.time);
+            stray.sum.packets += 1;
+            stray.sum.bytes += u64::from(packet.bytes);
+            stray.sum.wire_bytes += u64::from(frame.meta.wire_len);
+            stray.flows.join(packet.flow);
+            true
+        }
+        None if is_full => {
+            report.unresolved.dropped += 1;
+            true
+        }
+        _ => false,
+    }
+}
+
+/// An IPv4 address that was read as a number.
+#[inline]
+fn v4(address: u32) -> Address {
+    Address::v4(address.to_be_bytes())
 }
 
 #[cold]

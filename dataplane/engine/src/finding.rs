@@ -6,6 +6,7 @@ use weir_wire::Address;
 use crate::decode::protocol;
 use crate::detect::gtp_hdrcov;
 use crate::frame::TapId;
+use crate::keyed_hash::keyed_hash;
 use crate::record::{Flags, Kind, Oddities, Record};
 use crate::rules::{Link, Party, Roles, Rules};
 use crate::track::{FlowKey, Inner};
@@ -95,12 +96,13 @@ const FREE: u16 = u16::MAX;
 pub struct Findings {
     rows: Vec<Finding>,
     index: Vec<u16>,
+    secret: u64,
 }
 
 impl Findings {
     /// Empty, with room for a slice.
     pub fn with_room() -> Self {
-        Self { rows: Vec::with_capacity(FINDINGS), index: vec![FREE; SLOTS] }
+        Self { rows: Vec::with_capacity(FINDINGS), index: vec![FREE; SLOTS], secret: 0 }
     }
 
     /// Forgets all.
@@ -109,6 +111,12 @@ impl Findings {
             self.rows.clear();
             self.index.fill(FREE);
         }
+    }
+
+    /// Forgets all, and hashes under this secret from now on: senders choose what is in a key.
+    pub(crate) fn under(&mut self, secret: u64) {
+        self.clear();
+        self.secret = secret;
     }
 
     /// The findings in order of arrival.
@@ -122,8 +130,10 @@ impl Findings {
             Sign::Extension(kind) => u64::from(kind) << 8,
             _ => 0,
         };
-        let salt = found.key.target.0 as u64 ^ (found.key.target.0 >> 64) as u64 ^ kind;
-        let mut slot = found.key.flow.hash(salt) as usize % SLOTS;
+        let Address(target) = found.key.target;
+        let words = [target as u64, (target >> 64) as u64, kind, 0, 0];
+        let hash = found.key.flow.hash(self.secret) ^ keyed_hash(words, self.secret);
+        let mut slot = hash as usize % SLOTS;
         // At most half of the slots are taken: the search ends.
         while let Some(place) = self.index.get(slot).filter(|place| **place != FREE) {
             match self.rows.get_mut(usize::from(*place)) {

@@ -155,6 +155,13 @@ impl Report {
         }
     }
 
+    /// Empties the report, whose tables hash under this secret from now on.
+    pub(crate) fn under(&mut self, secret: u64) {
+        self.clear();
+        self.findings.under(secret);
+        self.unresolved.under(secret);
+    }
+
     /// Empties the report and keeps its room.
     pub fn clear(&mut self) {
         self.flows.clear();

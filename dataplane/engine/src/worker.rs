@@ -92,6 +92,8 @@ impl Worker {
     /// # Errors
     /// If there is no memory for its ledger.
     pub fn new(setup: Setup, tunnels: Access) -> std::io::Result<Self> {
+        let mut report = Report::with_room();
+        report.under(setup.hash_key);
         Ok(Self {
             attributor: Attributor::new(tunnels),
             series: Series::new(setup.hash_key),
@@ -106,7 +108,7 @@ impl Worker {
             places: [NONE; BURST],
             pending: [Pending::default(); BURST],
             others: [0; BURST],
-            report: Report::with_room(),
+            report,
         })
     }
 
@@ -201,7 +203,7 @@ impl Worker {
     /// `partial` says that more of the same slice follows.
     pub fn close(&mut self, slice: u64, latest: Nanos, partial: bool, mut empty: Report) -> Report {
         self.end_runs();
-        empty.clear();
+        empty.under(self.setup.hash_key);
         let rows = std::mem::take(&mut empty.flows);
         let mut report = std::mem::replace(&mut self.report, empty);
         report.flows = self.ledger.hand_over(rows);

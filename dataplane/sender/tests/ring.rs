@@ -13,7 +13,7 @@ fn a_full_device_refuses_and_every_mbuf_is_accounted_for() {
         Err(why) if why.to_string().contains("no driver") => return println!("skipped: {why}"),
         Err(why) => panic!("{why}"),
     };
-    let pool = Pool::new(&eal, "ring", 16_383, 1_000 + 128).unwrap();
+    let pool = Pool::new(&eal, "ring", 16_383, 1_000 + 128, None).unwrap();
     let mut port = TxPort::open("net_ring0", None, pool.clone()).unwrap();
     assert_eq!((port.name(), port.longest_frame()), ("net_ring0", 1_000));
     let bytes = [7; 1_000];

@@ -130,8 +130,8 @@ pub trait Kind: Copy {
     type Key: Copy + Ord;
     /// Its key.
     fn key(&self) -> Self::Key;
-    /// Words for a hash of the key.
-    fn words(&self) -> [u64; 5];
+    /// Words for a hash of a key.
+    fn words(key: &Self::Key) -> [u64; 5];
     /// Adds more of the kind.
     fn join(&mut self, more: &Self);
 }
@@ -145,10 +145,10 @@ impl Kind for Stray {
     fn key(&self) -> Self::Key {
         (self.end, self.from, self.source)
     }
-    fn words(&self) -> [u64; 5] {
-        let ([a, b], [c, d]) = (halves(self.end.address), halves(self.from));
-        let [e, f] = halves(self.source);
-        [a, b, c, d ^ e.rotate_left(32), u64::from(self.end.teid) << 32 ^ f]
+    fn words((end, from, source): &Self::Key) -> [u64; 5] {
+        let ([a, b], [c, d]) = (halves(end.address), halves(*from));
+        let [e, f] = halves(*source);
+        [a, b, c, d ^ e.rotate_left(32), u64::from(end.teid) << 32 ^ f]
     }
     fn join(&mut self, more: &Self) {
         self.flows.join(more.flows);
@@ -163,9 +163,8 @@ impl Kind for Change {
     fn key(&self) -> Self::Key {
         (self.slot, self.generation, self.sender)
     }
-    fn words(&self) -> [u64; 5] {
-        let [a, b] = halves(self.from);
-        [u64::from(self.slot.0), u64::from(self.generation), a, b, 0]
+    fn words((slot, generation, sender): &Self::Key) -> [u64; 5] {
+        [u64::from(slot.0), u64::from(*generation), sender.word(), 0, 0]
     }
     fn join(&mut self, more: &Self) {
         if self.sum.join(&more.sum) {
@@ -180,9 +179,9 @@ impl Kind for OddSource {
     fn key(&self) -> Self::Key {
         (self.slot, self.generation, self.source, self.from)
     }
-    fn words(&self) -> [u64; 5] {
-        let ([a, b], [c, d]) = (halves(self.source), halves(self.from));
-        [a, b, c, d, u64::from(self.slot.0) << 16 | u64::from(self.generation)]
+    fn words((slot, generation, source, from): &Self::Key) -> [u64; 5] {
+        let ([a, b], [c, d]) = (halves(*source), halves(*from));
+        [a, b, c, d, u64::from(slot.0) << 16 | u64::from(*generation)]
     }
     fn join(&mut self, more: &Self) {
         if self.sum.join(&more.sum) {
@@ -196,9 +195,9 @@ impl Kind for Complaint {
     fn key(&self) -> Self::Key {
         (self.end, self.told)
     }
-    fn words(&self) -> [u64; 5] {
-        let ([a, b], [c, d]) = (halves(self.end.address), halves(self.told));
-        [a, b, c, d, u64::from(self.end.teid)]
+    fn words((end, told): &Self::Key) -> [u64; 5] {
+        let ([a, b], [c, d]) = (halves(end.address), halves(*told));
+        [a, b, c, d, u64::from(end.teid)]
     }
     fn join(&mut self, more: &Self) {
         self.sum.join(&more.sum);
@@ -210,8 +209,8 @@ impl Kind for Escape {
     fn key(&self) -> Self::Key {
         self.source
     }
-    fn words(&self) -> [u64; 5] {
-        let [a, b] = halves(self.source);
+    fn words(source: &Self::Key) -> [u64; 5] {
+        let [a, b] = halves(*source);
         [a, b, 0, 0, 0]
     }
     fn join(&mut self, more: &Self) {
@@ -240,7 +239,7 @@ impl<T: Kind> Sums<T> {
     /// Empty, with room for `bound` kinds, fewer than 32,768.
     pub fn with_room(bound: usize) -> Self {
         let index = vec![FREE; (bound * 2).next_power_of_two()];
-        Self { rows: Vec::with_capacity(bound), index, bound, secret: 0x5bd1_e995 }
+        Self { rows: Vec::with_capacity(bound), index, bound, secret: 0 }
     }
 
     /// Forgets all.
@@ -258,27 +257,56 @@ impl<T: Kind> Sums<T> {
 
     /// Adds an observation; no if there is no room for another kind.
     pub fn add(&mut self, seen: T) -> bool {
-        let mask = self.index.len().wrapping_sub(1);
-        let key = seen.key();
-        let mut slot = keyed_hash(seen.words(), self.secret) as usize & mask;
-        // At most half of the slots are taken: the search ends.
-        while let Some(place) = self.index.get(slot).filter(|place| **place != FREE) {
-            match self.rows.get_mut(usize::from(*place)) {
-                Some(row) if row.key() == key => {
+        match self.look_up(&seen.key()) {
+            Ok(place) => {
+                if let Some(row) = self.rows.get_mut(place) {
                     row.join(&seen);
-                    return true;
                 }
-                _ => slot = (slot + 1) & mask,
+                return true;
+            }
+            Err(_) if self.is_full() => return false,
+            Err(slot) => {
+                if let Some(free) = self.index.get_mut(slot) {
+                    *free = self.rows.len() as u16;
+                    self.rows.push(seen);
+                }
             }
         }
-        if self.rows.len() >= self.bound {
-            return false;
-        }
-        if let Some(free) = self.index.get_mut(slot) {
-            *free = self.rows.len() as u16;
-            self.rows.push(seen);
-        }
         true
+    }
+
+    /// The row of a kind, if it is there.
+    #[inline]
+    pub fn row_mut(&mut self, key: &T::Key) -> Option<&mut T> {
+        let place = self.look_up(key).ok()?;
+        self.rows.get_mut(place)
+    }
+
+    /// Whether there is no room for another kind.
+    pub fn is_full(&self) -> bool {
+        self.rows.len() >= self.bound
+    }
+
+    /// The place of a kind's row, or the slot of the index where it would be noted.
+    #[inline]
+    fn look_up(&self, key: &T::Key) -> Result<usize, usize> {
+        let mask = self.index.len().wrapping_sub(1);
+        let mut slot = keyed_hash(T::words(key), self.secret) as usize & mask;
+        // At most half of the slots are taken: the search ends.
+        while let Some(place) = self.index.get(slot).filter(|place| **place != FREE) {
+            let place = usize::from(*place);
+            if self.rows.get(place).is_some_and(|row| row.key() == *key) {
+                return Ok(place);
+            }
+            slot = (slot + 1) & mask;
+        }
+        Err(slot)
+    }
+
+    /// Hashes under another secret. There are no kinds yet.
+    fn under(&mut self, secret: u64) {
+        self.clear();
+        self.secret = secret;
     }
 }
 
@@ -330,6 +358,17 @@ impl Unresolved {
             attributed: 0,
             dropped: 0,
         }
+    }
+
+    /// Forgets all, and hashes under this secret from now on: strangers choose much of the keys.
+    pub(crate) fn under(&mut self, secret: u64) {
+        self.clear();
+        self.strays.under(secret);
+        self.changes.under(secret);
+        self.odd_sources.under(secret);
+        self.complaints.under(secret);
+        self.escapes.under(secret);
+        self.homeless.under(secret);
     }
 
     /// Forgets all and keeps the room.

@@ -35,6 +35,11 @@ impl Sender {
         }
     }
 
+    /// As a word of a key.
+    pub(super) fn word(self) -> u64 {
+        u64::from(self.0)
+    }
+
     /// The equipment, if it is one.
     pub fn equipment(self) -> Option<EquipmentId> {
         Party::unpack(self.0).equipment()

@@ -38,7 +38,7 @@ impl Worker {
         let packet = CommonPacket {
             time: frame.meta.time,
             teid: common.teid,
-            to: common.addresses as u32,
+            ends: common.addresses,
             sender: pair.sender,
             flow: QosFlows::of(common.qfi),
             users: common.users,
