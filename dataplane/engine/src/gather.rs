@@ -6,7 +6,7 @@ use weir_wire::gtpu::G_PDU;
 use weir_wire::tcp::Tcp;
 use weir_wire::udp::Udp;
 
-use crate::decode::protocol;
+use crate::decode::{Common, protocol};
 use crate::frame::{Frame, LinkType};
 use crate::record::{Evidence, Kind, Record};
 use crate::report::{Report, Speech, Trait};
@@ -56,8 +56,8 @@ pub(crate) struct Shown {
 
 impl Shown {
     #[inline]
-    pub(crate) fn of(frame: &Frame<'_>, vlan: u16) -> Self {
-        Self { header: source_and_type(frame), vlan }
+    pub(crate) fn of(common: &Common) -> Self {
+        Self { header: common.source_and_type, vlan: common.vlan }
     }
 
     /// What of it is not as it is listed for that equipment.
@@ -65,13 +65,6 @@ impl Shown {
         let [mac @ .., _, _] = self.header.to_be_bytes();
         if equipment.macs.contains(&mac) { Trait::Vlan(self.vlan) } else { Trait::Mac(mac) }
     }
-}
-
-/// The source address and the type field of an Ethernet frame.
-#[inline]
-fn source_and_type(frame: &Frame<'_>) -> u64 {
-    let octets = frame.bytes.get(6..).and_then(|octets| octets.first_chunk());
-    octets.map_or(0, |octets| u64::from_be_bytes(*octets))
 }
 
 #[cold]

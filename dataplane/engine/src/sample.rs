@@ -54,10 +54,9 @@ impl Sampler {
             Some(octets) => u64::from_be_bytes(*octets),
             None => short(transport.get(behind..).unwrap_or_default()),
         };
-        let hash = fold(self.secret ^ content, self.multiplier);
-        let shape = u64::from(shape) << 8 | u64::from(kind);
-        let hash = fold(hash ^ shape, 0xd6e8_feb8_6659_fd93);
-        hash >> (u64::BITS - RARITY) == 0
+        // Who knows neither secret can't make the two cancel each other.
+        let shape = (u64::from(shape) << 8 | u64::from(kind)).wrapping_mul(self.multiplier);
+        fold(self.secret ^ content ^ shape, self.multiplier) >> (u64::BITS - RARITY) == 0
     }
 }
 

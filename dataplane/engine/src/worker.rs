@@ -4,7 +4,7 @@ mod common;
 
 use std::sync::Arc;
 
-use weir_mem::prefetch_slice;
+use weir_mem::prefetch_start;
 use weir_wire::Address;
 use weir_wire::gtpu::G_PDU;
 
@@ -232,15 +232,11 @@ impl Worker {
     /// number is given. Both ask for their tunnels.
     fn read<const COMMON: bool>(&mut self, frames: &[Frame<'_>], rules: Option<&Rules>) -> usize {
         const AHEAD: usize = 8;
-        for frame in frames.iter().take(AHEAD) {
-            prefetch_slice(frame.bytes, 0);
-            prefetch_slice(frame.bytes, 64);
-        }
+        frames.iter().take(AHEAD).for_each(|frame| prefetch_start(frame.bytes));
         let mut count = 0;
         for (i, frame) in frames.iter().enumerate() {
             if let Some(next) = frames.get(i + AHEAD) {
-                prefetch_slice(next.bytes, 0);
-                prefetch_slice(next.bytes, 64);
+                prefetch_start(next.bytes);
             }
             if COMMON
                 && let Some(rules) = rules

@@ -6,7 +6,7 @@ mod lab;
 use std::path::Path;
 use std::sync::Arc;
 
-use lab::{Noise, prefix, rule_set, signalling};
+use lab::{Noise, prefix, rule_set, said, signalling};
 use weir_engine::contract::verdict::{InputEnd, Verdict};
 use weir_engine::detect::ops_blind::Vitals;
 use weir_engine::frame::BURST;
@@ -17,28 +17,6 @@ use weir_engine::{Frame, Judge, Nanos, Report, Rules, RxMeta, TapId, Worker};
 use weir_pcaps::Scenario;
 
 type Packet = (Nanos, Vec<u8>);
-
-/// Everything that a report says, whatever the order in which it was found out.
-fn said(report: &Report) -> Vec<String> {
-    let mut said: Vec<String> = Vec::new();
-    said.extend(report.flows.iter().map(|flow| format!("{flow:?}")));
-    said.extend(report.sightings.iter().map(|seen| format!("{seen:?}")));
-    said.extend(report.heard.iter().map(|heard| format!("{:?} {:?}", heard.time, heard.client)));
-    said.extend(report.findings.rows().iter().map(|finding| format!("{finding:?}")));
-    said.extend(report.directions.iter().map(|direction| format!("{direction:?}")));
-    let unresolved = &report.unresolved;
-    said.extend(unresolved.strays.rows().iter().map(|row| format!("{row:?}")));
-    said.extend(unresolved.changes.rows().iter().map(|row| format!("{row:?}")));
-    said.extend(unresolved.odd_sources.rows().iter().map(|row| format!("{row:?}")));
-    said.extend(unresolved.complaints.rows().iter().map(|row| format!("{row:?}")));
-    said.extend(unresolved.homeless.rows().iter().map(|row| format!("{row:?}")));
-    said.sort();
-    said.push(format!(
-        "{} dropped, {} attributed, {:?}",
-        report.dropped, unresolved.attributed, report.evictions
-    ));
-    said
-}
 
 /// A worker, the judge of what it reports, and whether G-PDUs may take the common path.
 struct Side {
@@ -76,16 +54,8 @@ impl Side {
         let reports = [report];
         let mut say = |verdict| verdicts.push(verdict);
         self.judge.slice(begin, end, &reports, &Vitals::default(), &mut say);
-        said(&reports[0])
+        said::said(&reports[0])
     }
-}
-
-fn agree_on(common: &[String], complete: &[String]) {
-    let only = |some: &[String], others: &[String]| -> Vec<String> {
-        some.iter().filter(|said| !others.contains(said)).cloned().collect()
-    };
-    assert_eq!(only(common, complete), only(complete, common));
-    assert_eq!(common.len(), complete.len());
 }
 
 /// Both sides get the packets in bursts of any length, and have said the same after every slice.
@@ -106,7 +76,7 @@ fn agree(packets: &[Packet], link: Link, set: RuleSet, noise: &mut Noise) -> u64
         }
         if let Some(open) = open.filter(|_| is_over) {
             let [common, complete] = &mut sides;
-            agree_on(&common.close(open, latest), &complete.close(open, latest));
+            said::agree(&common.close(open, latest), &complete.close(open, latest));
         }
         open = Some(slice);
         let tap = TapId(noise.below(2) as u16);
@@ -118,7 +88,7 @@ fn agree(packets: &[Packet], link: Link, set: RuleSet, noise: &mut Noise) -> u64
     }
     let [common, complete] = &mut sides;
     let last = open.unwrap_or(0);
-    agree_on(&common.close(last, latest), &complete.close(last, latest));
+    said::agree(&common.close(last, latest), &complete.close(last, latest));
     for side in &mut sides {
         let verdicts = &mut side.verdicts;
         side.judge.finish(InputEnd { last: latest }, &mut |verdict| verdicts.push(verdict));

@@ -9,4 +9,4 @@ mod prefetch;
 
 pub use array::{HugeArray, Zeroed};
 pub use file::FileMap;
-pub use prefetch::{prefetch, prefetch_slice, prefetch_whole};
+pub use prefetch::{prefetch, prefetch_slice, prefetch_start, prefetch_whole};

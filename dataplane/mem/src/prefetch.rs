@@ -17,6 +17,13 @@ pub fn prefetch_whole<T>(row: &T) {
     hint(first.wrapping_add(size_of::<T>().saturating_sub(1)));
 }
 
+/// Asks for the first two lines of a slice, of which a short one has only the first.
+#[inline(always)]
+pub fn prefetch_start(bytes: &[u8]) {
+    hint(bytes.as_ptr().cast());
+    hint(bytes.as_ptr().wrapping_add(64).cast());
+}
+
 /// Asks for the line that holds `bytes[offset]`; past the end it does nothing.
 #[inline(always)]
 pub fn prefetch_slice(bytes: &[u8], offset: usize) {

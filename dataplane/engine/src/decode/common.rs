@@ -47,6 +47,8 @@ fn octets<const N: usize>(header: &[u8; N], at: usize) -> u64 {
 /// What a G-PDU of the common shape says.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Common {
+    /// The Ethernet header from the source address on.
+    pub(crate) source_and_type: u64,
     /// The outer addresses, the source's above the destination's.
     pub(crate) addresses: u64,
     /// The outer ports, likewise.
@@ -77,7 +79,8 @@ impl Common {
         if meta.link_type != LinkType::Ethernet || meta.stripped_vlan.is_some() {
             return None;
         }
-        let (vlan, at) = match word(bytes.first_chunk::<ETHERNET>()?, 12) {
+        let ethernet = bytes.first_chunk::<ETHERNET>()?;
+        let (vlan, at) = match word(ethernet, 12) {
             ethernet::IPV4 => (Record::UNTAGGED, ETHERNET),
             ethernet::VLAN => {
                 let tag = bytes.get(ETHERNET..)?.first_chunk::<4>()?;
@@ -141,6 +144,7 @@ impl Common {
             return None;
         }
         Some(Self {
+            source_and_type: octets(ethernet, 6),
             addresses: octets(outer, 12),
             ports: (udp >> 32) as u32,
             teid,

@@ -44,7 +44,7 @@ impl Worker {
             users: common.users,
             bytes: common.user_bytes,
         };
-        if pair.run.begin < packet.time && pair.shown == Shown::of(frame, common.vlan) {
+        if pair.run.begin < packet.time && pair.shown == Shown::of(common) {
             pair.run.last = pair.run.last.max(packet.time);
             pair.run.packets += 1;
             pair.run.bytes += u64::from(frame.meta.wire_len);
@@ -74,7 +74,7 @@ impl Worker {
         if let Some(uplink) = pair.uplink {
             report.direction(record.tap, uplink, 1);
         }
-        pair.shown = Shown::of(frame, common.vlan);
+        pair.shown = Shown::of(common);
         pair.run = Run { begin: record.time, ..Run::NONE };
         pairs.note_run(place);
     }

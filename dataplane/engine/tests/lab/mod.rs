@@ -4,6 +4,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 
 pub mod n4;
+pub mod said;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
