@@ -7,6 +7,7 @@ use crate::contract::words::{LaneWords, RING_FILLS, Reason, WorkerWords};
 use crate::decode::pfcp_bundle;
 use crate::frame::BURST;
 use crate::record::{Flags, Kind, Record, error_index};
+use crate::shed::Overload;
 use crate::vendor_elements::VendorElements;
 use crate::{fragment_trails, reassembly, series};
 
@@ -138,6 +139,12 @@ impl Tally {
         self.words.bursts[frames.min(BURST)] += 1;
         self.words.busy_ns += busy;
         self.words.total_ns += total;
+    }
+
+    /// Notes which share of users' flows is left out, and how often it came to that.
+    pub fn overload(&mut self, overload: &Overload) {
+        self.words.shed_share = overload.share().into();
+        self.words.overloads = overload.episodes().into();
     }
 
     /// Counts a poll of rings by how full the fullest was, in 64ths: N4's and users'.

@@ -21,10 +21,10 @@ use crate::worker::Setup;
 /// Of so many flows a share is counted.
 pub const FLOWS: u32 = 256;
 
-/// How long polls are watched before they are judged, and how many there must be.
+/// How long a queue must go without an end to be overload, and how many polls must show it.
 const PERIOD: Nanos = Nanos(100_000);
 const POLLS: u32 = 8;
-/// What a period without an end of the queue adds to the share.
+/// What such a period adds to the share.
 const RISE: u32 = 8;
 /// How long queues must have had ends before the share goes down by one.
 const PATIENCE: Nanos = Nanos(2_000_000);
@@ -35,13 +35,19 @@ const PATIENCE: Nanos = Nanos(2_000_000);
 /// 8 of 256 flows. It goes down by one whenever two milliseconds passed without. So the share is
 /// found by the load itself, and what is lost meanwhile unasked is what a port's descriptors or a
 /// ring can't hold for some periods.
+///
+/// The period begins with the first full burst, so that a backlog of which the kernel was the cause,
+/// when it gave the core to somebody else, is no overload as long as it is worked off in time. And
+/// each queue has an end of its own: an empty one says nothing about a full one beside it.
 #[derive(Clone, Copy, Debug)]
 pub struct Overload {
     share: u32,
-    /// When the period began, and what it saw.
+    /// When the period began, and full polls in it.
     begun: Nanos,
     polls: u32,
-    reached_end: bool,
+    /// The queues that had no end in it, and those that had one: a bit for each.
+    endless: u64,
+    ended: u64,
     /// When the share last changed.
     changed: Nanos,
     /// How often overload began.
@@ -51,32 +57,52 @@ pub struct Overload {
 impl Overload {
     /// No overload at that time of any steady clock.
     pub fn new(now: Nanos) -> Self {
-        Self { share: 0, begun: now, polls: 0, reached_end: false, changed: now, episodes: 0 }
+        Self { share: 0, begun: now, polls: 0, endless: 0, ended: 0, changed: now, episodes: 0 }
     }
 
-    /// Notes a poll that brought `frames` of at most [`BURST`].
+    /// Notes a poll that brought `frames` of at most [`BURST`] from a worker's queue of that number;
+    /// queues 64 apart count as one.
     #[inline]
-    pub fn polled(&mut self, frames: usize, now: Nanos) {
-        self.polls += 1;
-        self.reached_end |= frames < BURST;
-        if now.since(self.begun) >= PERIOD && (self.polls >= POLLS || self.reached_end) {
-            self.judge(now);
+    pub fn polled(&mut self, queue: usize, frames: usize, now: Nanos) {
+        let queue = 1 << (queue % 64);
+        if frames < BURST {
+            self.ended |= queue;
+            self.endless &= !queue;
+            if self.endless == 0 {
+                self.calm(now);
+            }
+        } else {
+            self.endless |= queue & !self.ended;
+            if self.polls == 0 {
+                self.begun = now;
+            }
+            self.polls += 1;
+            if self.endless != 0 && now.since(self.begun) >= PERIOD && self.polls >= POLLS {
+                self.rise(now);
+            }
         }
     }
 
-    fn judge(&mut self, now: Nanos) {
-        if !self.reached_end {
-            self.episodes = self.episodes.wrapping_add(u32::from(self.share == 0));
-            self.share = (self.share + RISE).min(FLOWS);
-            self.changed = now;
-        } else if self.share > 0 && now.since(self.changed) >= PATIENCE {
+    /// No queue is without an end: the period begins anew.
+    #[inline]
+    fn calm(&mut self, now: Nanos) {
+        (self.polls, self.ended) = (0, 0);
+        if self.share > 0 && now.since(self.changed) >= PATIENCE {
             self.share -= 1;
             self.changed = now;
         }
-        (self.begun, self.polls, self.reached_end) = (now, 0, false);
+    }
+
+    #[cold]
+    fn rise(&mut self, now: Nanos) {
+        self.episodes = self.episodes.wrapping_add(u32::from(self.share == 0));
+        self.share = (self.share + RISE).min(FLOWS);
+        (self.begun, self.polls, self.endless, self.ended) = (now, 0, 0, 0);
+        self.changed = now;
     }
 
     /// How many of 256 flows are left out.
+    #[inline]
     pub fn share(&self) -> u32 {
         self.share
     }
@@ -87,18 +113,21 @@ impl Overload {
     }
 }
 
-/// Puts the frames that are kept side by side, in their order, and gives their number.
+/// Puts the frames that are kept side by side, in their order, and gives a bit for each of them by
+/// its place among `frames`.
 pub(crate) fn keep<'f>(
     frames: &[Frame<'f>],
     overload: &Overload,
     setup: &Setup,
     rules: Option<&Rules>,
     kept: &mut [Frame<'f>; BURST],
-) -> usize {
+) -> u64 {
     const AHEAD: usize = 8;
+    const { assert!(BURST <= 64, "a word has a bit for each frame") };
     let secret = setup.hash_key.wrapping_add(u64::from(overload.episodes) << 1 | 1);
     let multiplier = secret.rotate_left(32) ^ 0x9e37_79b9_7f4a_7c15 | 1;
     let share = u64::from(overload.share);
+    let mut staying = 0_u64;
     let mut count = 0;
     for frame in frames.iter().take(AHEAD) {
         weir_mem::prefetch_slice(frame.bytes, 0);
@@ -110,9 +139,10 @@ pub(crate) fn keep<'f>(
         kept[count] = *frame;
         let stays = users_flow(frame, setup, rules)
             .is_none_or(|flow| fold(secret ^ flow, multiplier) >> 56 >= share);
+        staying |= u64::from(stays) << i;
         count += usize::from(stays);
     }
-    count
+    staying
 }
 
 /// A number of the user's flow that a frame belongs to; none of what must be kept.
@@ -177,7 +207,7 @@ mod tests {
 
     /// Polls every microsecond, each of which brings so many frames.
     fn poll(overload: &mut Overload, from: u64, micros: u64, frames: usize) -> u64 {
-        (from..from + micros).for_each(|at| overload.polled(frames, Nanos(at * 1_000)));
+        (from..from + micros).for_each(|at| overload.polled(0, frames, Nanos(at * 1_000)));
         from + micros
     }
 
@@ -198,6 +228,39 @@ mod tests {
         assert_eq!(load.episodes(), 2, "overload began again");
     }
 
+    #[test]
+    fn each_queue_has_an_end_of_its_own() {
+        let mut load = Overload::new(Nanos(0));
+        // Two queues that are full by turns are no overload, however many polls go by.
+        for at in 0..10_000 {
+            let full = at as usize / 10 % 2;
+            for queue in 0..2 {
+                let frames = if queue == full { BURST } else { 5 };
+                load.polled(queue, frames, Nanos(at * 3_000));
+            }
+        }
+        assert_eq!(load.share(), 0);
+        // One that is always full is, whatever is beside it.
+        for at in 10_000..10_100 {
+            load.polled(0, BURST, Nanos(at * 3_000));
+            load.polled(1, 0, Nanos(at * 3_000 + 1_000));
+        }
+        assert!((8..=24).contains(&load.share()), "{}", load.share());
+    }
+
+    #[test]
+    fn a_backlog_that_is_worked_off_in_time_is_no_overload() {
+        let mut load = Overload::new(Nanos(0));
+        for episode in 0..100_u64 {
+            // The kernel had the core for five milliseconds: a port's 1,024 descriptors are full.
+            let at = episode * 10_000_000;
+            load.polled(0, 3, Nanos(at));
+            (0..16).for_each(|n| load.polled(0, BURST, Nanos(at + 5_000_000 + n * 4_000)));
+            load.polled(0, 9, Nanos(at + 5_070_000));
+        }
+        assert_eq!((load.share(), load.episodes()), (0, 0));
+    }
+
     fn rules() -> Rules {
         let equipment = Equipment {
             roles: Roles::UPF,
@@ -215,7 +278,12 @@ mod tests {
             let burst: Vec<Frame<'_>> =
                 burst.iter().map(|bytes| Frame { bytes, meta: RxMeta::default() }).collect();
             let mut some = [Frame::default(); BURST];
-            let count = keep(&burst, &overload(share), &setup, Some(&rules()), &mut some);
+            let staying = keep(&burst, &overload(share), &setup, Some(&rules()), &mut some);
+            let count = staying.count_ones() as usize;
+            let by_bit = (0..burst.len()).filter(|place| staying >> place & 1 == 1);
+            assert!(
+                by_bit.map(|place| burst[place].bytes).eq(some[..count].iter().map(|it| it.bytes))
+            );
             kept.extend(some[..count].iter().map(|frame| frame.bytes.to_vec()));
         }
         kept

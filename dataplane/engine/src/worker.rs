@@ -185,18 +185,14 @@ impl Worker {
         frames.len()
     }
 
-    /// Leaves out the frames of users' flows that overload says, and takes the others through
-    /// all stages; gives the numbers of both.
-    pub fn burst_in_overload(
-        &mut self,
-        frames: &[Frame<'_>],
-        overload: &Overload,
-    ) -> (usize, usize) {
+    /// Leaves out the frames of users' flows that overload says, and takes the others of at most
+    /// [`BURST`] through all stages; gives a bit for each of these, by its place.
+    pub fn burst_in_overload(&mut self, frames: &[Frame<'_>], overload: &Overload) -> u64 {
         let frames = frames.get(..BURST).unwrap_or(frames);
         let mut kept = [Frame::default(); BURST];
-        let count = shed::keep(frames, overload, &self.setup, self.rules.as_deref(), &mut kept);
-        self.burst(&kept[..count]);
-        (count, frames.len() - count)
+        let staying = shed::keep(frames, overload, &self.setup, self.rules.as_deref(), &mut kept);
+        self.burst(&kept[..staying.count_ones() as usize]);
+        staying
     }
 
     /// Closes the slice: what was seen in it, in exchange for an empty report.

@@ -34,8 +34,10 @@ pub(crate) struct Notice {
     pub(crate) attached: AtomicBool,
     /// Frames that workers got.
     pub(crate) received: AtomicU64,
-    /// Frames lost before inspection.
+    /// Frames that no worker got.
     pub(crate) lost: AtomicU64,
+    /// Of those that workers got, what found no room in a ring or was left out in overload.
+    pub(crate) left_out: AtomicU64,
     /// Whether every counter but the judge's has its last value.
     pub(crate) settled: AtomicBool,
 }
@@ -191,10 +193,12 @@ impl Court {
 
     fn vitals(&self) -> Vitals {
         let seen = Nanos(self.status.control_heartbeat()).max(self.started);
-        let lost = self.notice.lost.load(Ordering::Relaxed);
+        let Notice { received, lost, left_out, .. } = &*self.notice;
+        let [received, lost, left_out] =
+            [received, lost, left_out].map(|count| count.load(Ordering::Relaxed));
         Vitals {
-            received: self.notice.received.load(Ordering::Relaxed) + lost,
-            lost,
+            received: received + lost,
+            lost: lost + left_out,
             control_away: clock::now().since(seen),
             live: self.live,
         }

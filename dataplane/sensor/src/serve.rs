@@ -51,7 +51,7 @@ pub(crate) fn serve(serving: Serving, mut station: Station) {
                 frames += count;
             }
         }
-        for way in &mut ways {
+        for (number, way) in ways.iter_mut().enumerate() {
             let began = Instant::now();
             let taken = way.users.poll();
             let count = taken.len();
@@ -62,7 +62,7 @@ pub(crate) fn serve(serving: Serving, mut station: Station) {
             }
             drop(taken);
             way.noted.note(|lane, count, reason| station.lost(lane, count, reason));
-            station.polled(count, began);
+            station.polled_queue(number, count, began);
             frames += count;
         }
         if frames > 0 {

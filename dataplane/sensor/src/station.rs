@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use crossbeam::channel::{Receiver, Sender};
 use weir_engine::account::Lane;
 use weir_engine::contract::words::{BLOCK, Reason, Words};
+use weir_engine::shed::Overload;
 #[cfg(feature = "dpdk")]
 use weir_engine::time::REORDER_TOLERANCE;
 use weir_engine::{Frame, Nanos, Report, Worker};
@@ -81,8 +82,9 @@ pub(crate) struct Station {
     alive: Arc<AtomicU64>,
     policy: Arc<PolicySlot>,
     notice: Arc<Notice>,
-    /// Frames that `notice` knows of.
+    /// Frames that `notice` knows of, and those of them that were lost.
     noticed: u64,
+    noticed_lost: u64,
     epoch: u64,
     watch: Arc<WatchSlot>,
     watch_epoch: u64,
@@ -94,6 +96,8 @@ pub(crate) struct Station {
     /// Whether packet time is the system's.
     live: bool,
     latest: Nanos,
+    overload: Overload,
+    started: Instant,
     published: Instant,
     polled: Instant,
     words: Vec<u64>,
@@ -141,6 +145,7 @@ impl Station {
             policy: outfit.policy,
             notice: outfit.notice,
             noticed: 0,
+            noticed_lost: 0,
             epoch: 0,
             watch: outfit.watch,
             watch_epoch: 0,
@@ -149,6 +154,8 @@ impl Station {
             slice_len: outfit.slice,
             live: outfit.live,
             latest: Nanos(0),
+            overload: Overload::new(Nanos(0)),
+            started: now,
             published: now,
             polled: now,
             words: vec![0; BLOCK],
@@ -181,10 +188,22 @@ impl Station {
             self.hand_over(true);
         }
         let bytes = frames.iter().map(|frame| u64::from(frame.meta.wire_len)).sum();
-        let inspected = self.worker.burst(frames) as u64;
+        let staying = self.inspect(frames).count_ones();
         let lane = &mut self.lanes[lane].counters;
         lane.received(frames.len() as u64, bytes);
-        lane.inspected(inspected);
+        lane.inspected(u64::from(staying));
+        lane.not_inspected(frames.len() as u64 - u64::from(staying), Reason::Shed);
+    }
+
+    /// Takes frames through the engine, or in overload what stays of them; gives a bit for each
+    /// that went through.
+    #[inline]
+    fn inspect(&mut self, frames: &[Frame<'_>]) -> u64 {
+        if self.overload.share() == 0 {
+            let inspected = self.worker.burst(frames);
+            return u64::MAX.checked_shr(64 - inspected as u32).unwrap_or(0);
+        }
+        self.worker.burst_in_overload(frames, &self.overload)
     }
 
     /// Counts a frame that is not inspected.
@@ -243,15 +262,24 @@ impl Station {
     /// Publishes all counters, and a sign of life.
     pub(crate) fn publish(&mut self) {
         self.alive.store(crate::clock::now().0, Ordering::Relaxed);
-        let received: u64 =
-            self.lanes.iter().map(|lane| lane.counters.words().received_packets).sum();
+        let (mut received, mut lost) = (0, 0);
+        for words in self.lanes.iter().map(|lane| lane.counters.words()) {
+            received += words.received_packets;
+            lost += [Reason::RingFull, Reason::Shed]
+                .map(|reason| words.not_inspected[reason as usize])
+                .into_iter()
+                .sum::<u64>();
+        }
         self.notice.received.fetch_add(received - self.noticed, Ordering::Relaxed);
-        self.noticed = received;
+        self.notice.left_out.fetch_add(lost - self.noticed_lost, Ordering::Relaxed);
+        (self.noticed, self.noticed_lost) = (received, lost);
         for lane in &mut self.lanes {
             lane.counters.words().store(&mut self.words);
             lane.block.publish(&self.words);
         }
-        self.worker.tally().words().store(&mut self.words);
+        let tally = self.worker.tally();
+        tally.overload(&self.overload);
+        tally.words().store(&mut self.words);
         self.block.publish(&self.words);
     }
 
@@ -280,11 +308,24 @@ impl Station {
         if self.worker.is_full() {
             self.hand_over(true);
         }
-        let inspected = self.worker.burst(frames);
+        let staying = self.inspect(frames);
         for (place, (lane, frame)) in lanes.iter().zip(frames).enumerate() {
             let lane = &mut self.lanes[usize::from(*lane)].counters;
+            let stays = staying >> place & 1;
             lane.received(1, u64::from(frame.meta.wire_len));
-            lane.inspected(u64::from(place < inspected));
+            lane.inspected(stays);
+            lane.not_inspected(1 - stays, Reason::Shed);
+        }
+    }
+
+    /// Notes the same poll as one of the worker's queue of that number, in which users' frames are:
+    /// one that never comes to its end is overload. Of what was captured nothing is left out.
+    #[inline]
+    pub(crate) fn polled_queue(&mut self, queue: usize, frames: usize, began: Instant) {
+        self.polled(frames, began);
+        if self.live {
+            let steady = self.polled.duration_since(self.started).as_nanos() as u64;
+            self.overload.polled(queue, frames, Nanos(steady));
         }
     }
 
@@ -339,9 +380,10 @@ impl Station {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use weir_engine::frame::BURST;
     use weir_engine::time::LIVE_SLICE;
     use weir_engine::worker::Setup;
-    use weir_engine::{Signalling, SignallingSetup};
+    use weir_engine::{RxMeta, Signalling, SignallingSetup};
     use weir_shm::{Segment, Shape};
 
     fn live() -> (Station, Desk) {
@@ -375,5 +417,86 @@ mod tests {
         assert_eq!((last.slice, last.latest, last.partial), (7, Nanos::SECOND, false));
         assert!(matches!(desk.handed.recv().unwrap(), Handed::Done));
         finishing.join().unwrap();
+    }
+
+    /// A load under which all users' flows are left out.
+    fn too_much() -> Overload {
+        let mut overload = Overload::new(Nanos(0));
+        (0..50_000).for_each(|n| overload.polled(0, BURST, Nanos(n * 1_000)));
+        overload
+    }
+
+    fn frames(bytes: &[Vec<u8>]) -> Vec<Frame<'_>> {
+        let meta = |bytes: &[u8]| RxMeta { wire_len: bytes.len() as u32, ..RxMeta::default() };
+        bytes.iter().map(|bytes| Frame { bytes, meta: meta(bytes) }).collect()
+    }
+
+    #[test]
+    fn what_is_left_out_in_overload_is_received_and_told_to_the_judge() {
+        let (mut station, _desk) = live();
+        let notice = station.notice.clone();
+        let mut bytes = weir_pcaps::imix::frames(50, BURST - 4, 1);
+        // What is not read at all stays.
+        bytes.extend(vec![vec![0; 60]; 4]);
+        let frames = frames(&bytes);
+        let words = |station: &Station| station.lanes[0].counters.words().clone();
+        station.burst(0, &frames);
+        assert_eq!(words(&station).inspected_packets, BURST as u64);
+
+        station.overload = too_much();
+        station.burst(0, &frames);
+        let said = words(&station);
+        let length: usize = bytes.iter().map(Vec::len).sum();
+        assert_eq!(said.received_packets, 2 * BURST as u64);
+        assert_eq!(said.received_bytes, 2 * length as u64);
+        assert_eq!(said.inspected_packets, BURST as u64 + 4);
+        assert_eq!(said.not_inspected[Reason::Shed as usize], BURST as u64 - 4);
+        station.publish();
+        station.publish();
+        assert_eq!(notice.received.load(Ordering::Relaxed), 2 * BURST as u64);
+        assert_eq!(notice.left_out.load(Ordering::Relaxed), BURST as u64 - 4);
+        let worker = station.worker.tally().words();
+        assert_eq!((worker.shed_share, worker.overloads), (256, 1));
+    }
+
+    #[cfg(feature = "dpdk")]
+    #[test]
+    fn what_is_left_out_is_counted_in_its_own_lane() {
+        let (mut station, _desk) = live();
+        let second = Segment::create(
+            &Shape { blocks: 1, words_per_block: BLOCK, ring_slots: 64, schema: 1 },
+            0,
+        );
+        let block = second.unwrap().blocks.into_iter().next().unwrap();
+        station.lanes.push(Published { counters: Lane::default(), block });
+        station.overload = too_much();
+        let mut bytes = weir_pcaps::imix::frames(50, 10, 1);
+        bytes.insert(3, vec![0; 60]);
+        bytes.insert(7, vec![0; 60]);
+        let lanes = [0, 0, 0, 1, 1, 1, 0, 0, 0, 0, 1, 1];
+        station.burst_of_lanes(&lanes, &frames(&bytes));
+        station.lost(1, 5, Reason::RingFull);
+        let counts = station.lanes.iter().map(|lane| {
+            let words = lane.counters.words();
+            let shed = words.not_inspected[Reason::Shed as usize];
+            (words.received_packets, words.inspected_packets, shed)
+        });
+        assert_eq!(counts.collect::<Vec<_>>(), [(7, 1, 6), (10, 1, 4)]);
+        station.publish();
+        assert_eq!(station.notice.left_out.load(Ordering::Relaxed), 15);
+    }
+
+    #[cfg(feature = "dpdk")]
+    #[test]
+    fn a_queue_without_an_end_is_overload_on_a_live_tap_alone() {
+        for is_live in [true, false] {
+            let (mut station, _desk) = live();
+            station.live = is_live;
+            let began = Instant::now();
+            while began.elapsed() < Duration::from_millis(20) {
+                station.polled_queue(0, BURST, Instant::now());
+            }
+            assert_eq!(station.overload.share() > 0, is_live);
+        }
     }
 }

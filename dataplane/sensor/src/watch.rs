@@ -84,7 +84,7 @@ fn poll(
             station.step(now);
             station.advance(now);
         }
-        station.polled(0, began);
+        station.polled_queue(lane, 0, began);
         return 0;
     }
     let count = burst.len();
@@ -116,7 +116,7 @@ fn poll(
         *owed = owed.saturating_sub(count as u64);
     }
     drop(burst);
-    station.polled(count, began);
+    station.polled_queue(lane, count, began);
     count
 }
 

@@ -4,6 +4,7 @@ use prometheus::proto::MetricType;
 use weir_engine::contract::spreading::{N4Way, Spreading};
 use weir_engine::contract::words::RING_FILLS;
 use weir_engine::frame::BURST;
+use weir_engine::shed::FLOWS;
 
 use super::{Families, Values};
 use crate::live::{Live, Load};
@@ -36,6 +37,19 @@ pub(super) fn threads(live: &Live, families: &mut Families) {
         "Share of the last second that a receive thread spent on frames.",
         ratios("receiver", &receivers, &live.receiving),
     );
+    let by_worker = || workers.iter().zip(&counts.workers);
+    families.gauge(
+        "weir_shed_ratio",
+        "Share of users' flows that a worker with too much to do leaves out just now.",
+        by_worker().map(|(worker, words)| {
+            (vec![("worker", worker.as_str())], words.shed_share as f64 / f64::from(FLOWS))
+        }),
+    );
+    families.counter(
+        "weir_overloads_total",
+        "How often a worker began to have more to do than it can.",
+        by_worker().map(|(worker, words)| (vec![("worker", worker.as_str())], words.overloads)),
+    );
     families.histogram(
         "weir_burst_packets",
         "Workers' polls by the number of frames that they brought.",
@@ -46,7 +60,7 @@ pub(super) fn threads(live: &Live, families: &mut Families) {
         "Receive threads' polls by the number of frames that they brought.",
         [(vec![], bursts(counts.receivers.iter().map(|receiver| &receiver.bursts)))],
     );
-    let fills = workers.iter().zip(&counts.workers).flat_map(|(worker, words)| {
+    let fills = by_worker().flat_map(|(worker, words)| {
         let (n4, users) = words.ring_fills.split_at(RING_FILLS.len());
         [("n4", n4), ("users", users)]
             .map(|(ring, polls)| (vec![("ring", ring), ("worker", worker.as_str())], polls))

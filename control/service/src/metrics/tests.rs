@@ -167,6 +167,7 @@ fn spreading_rings_and_loads_are_told_by_port_and_thread() {
         // N4's ring was always empty; users' once empty, twice up to a quarter full, once full.
         (worker.ring_fills[0], worker.ring_fills[7], worker.ring_fills[10]) = (4, 1, 2);
         worker.ring_fills[13] = 1;
+        (worker.shed_share, worker.overloads) = (64, 2);
         live.counts.workers = vec![worker];
         let mut receiver = weir_engine::contract::words::ReceiverWords::default();
         receiver.bursts[BURST] = 3;
@@ -179,6 +180,8 @@ fn spreading_rings_and_loads_are_told_by_port_and_thread() {
     for line in [
         "weir_port_spreading_info{n4=\"queue\",port=\"net_fake0\",spreading=\"innermost\"} 1",
         "weir_worker_busy_ratio{worker=\"0\"} 0.25",
+        "weir_shed_ratio{worker=\"0\"} 0.25",
+        "weir_overloads_total{worker=\"0\"} 2",
         "weir_receiver_busy_ratio{receiver=\"0\"} 0.5",
         "weir_receiver_burst_packets_sum 192",
         "weir_ring_fill_ratio_bucket{ring=\"n4\",worker=\"0\",le=\"0\"} 4",

@@ -25,17 +25,20 @@ pub enum Reason {
     LinkType,
     /// The ring between a receive thread and its worker was full.
     RingFull,
+    /// It belongs to a user's flow that a worker with too much to do left out.
+    Shed,
 }
 
 impl Reason {
     /// Every reason, in the order of its counter.
-    pub const ALL: [Reason; 6] = [
+    pub const ALL: [Reason; 7] = [
         Reason::Missed,
         Reason::NoBuffer,
         Reason::RxError,
         Reason::Untapped,
         Reason::LinkType,
         Reason::RingFull,
+        Reason::Shed,
     ];
 
     /// The metric label `reason`.
@@ -47,6 +50,7 @@ impl Reason {
             Reason::Untapped => "untapped",
             Reason::LinkType => "link_type",
             Reason::RingFull => "ring_full",
+            Reason::Shed => "shed",
         }
     }
 }
@@ -244,6 +248,10 @@ words! {
         busy_ns: one,
         /// Nanoseconds since the worker started.
         total_ns: one,
+        /// How many of [`FLOWS`](crate::shed::FLOWS) of users' flows are left out.
+        shed_share: one,
+        /// How often overload began.
+        overloads: one,
     }
 }
 
