@@ -51,6 +51,9 @@ if [ "$purpose" = test ]; then
         dpdk                         # dpdk-devbind and dpdk-hugepages
         dpdk-dev                     # dpdk-testpmd, beside which the engine is measured
         tshark                       # a second opinion on every decoded frame
+        libndpi-bin                  # ndpiReader, beside which captures are read
+        tcpdump                      # the same
+        nfdump                       # nfpcapd, the same
         python3-scapy                # another one
         "librte-net-failsafe$abi"    # DPDK driver: makes a capture a device that waits for nobody
         tcpreplay                    # sends captures into veth pairs

@@ -53,7 +53,8 @@ pub fn measure_tshark(capture: &Path, frames: usize) -> anyhow::Result<f64> {
     ns_per_packet(&mut command, frames)
 }
 
-fn ns_per_packet(command: &mut Command, frames: usize) -> anyhow::Result<f64> {
+/// Nanoseconds per packet of a program, from its start to its end.
+pub(crate) fn ns_per_packet(command: &mut Command, frames: usize) -> anyhow::Result<f64> {
     let began = Instant::now();
     let output = command
         .stdin(Stdio::null())

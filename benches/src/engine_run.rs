@@ -13,7 +13,8 @@ use weir_engine::tunnels::Access;
 use weir_engine::worker::Setup;
 use weir_engine::{Frame, Judge, Nanos, Report, Signalling, SignallingSetup, Worker};
 
-use crate::{sessions, traffic};
+use crate::sessions::{self, Sessions};
+use crate::traffic;
 
 /// Reports that may wait for the judge: more slices than a pass closes.
 const SPARE: usize = 8;
@@ -42,20 +43,42 @@ pub struct Judged {
 }
 
 impl EngineRun {
-    /// A worker on a tap of this link, under these rules, where N4 has established so many
-    /// tunnels of the mix.
+    /// A worker on a tap of this link, under these rules, where N4 has established these
+    /// sessions.
     ///
     /// # Errors
     /// When there is no memory for its ledger or the table of tunnels.
-    pub fn new(link: Link, rules: Arc<Rules>, tunnels: u32) -> std::io::Result<Self> {
-        let room = (tunnels as usize).max(1 << 16);
+    pub fn new(link: Link, rules: Arc<Rules>, sessions: Sessions) -> std::io::Result<Self> {
+        let (access, signalling) = Self::established(&rules, sessions)?;
+        Self::on(link, rules, access, signalling)
+    }
+
+    /// Two workers that look tunnels up in one table.
+    ///
+    /// # Errors
+    /// When there is no memory for their ledgers or the table of tunnels.
+    pub fn two(link: Link, rules: Arc<Rules>, sessions: Sessions) -> std::io::Result<[Self; 2]> {
+        let (access, mut signalling) = Self::established(&rules, sessions)?;
+        let other = signalling.enlist()?;
+        // What the second one's judge hears is no business of the first one's.
+        let aside = Signalling::new(&SignallingSetup { tunnels: 1, ..SignallingSetup::default() })?;
+        Ok([
+            Self::on(link, rules.clone(), access, signalling)?,
+            Self::on(link, rules, other, aside)?,
+        ])
+    }
+
+    fn established(
+        rules: &Arc<Rules>,
+        sessions: Sessions,
+    ) -> std::io::Result<(Access, Signalling)> {
+        let room = (sessions.tunnels as usize).max(1 << 16);
         let setup = SignallingSetup { tunnels: room, ..SignallingSetup::default() };
         let mut signalling = Signalling::new(&setup)?;
         signalling.set_rules(rules.clone(), Nanos(0));
-        sessions::establish(&mut signalling, tunnels, traffic::START);
+        sessions::establish(&mut signalling, sessions, traffic::START);
         drop(signalling.records());
-        let access = signalling.enlist()?;
-        Self::on(link, rules, access, signalling)
+        Ok((signalling.enlist()?, signalling))
     }
 
     /// A worker that looks tunnels up in what `access` shows, whoever wrote it.

@@ -22,6 +22,12 @@ pub const SUBCOMMAND: &str = "instructions";
 /// The program's name.
 pub const PROGRAM: &str = "valgrind";
 
+/// The C library copies and compares by whatever the processor offers. Without this, counts would
+/// differ from machine to machine.
+const PLAIN: &str = "glibc.cpu.hwcaps=-AVX,-AVX2,-AVX512F,-AVX512VL,-AVX512BW,-AVX_Fast_Unaligned_Load,\
+                     -ERMS,-FSRM,-BMI1,-BMI2,-LZCNT,-MOVBE,-POPCNT,-SSE4_1,-SSE4_2,-SSSE3,\
+                     -Fast_Unaligned_Copy,-Prefer_No_VZEROUPPER";
+
 /// Frames of a pass, and passes of the short run, which close one slice together.
 const FRAMES: usize = 25_600;
 const PASSES: usize = 4;
@@ -34,8 +40,10 @@ const N4_GAP: Nanos = Nanos(1_000_000);
 /// What is counted.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub enum Subject {
-    /// The whole engine.
+    /// The whole engine on the Internet mix, all of whose frames take the common path.
     Engine,
+    /// The whole engine on the mix of real sizes.
+    RealMix,
     /// The parse-only walk.
     Walk,
     /// The session machine.
@@ -43,18 +51,23 @@ pub enum Subject {
 }
 
 impl Subject {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Engine, Self::RealMix, Self::Walk, Self::N4];
+
     /// The function between whose start and end instructions count.
     fn function(self) -> &'static str {
         match self {
-            Subject::Engine => "*engine_pass*",
+            Subject::Engine | Subject::RealMix => "*engine_pass*",
             Subject::Walk => "*walk_pass*",
             Subject::N4 => "*n4_pass*",
         }
     }
 
-    fn name(self) -> &'static str {
+    /// Its name on the command line and in the baseline.
+    pub fn name(self) -> &'static str {
         match self {
             Subject::Engine => "engine",
+            Subject::RealMix => "real-mix",
             Subject::Walk => "walk",
             Subject::N4 => "n4",
         }
@@ -63,7 +76,7 @@ impl Subject {
     /// Packets, or messages, of a pass.
     fn len(self) -> usize {
         match self {
-            Subject::Engine | Subject::Walk => FRAMES,
+            Subject::Engine | Subject::RealMix | Subject::Walk => FRAMES,
             Subject::N4 => SESSIONS * n4::MESSAGES,
         }
     }
@@ -92,6 +105,9 @@ fn count(subject: Subject, passes: usize) -> anyhow::Result<u64> {
     let folder = tempfile::tempdir()?;
     let out = folder.path().join("callgrind.out");
     let output = Command::new(PROGRAM)
+        .env_clear()
+        .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
+        .env("GLIBC_TUNABLES", PLAIN)
         .args(["--tool=callgrind", "--collect-atstart=no"])
         .arg(format!("--toggle-collect={}", subject.function()))
         .arg(format!("--callgrind-out-file={}", out.display()))
@@ -119,7 +135,7 @@ fn total(out: &Path) -> anyhow::Result<u64> {
 /// When the engine can't start.
 pub fn run(subject: Subject, passes: usize) -> anyhow::Result<()> {
     match subject {
-        Subject::Engine | Subject::Walk => run_packets(subject, passes),
+        Subject::Engine | Subject::RealMix | Subject::Walk => run_packets(subject, passes),
         Subject::N4 => {
             let mut load = n4::Load::cycles(1, SESSIONS as u64);
             let mut machine = Signalling::new(&SignallingSetup::default())?;
@@ -137,9 +153,12 @@ pub fn run(subject: Subject, passes: usize) -> anyhow::Result<()> {
 }
 
 fn run_packets(subject: Subject, passes: usize) -> anyhow::Result<()> {
-    let traffic = Traffic::imix(TUNNELS, FRAMES);
+    let traffic = match subject {
+        Subject::RealMix => Traffic::real(TUNNELS, FRAMES),
+        _ => Traffic::imix(TUNNELS, FRAMES),
+    };
     let mut frames = traffic.arrivals();
-    let mut engine = EngineRun::new(traffic.link, Arc::new(traffic::rules()?), TUNNELS)?;
+    let mut engine = EngineRun::new(traffic.link, Arc::new(traffic::rules()?), traffic.sessions)?;
     for _ in 0..passes {
         match subject {
             Subject::Walk => {

@@ -4,23 +4,36 @@
 //! A shared machine's absolute times say little, hence every figure is a median
 //! of interleaved rounds, and those to hold on to are ratios and instructions.
 
+pub mod baseline;
 pub mod counting_allocator;
 pub mod decode;
 pub mod device;
 pub mod engine_run;
+pub mod extent;
 pub mod file_source;
+pub mod hostile;
+pub mod hostile_figures;
 pub mod instructions;
+pub mod interface_figures;
 pub mod lookup;
 pub mod machine;
 pub mod memory;
 pub mod n4;
 pub mod outcome;
+pub mod packet_figures;
+pub mod peers;
+pub mod plot;
 pub mod reshard;
 pub mod rounds;
+pub mod scaling_figures;
 pub mod sessions;
 pub mod signalling_figures;
 pub mod skew;
+pub mod source_figures;
+pub mod spreading_figures;
 pub mod testpmd;
 pub mod traffic;
 pub mod tunnel_figures;
+pub mod turn;
+pub mod veth;
 pub mod walk;

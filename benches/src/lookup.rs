@@ -108,11 +108,20 @@ pub fn access(tunnels: u32) -> anyhow::Result<(Access, [usize; 2])> {
             anyhow::anyhow!("tunnel {teid} of {tunnels} found no room in a table for them all")
         })?;
     }
+    let access = read_by_one(&writer)?;
+    let slots = access.table.slots();
+    Ok((access, [slots * (64 + 1), slots * 32]))
+}
+
+/// What one worker needs to look tunnels up in a table.
+///
+/// # Errors
+/// If there is no memory for the worker's rows.
+pub fn read_by_one(writer: &TunnelWriter) -> anyhow::Result<Access> {
     let table = writer.reader();
     let (usage, _) = usage(table.slots())?;
-    let bytes = [table.slots() * (64 + 1), table.slots() * 32];
     let users = TunnelWriter::new(1, 0x7765_6972)?.reader();
-    Ok((Access { table, usage, users }, bytes))
+    Ok(Access { table, usage, users })
 }
 
 fn row(teid: u32) -> Row {

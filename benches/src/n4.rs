@@ -213,7 +213,7 @@ pub fn rules() -> anyhow::Result<Rules> {
             .map(|n| entry(Roles::UPF, vec![v4([10, 0, 1, n], 32), v4([10, 0, 2, n], 32)])),
     );
     set.equipment.push(entry(Roles(1), vec![v4([10, 0, 128, 0], 22)]));
-    set.ue_pools.extend([v4([11, 0, 0, 0], 8), prefix(Address(0x2001_0db8 << 96), 32)]);
+    set.ue_pools.push(v4([11, 0, 0, 0], 8));
     set.link_defaults.push((v4([10, 0, 3, 0], 24), Link::N4));
     set.allow.push(Allow {
         from: End {

@@ -1,16 +1,18 @@
-//! Sessions for the tunnels of the Internet mix, agreed on N4 as an SMF and a UPF
+//! Sessions for the tunnels of the mixes, agreed on N4 as an SMF and a UPF
 //! would: what the packet path looks up is then what the session machine wrote.
+
+use std::net::IpAddr;
 
 use weir_engine::rules::Link;
 use weir_engine::signalling::{HeaderShape, N4Datagram};
 use weir_engine::{Nanos, Signalling, TapId};
+use weir_pcaps::real_mix::{self, Session};
 use weir_wire::Address;
 
 /// The mix's ends: its gNB, and its UPF on N3.
 pub const GNB: [u8; 4] = [10, 0, 0, 1];
 /// See [`GNB`].
 pub const UPF: [u8; 4] = [10, 0, 1, 1];
-const UPF_N4: [u8; 4] = [10, 0, 2, 1];
 const SMF: [u8; 4] = [10, 0, 2, 100];
 const FIRST_UE: u32 = 0x0a3c_0001;
 const PORT: u16 = 8805;
@@ -26,14 +28,46 @@ pub fn subscriber(teid: u32) -> [u8; 4] {
     FIRST_UE.wrapping_add((teid - 1) / 2).to_be_bytes()
 }
 
-/// Establishes sessions over the tunnels `1..=tunnels`, all before `before`.
-pub fn establish(machine: &mut Signalling, tunnels: u32, before: Nanos) {
-    let sessions = tunnels.div_ceil(2);
-    let mut time = Nanos(before.0 - GAP.0 * 2 * u64::from(sessions + 1));
-    for number in 1..=sessions {
+/// Which tunnels N4 has established: those of the TEIDs `1..=tunnels`, and between whom.
+#[derive(Clone, Copy, Debug)]
+pub struct Sessions {
+    /// How many tunnels.
+    pub tunnels: u32,
+    /// The session of a number, from 1.
+    of: fn(u32) -> Session,
+}
+
+impl Sessions {
+    /// Those of the Internet mix: all between one gNB and one UPF.
+    pub fn of_imix(tunnels: u32) -> Self {
+        let of = |number| Session {
+            gnb: GNB.into(),
+            upf: UPF.into(),
+            user: IpAddr::from(subscriber(2 * number)),
+        };
+        Self { tunnels, of }
+    }
+
+    /// Those of the mix of real sizes.
+    pub fn of_real_mix(tunnels: u32) -> Self {
+        Self { tunnels, of: real_mix::session }
+    }
+}
+
+/// Establishes all sessions before `before`.
+pub fn establish(machine: &mut Signalling, sessions: Sessions, before: Nanos) {
+    let count = sessions.tunnels.div_ceil(2);
+    let mut time = Nanos(before.0 - GAP.0 * 2 * u64::from(count + 1));
+    for number in 1..=count {
+        let session = (sessions.of)(number);
+        let upf = n4_address(&session);
         let messages = [
-            (SMF, UPF_N4, message(ESTABLISHMENT_REQUEST, 0, number, &request(number))),
-            (UPF_N4, SMF, message(ESTABLISHMENT_RESPONSE, number.into(), number, &answer(number))),
+            (SMF, upf, message(ESTABLISHMENT_REQUEST, 0, number, &request(number, &session))),
+            (
+                upf,
+                SMF,
+                message(ESTABLISHMENT_RESPONSE, number.into(), number, &answer(number, upf)),
+            ),
         ];
         for (source, destination, payload) in messages {
             time = time.plus(GAP);
@@ -51,6 +85,12 @@ pub fn establish(machine: &mut Signalling, tunnels: u32, before: Nanos) {
             });
         }
     }
+}
+
+/// The UPF's address on N4.
+fn n4_address(session: &Session) -> [u8; 4] {
+    let [.., host] = session.upf.octets();
+    [10, 0, 2, host]
 }
 
 /// An element: type, length, value (TS 29.244 §8.1.1).
@@ -79,27 +119,31 @@ fn f_seid(seid: u32, address: [u8; 4]) -> Vec<u8> {
 
 /// One PDR and one FAR each way: uplink arrives on the even TEID at the UPF, downlink
 /// goes out on the odd one to the gNB.
-fn request(number: u32) -> Vec<Vec<u8>> {
+fn request(number: u32, session: &Session) -> Vec<Vec<u8>> {
     let (odd, even) = (2 * number - 1, 2 * number);
     let pdr_id = |id: u16| element(56, &id.to_be_bytes());
     let far_id = |id: u32| element(108, &id.to_be_bytes());
     let interface = |kind, access: bool| element(kind, &[u8::from(!access)]);
-    let ue = |flags| element(93, &[&[flags], &subscriber(odd)[..]].concat());
-    let f_teid = element(21, &[&[1], &even.to_be_bytes()[..], &UPF].concat());
-    let creation = element(84, &[&[1, 0], &odd.to_be_bytes()[..], &GNB].concat());
+    // A source has 0 here, a destination 4; and the family's bit.
+    let ue = |end: u8| match session.user {
+        IpAddr::V4(v4) => element(93, &[&[end | 2], &v4.octets()[..]].concat()),
+        IpAddr::V6(v6) => element(93, &[&[end | 1], &v6.octets()[..]].concat()),
+    };
+    let f_teid = element(21, &[&[1], &even.to_be_bytes()[..], &session.upf.octets()].concat());
+    let creation = element(84, &[&[1, 0], &odd.to_be_bytes()[..], &session.gnb.octets()].concat());
     let forward = || element(44, &[2]);
     vec![
         node_id(SMF),
         f_seid(number, SMF),
-        group(1, &[pdr_id(1), group(2, &[interface(20, true), f_teid, ue(2)]), far_id(1)]),
-        group(1, &[pdr_id(2), group(2, &[interface(20, false), ue(6)]), far_id(2)]),
+        group(1, &[pdr_id(1), group(2, &[interface(20, true), f_teid, ue(0)]), far_id(1)]),
+        group(1, &[pdr_id(2), group(2, &[interface(20, false), ue(4)]), far_id(2)]),
         group(3, &[far_id(1), forward(), group(4, &[interface(42, false)])]),
         group(3, &[far_id(2), forward(), group(4, &[interface(42, true), creation])]),
     ]
 }
 
-fn answer(number: u32) -> Vec<Vec<u8>> {
-    vec![node_id(UPF_N4), element(19, &[1]), f_seid(number, UPF_N4)]
+fn answer(number: u32, upf: [u8; 4]) -> Vec<Vec<u8>> {
+    vec![node_id(upf), element(19, &[1]), f_seid(number, upf)]
 }
 
 #[cfg(test)]
@@ -108,20 +152,27 @@ mod tests {
     use weir_engine::SignallingSetup;
     use weir_engine::tunnels::{FTeid, Found};
 
-    #[test]
-    fn every_tunnel_of_the_mix_is_found() {
+    fn table_of(sessions: Sessions, start: Nanos) -> weir_engine::tunnels::TunnelReader {
         let setup = SignallingSetup { tunnels: 2_000, ..SignallingSetup::default() };
         let mut machine = Signalling::new(&setup).unwrap();
+        establish(&mut machine, sessions, start);
+        machine.enlist().unwrap().table
+    }
+
+    #[test]
+    fn every_tunnel_of_either_mix_is_found() {
         let start = Nanos::from_secs(100);
-        establish(&mut machine, 1_000, start);
-        let table = machine.enlist().unwrap().table;
-        for teid in 1..=1_000 {
-            let address = Address::v4(if teid % 2 == 0 { UPF } else { GNB });
-            let end = FTeid { address, teid };
-            let Found::Live(_, row) = table.find(&end, table.probe(&end), start) else {
-                panic!("tunnel {teid} is not there");
-            };
-            assert!(row.is_ue(Address::v4(subscriber(teid))));
+        for sessions in [Sessions::of_imix(1_000), Sessions::of_real_mix(1_000)] {
+            let table = table_of(sessions, start);
+            for teid in 1..=1_000_u32 {
+                let session = (sessions.of)(teid.div_ceil(2));
+                let address = if teid.is_multiple_of(2) { session.upf } else { session.gnb };
+                let end = FTeid { address: Address::v4(address.octets()), teid };
+                let Found::Live(_, row) = table.find(&end, table.probe(&end), start) else {
+                    panic!("tunnel {teid} is not there");
+                };
+                assert!(row.is_ue(session.user.into()), "{session:?}");
+            }
         }
     }
 }

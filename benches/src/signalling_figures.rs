@@ -13,15 +13,12 @@ use crate::instructions::{self, Subject};
 use crate::n4::{self, GAP, Load, MESSAGES};
 use crate::outcome::{Outcome, Row};
 use crate::rounds::Samples;
-use crate::traffic::{self, Traffic};
+use crate::traffic::{self, N4_SHARE, Traffic};
 use crate::{machine, memory};
 
 /// Sessions of a pass: at [`GAP`] they take longer than any of them, or of their
 /// transactions, is remembered, so that a pass begins as the one before did.
 const SESSIONS: u64 = 300_000;
-
-/// Of so many frames one is N4.
-const N4_SHARE: usize = 100;
 
 /// Passes over the frames in one round.
 const PASSES: usize = 8;
@@ -83,8 +80,8 @@ pub fn packets_with_n4(
 ) -> anyhow::Result<()> {
     machine::pin(core)?;
     let rules = Arc::new(n4::rules()?);
-    let mut alone = EngineRun::new(imix.link, rules.clone(), imix.tunnels)?;
-    let mut among = EngineRun::new(imix.link, rules, imix.tunnels)?;
+    let mut alone = EngineRun::new(imix.link, rules.clone(), imix.sessions)?;
+    let mut among = EngineRun::new(imix.link, rules, imix.sessions)?;
     let len = imix.arrivals().len();
     let needed = (rounds + 1) * PASSES * (len / N4_SHARE);
     let n4_frames: Vec<Vec<u8>> = n4::frames(1, needed.div_ceil(MESSAGES) as u64).collect();

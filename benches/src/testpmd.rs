@@ -2,14 +2,14 @@
 //! costs, with nobody looking at the frames.
 
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Output, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::device::{mbufs, memory_mib, vdev};
+use crate::device::{Device, memory_mib};
 use crate::rounds::Samples;
 
 /// The program's name.
@@ -26,30 +26,24 @@ pub fn is_installed() -> bool {
     crate::machine::has_program(PROGRAM)
 }
 
-/// Nanoseconds per packet that it receives on `core` from a device of this
-/// capture. `other` is the core of the thread that prints.
+/// Nanoseconds per packet that it receives on `core` from a device. `other` is the core of the
+/// thread that prints.
 ///
 /// # Errors
 /// When it does not start or says no rate.
-pub fn measure(capture: &Path, frames: usize, core: usize, other: usize) -> anyhow::Result<f64> {
-    run(capture, frames, (core, other), SPAN)
-        .or_else(|_| run(capture, frames, (core, other), LONG_SPAN))
+pub fn measure(device: &Device, core: usize, other: usize) -> anyhow::Result<f64> {
+    run(device, (core, other), SPAN).or_else(|_| run(device, (core, other), LONG_SPAN))
 }
 
-fn run(
-    capture: &Path,
-    frames: usize,
-    (core, other): (usize, usize),
-    span: Duration,
-) -> anyhow::Result<f64> {
-    let mbufs = mbufs(frames);
-    let child = Command::new(PROGRAM)
+fn run(device: &Device, (core, other): (usize, usize), span: Duration) -> anyhow::Result<f64> {
+    let child = device
+        .command(Path::new(PROGRAM))
         .args(["--no-huge", "--no-pci", "--no-telemetry", "--no-shconf", "--iova-mode=va"])
-        .args(["-m", &memory_mib(mbufs).to_string()])
+        .args(["-m", &memory_mib(device.mbufs).to_string()])
         .arg(format!("--lcores=0@{other},1@{core}"))
-        .arg(format!("--vdev={}", vdev(capture)))
+        .arg(format!("--vdev={}", device.vdev))
         .args(["--", "--forward-mode=rxonly", "--burst=64", "--stats-period=1"])
-        .arg(format!("--total-num-mbufs={mbufs}"))
+        .arg(format!("--total-num-mbufs={}", device.mbufs))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -62,7 +56,7 @@ fn run(
         return Ok(1e9 / rates.median());
     }
     let errors = String::from_utf8_lossy(&output.stderr);
-    bail!("{PROGRAM} received nothing from {}; it says: {errors}", vdev(capture))
+    bail!("{PROGRAM} received nothing from {}; it says: {errors}", device.vdev)
 }
 
 /// Asks for a clean end, and gives what was said until then.

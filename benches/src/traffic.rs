@@ -11,6 +11,10 @@ use weir_engine::rules::{
 };
 use weir_engine::{Frame, Nanos, RxMeta, TapId};
 use weir_pcaps::Scenario;
+use weir_wire::Address;
+
+use crate::n4;
+use crate::sessions::Sessions;
 
 /// The packet time between two frames: a million packets a second, which makes
 /// a slice of replay time a hundred thousand frames.
@@ -18,6 +22,9 @@ pub const GAP: Nanos = Nanos(1_000);
 
 /// When the first frame is seen.
 pub const START: Nanos = Nanos::from_secs(1_767_600_000);
+
+/// Of so many frames one is N4, where there is N4 among them.
+pub const N4_SHARE: usize = 100;
 
 /// The seed of all generated frames.
 const SEED: u64 = 20_260_105;
@@ -30,15 +37,49 @@ pub struct Traffic {
     frames: Vec<Vec<u8>>,
     /// The link that the tap declares.
     pub link: Link,
-    /// Tunnels that N4 has established before.
-    pub tunnels: u32,
+    /// What N4 has established before.
+    pub sessions: Sessions,
 }
 
 impl Traffic {
     /// An Internet mix of G-PDUs over this many tunnels.
     pub fn imix(tunnels: u32, count: usize) -> Self {
         let frames = weir_pcaps::imix::frames(tunnels, count, SEED);
-        Self { frames, link: Link::N3, tunnels }
+        Self { frames, link: Link::N3, sessions: Sessions::of_imix(tunnels) }
+    }
+
+    /// What one of several workers gets of it: other frames over the same tunnels.
+    pub fn imix_part(tunnels: u32, count: usize, part: u64) -> Self {
+        let frames = weir_pcaps::imix::frames(tunnels, count, SEED + part);
+        Self { frames, link: Link::N3, sessions: Sessions::of_imix(tunnels) }
+    }
+
+    /// The same with inner packets of 64 octets only.
+    pub fn small(tunnels: u32, count: usize) -> Self {
+        let frames = weir_pcaps::imix::small_frames(tunnels, count, SEED);
+        Self { frames, link: Link::N3, sessions: Sessions::of_imix(tunnels) }
+    }
+
+    /// G-PDUs of real sizes, between several gNBs and UPFs.
+    pub fn real(tunnels: u32, count: usize) -> Self {
+        let frames = weir_pcaps::real_mix::frames(tunnels, count, SEED);
+        Self { frames, link: Link::N3, sessions: Sessions::of_real_mix(tunnels) }
+    }
+
+    /// The Internet mix in which every hundredth frame carries N4.
+    pub fn imix_with_n4(tunnels: u32, count: usize) -> Self {
+        let mut imix = Self::imix(tunnels, count);
+        let places = imix.frames.iter_mut().skip(N4_SHARE - 1).step_by(N4_SHARE);
+        let lives = (count / N4_SHARE).div_ceil(n4::MESSAGES);
+        for (place, frame) in places.zip(n4::frames(1, lives as u64)) {
+            *place = frame;
+        }
+        imix
+    }
+
+    /// Frames of any other origin on N3, and what N4 has established for them.
+    pub fn of(frames: Vec<Vec<u8>>, sessions: Sessions) -> Self {
+        Self { frames, link: Link::N3, sessions }
     }
 
     /// All links of the demonstration on one undeclared tap, from its start on.
@@ -48,12 +89,17 @@ impl Traffic {
     pub fn mixed(count: usize) -> anyhow::Result<Self> {
         let scenario = Scenario::parse(DEMO, Path::new("demo.toml"))?;
         let frames = scenario.generate().take(count).map(|packet| packet.frame).collect();
-        Ok(Self { frames, link: Link::Mixed, tunnels: 0 })
+        Ok(Self { frames, link: Link::Mixed, sessions: Sessions::of_imix(0) })
     }
 
     /// The frames themselves.
     pub fn frames(&self) -> &[Vec<u8>] {
         &self.frames
+    }
+
+    /// The same, to be changed.
+    pub fn into_frames(self) -> Vec<Vec<u8>> {
+        self.frames
     }
 
     /// The frames as a source gives them, [`GAP`] apart.
@@ -149,7 +195,7 @@ pub(crate) fn rule_set() -> RuleSet {
     RuleSet {
         version: 1,
         equipment,
-        ue_pools: vec![prefix([10, 60, 0, 0], 16)],
+        ue_pools: vec![prefix([10, 60, 0, 0], 16), users_of_ipv6()],
         infrastructure: vec![prefix([10, 0, 0, 0], 16)],
         link_defaults: vec![
             (prefix([10, 0, 0, 0], 23), Link::N3),
@@ -164,6 +210,10 @@ pub(crate) fn rule_set() -> RuleSet {
         ],
         ..RuleSet::default()
     }
+}
+
+fn users_of_ipv6() -> Prefix {
+    Prefix::new(Address(0x2001_0db8 << 96), 32).expect("an address has more bits than 32")
 }
 
 fn host(octets: [u8; 4]) -> Prefix {

@@ -16,7 +16,7 @@ const PASSES: usize = 2 * (REPLAY_SLICE.0 / traffic::GAP.0) as usize / PACKETS;
 
 fn engine(traffic: &Traffic) -> EngineRun {
     let rules = Arc::new(traffic::rules().unwrap());
-    EngineRun::new(traffic.link, rules, traffic.tunnels).unwrap()
+    EngineRun::new(traffic.link, rules, traffic.sessions).unwrap()
 }
 
 /// Allocations after a warm-up, and the G-PDUs that were counted meanwhile.

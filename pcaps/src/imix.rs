@@ -12,6 +12,8 @@ use crate::stage::{Actor, Micros, Stage};
 /// Lengths of the inner packets in their relation of 7 : 4 : 1, spread over twelve packets. The
 /// frames around them have 122, 628 and 1,458 octets, 402 in the mean.
 const INNER: [usize; 12] = [64, 570, 64, 64, 570, 64, 1_400, 64, 570, 64, 570, 64];
+/// The least that a packet of the mix has.
+const SMALL: [usize; 1] = [64];
 const IP_UDP: usize = 28;
 
 /// Ethernet frames of G-PDUs between one gNB (10.0.0.1) and one UPF (10.0.1.1): `count` of them
@@ -22,12 +24,26 @@ const IP_UDP: usize = 28;
 /// If `tunnels` is 0.
 #[must_use]
 pub fn frames(tunnels: u32, count: usize, seed: u64) -> Vec<Vec<u8>> {
+    frames_of(&INNER, tunnels, count, seed)
+}
+
+/// The same where every inner packet has 64 octets, and every frame thus 122.
+///
+/// # Panics
+/// If `tunnels` is 0.
+#[must_use]
+pub fn small_frames(tunnels: u32, count: usize, seed: u64) -> Vec<Vec<u8>> {
+    frames_of(&SMALL, tunnels, count, seed)
+}
+
+fn frames_of(inner: &[usize], tunnels: u32, count: usize, seed: u64) -> Vec<Vec<u8>> {
     assert!(tunnels > 0, "an IMIX needs at least one tunnel");
     let gnb = (MacAddr::new(0x02, 0, 0, 0, 0, 1), Ipv4Addr::new(10, 0, 0, 1));
     let upf = (MacAddr::new(0x02, 0, 0, 0, 1, 1), Ipv4Addr::new(10, 0, 1, 1));
     let mut chance = Chance::new(seed, 0);
     let frame = |n: usize| {
-        let (teid, message) = g_pdu(n as u64, tunnels, &mut chance, |number| {
+        let len = inner[n % inner.len()];
+        let (teid, message) = g_pdu(len, tunnels, &mut chance, |number| {
             Ipv4Addr::from_bits(0x0a3c_0001u32.wrapping_add(number)).into()
         });
         let (from, to) = if teid.is_multiple_of(2) { (gnb, upf) } else { (upf, gnb) };
@@ -38,9 +54,9 @@ pub fn frames(tunnels: u32, count: usize, seed: u64) -> Vec<Vec<u8>> {
     (0..count).map(frame).collect()
 }
 
-/// The n-th message of the mix and its TEID; even tunnels are uplink.
+/// A message around a packet of `len` octets, and its TEID; even tunnels are uplink.
 fn g_pdu(
-    n: u64,
+    len: usize,
     tunnels: u32,
     chance: &mut Chance,
     subscriber: impl Fn(u32) -> IpAddr,
@@ -54,7 +70,7 @@ fn g_pdu(
     } else {
         (Route::new(host, ue), (443, 40_000))
     };
-    let mut payload = chance.bytes(INNER[(n % 12) as usize] - IP_UDP);
+    let mut payload = chance.bytes(len - IP_UDP);
     // A QUIC short header, so that no decoder's guess takes the noise for a protocol.
     payload[0] = 0x60 | (payload[0] & 0x1f);
     let packet = frame::udp(&route, ports.0, ports.1, &payload);
@@ -79,7 +95,8 @@ impl Actor for Mix {
         // Several frames may fall into one microsecond.
         while self.sent < self.frames && self.due() <= now {
             let subscriber = |number| stage.plan.subscriber(number, false);
-            let (teid, message) = g_pdu(self.sent, self.tunnels, &mut self.chance, subscriber);
+            let len = INNER[(self.sent % INNER.len() as u64) as usize];
+            let (teid, message) = g_pdu(len, self.tunnels, &mut self.chance, subscriber);
             let ends = if teid.is_multiple_of(2) { (gnb, upf) } else { (upf, gnb) };
             stage.gtpu(now, ends, &message, None);
             self.sent += 1;
@@ -105,6 +122,11 @@ mod tests {
         assert_eq!((of(122), of(628), of(1_458)), (700, 400, 100));
         assert_eq!(mix, frames(1_000, 1_200, 7));
         assert_ne!(mix, frames(1_000, 1_200, 8));
+    }
+
+    #[test]
+    fn small_frames_are_all_alike_in_size() {
+        assert!(small_frames(1_000, 100, 7).iter().all(|frame| frame.len() == 122));
     }
 
     #[test]

@@ -31,6 +31,7 @@ mod oam;
 mod pfcp;
 mod plan;
 mod policy;
+pub mod real_mix;
 mod scenario;
 mod shapes;
 mod stage;
