@@ -83,6 +83,10 @@ if [ ${#missing[@]} -gt 0 ]; then
     "${root[@]}" env DEBIAN_FRONTEND=noninteractive \
         apt-get install --yes --quiet --no-install-recommends "${missing[@]}" ||
         stop "apt-get could not install ${missing[*]}; see above; run deploy/setup.sh again"
+    # Its programs are wanted, not the collector that the package starts.
+    if [[ " ${missing[*]} " == *" nfdump "* ]] && [ -d /run/systemd/system ]; then
+        "${root[@]}" systemctl disable --now --quiet nfdump.service || true
+    fi
 fi
 
 command -v cargo >/dev/null ||

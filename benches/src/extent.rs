@@ -20,6 +20,8 @@ pub struct Extent {
     /// Frames of the captures that whole programs read: so many that a program's start is a small
     /// part.
     pub read: usize,
+    /// Whether it is only to be seen that everything can be measured.
+    pub is_quick: bool,
     /// How long the engine is measured on a device in one round.
     pub span: Duration,
     /// The core that is measured on: not the first, which takes most interrupts.
@@ -38,6 +40,7 @@ impl Extent {
             tunnels,
             frames: 1 << 16,
             read: if is_quick { 20_000 } else { 200_000 },
+            is_quick,
             span: Duration::from_millis(if is_quick { 300 } else { 1_000 }),
             core,
             other,

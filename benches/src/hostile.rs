@@ -4,6 +4,7 @@
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
+use clap::ValueEnum;
 use weir_engine::rules::Rules;
 use weir_engine::track::FlowKey;
 use weir_engine::tunnels::{Access, FTeid, Row, RowFlags, TableFull, TunnelWriter};
@@ -41,7 +42,7 @@ const FLOW_PLACES: u64 = 1 << 17;
 pub const AIMED: usize = 1_024;
 
 /// A kind of bad input.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub enum Hostile {
     /// Headers cut or contradicting themselves, on every layer.
     Errors,
@@ -74,24 +75,6 @@ pub enum Hostile {
 }
 
 impl Hostile {
-    /// All of them.
-    pub const ALL: [Self; 14] = [
-        Self::Errors,
-        Self::OuterFragments,
-        Self::InnerFragments,
-        Self::LaterFragments,
-        Self::Orphans,
-        Self::Ipv6,
-        Self::Options,
-        Self::Tags,
-        Self::Extensions,
-        Self::Ports,
-        Self::Sizes,
-        Self::AimedTunnels,
-        Self::DrawnFlows,
-        Self::AimedFlows,
-    ];
-
     /// What it is called in the figures.
     pub fn name(self) -> &'static str {
         match self {
@@ -110,6 +93,11 @@ impl Hostile {
             Self::DrawnFlows => "drawn_flows",
             Self::AimedFlows => "aimed_flows",
         }
+    }
+
+    /// What it is called on the command line.
+    pub fn argument(self) -> String {
+        self.name().replace('_', "-")
     }
 
     /// What it is called in the table.
@@ -437,7 +425,7 @@ mod tests {
 
     #[test]
     fn every_kind_is_what_it_says() {
-        for hostile in Hostile::ALL {
+        for &hostile in Hostile::value_variants() {
             let (errors, g_pdus, found) = seen(hostile);
             let said = format!("{hostile:?}: {errors} errors, {g_pdus} G-PDUs, {found} found");
             let is_near = |share: f64, wanted: f64| (share - wanted).abs() < 0.02;

@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
+use clap::ValueEnum;
 use weir_engine::Frame;
 
 use crate::engine_run::EngineRun;
 use crate::extent::Extent;
 use crate::hostile::Hostile;
-use crate::machine;
 use crate::outcome::{Outcome, Row};
 use crate::rounds::Samples;
 use crate::traffic::{self, Traffic};
 use crate::turn::{PASSES, turn};
+use crate::{instructions, machine};
 
 /// Frames of a kind: as many as no second-level cache holds, and few enough for all kinds to be in
 /// memory at once.
@@ -27,7 +28,9 @@ pub fn bad_input(extent: &Extent, outcome: &mut Outcome) -> anyhow::Result<()> {
     let imix = Traffic::imix(extent.tunnels, FRAMES);
     let mut common_frames = imix.arrivals();
     let mut common_run = EngineRun::new(imix.link, rules.clone(), imix.sessions)?;
-    let traffics = Hostile::ALL.map(|kind| (kind, kind.traffic(extent.tunnels, FRAMES)));
+    let kinds = Hostile::value_variants().iter();
+    let traffics: Vec<_> =
+        kinds.map(|&kind| (kind, kind.traffic(extent.tunnels, FRAMES))).collect();
     let mut cases = Vec::new();
     for (kind, traffic) in &traffics {
         let run = kind.run(traffic, rules.clone())?;
@@ -41,14 +44,20 @@ pub fn bad_input(extent: &Extent, outcome: &mut Outcome) -> anyhow::Result<()> {
             samples.push_from(round, worker_turn(frames, run));
         }
     }
+    let counts = !extent.is_quick && instructions::is_installed();
+    if counts {
+        eprintln!("weir-bench: instructions of bad input, in valgrind");
+    }
     outcome.section("Bad input");
     outcome.row(Row { what: "common path".into(), ns: common.clone(), ..Row::default() });
     for (kind, _, _, ns) in cases {
         let ratio = ns.over(&common).median();
+        let instructions = if counts { Some(instructions::of_bad_input(kind)?) } else { None };
         outcome.figure(&format!("bad_input_{}_to_common", kind.name()), ratio);
         outcome.row(Row {
             what: kind.title().into(),
             ns,
+            instructions,
             ratio: Some((ratio, "common path")),
             ..Row::default()
         });

@@ -12,6 +12,7 @@ use clap::ValueEnum;
 use weir_engine::{Nanos, Signalling, SignallingSetup};
 
 use crate::engine_run::EngineRun;
+use crate::hostile::Hostile;
 use crate::n4;
 use crate::traffic::{self, Traffic, again};
 use crate::walk::walk_pass;
@@ -93,15 +94,28 @@ pub fn is_installed() -> bool {
 /// # Errors
 /// When valgrind can't run this program or says no count.
 pub fn per_packet(subject: Subject) -> anyhow::Result<f64> {
-    let long = count(subject, 2 * PASSES)?;
-    let short = count(subject, PASSES)?;
+    difference(subject, None)
+}
+
+/// The same of the engine with bad input.
+///
+/// # Errors
+/// When valgrind can't run this program or says no count.
+pub fn of_bad_input(kind: Hostile) -> anyhow::Result<f64> {
+    difference(Subject::Engine, Some(kind))
+}
+
+fn difference(subject: Subject, bad: Option<Hostile>) -> anyhow::Result<f64> {
+    let long = count(subject, bad, 2 * PASSES)?;
+    let short = count(subject, bad, PASSES)?;
     if long <= short {
         bail!("{PROGRAM} counted {short} and {long} instructions; is the function inlined?");
     }
-    Ok((long - short) as f64 / (PASSES * subject.len()) as f64)
+    let packets = if bad.is_some() { FRAMES } else { subject.len() };
+    Ok((long - short) as f64 / (PASSES * packets) as f64)
 }
 
-fn count(subject: Subject, passes: usize) -> anyhow::Result<u64> {
+fn count(subject: Subject, bad: Option<Hostile>, passes: usize) -> anyhow::Result<u64> {
     let folder = tempfile::tempdir()?;
     let out = folder.path().join("callgrind.out");
     let output = Command::new(PROGRAM)
@@ -113,6 +127,7 @@ fn count(subject: Subject, passes: usize) -> anyhow::Result<u64> {
         .arg(format!("--callgrind-out-file={}", out.display()))
         .arg(std::env::current_exe()?)
         .args([SUBCOMMAND, "--subject", subject.name(), "--passes", &passes.to_string()])
+        .args(bad.iter().flat_map(|kind| ["--bad-input".into(), kind.argument()]))
         .stdout(Stdio::null())
         .output()
         .with_context(|| format!("can't start {PROGRAM}"))?;
@@ -133,9 +148,9 @@ fn total(out: &Path) -> anyhow::Result<u64> {
 ///
 /// # Errors
 /// When the engine can't start.
-pub fn run(subject: Subject, passes: usize) -> anyhow::Result<()> {
+pub fn run(subject: Subject, bad: Option<Hostile>, passes: usize) -> anyhow::Result<()> {
     match subject {
-        Subject::Engine | Subject::RealMix | Subject::Walk => run_packets(subject, passes),
+        Subject::Engine | Subject::RealMix | Subject::Walk => run_packets(subject, bad, passes),
         Subject::N4 => {
             let mut load = n4::Load::cycles(1, SESSIONS as u64);
             let mut machine = Signalling::new(&SignallingSetup::default())?;
@@ -152,13 +167,18 @@ pub fn run(subject: Subject, passes: usize) -> anyhow::Result<()> {
     }
 }
 
-fn run_packets(subject: Subject, passes: usize) -> anyhow::Result<()> {
-    let traffic = match subject {
-        Subject::RealMix => Traffic::real(TUNNELS, FRAMES),
+fn run_packets(subject: Subject, bad: Option<Hostile>, passes: usize) -> anyhow::Result<()> {
+    let traffic = match (subject, bad) {
+        (_, Some(kind)) => kind.traffic(TUNNELS, FRAMES),
+        (Subject::RealMix, None) => Traffic::real(TUNNELS, FRAMES),
         _ => Traffic::imix(TUNNELS, FRAMES),
     };
+    let rules = Arc::new(traffic::rules()?);
     let mut frames = traffic.arrivals();
-    let mut engine = EngineRun::new(traffic.link, Arc::new(traffic::rules()?), traffic.sessions)?;
+    let mut engine = match bad {
+        Some(kind) => kind.run(&traffic, rules)?,
+        None => EngineRun::new(traffic.link, rules, traffic.sessions)?,
+    };
     for _ in 0..passes {
         match subject {
             Subject::Walk => {

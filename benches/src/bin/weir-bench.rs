@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use weir_benches::extent::Extent;
+use weir_benches::hostile::Hostile;
 use weir_benches::instructions::{self, Subject};
 use weir_benches::outcome::Outcome;
 use weir_benches::traffic::Traffic;
@@ -91,6 +92,9 @@ enum Part {
     Instructions {
         #[arg(long)]
         subject: Subject,
+        /// Bad input instead of the subject's frames.
+        #[arg(long)]
+        bad_input: Option<Hostile>,
         #[arg(long)]
         passes: usize,
     },
@@ -116,7 +120,9 @@ fn main() -> anyhow::Result<()> {
             println!("{}", device::poll((vdev, *mbufs), *tunnels, *core, span)?);
             Ok(())
         }
-        Some(Part::Instructions { subject, passes }) => instructions::run(*subject, *passes),
+        Some(Part::Instructions { subject, bad_input, passes }) => {
+            instructions::run(*subject, *bad_input, *passes)
+        }
         Some(Part::Memory { sessions }) => memory::run(*sessions),
         part => bench(&options, part.as_ref()),
     }
