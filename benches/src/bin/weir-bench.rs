@@ -14,8 +14,8 @@ use weir_benches::rounds::Samples;
 use weir_benches::traffic::{self, Traffic, again};
 use weir_benches::walk::walk_pass;
 use weir_benches::{
-    decode, device, file_source, machine, memory, reshard, signalling_figures, skew, testpmd,
-    tunnel_figures,
+    decode, device, file_source, machine, memory, overload, reshard, search, signalling_figures,
+    skew, testpmd, tunnel_figures,
 };
 use weir_engine::Frame;
 use weir_mem::FileMap;
@@ -85,6 +85,10 @@ enum Part {
     },
     /// Measures signalling and tunnels only.
     Signalling,
+    /// Shows where every frame goes when more comes than a worker can inspect.
+    Overload(overload::Options),
+    /// Looks for the rates at which nothing, and 0.1 %, is lost.
+    Search(search::Options),
 }
 
 /// Frames of the mix: more than the second-level cache holds.
@@ -119,6 +123,8 @@ fn main() -> anyhow::Result<()> {
         }
         Some(Part::Instructions { subject, passes }) => instructions::run(*subject, *passes),
         Some(Part::Memory { sessions }) => memory::run(*sessions),
+        Some(Part::Overload(options)) => options.run(),
+        Some(Part::Search(options)) => options.run(),
     }
 }
 
