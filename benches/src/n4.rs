@@ -4,7 +4,9 @@
 use weir_engine::contract::session::SessionState;
 use weir_engine::contract::words::JudgeWords;
 use weir_engine::lpm::Prefix;
-use weir_engine::rules::{Allow, End, Equipment, EquipmentId, Link, Roles, Rules, Service};
+use weir_engine::rules::{
+    Allow, End, Equipment, EquipmentId, Link, Roles, RuleSet, Rules, Service,
+};
 use weir_engine::signalling::{HeaderShape, N4Datagram};
 use weir_engine::{Nanos, Signalling, TapId};
 use weir_pcaps::n4_load::{self, Datagram};
@@ -201,6 +203,11 @@ pub fn check(
 /// # Errors
 /// When the engine refuses the policy.
 pub fn rules() -> anyhow::Result<Rules> {
+    Ok(Rules::compile(rule_set())?)
+}
+
+/// The same, to be added to.
+pub(crate) fn rule_set() -> RuleSet {
     let mut set = traffic::rule_set();
     let v4 = |octets: [u8; 4], len| prefix(Address::v4(octets), len);
     let first = set.equipment.len() as u32;
@@ -224,7 +231,7 @@ pub fn rules() -> anyhow::Result<Rules> {
         services: vec![Service { protocol: 17, ports: Some((8805, 8805)), either_way: true }],
         not_after: None,
     });
-    Ok(Rules::compile(set)?)
+    set
 }
 
 fn prefix(address: Address, len: u8) -> Prefix {

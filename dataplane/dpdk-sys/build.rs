@@ -13,7 +13,7 @@ const INSTALL: &str = "apt-get install libdpdk-dev libclang-dev";
 /// The libraries that the allowlist and the shim call. Drivers are plugins that EAL loads.
 const LIBRARIES: [&str; 4] = ["rte_eal", "rte_mempool", "rte_mbuf", "rte_ethdev"];
 
-const FUNCTIONS: [&str; 43] = [
+const FUNCTIONS: [&str; 44] = [
     "rte_eal_init",
     "rte_eal_cleanup",
     "rte_strerror",
@@ -55,6 +55,7 @@ const FUNCTIONS: [&str; 43] = [
     "weir_describe",
     "weir_copy_whole",
     "weir_inject",
+    "weir_inject_burst",
     "weir_tx_write",
     "weir_tx_burst",
 ];

@@ -299,7 +299,7 @@ fn calm() -> Option<(Site, Running, u64)> {
         }
         let body = site.metrics()?;
         let is_all = sum(&body, "weir_received_packets_total") == frames
-            && sum(&body, "weir_gpdu_attribution_total") == G_PDUS
+            && sum(&body, "weir_gpdu_attribution_total") + shed(&body) == G_PDUS
             && metric(&body, "weir_policy_info{version=\"1\"}") == Some(1.0);
         is_all.then_some(true)
     });
@@ -326,6 +326,7 @@ fn a_flood_of_strangers_costs_declared_nodes_nothing_and_is_told_of() {
         site.metrics().filter(|body| {
             sum(body, "weir_received_packets_total") == frames
                 && sum(body, "weir_gpdu_attribution_total") + shed(body) == G_PDUS
+                && metric(body, "weir_sessions_active") == Some(SESSIONS as f64)
         })
     });
     let took = began.elapsed();

@@ -10,8 +10,9 @@ use weir_benches::instructions::{self, Subject};
 use weir_benches::outcome::Outcome;
 use weir_benches::traffic::Traffic;
 use weir_benches::{
-    baseline, device, hostile_figures, interface_figures, machine, memory, packet_figures, reshard,
-    scaling_figures, signalling_figures, source_figures, spreading_figures, tunnel_figures,
+    baseline, device, hostile_figures, interface_figures, machine, memory, overload,
+    packet_figures, reshard, scaling_figures, search, signalling_figures, source_figures,
+    spreading_figures, tunnel_figures,
 };
 
 /// Measures what a packet costs, beside the least that it could.
@@ -103,6 +104,10 @@ enum Part {
         #[arg(long)]
         sessions: u64,
     },
+    /// Shows where every frame goes when more comes than a worker can inspect.
+    Overload(overload::Options),
+    /// Looks for the rates at which nothing, and 0.1 %, is lost.
+    Search(search::Options),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -124,6 +129,8 @@ fn main() -> anyhow::Result<()> {
             instructions::run(*subject, *bad_input, *passes)
         }
         Some(Part::Memory { sessions }) => memory::run(*sessions),
+        Some(Part::Overload(options)) => options.run(),
+        Some(Part::Search(options)) => options.run(),
         part => bench(&options, part.as_ref()),
     }
 }

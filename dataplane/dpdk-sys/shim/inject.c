@@ -37,3 +37,10 @@ int weir_inject(const char *ring, struct rte_mempool *pool, const uint8_t *bytes
 	}
 	return 0;
 }
+
+uint16_t weir_inject_burst(const char *ring, struct rte_mbuf **mbufs, uint16_t count)
+{
+	struct rte_ring *to = rte_ring_lookup(ring);
+
+	return to == NULL ? 0 : rte_ring_enqueue_burst(to, (void **)mbufs, count, NULL);
+}

@@ -94,6 +94,9 @@ uint16_t weir_tx_burst(uint16_t port, struct rte_mbuf **mbufs, uint16_t count);
  */
 int weir_inject(const char *ring, struct rte_mempool *pool, const uint8_t *bytes, uint32_t len,
 		uint16_t segment, uint64_t flags, uint16_t vlan);
+
+/* Puts mbufs into the named ring. Returns how many of them there was room for: the first so many. */
+uint16_t weir_inject_burst(const char *ring, struct rte_mbuf **mbufs, uint16_t count);
 #endif
 
 #endif

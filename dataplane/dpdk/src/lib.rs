@@ -12,7 +12,8 @@
 //! obtained: [`Steering`].
 //!
 //! The sensor only listens: a [`Port`] has no means to send. What sends is a type of its own,
-//! `TxPort`, of the feature `transmit`, which the sensor does not ask for.
+//! `TxPort`, of the feature `transmit`, which the sensor does not ask for; nor does it for `inject`,
+//! whose `RingFeeder` puts frames into a port's ring in place of a wire.
 //!
 //! ```no_run
 //! use weir_dpdk::{Eal, EalConfig, Pool, Port, PortConfig};
@@ -35,6 +36,8 @@ mod clock;
 mod eal;
 mod error;
 mod fan;
+#[cfg(feature = "inject")]
+mod feeder;
 mod pci;
 mod pool;
 mod port;
@@ -47,11 +50,14 @@ mod thread;
 #[cfg(feature = "transmit")]
 mod transmit;
 pub mod vdev;
+mod xsk;
 
 pub use burst::{Burst, Frames, RxFrame};
 pub use eal::{Eal, EalConfig, Hugepages, Memory};
 pub use error::{EalError, PoolError, PortError, VdevFault};
 pub use fan::{Deal, Fan};
+#[cfg(feature = "inject")]
+pub use feeder::RingFeeder;
 pub use pci::{BadPciAddress, PciAddress};
 pub use pool::Pool;
 pub use port::{Capabilities, Port, PortConfig, PortId, PortStats};

@@ -81,21 +81,8 @@ impl TxPort {
     /// # Errors
     /// [`PortError::Refused`] when the pool has no mbuf for them left: the device keeps too many.
     pub fn send(&mut self, frames: &[&[u8]], tries: u32) -> Result<usize, PortError> {
-        let mut written = [sys::weir_tx_frame::default(); BURST];
-        let count = frames.len().min(BURST);
-        for (place, frame) in written.iter_mut().zip(frames) {
-            // A longer one than an mbuf does not get by its writing.
-            let len = u16::try_from(frame.len()).unwrap_or(u16::MAX);
-            *place = sys::weir_tx_frame { data: frame.as_ptr(), len };
-        }
-        let mut mbufs = [std::ptr::null_mut(); BURST];
-        // SAFETY: the first `count` frames are slices that live, each as long as told or longer;
-        // the arrays have room for a burst; the pool lives as long as self.
-        let result = unsafe {
-            let pool = self.pool.raw().as_ptr();
-            sys::weir_tx_write(pool, written.as_ptr(), mbufs.as_mut_ptr(), count as u16)
-        };
-        self.done("writing frames to mbufs", result)?;
+        let (mut mbufs, count) =
+            write(&self.pool, frames).map_err(|number| self.refused(WRITING, number))?;
         let mut sent = 0;
         for _ in 0..tries.max(1) {
             if sent == count {
@@ -111,11 +98,7 @@ impl TxPort {
                 std::hint::spin_loop();
             }
         }
-        let left = &mut mbufs[sent..count];
-        if !left.is_empty() {
-            // SAFETY: the device did not take these, so they are ours and freed once.
-            unsafe { sys::rte_pktmbuf_free_bulk(left.as_mut_ptr(), left.len() as u32) };
-        }
+        free(&mut mbufs[sent..count]);
         Ok(sent)
     }
 
@@ -184,10 +167,48 @@ impl TxPort {
     }
 
     fn done(&self, step: &'static str, result: c_int) -> Result<(), PortError> {
-        if result >= 0 {
-            return Ok(());
-        }
-        Err(PortError::Refused { name: self.name.clone(), step, why: errno_text(result) })
+        if result >= 0 { Ok(()) } else { Err(self.refused(step, result)) }
+    }
+
+    fn refused(&self, step: &'static str, number: c_int) -> PortError {
+        PortError::Refused { name: self.name.clone(), step, why: errno_text(number) }
+    }
+}
+
+/// The step in which mbufs may run out.
+pub(crate) const WRITING: &str = "writing frames to mbufs";
+
+/// Writes at most [`BURST`] frames to mbufs of the pool, which the caller then owns, and gives how
+/// many there are.
+///
+/// # Errors
+/// The error's number, when the pool has not so many, or a frame is longer than an mbuf.
+pub(crate) fn write(
+    pool: &Pool,
+    frames: &[&[u8]],
+) -> Result<([*mut sys::rte_mbuf; BURST], usize), c_int> {
+    let mut written = [sys::weir_tx_frame::default(); BURST];
+    let count = frames.len().min(BURST);
+    for (place, frame) in written.iter_mut().zip(frames) {
+        // A longer one than an mbuf does not get by its writing.
+        let len = u16::try_from(frame.len()).unwrap_or(u16::MAX);
+        *place = sys::weir_tx_frame { data: frame.as_ptr(), len };
+    }
+    let mut mbufs = [std::ptr::null_mut(); BURST];
+    // SAFETY: the first `count` frames are slices that live, each as long as told or longer; the
+    // arrays have room for a burst; the pool lives meanwhile.
+    let result = unsafe {
+        let pool = pool.raw().as_ptr();
+        sys::weir_tx_write(pool, written.as_ptr(), mbufs.as_mut_ptr(), count as u16)
+    };
+    if result < 0 { Err(result) } else { Ok((mbufs, count)) }
+}
+
+/// Frees what [`write()`] gave and nobody took.
+pub(crate) fn free(left: &mut [*mut sys::rte_mbuf]) {
+    if !left.is_empty() {
+        // SAFETY: nobody took these, so they are the caller's, who gives them up.
+        unsafe { sys::rte_pktmbuf_free_bulk(left.as_mut_ptr(), left.len() as u32) };
     }
 }
 

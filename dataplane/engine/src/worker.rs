@@ -189,9 +189,12 @@ impl Worker {
     /// [`BURST`] through all stages; gives a bit for each of these, by its place.
     pub fn burst_in_overload(&mut self, frames: &[Frame<'_>], overload: &Overload) -> u64 {
         let frames = frames.get(..BURST).unwrap_or(frames);
-        let mut kept = [Frame::default(); BURST];
-        let staying = shed::keep(frames, overload, &self.setup, self.rules.as_deref(), &mut kept);
-        self.burst(&kept[..staying.count_ones() as usize]);
+        let staying = shed::staying(frames, overload, &self.setup, self.rules.as_deref());
+        if staying != 0 {
+            let mut kept = [Frame::default(); BURST];
+            let count = shed::keep(frames, staying, &mut kept);
+            self.burst(&kept[..count]);
+        }
         staying
     }
 

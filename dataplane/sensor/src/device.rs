@@ -219,26 +219,19 @@ impl Devices {
         &self.pools
     }
 
-    /// What each port says of frames that no worker got, and how it spreads the others.
-    pub(crate) fn words(&self) -> Vec<PortWords> {
-        self.ports
-            .iter()
-            .map(|port| {
-                let (spreading, n4_way) = self.ways_of(port);
-                let mut words = PortWords {
-                    spreading: spreading as u64,
-                    n4_way: n4_way as u64,
-                    ..PortWords::default()
-                };
-                // A port that can't tell (it may be gone) keeps what it told.
-                if let Ok(stats) = port.stats() {
-                    words.not_inspected[Reason::Missed as usize] = stats.missed;
-                    words.not_inspected[Reason::NoBuffer as usize] = stats.no_buffer;
-                    words.not_inspected[Reason::RxError as usize] = stats.errors;
-                }
-                words
-            })
-            .collect()
+    /// Reads what each port says of frames that no worker got, and how it spreads the others. A port
+    /// that can't tell (it may be gone) keeps what it told.
+    pub(crate) fn refresh(&self, words: &mut Vec<PortWords>) {
+        words.resize(self.ports.len(), PortWords::default());
+        for (port, words) in self.ports.iter().zip(words) {
+            let (spreading, n4_way) = self.ways_of(port);
+            (words.spreading, words.n4_way) = (spreading as u64, n4_way as u64);
+            if let Ok(stats) = port.stats() {
+                words.not_inspected[Reason::Missed as usize] = stats.missed;
+                words.not_inspected[Reason::NoBuffer as usize] = stats.no_buffer;
+                words.not_inspected[Reason::RxError as usize] = stats.errors;
+            }
+        }
     }
 
     /// By what a port's frames come to the workers, and how N4 does.

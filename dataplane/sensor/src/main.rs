@@ -15,6 +15,8 @@ mod fitness;
 #[cfg(feature = "dpdk")]
 mod idle;
 #[cfg(feature = "dpdk")]
+mod link;
+#[cfg(feature = "dpdk")]
 mod numa;
 mod options;
 mod plan;

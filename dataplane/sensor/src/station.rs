@@ -97,6 +97,7 @@ pub(crate) struct Station {
     live: bool,
     latest: Nanos,
     overload: Overload,
+    #[cfg(feature = "dpdk")]
     started: Instant,
     published: Instant,
     polled: Instant,
@@ -155,6 +156,7 @@ impl Station {
             live: outfit.live,
             latest: Nanos(0),
             overload: Overload::new(Nanos(0)),
+            #[cfg(feature = "dpdk")]
             started: now,
             published: now,
             polled: now,

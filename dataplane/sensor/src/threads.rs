@@ -12,7 +12,8 @@ use weir_shm::BlockWriter;
 use crate::clock::Pace;
 use crate::device::{Devices, Feed};
 use crate::idle::Idle;
-use crate::plan::Plan;
+use crate::link::Links;
+use crate::plan::{Plan, Sources};
 use crate::receive::{self, Receiving};
 use crate::relay::{self, Giving, Taking};
 use crate::run::{Ports, ROUND, pin, spawn};
@@ -49,8 +50,15 @@ pub(crate) fn watch_devices(
     } else {
         ProgressBar::hidden()
     };
+    let mut words = Vec::new();
+    let mut links = match &plan.sources {
+        Sources::Devices(sources) => Links::of(sources),
+        Sources::Files(_) => Links::of(&[]),
+    };
     while threads.iter().any(|thread| !thread.is_finished()) {
-        ports.publish(&devices.words());
+        devices.refresh(&mut words);
+        ports.publish(&words);
+        links.look();
         bar.set_position(start.progress.load(Ordering::Relaxed));
         thread::sleep(ROUND);
     }
@@ -59,7 +67,8 @@ pub(crate) fn watch_devices(
     for thread in threads {
         owed += thread.join().map_err(|_| anyhow::anyhow!("a worker's thread failed"))?.owed;
     }
-    ports.publish(&devices.words());
+    devices.refresh(&mut words);
+    ports.publish(&words);
     if owed > 0 && !stop.is_asked() {
         bail!(
             "the device withheld {owed} frames of the capture; net_pcap; read it with --source file"

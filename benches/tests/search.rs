@@ -1,0 +1,22 @@
+//! The search finds the rate of a worker that is slowed by a known cost. EAL starts once in a
+//! process, hence one test.
+
+use std::time::Duration;
+
+use weir_benches::search::{Limit, Plan, Ring, search};
+
+const SLOWNESS: Duration = Duration::from_micros(10);
+
+#[test]
+fn the_rate_of_a_slowed_worker_is_found() {
+    let mut ring = Ring::new(2_000, SLOWNESS).unwrap();
+    let plan =
+        Plan { trial: Duration::from_millis(250), resolution: 0.03, most: 400_000.0, attempts: 4 };
+    let outcome = search(&plan, |rate| ring.trial(rate, plan.trial)).unwrap();
+    let expected = 1.0 / SLOWNESS.as_secs_f64();
+    for found in outcome.found {
+        let off = found.rate / expected - 1.0;
+        assert!(off.abs() < 0.15, "{found:?} of {expected}: {:#?}", outcome.trials);
+        assert_eq!(found.limit, Limit::Engine);
+    }
+}
