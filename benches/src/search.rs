@@ -201,7 +201,7 @@ fn bisect(
     trial: &mut impl FnMut(f64) -> anyhow::Result<Trial>,
 ) -> anyhow::Result<Found> {
     let (mut low, mut high, mut limit) = (from, plan.most, Limit::Bound);
-    let mut asked = plan.most;
+    let (mut asked, mut rate) = (plan.most, from);
     while low < high {
         let mut tried = trial(asked)?;
         trials.push(tried);
@@ -211,6 +211,9 @@ fn bisect(
             }
             tried = trial(asked)?;
             trials.push(tried);
+        }
+        if tried.loss() <= tolerance {
+            rate = tried.load().max(rate);
         }
         if tried.loss() > tolerance {
             (high, limit) = (asked.min(tried.load()).max(low), Limit::Engine);
@@ -225,7 +228,7 @@ fn bisect(
         }
         asked = (low + high) / 2.0;
     }
-    Ok(Found { tolerance, rate: low, limit })
+    Ok(Found { tolerance, rate, limit })
 }
 
 impl Outcome {

