@@ -4,6 +4,7 @@
 //! that they name, then both are there to be read. What is in no row is told to the
 //! session machine, which knows what N4 has said meanwhile.
 
+use std::hint::select_unpredictable;
 use std::sync::Arc;
 
 use weir_wire::Address;
@@ -11,9 +12,10 @@ use weir_wire::gtpu::{G_PDU, Gtpu};
 use weir_wire::gtpu_element::Elements;
 
 use crate::Nanos;
+use crate::decode::UserEnds;
 use crate::finding::INSIDE;
 use crate::frame::{BURST, Frame};
-use crate::record::{Flags, Kind, Record};
+use crate::record::{Flags, Kind, Record, addresses};
 use crate::report::Report;
 use crate::rules::{Link, Party};
 use crate::track::Inner;
@@ -48,8 +50,10 @@ pub(crate) struct CommonPacket {
     pub(crate) ends: u64,
     pub(crate) sender: Sender,
     pub(crate) flow: QosFlows,
-    /// The user's packet's addresses, the source's above the destination's.
-    pub(crate) users: u64,
+    /// The ends of the user's packet.
+    pub(crate) users: UserEnds,
+    /// Where it stands in the frame.
+    pub(crate) inner: u16,
     /// Its bytes.
     pub(crate) bytes: u16,
 }
@@ -173,10 +177,12 @@ impl Attributor {
             rest = behind;
             let (number, packet) = (usize::from(look_up.number), &look_up.packet);
             match end {
-                Unsettled::Odd(seen) => {
+                Unsettled::Odd(seen, odd) => {
                     let Some(frame) = frames.get(number) else { continue };
                     report.unresolved.attributed += 1;
-                    note(frame, &recall(frame), packet.end(), &seen, report);
+                    let record = recall(frame);
+                    let user = odd.and_then(|flags| user(frame, &record, flags));
+                    note(frame, &record, packet.end(), &Seen { user, ..seen }, report);
                 }
                 Unsettled::Elsewhere if look_up.is_common => {
                     let Some(frame) = frames.get(number) else { continue };
@@ -238,8 +244,9 @@ impl Attributor {
 
 /// Why a packet is not settled by being counted on its tunnel.
 enum Unsettled {
-    /// It was counted, and something must be told.
-    Odd(Seen),
+    /// It was counted, and something must be told; also of its user, if these are the tunnel's
+    /// flags.
+    Odd(Seen, Option<RowFlags>),
     /// It is not of the common shape, or its tunnel not where it most likely is.
     Elsewhere,
 }
@@ -270,16 +277,19 @@ fn settle_known(tunnels: &mut Access, asked: &[LookUp]) -> (usize, Option<Unsett
         let (generation, sender) = (tunnel.flags.generation(), packet.sender);
         let before = tunnels.usage.count(slot, generation, &packet.counted()).unwrap_or_default();
         let is_news = is_news(tunnel.flags, sender, packet.time, before);
-        // Whether it goes up or down, and so is looked at at all, no branch could foretell.
-        let shift = u32::from(!tunnel.flags.has(RowFlags::DOWNLINK)) * 32;
-        let user = (packet.users >> shift) as u32;
+        // Whether it goes up or down, and of which family it is, no branch could foretell.
+        let users = &packet.users;
+        let is_downlink = tunnel.flags.has(RowFlags::DOWNLINK);
+        let user = select_unpredictable(is_downlink, users.destination, users.source);
+        let of_v4 = (RowFlags::UE_V4, u64::from(tunnel.ue4));
+        let (is_known, ue) =
+            select_unpredictable(users.is_v6, (RowFlags::UE_V6, tunnel.ue6), of_v4);
         let is_odd = tunnel.flags.any(RowFlags::CHECKED.or(RowFlags::NAMELESS))
-            & !(tunnel.flags.has(RowFlags::UE_V4) & (user == tunnel.ue4));
+            & !(tunnel.flags.has(is_known) & (user == ue));
         if is_news | is_odd {
-            let user = is_odd.then(|| v4(user));
             let before = is_news.then_some(before);
-            let seen = Seen { slot, generation, sender, before, user };
-            return (known, Some(Unsettled::Odd(seen)));
+            let seen = Seen { slot, generation, sender, before, user: None };
+            return (known, Some(Unsettled::Odd(seen, is_odd.then_some(tunnel.flags))));
         }
     }
     (asked.len(), None)
@@ -353,9 +363,14 @@ fn odd_user(frame: &Frame<'_>, record: &Record, row: &Row) -> Option<Address> {
     {
         return None;
     }
+    user(frame, record, row.flags).filter(|user| !row.is_ue(*user))
+}
+
+/// The user's address in a packet of a tunnel of these flags.
+#[inline]
+fn user(frame: &Frame<'_>, record: &Record, flags: RowFlags) -> Option<Address> {
     let (source, destination) = record.inner_addresses(frame.bytes)?;
-    let user = if row.flags.has(RowFlags::DOWNLINK) { destination } else { source };
-    (!row.is_ue(user)).then_some(user)
+    Some(if flags.has(RowFlags::DOWNLINK) { destination } else { source })
 }
 
 /// The QoS flow of a G-PDU.
@@ -384,7 +399,9 @@ fn note(frame: &Frame<'_>, record: &Record, end: FTeid, seen: &Seen, report: &mu
 /// Adds a packet of the common shape to those like it on a tunnel that is not known; no if it is
 /// the first, or came before them.
 fn stray_again(packet: &CommonPacket, frame: &Frame<'_>, report: &mut Report) -> bool {
-    let (from, source) = (v4((packet.ends >> 32) as u32), v4((packet.users >> 32) as u32));
+    let from = v4((packet.ends >> 32) as u32);
+    let ends = addresses(frame.bytes, packet.inner, packet.users.is_v6);
+    let Some((source, _)) = ends else { return false };
     let strays = &mut report.unresolved.strays;
     let is_full = strays.is_full();
     match strays.row_mut(&(packet.end(), from, source)) {

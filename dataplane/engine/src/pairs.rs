@@ -14,8 +14,10 @@ use crate::rules::Link;
 use crate::track::Prepared;
 use crate::tunnels::Sender;
 
-/// Pairs that are remembered; of two that meet in one place the later one is.
-const PAIRS: usize = 1024;
+/// Pairs are remembered in sets of four, whose keys fill a line.
+const WAYS: usize = 4;
+const SETS: usize = 1024;
+const PAIRS: usize = SETS * WAYS;
 
 /// A record whose pair is not looked for has none.
 pub(crate) const NONE: u16 = u16::MAX;
@@ -115,18 +117,34 @@ impl Run {
     pub(crate) const NONE: Self = Self { begin: Nanos::MAX, last: Nanos(0), packets: 0, bytes: 0 };
 }
 
+/// The keys of a set.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(align(64))]
+struct Set([PairKey; WAYS]);
+
 /// The pairs of one worker, under one policy.
 #[derive(Debug)]
 pub(crate) struct Pairs {
+    sets: Box<[Set]>,
     rows: Box<[Option<Pair>]>,
     /// A bit for each place whose pair has a run.
     runs: [u64; PAIRS / 64],
+    /// Of a full set, the way that is given to the next pair.
+    turn: usize,
     secret: u64,
+    multiplier: u64,
 }
 
 impl Pairs {
     pub(crate) fn new(secret: u64) -> Self {
-        Self { rows: vec![None; PAIRS].into(), runs: [0; PAIRS / 64], secret }
+        Self {
+            sets: vec![Set::default(); SETS].into(),
+            rows: vec![None; PAIRS].into(),
+            runs: [0; PAIRS / 64],
+            turn: 0,
+            secret,
+            multiplier: secret.rotate_left(32) ^ 0x9e37_79b9_7f4a_7c15 | 1,
+        }
     }
 
     /// Forgets all: another policy knows them otherwise.
@@ -134,19 +152,33 @@ impl Pairs {
         self.rows.fill(None);
     }
 
-    /// Where a pair is, or would be.
     #[inline]
-    pub(crate) fn place(&self, key: &PairKey) -> u16 {
-        // What makes the multiplier odd is a bit that no key has.
-        let multiplier = (key.ports_and_tap ^ self.secret).rotate_left(1) | 1;
-        let hash = fold(key.addresses ^ self.secret, multiplier);
-        (hash >> 48) as u16 % PAIRS as u16
+    fn set_of(&self, key: &PairKey) -> usize {
+        let hash = fold(key.addresses ^ self.secret, self.multiplier);
+        (fold(hash ^ key.ports_and_tap, self.multiplier) >> 32) as usize % SETS
     }
 
-    /// The pair of a key, if it is there.
+    /// The pair of a key, if it is remembered, and its place.
     #[inline]
-    pub(crate) fn find(&mut self, place: u16, key: &PairKey) -> Option<&mut Pair> {
-        self.rows[usize::from(place)].as_mut().filter(|pair| pair.key == *key)
+    pub(crate) fn find(&mut self, key: &PairKey) -> Option<(u16, &mut Pair)> {
+        let set = self.set_of(key);
+        let way = self.sets[set].0.iter().position(|it| it == key)?;
+        let place = set * WAYS + way;
+        // A key that is forgotten, or was never there, has no row.
+        let pair = self.rows[place].as_mut().filter(|pair| pair.key == *key)?;
+        Some((place as u16, pair))
+    }
+
+    /// Where a pair that is not remembered will be: in a free place of its set, else in that of
+    /// another pair, each in its turn.
+    pub(crate) fn room(&mut self, key: &PairKey) -> u16 {
+        let first = self.set_of(key) * WAYS;
+        let free = self.rows[first..first + WAYS].iter().position(Option::is_none);
+        let way = free.unwrap_or_else(|| {
+            self.turn = (self.turn + 1) % WAYS;
+            self.turn
+        });
+        (first + way) as u16
     }
 
     /// The pair in a place that was just found or put.
@@ -174,9 +206,11 @@ impl Pairs {
         }
     }
 
-    /// Remembers what was found out about a pair.
+    /// Remembers what was found out about a pair, in its room.
     pub(crate) fn put(&mut self, place: u16, pair: Pair) {
-        self.rows[usize::from(place)] = Some(pair);
+        let place = usize::from(place);
+        self.sets[place / WAYS].0[place % WAYS] = pair.key;
+        self.rows[place] = Some(pair);
     }
 }
 
@@ -184,17 +218,71 @@ impl Pairs {
 mod tests {
     use super::*;
 
+    fn key(n: u32) -> PairKey {
+        let (gnb, upf) = (0x0a00_0000 + n / 4, 0x0a00_ff00 + n / 2 % 2);
+        let (from, to) = if n.is_multiple_of(2) { (gnb, upf) } else { (upf, gnb) };
+        PairKey::new(u64::from(from) << 32 | u64::from(to), 2152 << 16 | 2152, TapId(0))
+    }
+
+    fn pair(key: PairKey) -> Pair {
+        Pair {
+            key,
+            source: 0,
+            destination: 0,
+            link: Link::N3,
+            uplink: None,
+            sender: Sender::default(),
+            shown: Shown::default(),
+            run: Run::NONE,
+            is_sighted: false,
+            to_local_scope: false,
+            is_between_nodes: true,
+            is_tracked: true,
+            flow: Prepared::default(),
+        }
+    }
+
     #[test]
-    fn the_same_ends_on_two_taps_have_places_of_their_own() {
+    fn the_pairs_of_a_region_are_remembered_side_by_side() {
+        for secret in [0, 7, 0x9e37_79b9_7f4a_7c15_u64, 0xd6e8_feb8_6659_fd93] {
+            let mut pairs = Pairs::new(secret);
+            for n in 0..800 {
+                let place = pairs.room(&key(n));
+                pairs.put(place, pair(key(n)));
+            }
+            let forgotten = (0..800).filter(|n| pairs.find(&key(*n)).is_none()).count();
+            assert!(forgotten < 8, "{forgotten} with {secret:x}");
+            pairs.forget();
+            assert!((0..800).all(|n| pairs.find(&key(n)).is_none()));
+        }
+    }
+
+    #[test]
+    fn of_a_full_set_each_pair_gives_way_in_its_turn() {
+        let mut pairs = Pairs::new(7);
+        let first = pairs.set_of(&key(0));
+        let meeting: Vec<_> =
+            (0..).map(key).filter(|key| pairs.set_of(key) == first).take(9).collect();
+        for key in &meeting {
+            let place = pairs.room(key);
+            pairs.put(place, pair(*key));
+            assert_eq!(pairs.find(key).map(|(at, pair)| (at, pair.key)), Some((place, *key)));
+        }
+        let kept = meeting.iter().filter(|key| pairs.find(key).is_some()).count();
+        assert_eq!(kept, WAYS);
+    }
+
+    #[test]
+    fn the_same_ends_on_two_taps_have_sets_of_their_own() {
         let mut shared = 0;
         for secret in (1..200).map(|n: u64| n.wrapping_mul(0x9e37_79b9_7f4a_7c15)) {
             let pairs = Pairs::new(secret);
-            let place = |tap: u64| {
-                let ports_and_tap = 2152 << 32 | 2152 << 16 | tap;
-                pairs.place(&PairKey { addresses: 0x0a00_0001_0a00_0101, ports_and_tap })
+            let set = |tap| {
+                let ends = 0x0a00_0001_0a00_0101;
+                pairs.set_of(&PairKey::new(ends, 2152 << 16 | 2152, TapId(tap)))
             };
-            shared += usize::from(place(0) == place(1)) + usize::from(place(2) == place(3));
+            shared += usize::from(set(0) == set(1)) + usize::from(set(2) == set(3));
         }
-        assert!(shared < 5, "{shared} of 398 pairs of taps share a place");
+        assert!(shared < 5, "{shared} of 398 pairs of taps share a set");
     }
 }

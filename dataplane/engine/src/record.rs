@@ -339,8 +339,9 @@ pub const fn error_index(error: WireError) -> usize {
 pub const ERRORS: usize = Layer::ALL.len() * ErrorKind::ALL.len();
 const _: () = assert!(ERRORS < 255);
 
+/// The addresses in the IP header that stands there.
 #[inline]
-fn addresses(bytes: &[u8], offset: u16, v6: bool) -> Option<(Address, Address)> {
+pub(crate) fn addresses(bytes: &[u8], offset: u16, v6: bool) -> Option<(Address, Address)> {
     if offset == Record::ABSENT {
         return None;
     }

@@ -325,12 +325,13 @@ impl Worker {
                 classify(record, frame.bytes, ends[i], setup.link(record.tap), rules);
                 continue;
             };
-            let place = pairs.place(&key);
-            if let Some(pair) = pairs.find(place, &key) {
+            let place = if let Some((place, pair)) = pairs.find(&key) {
                 (record.source, record.destination) = (pair.source, pair.destination);
                 record.link = pair.link;
                 look_inside(record, frame.bytes, rules);
+                place
             } else {
+                let place = pairs.room(&key);
                 classify(record, frame.bytes, ends[i], setup.link(record.tap), rules);
                 // Whoever had the place before has none.
                 if let Some(before) = pairs.at(place) {
@@ -338,7 +339,8 @@ impl Worker {
                 }
                 places[..i].iter_mut().filter(|of| **of == place).for_each(|of| *of = NONE);
                 pairs.put(place, get_to_know(record, key, ledger, rules));
-            }
+                place
+            };
             places[i] = place;
         }
     }

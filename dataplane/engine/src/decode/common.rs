@@ -1,6 +1,7 @@
 //! The common path: a G-PDU as nearly all are, read in one go. Ethernet with one VLAN tag or
 //! none, IPv4, UDP, GTP-U with or without a sequence number and a PDU Session Container of
-//! the usual two octets, IPv4, TCP or UDP, every length as it should be.
+//! the usual two octets, IPv4 or IPv6 without extension headers, TCP or UDP, every length as it
+//! should be.
 //!
 //! Whatever else a frame is, it is none, and the complete walk decodes it. The record of a
 //! frame is the same on both ways: a test and a fuzz target compare them.
@@ -16,6 +17,7 @@ use crate::record::{Evidence, Flags, Kind, Record};
 /// Bytes of headers that always stand together.
 const ETHERNET: usize = 14;
 const IPV4: usize = 20;
+const IPV6: usize = 40;
 const UDP: usize = 8;
 const TCP: usize = 20;
 const GTPU: usize = 8;
@@ -57,16 +59,89 @@ pub(crate) struct Common {
     /// The QoS flow, if there is a container.
     pub(crate) qfi: Option<u8>,
     /// Where the inner packet stands.
-    inner: u16,
+    pub(crate) inner: u16,
     /// Bytes from there to the end of the outer packet.
     pub(crate) user_bytes: u16,
-    /// The inner addresses, likewise.
-    pub(crate) users: u64,
     pub(crate) vlan: u16,
-    /// The inner packet's length and identification.
-    pub(crate) inner_shape: u32,
-    pub(crate) inner_protocol: u8,
     outer: u16,
+    pub(crate) user: User,
+}
+
+/// What the packet inside says.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct User {
+    pub(crate) ends: UserEnds,
+    /// What tells it from others, which neither a router nor a NAT changes: the length and
+    /// identification of IPv4, the payload's length and half the flow label of IPv6.
+    pub(crate) shape: u32,
+    pub(crate) protocol: u8,
+    /// Bytes of its header.
+    header: u8,
+}
+
+/// The ends of a user's packet.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct UserEnds {
+    /// An IPv4 address, or the first 64 bits of an IPv6 one.
+    pub(crate) source: u64,
+    /// Likewise.
+    pub(crate) destination: u64,
+    pub(crate) is_v6: bool,
+}
+
+impl User {
+    /// What a packet says that `len` octets are granted; none if it is not plain. Nothing is
+    /// asked of what is behind its header.
+    #[inline(always)]
+    fn read(packet: &[u8; IPV4 + UDP], len: usize) -> Option<(Self, usize)> {
+        let ip = octets(packet, 0);
+        let total = (ip >> 32) as u16 as usize;
+        let ends = octets(packet, 12);
+        let user = Self {
+            ends: UserEnds { source: ends >> 32, destination: ends as u32 as u64, is_v6: false },
+            shape: (ip >> 16) as u32,
+            protocol: packet[9],
+            header: IPV4 as u8,
+        };
+        (ip & PLAIN == PLAIN_IPV4 && total <= len).then_some((user, total))
+    }
+
+    /// The same of IPv6. An address that stands for one of IPv4 is not plain, nor is a payload
+    /// without a length.
+    #[inline(always)]
+    fn read_v6(packet: &[u8; IPV6], len: usize) -> Option<(Self, usize)> {
+        let ip = octets(packet, 0);
+        let payload = (ip >> 16) as u16;
+        let total = IPV6 + usize::from(payload);
+        let (source, destination) = (octets(packet, 8), octets(packet, 24));
+        let user = Self {
+            ends: UserEnds { source, destination, is_v6: true },
+            shape: u32::from(payload) << 16 | (ip >> 32) as u32 & 0xffff,
+            protocol: packet[6],
+            header: IPV6 as u8,
+        };
+        let is_plain = payload != 0 && total <= len && source != 0 && destination != 0;
+        is_plain.then_some((user, total))
+    }
+
+    /// Whether its transport header is whole, and nothing that is looked into behind it.
+    #[inline(always)]
+    fn is_sound(&self, transport: &[u8], total: usize, ports: &Ports) -> bool {
+        let header = usize::from(self.header);
+        match self.protocol {
+            protocol::UDP => transport.first_chunk::<UDP>().is_some_and(|udp| {
+                let udp = octets(udp, 0);
+                total >= header + UDP
+                    && (udp >> 16) as u16 >= UDP as u16
+                    && !ports.may_be_signalling((udp >> 48) as u16, (udp >> 32) as u16)
+            }),
+            protocol::TCP => {
+                total >= header + TCP
+                    && transport.get(12).is_some_and(|octet| octet >> 4 >= (TCP / 4) as u8)
+            }
+            _ => false,
+        }
+    }
 }
 
 impl Common {
@@ -120,27 +195,14 @@ impl Common {
             _ => return None,
         };
         let inner = outer.get(inner_at..)?.first_chunk::<{ IPV4 + UDP }>()?;
-        let ip = octets(inner, 0);
-        let inner_total = (ip >> 32) as u16 as usize;
-        let is_plain = ip & PLAIN == PLAIN_IPV4 && inner_at + inner_total <= total;
-        if !is_plain {
-            return None;
-        }
-        let inner_protocol = inner[9];
-        let is_sound = match inner_protocol {
-            protocol::UDP => {
-                let udp = octets(inner, IPV4);
-                inner_total >= IPV4 + UDP
-                    && (udp >> 16) as u16 >= UDP as u16
-                    && !ports.may_be_signalling((udp >> 48) as u16, (udp >> 32) as u16)
-            }
-            protocol::TCP => {
-                inner_total >= IPV4 + TCP
-                    && *bytes.get(at + inner_at + IPV4 + 12)? >> 4 >= (TCP / 4) as u8
-            }
-            _ => false,
+        let granted = total - inner_at;
+        let (user, len) = if inner[0] >> 4 == 6 {
+            User::read_v6(bytes.get(at + inner_at..)?.first_chunk()?, granted)?
+        } else {
+            User::read(inner, granted)?
         };
-        if !is_sound {
+        let transport = bytes.get(at + inner_at + usize::from(user.header)..)?;
+        if !user.is_sound(transport, len, ports) {
             return None;
         }
         Some(Self {
@@ -151,18 +213,17 @@ impl Common {
             qfi,
             inner: (at + inner_at) as u16,
             user_bytes: (total - inner_at) as u16,
-            users: octets(inner, 12),
-            inner_shape: (ip >> 16) as u32,
             vlan,
             outer: at as u16,
-            inner_protocol,
+            user,
         })
     }
 
     /// What stands in its frame from the inner transport header on.
     #[inline]
     pub(crate) fn inner_transport<'a>(&self, frame: &Frame<'a>) -> &'a [u8] {
-        frame.bytes.get(usize::from(self.inner) + IPV4..).unwrap_or_default()
+        let at = usize::from(self.inner) + usize::from(self.user.header);
+        frame.bytes.get(at..).unwrap_or_default()
     }
 
     /// The outer ports, source first.
@@ -179,6 +240,9 @@ impl Common {
         if self.qfi.is_some() {
             flags.set(Flags::QFI);
         }
+        if self.user.ends.is_v6 {
+            flags.set(Flags::INNER_V6);
+        }
         Record {
             time: frame.meta.time,
             wire_len: frame.meta.wire_len,
@@ -188,7 +252,7 @@ impl Common {
             outer_l4: self.outer + IPV4 as u16,
             gtp,
             inner_ip: self.inner,
-            inner_l4: self.inner + IPV4 as u16,
+            inner_l4: self.inner + u16::from(self.user.header),
             source_port: self.ports().0,
             destination_port: self.ports().1,
             ether_type: ethernet::IPV4,
@@ -198,7 +262,7 @@ impl Common {
             kind: Kind::Gtpu,
             message: G_PDU,
             protocol: protocol::UDP,
-            inner_protocol: self.inner_protocol,
+            inner_protocol: self.user.protocol,
             qfi: self.qfi.unwrap_or(0),
             evidence: Evidence::DATA,
             ..Record::default()

@@ -173,6 +173,8 @@ pub struct Glance {
     pub flags: RowFlags,
     /// The UE's IPv4 address, if [`RowFlags::UE_V4`].
     pub ue4: u32,
+    /// The first 64 bits of the UE's prefix, if [`RowFlags::UE_V6`].
+    pub ue6: u64,
 }
 
 /// Reads what counts for a packet to an IPv4 address; none if the writer is at the row, or
@@ -184,10 +186,10 @@ pub(super) fn glance(
     teid: u32,
     time: Nanos,
 ) -> Option<Glance> {
-    let [sequence, head, low, high, since, until, session, _] = cells;
+    let [sequence, head, low, high, since, until, session, ue6] = cells;
     let before = sequence.load(Ordering::Acquire);
-    let [head, low, high, since, until, session] =
-        [head, low, high, since, until, session].map(|cell| cell.load(Ordering::Relaxed));
+    let [head, low, high, since, until, session, ue6] =
+        [head, low, high, since, until, session, ue6].map(|cell| cell.load(Ordering::Relaxed));
     fence(Ordering::Acquire);
     let after = sequence.load(Ordering::Relaxed);
     let flags = RowFlags(head as u32);
@@ -199,7 +201,7 @@ pub(super) fn glance(
         | (high ^ (end >> 64) as u64)
         | u64::from(flags.0 & RowFlags::TWIN.0);
     let holds = differing == 0 && since <= time.0 && time.0 < until;
-    holds.then_some(Glance { flags, ue4: session as u32 })
+    holds.then_some(Glance { flags, ue4: session as u32, ue6 })
 }
 
 /// Writes a row. One thread writes a table.

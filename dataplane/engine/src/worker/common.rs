@@ -12,7 +12,7 @@ use crate::decode::{Common, decode};
 use crate::frame::Frame;
 use crate::gather::{Shown, sight};
 use crate::pairs::{Pair, PairKey, Run};
-use crate::record::Record;
+use crate::record::{Record, addresses};
 use crate::report::Report;
 use crate::rules::{Party, Rules};
 use crate::track::Ledger;
@@ -30,9 +30,8 @@ impl Worker {
         rules: &Rules,
     ) -> bool {
         let key = PairKey::of_common(common, frame.meta.tap);
-        let place = self.pairs.place(&key);
-        let Some(pair) = self.pairs.find(place, &key) else { return false };
-        if rules.closes_infrastructure_v4(common.users as u32) {
+        let Some((place, pair)) = self.pairs.find(&key) else { return false };
+        if goes_to_infrastructure(common, frame, rules) {
             return false;
         }
         let packet = CommonPacket {
@@ -41,7 +40,8 @@ impl Worker {
             ends: common.addresses,
             sender: pair.sender,
             flow: QosFlows::of(common.qfi),
-            users: common.users,
+            users: common.user.ends,
+            inner: common.inner,
             bytes: common.user_bytes,
         };
         if pair.run.begin < packet.time && pair.shown == Shown::of(common) {
@@ -53,7 +53,7 @@ impl Worker {
         }
         self.attributor.ask(number, packet);
         let transport = common.inner_transport(frame);
-        let (shape, kind) = (common.inner_shape, common.inner_protocol);
+        let (shape, kind) = (common.user.shape, common.user.protocol);
         self.tally.sample(self.sampler.chooses_by(shape, kind, transport));
         true
     }
@@ -85,6 +85,17 @@ impl Worker {
         if let Some(rules) = rules {
             pairs.end_runs(|pair| end_run(pair, ledger, report, rules));
         }
+    }
+}
+
+/// Whether a user's packet may not go where it goes.
+#[inline]
+fn goes_to_infrastructure(common: &Common, frame: &Frame<'_>, rules: &Rules) -> bool {
+    let ends = &common.user.ends;
+    if ends.is_v6 {
+        rules.closes_infrastructure(|| Some(addresses(frame.bytes, common.inner, true)?.1))
+    } else {
+        rules.closes_infrastructure_v4(ends.destination as u32)
     }
 }
 
