@@ -95,6 +95,8 @@ fn octets_changed_cut_and_added_leave_one_record() {
         let tagged = [&bases[n][..12], &[0x81, 0, 0x20, 100], &bases[n][12..]].concat();
         bases.push(tagged);
     }
+    // Users on IPv6, too.
+    bases.extend(weir_pcaps::real_mix::frames(64, 400, 1));
     bases.extend(frames_of("shapes.toml").into_iter().take(2_000));
     let mut changed = Vec::new();
     for round in 0..300_000 {
@@ -102,14 +104,15 @@ fn octets_changed_cut_and_added_leave_one_record() {
         changed.extend_from_slice(&bases[round % bases.len()]);
         for _ in 0..1 + noise.below(3) {
             // Headers are where it matters.
-            let place = noise.below(changed.len().clamp(1, 96));
-            match noise.below(8) {
+            let place = noise.below(changed.len().clamp(1, 112));
+            match noise.below(9) {
                 0 => changed.truncate(place),
                 1 => changed.extend_from_slice(&[0; 7]),
                 2 => changed[place] = [0, 4, 5, 0x34, 0x45, 0x85, 0xff][noise.below(7)],
                 3 => changed[place] = changed[place].wrapping_add(1),
                 4 => changed[place] = changed[place].wrapping_sub(1),
                 5 => changed[place] ^= 1 << noise.below(8),
+                6 => changed[place..].iter_mut().take(2 << noise.below(4)).for_each(|it| *it = 0),
                 _ => changed[place] = noise.below(256) as u8,
             }
             if changed.is_empty() {

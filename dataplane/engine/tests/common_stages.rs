@@ -3,6 +3,7 @@
 
 mod lab;
 
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,9 +13,11 @@ use weir_engine::detect::ops_blind::Vitals;
 use weir_engine::frame::BURST;
 use weir_engine::rules::{Link, RuleSet};
 use weir_engine::time::REPLAY_SLICE;
+use weir_engine::tunnels::{FTeid, Row, RowFlags, TunnelWriter, usage};
 use weir_engine::worker::Setup;
 use weir_engine::{Frame, Judge, Nanos, Report, Rules, RxMeta, TapId, Worker};
-use weir_pcaps::Scenario;
+use weir_pcaps::{Scenario, real_mix};
+use weir_wire::Address;
 
 type Packet = (Nanos, Vec<u8>);
 
@@ -27,10 +30,19 @@ struct Side {
 }
 
 impl Side {
-    fn new(link: Link, rules: &Arc<Rules>, by_complete_stages: bool) -> Self {
+    fn new(link: Link, rules: &Arc<Rules>, rows: &[Row], by_complete_stages: bool) -> Self {
         let setup = Setup { links: vec![link, link], hash_key: 7, ..Setup::default() };
         let mut signalling = signalling();
-        let mut worker = Worker::new(setup, signalling.enlist().unwrap()).unwrap();
+        let mut access = signalling.enlist().unwrap();
+        if !rows.is_empty() {
+            let mut writer = TunnelWriter::new(1_024, 7).unwrap();
+            for row in rows {
+                writer.insert(*row).unwrap();
+            }
+            access.table = writer.reader();
+            access.usage = usage::usage(access.table.slots()).unwrap().0;
+        }
+        let mut worker = Worker::new(setup, access).unwrap();
         worker.set_rules(Some(rules.clone()));
         let mut judge = Judge::new([], signalling);
         let mut verdicts = Vec::new();
@@ -60,8 +72,19 @@ impl Side {
 
 /// Both sides get the packets in bursts of any length, and have said the same after every slice.
 fn agree(packets: &[Packet], link: Link, set: RuleSet, noise: &mut Noise) -> u64 {
+    agree_on_tunnels(packets, &[], link, set, noise)
+}
+
+/// The same where these tunnels are known, if any, instead of those that N4 tells of.
+fn agree_on_tunnels(
+    packets: &[Packet],
+    rows: &[Row],
+    link: Link,
+    set: RuleSet,
+    noise: &mut Noise,
+) -> u64 {
     let rules = Arc::new(Rules::compile(set).unwrap());
-    let mut sides = [Side::new(link, &rules, false), Side::new(link, &rules, true)];
+    let mut sides = [false, true].map(|complete| Side::new(link, &rules, rows, complete));
     let mut waiting: Vec<Frame<'_>> = Vec::new();
     let mut size = 1;
     let (mut open, mut latest) = (None, Nanos(0));
@@ -129,6 +152,69 @@ fn every_scenario_is_reported_alike() {
         }
     }
     assert!(sampled > 0, "no packet was chosen for proof");
+}
+
+/// The tunnels of the mix of real sizes; of each kind some whose user is looked at.
+fn tunnels(count: u32) -> Vec<Row> {
+    let row = |teid: u32| {
+        let session = real_mix::session(teid.div_ceil(2));
+        let (end, mut flags) = match teid % 2 {
+            0 => (session.upf, RowFlags::LOCAL),
+            _ => (session.gnb, RowFlags::DOWNLINK),
+        };
+        if teid % 5 != 0 {
+            flags.set(RowFlags::CHECKED);
+        }
+        let (ue4, ue6) = match session.user {
+            IpAddr::V4(user) => (user.to_bits(), 0),
+            IpAddr::V6(user) => (0, (user.to_bits() >> 64) as u64),
+        };
+        flags.set(if session.user.is_ipv4() { RowFlags::UE_V4 } else { RowFlags::UE_V6 });
+        let end = FTeid { address: Address::v4(end.octets()), teid };
+        Row { end, flags, since: Nanos(0), until: Nanos::MAX, session: teid, ue4, ue6 }
+    };
+    (1..=count).map(row).collect()
+}
+
+/// Where a frame of the mix has its TEID, the user's packet and what IPv6 says in it.
+const TEID_AT: usize = 46;
+const USER_AT: usize = 58;
+const FLOW_LABEL: usize = USER_AT + 2;
+const PAYLOAD_LENGTH: usize = USER_AT + 4;
+const SOURCE: usize = USER_AT + 8;
+const DESTINATION: usize = USER_AT + 24;
+
+#[test]
+fn users_of_either_family_are_reported_alike() {
+    let mut noise = Noise(5);
+    let mut packets: Vec<Packet> = Vec::new();
+    for (n, mut frame) in real_mix::frames(64, 30_000, 5).into_iter().enumerate() {
+        if frame[USER_AT] >> 4 == 6 {
+            frame[FLOW_LABEL..PAYLOAD_LENGTH].copy_from_slice(&(n as u16).to_be_bytes());
+            let (at, octets) = match noise.below(40) {
+                // A payload without a length, other users, and an address that is one of IPv4.
+                0 => (PAYLOAD_LENGTH, vec![0; 2]),
+                1 => (SOURCE + 7, vec![n as u8]),
+                2 => (DESTINATION + 7, vec![n as u8]),
+                3 => {
+                    // That of tunnel 2, whose user is on IPv4.
+                    frame[TEID_AT..TEID_AT + 4].copy_from_slice(&2_u32.to_be_bytes());
+                    (SOURCE, [vec![0; 10], vec![0xff, 0xff, 10, 60, 0, 1]].concat())
+                }
+                4 => (TEID_AT, vec![9]),
+                _ => (0, Vec::new()),
+            };
+            frame[at..at + octets.len()].copy_from_slice(&octets);
+        }
+        packets.push((Nanos(n as u64 * 10_000), frame));
+    }
+    let mut set = strict();
+    set.infrastructure.push(prefix("2600:1900::/118"));
+    let mut sampled = 0;
+    for set in [rule_set(), set] {
+        sampled += agree_on_tunnels(&packets, &tunnels(60), Link::N3, set, &mut noise);
+    }
+    assert!(sampled > 100, "{sampled} packets were chosen for proof");
 }
 
 #[test]

@@ -106,8 +106,7 @@ impl User {
         (ip & PLAIN == PLAIN_IPV4 && total <= len).then_some((user, total))
     }
 
-    /// The same of IPv6. An address that stands for one of IPv4 is not plain, nor is a payload
-    /// without a length.
+    /// The same of IPv6. An address that stands for one of IPv4 is not plain.
     #[inline(always)]
     fn read_v6(packet: &[u8; IPV6], len: usize) -> Option<(Self, usize)> {
         let ip = octets(packet, 0);
@@ -120,7 +119,7 @@ impl User {
             protocol: packet[6],
             header: IPV6 as u8,
         };
-        let is_plain = payload != 0 && total <= len && source != 0 && destination != 0;
+        let is_plain = total <= len && source != 0 && destination != 0;
         is_plain.then_some((user, total))
     }
 
