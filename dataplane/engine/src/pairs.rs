@@ -118,9 +118,14 @@ impl Run {
 }
 
 /// The keys of a set.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 #[repr(align(64))]
 struct Set([PairKey; WAYS]);
+
+impl Set {
+    /// What is the key of no packet: tap and ports have 48 bits.
+    const FREE: Self = Self([PairKey { addresses: 0, ports_and_tap: u64::MAX }; WAYS]);
+}
 
 /// The pairs of one worker, under one policy.
 #[derive(Debug)]
@@ -138,7 +143,7 @@ pub(crate) struct Pairs {
 impl Pairs {
     pub(crate) fn new(secret: u64) -> Self {
         Self {
-            sets: vec![Set::default(); SETS].into(),
+            sets: vec![Set::FREE; SETS].into(),
             rows: vec![None; PAIRS].into(),
             runs: [0; PAIRS / 64],
             turn: 0,
@@ -149,6 +154,7 @@ impl Pairs {
 
     /// Forgets all: another policy knows them otherwise.
     pub(crate) fn forget(&mut self) {
+        self.sets.fill(Set::FREE);
         self.rows.fill(None);
     }
 
@@ -159,14 +165,12 @@ impl Pairs {
     }
 
     /// The pair of a key, if it is remembered, and its place.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn find(&mut self, key: &PairKey) -> Option<(u16, &mut Pair)> {
         let set = self.set_of(key);
         let way = self.sets[set].0.iter().position(|it| it == key)?;
         let place = set * WAYS + way;
-        // A key that is forgotten, or was never there, has no row.
-        let pair = self.rows[place].as_mut().filter(|pair| pair.key == *key)?;
-        Some((place as u16, pair))
+        Some((place as u16, self.rows[place].as_mut()?))
     }
 
     /// Where a pair that is not remembered will be: in a free place of its set, else in that of

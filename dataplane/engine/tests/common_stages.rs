@@ -162,7 +162,7 @@ fn tunnels(count: u32) -> Vec<Row> {
             0 => (session.upf, RowFlags::LOCAL),
             _ => (session.gnb, RowFlags::DOWNLINK),
         };
-        if teid % 5 != 0 {
+        if !teid.is_multiple_of(5) {
             flags.set(RowFlags::CHECKED);
         }
         let (ue4, ue6) = match session.user {

@@ -89,54 +89,64 @@ pub(crate) struct UserEnds {
     pub(crate) is_v6: bool,
 }
 
-impl User {
-    /// What a packet says that `len` octets are granted; none if it is not plain. Nothing is
-    /// asked of what is behind its header.
+/// A user's packet whose header is plain.
+struct Plain {
+    user: User,
+    /// Its length.
+    total: usize,
+    /// The first eight octets behind its header.
+    transport: u64,
+}
+
+impl Plain {
+    /// A packet of which `granted` octets are there; none if it is not plain.
     #[inline(always)]
-    fn read(packet: &[u8; IPV4 + UDP], len: usize) -> Option<(Self, usize)> {
+    fn v4(packet: &[u8; IPV4 + UDP], granted: usize) -> Option<Self> {
         let ip = octets(packet, 0);
         let total = (ip >> 32) as u16 as usize;
         let ends = octets(packet, 12);
-        let user = Self {
+        let user = User {
             ends: UserEnds { source: ends >> 32, destination: ends as u32 as u64, is_v6: false },
             shape: (ip >> 16) as u32,
             protocol: packet[9],
             header: IPV4 as u8,
         };
-        (ip & PLAIN == PLAIN_IPV4 && total <= len).then_some((user, total))
+        let is_plain = ip & PLAIN == PLAIN_IPV4 && total <= granted;
+        is_plain.then_some(Self { user, total, transport: octets(packet, IPV4) })
     }
 
     /// The same of IPv6. An address that stands for one of IPv4 is not plain.
     #[inline(always)]
-    fn read_v6(packet: &[u8; IPV6], len: usize) -> Option<(Self, usize)> {
+    fn v6(packet: &[u8; IPV6 + UDP], granted: usize) -> Option<Self> {
         let ip = octets(packet, 0);
         let payload = (ip >> 16) as u16;
         let total = IPV6 + usize::from(payload);
         let (source, destination) = (octets(packet, 8), octets(packet, 24));
-        let user = Self {
+        let user = User {
             ends: UserEnds { source, destination, is_v6: true },
             shape: u32::from(payload) << 16 | (ip >> 32) as u32 & 0xffff,
             protocol: packet[6],
             header: IPV6 as u8,
         };
-        let is_plain = total <= len && source != 0 && destination != 0;
-        is_plain.then_some((user, total))
+        let is_plain = ip >> 60 == 6 && total <= granted && source != 0 && destination != 0;
+        is_plain.then_some(Self { user, total, transport: octets(packet, IPV6) })
     }
 
-    /// Whether its transport header is whole, and nothing that is looked into behind it.
+    /// Whether the transport header is whole, and nothing that is looked into stands behind it;
+    /// `behind` gives an octet of it.
     #[inline(always)]
-    fn is_sound(&self, transport: &[u8], total: usize, ports: &Ports) -> bool {
-        let header = usize::from(self.header);
-        match self.protocol {
-            protocol::UDP => transport.first_chunk::<UDP>().is_some_and(|udp| {
-                let udp = octets(udp, 0);
-                total >= header + UDP
+    fn is_sound(&self, ports: &Ports, behind: impl FnOnce(usize) -> Option<u8>) -> bool {
+        let header = usize::from(self.user.header);
+        match self.user.protocol {
+            protocol::UDP => {
+                let udp = self.transport;
+                self.total >= header + UDP
                     && (udp >> 16) as u16 >= UDP as u16
                     && !ports.may_be_signalling((udp >> 48) as u16, (udp >> 32) as u16)
-            }),
+            }
             protocol::TCP => {
-                total >= header + TCP
-                    && transport.get(12).is_some_and(|octet| octet >> 4 >= (TCP / 4) as u8)
+                let words = behind(header + 12).map(|octet| octet >> 4);
+                self.total >= header + TCP && words >= Some((TCP / 4) as u8)
             }
             _ => false,
         }
@@ -195,13 +205,12 @@ impl Common {
         };
         let inner = outer.get(inner_at..)?.first_chunk::<{ IPV4 + UDP }>()?;
         let granted = total - inner_at;
-        let (user, len) = if inner[0] >> 4 == 6 {
-            User::read_v6(bytes.get(at + inner_at..)?.first_chunk()?, granted)?
+        let plain = if inner[0] >> 4 == 4 {
+            Plain::v4(inner, granted)?
         } else {
-            User::read(inner, granted)?
+            Plain::v6(bytes.get(at + inner_at..)?.first_chunk()?, granted)?
         };
-        let transport = bytes.get(at + inner_at + usize::from(user.header)..)?;
-        if !user.is_sound(transport, len, ports) {
+        if !plain.is_sound(ports, |octet| bytes.get(at + inner_at + octet).copied()) {
             return None;
         }
         Some(Self {
@@ -214,7 +223,7 @@ impl Common {
             user_bytes: (total - inner_at) as u16,
             vlan,
             outer: at as u16,
-            user,
+            user: plain.user,
         })
     }
 
