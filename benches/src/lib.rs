@@ -32,6 +32,7 @@ pub mod scaling_figures;
 pub mod search;
 pub mod sessions;
 pub mod signalling_figures;
+pub mod sizing;
 pub mod skew;
 pub mod source_figures;
 pub mod spreading_figures;

@@ -3,24 +3,28 @@
 //! anew before every pass, so that no cache holds them from the last one.
 
 use std::hint::black_box;
+use std::net::IpAddr;
 use std::time::Instant;
 
 use weir_engine::frame::BURST;
 use weir_engine::rules::Rules;
 use weir_engine::tunnels::usage::{Packet, usage};
 use weir_engine::tunnels::{
-    Access, FTeid, Found, Probe, QosFlows, Row, RowFlags, Sender, Slot, TableFull, TunnelWriter,
+    Access, FTeid, Found, Probe, QosFlows, Row, Sender, Slot, TableFull, TunnelWriter,
 };
 use weir_engine::{Frame, Nanos};
+use weir_pcaps::real_mix::Session;
 use weir_wire::Address;
 
-use crate::{sessions, traffic};
+use crate::sessions::{self, Sessions};
+use crate::traffic;
 
 /// Look-ups of one pass.
 pub const LOOK_UPS: usize = 1 << 18;
 
-/// Where the header's TEID stands in the mix's frames, and the user's packet behind
-/// the PDU Session Container.
+/// Where the outer addresses and the TEID stand in the mixes' frames, and the user's packet
+/// behind the PDU Session Container.
+const ENDS_AT: usize = 26;
 const TEID_AT: usize = 46;
 const INNER_AT: usize = 58;
 
@@ -50,11 +54,6 @@ fn end(teid: u32) -> FTeid {
     FTeid { address: Address::v4(address), teid }
 }
 
-/// UE addresses begin again where the mix's pool ends.
-fn ue(teid: u32) -> u32 {
-    u32::from_be_bytes(sessions::subscriber(teid)) & 0xffff | 0x0a3c_0000
-}
-
 /// A table of the tunnels `1..=tunnels`, as the session machine would write it.
 #[derive(Debug)]
 pub struct Tunnels {
@@ -70,7 +69,7 @@ impl Tunnels {
     /// # Errors
     /// If there is no memory for it.
     pub fn new(tunnels: u32) -> anyhow::Result<Self> {
-        let (access, _) = access(tunnels)?;
+        let (access, _) = access(Sessions::of_imix(tunnels))?;
         Ok(Self { access, tunnels, ends: Vec::with_capacity(LOOK_UPS), draw: Draw::new(99) })
     }
 
@@ -101,10 +100,11 @@ impl Tunnels {
 ///
 /// # Errors
 /// If there is no memory for it.
-pub fn access(tunnels: u32) -> anyhow::Result<(Access, [usize; 2])> {
+pub fn access(sessions: Sessions) -> anyhow::Result<(Access, [usize; 2])> {
+    let tunnels = sessions.tunnels;
     let mut writer = TunnelWriter::new(tunnels as usize, 0x7765_6972)?;
     for teid in 1..=tunnels {
-        writer.insert(row(teid)).map_err(|TableFull| {
+        writer.insert(sessions.row(teid).0).map_err(|TableFull| {
             anyhow::anyhow!("tunnel {teid} of {tunnels} found no room in a table for them all")
         })?;
     }
@@ -122,25 +122,6 @@ pub fn read_by_one(writer: &TunnelWriter) -> anyhow::Result<Access> {
     let (usage, _) = usage(table.slots())?;
     let users = TunnelWriter::new(1, 0x7765_6972)?.reader();
     Ok(Access { table, usage, users })
-}
-
-fn row(teid: u32) -> Row {
-    let mut flags = RowFlags::UE_V4;
-    if teid.is_multiple_of(2) {
-        flags.set(RowFlags::LOCAL);
-        flags.set(RowFlags::CHECKED);
-    } else {
-        flags.set(RowFlags::DOWNLINK);
-    }
-    Row {
-        end: end(teid),
-        flags,
-        since: Nanos(0),
-        until: Nanos::MAX,
-        session: teid / 2,
-        ue4: ue(teid),
-        ue6: 0,
-    }
 }
 
 /// The stage's three passes over bursts.
@@ -174,13 +155,12 @@ pub fn look_up_pass(access: &mut Access, ends: &[FTeid]) -> u64 {
 
 /// Counts a packet on every tunnel, from whom the mix sends there: a network in which
 /// every tunnel has been used.
-pub fn use_all(access: &mut Access, tunnels: u32, rules: &Rules) {
-    for teid in 1..=tunnels {
-        let from = Address::v4(if teid.is_multiple_of(2) { sessions::GNB } else { sessions::UPF });
+pub fn use_all(access: &mut Access, sessions: Sessions, rules: &Rules) {
+    for teid in 1..=sessions.tunnels {
+        let (Row { end, .. }, from) = sessions.row(teid);
         let sender = Sender::of(rules.party(from), from);
         let packet =
             Packet { packets: 1, bytes: 100, time: Nanos(1), sender, flow: QosFlows::of(Some(9)) };
-        let end = end(teid);
         if let Found::Live(Slot(slot), row) =
             access.table.find(&end, access.table.probe(&end), traffic::START)
         {
@@ -189,15 +169,28 @@ pub fn use_all(access: &mut Access, tunnels: u32, rules: &Rules) {
     }
 }
 
-/// Draws another tunnel of the same direction for each of the mix's frames, of
-/// `tunnels` that there are or, for orphans, of those that nobody established.
-pub fn redraw(frames: &mut [Vec<u8>], tunnels: u32, aside: u32, draw: &mut Draw) {
+/// Draws another tunnel of the same direction for each of the mix's frames, of those that
+/// there are or, for orphans, of those that nobody established; the user is of the same family.
+pub fn redraw(frames: &mut [Vec<u8>], sessions: Sessions, aside: u32, draw: &mut Draw) {
     for frame in frames {
         let is_uplink = frame[TEID_AT + 3].is_multiple_of(2);
-        let teid = draw.below(tunnels / 2) * 2 + if is_uplink { 2 } else { 1 };
-        let at = INNER_AT + if is_uplink { 12 } else { 16 };
+        let is_v6 = frame[INNER_AT] >> 4 == 6;
+        let count = sessions.tunnels / 2;
+        let drawn = draw.below(count);
+        let mut numbers = (drawn..count).chain(0..drawn).map(|number| number + 1);
+        let Some(number) = numbers.find(|it| sessions.session(*it).user.is_ipv6() == is_v6) else {
+            continue;
+        };
+        let Session { gnb, upf, user } = sessions.session(number);
+        let (teid, ends) =
+            if is_uplink { (2 * number, [gnb, upf]) } else { (2 * number - 1, [upf, gnb]) };
+        frame[ENDS_AT..ENDS_AT + 8].copy_from_slice(&ends.map(|end| end.octets()).concat());
         frame[TEID_AT..TEID_AT + 4].copy_from_slice(&(aside | teid).to_be_bytes());
-        frame[at..at + 4].copy_from_slice(&ue(teid).to_be_bytes());
+        let (at, octets) = match user {
+            IpAddr::V4(user) => (if is_uplink { 12 } else { 16 }, user.octets().to_vec()),
+            IpAddr::V6(user) => (if is_uplink { 8 } else { 24 }, user.octets().to_vec()),
+        };
+        frame[INNER_AT + at..INNER_AT + at + octets.len()].copy_from_slice(&octets);
     }
 }
 

@@ -6,15 +6,24 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
-use weir_engine::{Nanos, Signalling, SignallingSetup};
+use weir_engine::detect::ops_blind::Vitals;
+use weir_engine::rules::Link;
+use weir_engine::track::{FlowDelta, FlowKey, Side};
+use weir_engine::{Judge, Nanos, Report, Signalling, SignallingSetup, TapId};
+use weir_wire::Address;
 
-use crate::{lookup, n4};
+use crate::sessions::{self, Sessions};
+use crate::{lookup, n4, traffic};
 
 /// The subcommand that runs [`run`].
 pub const SUBCOMMAND: &str = "memory";
 
 /// Sessions that are established.
 pub const SESSIONS: u64 = 1_000_000;
+
+/// Flows of equipment, fewer than are kept, and of a slice.
+const FLOWS: u32 = 200_000;
+const FLOWS_AT_ONCE: u32 = 10_000;
 
 /// Memory of this process that is resident, in bytes.
 fn resident() -> anyhow::Result<u64> {
@@ -41,9 +50,10 @@ pub fn run(sessions: u64) -> anyhow::Result<()> {
     n4::check(&mut machine, sessions, 0, n4::GAP)?;
     drop(machine);
     let before = resident()?;
-    let (access, [table, usage]) = lookup::access(2 * sessions as u32)?;
+    let (access, [table, usage]) = lookup::access(Sessions::of_imix(2 * sessions as u32))?;
     let bare = resident()?;
     drop(access);
+    let flow = flow_octets()?;
     let figures = json!({
         "sessions": sessions,
         "empty": empty - at_first,
@@ -52,9 +62,47 @@ pub fn run(sessions: u64) -> anyhow::Result<()> {
         "table": table,
         "table_resident": bare - before,
         "usage": usage,
+        "flow": flow,
     });
     println!("{figures}");
     Ok(())
+}
+
+/// What the judge's table takes for a flow of equipment, each with a peer of its own.
+fn flow_octets() -> anyhow::Result<f64> {
+    let rules = Arc::new(n4::rules()?);
+    let mut judge = Judge::new([], Signalling::new(&SignallingSetup::default())?);
+    judge.set_rules(rules, Nanos(0), &mut |_| {});
+    let mut report = Report::with_room();
+    let side = Side { packets: 1, bytes: 100, first: traffic::START, ..Side::default() };
+    let before = resident()?;
+    for slice in 0..FLOWS / FLOWS_AT_ONCE {
+        let peers = (0..FLOWS_AT_ONCE).map(|n| 0xcb00_0000 + slice * FLOWS_AT_ONCE + n);
+        report.flows.clear();
+        report.flows.extend(peers.map(|peer| FlowDelta {
+            key: FlowKey {
+                low: Address::v4(sessions::GNB),
+                high: Address::v4(peer.to_be_bytes()),
+                low_port: 40_000,
+                high_port: 443,
+                protocol: 6,
+                fragments: false,
+            },
+            up: side,
+            down: Side::default(),
+            tap: TapId(0),
+            link: Link::Oam,
+            given: Link::Oam,
+            is_gtp_or_pfcp: false,
+            tunnels: (None, None),
+            inner: None,
+        }));
+        let begin = Nanos(traffic::START.0 + u64::from(slice));
+        let reports = std::slice::from_ref(&report);
+        judge.slice(begin, begin.plus(Nanos(1)), reports, &Vitals::default(), &mut |_| {});
+    }
+    anyhow::ensure!(judge.words().flows == u64::from(FLOWS), "{} flows", judge.words().flows);
+    Ok((resident()? - before) as f64 / f64::from(FLOWS))
 }
 
 /// The figures that [`run`] prints in a process of its own.

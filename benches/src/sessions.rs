@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use weir_engine::rules::Link;
 use weir_engine::signalling::{HeaderShape, N4Datagram};
+use weir_engine::tunnels::{FTeid, Row, RowFlags};
 use weir_engine::{Nanos, Signalling, TapId};
 use weir_pcaps::real_mix::{self, Session};
 use weir_wire::Address;
@@ -52,6 +53,34 @@ impl Sessions {
     pub fn of_real_mix(tunnels: u32) -> Self {
         Self { tunnels, of: real_mix::session }
     }
+
+    /// The session of that number, from 1.
+    pub fn session(&self, number: u32) -> Session {
+        (self.of)(number)
+    }
+
+    /// A tunnel's row as the session machine would write it, and who sends there.
+    pub fn row(&self, teid: u32) -> (Row, Address) {
+        let Session { gnb, upf, user } = self.session(teid.div_ceil(2));
+        let is_uplink = teid.is_multiple_of(2);
+        let (end, sender) = if is_uplink { (upf, gnb) } else { (gnb, upf) };
+        let way =
+            if is_uplink { RowFlags::LOCAL.or(RowFlags::CHECKED) } else { RowFlags::DOWNLINK };
+        let (family, ue4, ue6) = match user {
+            IpAddr::V4(user) => (RowFlags::UE_V4, user.to_bits(), 0),
+            IpAddr::V6(user) => (RowFlags::UE_V6, 0, (user.to_bits() >> 64) as u64),
+        };
+        let row = Row {
+            end: FTeid { address: Address::v4(end.octets()), teid },
+            flags: way.or(family),
+            since: Nanos(0),
+            until: Nanos::MAX,
+            session: teid / 2,
+            ue4,
+            ue6,
+        };
+        (row, Address::v4(sender.octets()))
+    }
 }
 
 /// Establishes all sessions before `before`.
@@ -59,7 +88,7 @@ pub fn establish(machine: &mut Signalling, sessions: Sessions, before: Nanos) {
     let count = sessions.tunnels.div_ceil(2);
     let mut time = Nanos(before.0 - GAP.0 * 2 * u64::from(count + 1));
     for number in 1..=count {
-        let session = (sessions.of)(number);
+        let session = sessions.session(number);
         let upf = n4_address(&session);
         let messages = [
             (SMF, upf, message(ESTABLISHMENT_REQUEST, 0, number, &request(number, &session))),

@@ -159,6 +159,7 @@ pub fn sizes(outcome: &mut Outcome) -> anyhow::Result<()> {
     outcome.figure("sessions_memory_mib_empty", bytes("empty") / f64::from(1 << 20));
     outcome.figure("tunnel_table_bytes_per_tunnel", bytes("table") / (2.0 * sessions));
     outcome.figure("usage_bytes_per_tunnel", bytes("usage") / (2.0 * sessions));
+    outcome.figure("flow_bytes", bytes("flow"));
     outcome.line(format!(
         "1,000,000 sessions: {mib:.0} MiB, {:.0} bytes a session; a tunnel {:.1} bytes in the \
          table and {:.1} for each worker",

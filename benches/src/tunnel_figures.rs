@@ -11,6 +11,7 @@ use crate::lookup::{self, Draw, Tunnels};
 use crate::machine;
 use crate::outcome::{Outcome, Row};
 use crate::rounds::Samples;
+use crate::sessions::Sessions;
 use crate::traffic::{self, Traffic};
 
 /// Sizes of the table, and their names in the figures.
@@ -75,8 +76,8 @@ pub fn growth(
     machine::pin(core)?;
     let rules = Arc::new(traffic::rules()?);
     let subject = |what, figure, tunnels, aside| -> anyhow::Result<Subject> {
-        let (mut access, _) = lookup::access(tunnels)?;
-        lookup::use_all(&mut access, tunnels, &rules);
+        let (mut access, _) = lookup::access(Sessions::of_imix(tunnels))?;
+        lookup::use_all(&mut access, Sessions::of_imix(tunnels), &rules);
         let setup = SignallingSetup { tunnels: 1 << 16, ..SignallingSetup::default() };
         let signalling = Signalling::new(&setup)?;
         Ok(Subject {
@@ -100,7 +101,8 @@ pub fn growth(
         for subject in &mut subjects {
             let mut took = Duration::ZERO;
             for pass in 0..PASSES {
-                lookup::redraw(&mut subject.frames, subject.tunnels, subject.aside, &mut draw);
+                let sessions = Sessions::of_imix(subject.tunnels);
+                lookup::redraw(&mut subject.frames, sessions, subject.aside, &mut draw);
                 let frames = lookup::arrive(&subject.frames, round as u64 * PASSES + pass);
                 let began = Instant::now();
                 subject.run.engine_pass(black_box(&frames));

@@ -13,7 +13,7 @@ const INSTALL: &str = "apt-get install libdpdk-dev libclang-dev";
 /// The libraries that the allowlist and the shim call. Drivers are plugins that EAL loads.
 const LIBRARIES: [&str; 4] = ["rte_eal", "rte_mempool", "rte_mbuf", "rte_ethdev"];
 
-const FUNCTIONS: [&str; 44] = [
+const FUNCTIONS: [&str; 45] = [
     "rte_eal_init",
     "rte_eal_cleanup",
     "rte_strerror",
@@ -52,6 +52,7 @@ const FUNCTIONS: [&str; 44] = [
     "weir_errno",
     "weir_lcore_id",
     "weir_rx_burst",
+    "weir_give_back",
     "weir_describe",
     "weir_copy_whole",
     "weir_inject",

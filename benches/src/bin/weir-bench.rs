@@ -11,7 +11,7 @@ use weir_benches::outcome::Outcome;
 use weir_benches::traffic::Traffic;
 use weir_benches::{
     baseline, device, hostile_figures, interface_figures, machine, memory, overload,
-    packet_figures, reshard, scaling_figures, search, signalling_figures, source_figures,
+    packet_figures, reshard, scaling_figures, search, signalling_figures, sizing, source_figures,
     spreading_figures, tunnel_figures,
 };
 
@@ -54,6 +54,8 @@ enum Part {
     Interfaces,
     /// Measures spreading only.
     Spreading,
+    /// Measures what the sizing sheet is made of only.
+    Sizing,
     /// Counts instructions and fails where they are too many.
     Gate {
         /// Write them down instead, as what is right from now on.
@@ -181,9 +183,19 @@ fn bench(options: &Options, part: Option<&Part>) -> anyhow::Result<()> {
     if is_asked(|part| matches!(part, Part::Interfaces)) {
         interface_figures::interfaces(&extent, &mut outcome)?;
     }
+    let is_sized = is_asked(|part| matches!(part, Part::Sizing));
+    if is_sized {
+        sizing::measure(&extent, &mut outcome)?;
+        if part.is_some() {
+            signalling_figures::sizes(&mut outcome)?;
+        }
+    }
     println!("{outcome}");
     outcome.write(&options.out)?;
-    eprintln!("weir-bench: figures in {}, the table and the plot beside", options.out.display());
+    if is_sized {
+        sizing::write_sheet(&outcome, &options.out)?;
+    }
+    eprintln!("weir-bench: figures in {}, and for people beside them", options.out.display());
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 #include "weir.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 _Static_assert(WEIR_BURST <= 64, "weir_burst.segmented has a bit for each frame");
@@ -20,7 +21,10 @@ void weir_rx_burst(uint16_t port, uint16_t queue, int timestamp_offset, uint16_t
 		struct weir_burst *burst)
 {
 	uint16_t count = rte_eth_rx_burst(port, queue, burst->mbufs, WEIR_BURST);
+	const struct rte_mempool *pool = count == 0 ? NULL : burst->mbufs[0]->pool;
 	uint64_t segmented = 0;
+	uint64_t flags = 0;
+	bool own = true;
 
 	for (uint16_t i = 0; i < count; i++) {
 		struct rte_mbuf *mbuf = burst->mbufs[i];
@@ -30,10 +34,24 @@ void weir_rx_burst(uint16_t port, uint16_t queue, int timestamp_offset, uint16_t
 		burst->frames[i].timestamp = timestamp_offset < 0
 			? 0
 			: *RTE_MBUF_DYNFIELD(mbuf, timestamp_offset, const rte_mbuf_timestamp_t *);
-		segmented |= (uint64_t)(mbuf->next != NULL) << i;
+		segmented |= (uint64_t)(mbuf->nb_segs > 1) << i;
+		flags |= mbuf->ol_flags;
+		own &= mbuf->pool == pool && rte_mbuf_refcnt_read(mbuf) == 1;
 	}
 	burst->segmented = segmented;
 	burst->count = count;
+	flags &= RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL;
+	burst->plain = own && segmented == 0 && flags == 0;
+}
+
+void weir_give_back(struct weir_burst *burst)
+{
+	if (burst->plain && burst->count > 0)
+		rte_mempool_put_bulk(burst->mbufs[0]->pool, (void *const *)burst->mbufs,
+				     burst->count);
+	else
+		rte_pktmbuf_free_bulk(burst->mbufs, burst->count);
+	burst->count = 0;
 }
 
 void weir_describe(struct weir_burst *burst, uint16_t count)

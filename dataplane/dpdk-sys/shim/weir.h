@@ -44,12 +44,17 @@ struct weir_frame {
 	uint16_t tag; /* The mbuf's port, which weir_rx_burst writes over. */
 };
 
-/* A burst: `count` mbufs, what is in them, and a bit for each one of several segments. */
+/*
+ * A burst: `count` mbufs, what is in them, and a bit for each one of several segments. It is plain
+ * if all can go back to their pool as they are: of one pool, of one segment each, whose data is their
+ * own, and nobody else's.
+ */
 struct weir_burst {
 	struct rte_mbuf *mbufs[WEIR_BURST];
 	struct weir_frame frames[WEIR_BURST];
 	uint64_t segmented;
 	uint16_t count;
+	uint8_t plain;
 };
 
 /*
@@ -58,6 +63,9 @@ struct weir_burst {
  */
 void weir_rx_burst(uint16_t port, uint16_t queue, int timestamp_offset, uint16_t tag,
 		struct weir_burst *burst);
+
+/* Frees what a burst has left, null where one was taken out; those of a plain burst unseen. */
+void weir_give_back(struct weir_burst *burst);
 
 /* Says what is in `count` mbufs that were received before; their time stamps are left alone. */
 void weir_describe(struct weir_burst *burst, uint16_t count);

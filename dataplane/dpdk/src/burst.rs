@@ -101,14 +101,8 @@ impl Drop for Burst<'_> {
             return;
         }
         // SAFETY: `new`'s caller gave these mbufs away; this is the one place that frees them, and
-        // the count of zero keeps it so.
-        unsafe {
-            sys::rte_pktmbuf_free_bulk(
-                self.received.mbufs.as_mut_ptr(),
-                u32::from(self.received.count),
-            );
-        }
-        self.received.count = 0;
+        // the count of zero that C leaves keeps it so.
+        unsafe { sys::weir_give_back(self.received) };
     }
 }
 

@@ -86,7 +86,8 @@ impl Deal<'_> {
     pub fn give(&mut self, place: usize, ring: usize, time: u64) -> bool {
         let count = self.burst.len();
         let ring = &mut self.fan.rings[ring].parcels;
-        let Some(mbuf) = self.burst.received_mut().mbufs[..count].get_mut(place) else {
+        let received = self.burst.received_mut();
+        let Some(mbuf) = received.mbufs[..count].get_mut(place) else {
             return false;
         };
         let Some(owned) = NonNull::new(*mbuf).filter(|_| ring.has_room_for(1)) else {
@@ -94,6 +95,7 @@ impl Deal<'_> {
         };
         // The burst frees what is not null.
         *mbuf = ptr::null_mut();
+        received.plain = 0;
         self.given += 1;
         // SAFETY: the burst owned the mbuf and does no more; the ring holds its pool, as was looked
         // when dealing began.

@@ -4,10 +4,11 @@
 mod lab;
 
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use lab::{Noise, prefix, rule_set, said, signalling};
+use weir_capture::{LinkType, Stream};
 use weir_engine::contract::verdict::{InputEnd, Verdict};
 use weir_engine::detect::ops_blind::Vitals;
 use weir_engine::frame::BURST;
@@ -215,6 +216,65 @@ fn users_of_either_family_are_reported_alike() {
         sampled += agree_on_tunnels(&packets, &tunnels(60), Link::N3, set, &mut noise);
     }
     assert!(sampled > 100, "{sampled} packets were chosen for proof");
+}
+
+/// The captures in a folder and those in it.
+fn captures_in(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let (folders, files): (Vec<_>, Vec<_>) = entries.partition(|path| path.is_dir());
+    let mut captures: Vec<_> =
+        files.into_iter().filter(|path| path.to_string_lossy().contains(".pcap")).collect();
+    captures.extend(folders.iter().flat_map(|folder| captures_in(folder)));
+    captures.sort();
+    captures
+}
+
+/// The Ethernet frames of a capture, up to where it is damaged.
+fn packets_in(capture: &Path) -> Vec<Packet> {
+    let read = |stream: &mut Stream| {
+        let mut packets = Vec::new();
+        while let Some(Ok(packet)) = stream.next() {
+            if packet.link_type == LinkType::Ethernet {
+                packets.push((packet.time, packet.bytes.to_vec()));
+            }
+        }
+        packets
+    };
+    let file = std::fs::File::open(capture).unwrap();
+    Stream::open(file).map_or(Vec::new(), |mut stream| read(&mut stream))
+}
+
+/// All that is private is equipment, so that captures of any lab are of somebody's.
+fn everybody() -> RuleSet {
+    let mut set = rule_set();
+    let nodes = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8", "fc00::/7"];
+    for (equipment, network) in set.equipment.iter_mut().zip(nodes) {
+        equipment.prefixes = vec![prefix(network)];
+    }
+    set
+}
+
+#[test]
+fn every_capture_is_reported_alike() {
+    let pcaps = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../pcaps/captures");
+    let mut captures = captures_in(&pcaps);
+    let committed = captures.len();
+    let mut above = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+    match above.find_map(|folder| Some(folder.join("shared/pcaps")).filter(|path| path.is_dir())) {
+        Some(shared) => captures.extend(captures_in(&shared)),
+        None => eprintln!("skipped: captures that nobody here wrote, since there are none"),
+    }
+    let mut noise = Noise(6);
+    let mut frames = 0;
+    for capture in &captures {
+        let packets = packets_in(capture);
+        frames += packets.len();
+        for set in [rule_set(), everybody()] {
+            agree(&packets, Link::Mixed, set, &mut noise);
+        }
+    }
+    println!("{frames} frames of {} captures, {committed} of them committed", captures.len());
+    assert!(committed > 0 && frames > 10_000, "{frames} frames of {captures:?}");
 }
 
 #[test]
