@@ -3,6 +3,7 @@
 //! link it is, which flow, and where that flow's row in the slice's ledger is.
 
 use weir_wire::Address;
+use weir_wire::gtpu::PORT;
 
 use crate::Nanos;
 use crate::decode::Common;
@@ -18,6 +19,9 @@ use crate::tunnels::Sender;
 const WAYS: usize = 4;
 const SETS: usize = 1024;
 const PAIRS: usize = SETS * WAYS;
+
+/// What stands for a source port in the key of a pair whose G-PDUs may come from any.
+const ANY_SOURCE: u64 = 1 << 48;
 
 /// A record whose pair is not looked for has none.
 pub(crate) const NONE: u16 = u16::MAX;
@@ -53,6 +57,14 @@ impl PairKey {
     #[inline]
     pub(crate) fn of_common(common: &Common, tap: TapId) -> Self {
         Self::new(common.addresses, common.ports, tap)
+    }
+
+    /// The key of all G-PDUs between the same ends to GTP-U's port, if it is of one.
+    #[inline]
+    pub(crate) fn of_any_source(&self) -> Self {
+        let is_to_gtpu = (self.ports_and_tap >> 16) as u16 == PORT;
+        let of_any = self.ports_and_tap as u32 as u64 | ANY_SOURCE;
+        Self { ports_and_tap: if is_to_gtpu { of_any } else { self.ports_and_tap }, ..*self }
     }
 
     /// The tap.
@@ -123,7 +135,7 @@ impl Run {
 struct Set([PairKey; WAYS]);
 
 impl Set {
-    /// What is the key of no packet: tap and ports have 48 bits.
+    /// What is the key of no packet: tap and ports have 49 bits.
     const FREE: Self = Self([PairKey { addresses: 0, ports_and_tap: u64::MAX }; WAYS]);
 }
 
@@ -165,11 +177,28 @@ impl Pairs {
     }
 
     /// The pair of a key, if it is remembered, and its place.
-    #[inline(always)]
     pub(crate) fn find(&mut self, key: &PairKey) -> Option<(u16, &mut Pair)> {
+        let place = self.place(key)?;
+        Some((place as u16, self.rows[place].as_mut()?))
+    }
+
+    /// The place of a pair that others than equipment are of, or none.
+    #[inline(never)]
+    fn place_by_ports(&self, key: &PairKey) -> Option<usize> {
+        self.place(key)
+    }
+
+    #[inline(always)]
+    fn place(&self, key: &PairKey) -> Option<usize> {
         let set = self.set_of(key);
         let way = self.sets[set].0.iter().position(|it| it == key)?;
-        let place = set * WAYS + way;
+        Some(set * WAYS + way)
+    }
+
+    /// The pair of a G-PDU: that of its ends whichever port it is from, else of its ports.
+    #[inline(always)]
+    pub(crate) fn find_of_users(&mut self, key: &PairKey) -> Option<(u16, &mut Pair)> {
+        let place = self.place(&key.of_any_source()).or_else(|| self.place_by_ports(key))?;
         Some((place as u16, self.rows[place].as_mut()?))
     }
 

@@ -9,6 +9,7 @@ use std::hint::select_unpredictable;
 
 use weir_mem::{HugeArray, prefetch};
 use weir_wire::foreign::Foreign;
+use weir_wire::gtpu::PORT;
 use weir_wire::tcp::Tcp;
 use weir_wire::{Address, tcp};
 
@@ -37,10 +38,12 @@ pub struct FlowKey {
 }
 
 impl FlowKey {
-    /// The key of a record's flow, and whether the packet goes from low to high.
+    /// The key of a record's flow, and whether the packet goes from low to high. Users' packets
+    /// between two equipment are one flow, whichever ports their tunnels are sent from.
     #[inline]
     pub fn of(record: &Record, source: Address, destination: Address) -> (Self, bool) {
-        let from = (source, record.source_port);
+        let is_from_any = has_any_source_port(record) && is_between_equipment(record);
+        let from = (source, if is_from_any { PORT } else { record.source_port });
         let to = (destination, record.destination_port);
         // Spelt out: a flow's ends share their address only inside one node.
         let upward = if source == destination { from.1 <= to.1 } else { source < destination };
@@ -83,6 +86,27 @@ impl FlowKey {
         ];
         keyed_hash(words, key)
     }
+}
+
+/// What has other ports than a plain G-PDU, or none.
+const IN_PARTS: Flags =
+    Flags::FIRST_FRAGMENT.or(Flags::LATER_FRAGMENT).or(Flags::ATTRIBUTED).or(Flags::WRAPPED);
+
+/// Whether a record is of a G-PDU to GTP-U's port, which a sender may send from a port of its
+/// choice, another one for each tunnel (TS 29.281 §4.4.2.0).
+#[inline]
+pub(crate) fn has_any_source_port(record: &Record) -> bool {
+    record.kind == Kind::Gtpu
+        && record.destination_port == PORT
+        && record.flags.has(Flags::VERIFIED_GPDU)
+        && !record.flags.any(IN_PARTS)
+}
+
+/// Whether a classified record has equipment at both ends.
+#[inline]
+pub(crate) fn is_between_equipment(record: &Record) -> bool {
+    let is_equipment = |packed| Party::unpack(packed).equipment().is_some();
+    is_equipment(record.source) && is_equipment(record.destination)
 }
 
 /// One direction of a flow in a slice.

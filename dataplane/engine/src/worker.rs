@@ -24,7 +24,9 @@ use crate::sample::Sampler;
 use crate::series::Series;
 use crate::shed::{self, Overload};
 use crate::signalling::{HeaderShape, N4Datagram, Pouch, Room};
-use crate::track::{Ledger, Prepared, concerns_equipment};
+use crate::track::{
+    Ledger, Prepared, concerns_equipment, has_any_source_port, is_between_equipment,
+};
 use crate::tunnels::{Access, Sender};
 
 /// What a worker is told at its start.
@@ -325,14 +327,18 @@ impl Worker {
                 classify(record, frame.bytes, ends[i], setup.link(record.tap), rules);
                 continue;
             };
-            let place = if let Some((place, pair)) = pairs.find(&key) {
+            let is_from_any = has_any_source_port(record);
+            let found = if is_from_any { pairs.find_of_users(&key) } else { pairs.find(&key) };
+            let place = if let Some((place, pair)) = found {
                 (record.source, record.destination) = (pair.source, pair.destination);
                 record.link = pair.link;
                 look_inside(record, frame.bytes, rules);
                 place
             } else {
-                let place = pairs.room(&key);
                 classify(record, frame.bytes, ends[i], setup.link(record.tap), rules);
+                let is_of_ends = is_from_any && is_between_equipment(record);
+                let key = if is_of_ends { key.of_any_source() } else { key };
+                let place = pairs.room(&key);
                 // Whoever had the place before has none.
                 if let Some(before) = pairs.at(place) {
                     common::end_run(before, ledger, report, rules);

@@ -30,7 +30,7 @@ impl Worker {
         rules: &Rules,
     ) -> bool {
         let key = PairKey::of_common(common, frame.meta.tap);
-        let Some((place, pair)) = self.pairs.find(&key) else { return false };
+        let Some((place, pair)) = self.pairs.find_of_users(&key) else { return false };
         if goes_to_infrastructure(common, frame, rules) {
             return false;
         }
