@@ -358,7 +358,7 @@ impl Reassembler {
             repeated: false,
             conflicting: false,
             discarded: false,
-            pages: [NONE; PAGES_PER_DATAGRAM],
+            pages: Layout::EMPTY,
             next_in_bucket: self.buckets[bucket],
             older: self.newest,
             newer: NONE,
@@ -410,7 +410,7 @@ impl Reassembler {
     fn complete(&mut self, row: u32, protocol: u8, total: usize) -> Datagram<'_> {
         self.counters.completed += 1;
         let pages = &self.rows[row as usize].pages;
-        for (page, to) in pages.iter().zip(self.whole[..total].chunks_mut(PAGE)) {
+        for (page, to) in pages.leading().iter().zip(self.whole[..total].chunks_mut(PAGE)) {
             to.copy_from_slice(&self.pages.page(*page)[..to.len()]);
         }
         self.remove(row);

@@ -11,8 +11,31 @@ pub(super) const PAGES_PER_DATAGRAM: usize = LONGEST.div_ceil(PAGE);
 /// No page, or no row.
 pub(super) const NONE: u32 = u32::MAX;
 
-/// The pages of one datagram in their order, [`NONE`] where nothing is yet.
-pub(super) type Layout = [u32; PAGES_PER_DATAGRAM];
+/// The pages of one datagram.
+#[derive(Clone, Debug)]
+pub(super) struct Layout {
+    /// In their order; what is behind none is not to be looked at.
+    pages: [u32; PAGES_PER_DATAGRAM],
+    /// A bit for each that is there.
+    taken: u128,
+}
+
+impl Layout {
+    /// Nothing is there yet.
+    pub(super) const EMPTY: Self = Self { pages: [NONE; PAGES_PER_DATAGRAM], taken: 0 };
+
+    /// The page in its place, if it is there.
+    fn page(&self, slot: usize) -> Option<u32> {
+        (self.taken >> slot & 1 == 1).then(|| self.pages[slot])
+    }
+
+    /// The pages from the first on, up to one that is not there.
+    pub(super) fn leading(&self) -> &[u32] {
+        &self.pages[..self.taken.trailing_ones() as usize]
+    }
+}
+
+const _: () = assert!(PAGES_PER_DATAGRAM == u128::BITS as usize, "`taken` has a bit for each page");
 
 /// The memory that datagrams are laid out in.
 #[derive(Debug)]
@@ -66,11 +89,10 @@ impl Pages {
     pub(super) fn survey(&self, pages: &Layout, offset: usize, payload: &[u8]) -> Survey {
         let mut survey = Survey { known: 0, conflicting: false, absent_pages: 0 };
         for Part { slot, start, bytes } in parts(offset, payload) {
-            let page = pages[slot];
-            if page == NONE {
+            let Some(page) = pages.page(slot) else {
                 survey.absent_pages += 1;
                 continue;
-            }
+            };
             let known = self.held[page as usize] & mask(start, bytes.len());
             survey.known += known.count_ones() as usize;
             if known != 0 {
@@ -87,12 +109,16 @@ impl Pages {
     pub(super) fn lay(&mut self, pages: &mut Layout, offset: usize, payload: &[u8]) -> usize {
         let mut laid = 0;
         for Part { slot, start, bytes } in parts(offset, payload) {
-            if pages[slot] == NONE {
-                let Some(page) = self.free.pop() else { return laid };
-                self.held[page as usize] = 0;
-                pages[slot] = page;
-            }
-            let page = pages[slot] as usize;
+            let page = match pages.page(slot) {
+                Some(page) => page as usize,
+                None => {
+                    let Some(page) = self.free.pop() else { return laid };
+                    self.held[page as usize] = 0;
+                    pages.pages[slot] = page;
+                    pages.taken |= 1 << slot;
+                    page as usize
+                }
+            };
             let wanted = mask(start, bytes.len());
             let new = wanted & !self.held[page];
             let to = &mut self.bytes[page * PAGE + start..];
@@ -112,8 +138,9 @@ impl Pages {
     }
 
     pub(super) fn release(&mut self, pages: &mut Layout) {
-        for page in pages.iter_mut().filter(|page| **page != NONE) {
-            self.free.push(std::mem::replace(page, NONE));
+        while pages.taken != 0 {
+            self.free.push(pages.pages[pages.taken.trailing_zeros() as usize]);
+            pages.taken &= pages.taken - 1;
         }
     }
 }
