@@ -22,6 +22,7 @@ pub mod memory;
 pub mod n4;
 pub mod outcome;
 pub mod overload;
+pub mod overload_figures;
 pub mod paced;
 pub mod packet_figures;
 pub mod peers;

@@ -38,7 +38,7 @@ fn has(program: &str) -> bool {
 }
 
 /// Figures that every machine has.
-const ALWAYS: [&str; 16] = [
+const ALWAYS: [&str; 19] = [
     "engine_ns_per_packet",
     "engine_to_parse_ratio",
     "engine_small_ns_per_packet",
@@ -55,6 +55,9 @@ const ALWAYS: [&str; 16] = [
     "bad_input_orphans_to_common",
     "bad_input_sizes_to_common",
     "bad_input_aimed_flows_to_common",
+    "sizing_small_1k_ns",
+    "sizing_real_10m_ns",
+    "flow_bytes",
 ];
 
 #[test]
@@ -69,7 +72,16 @@ fn a_quick_run_has_every_figure() {
     let mut wanted = ALWAYS.to_vec();
     let cores = figures["machine"]["cores"].as_u64().unwrap_or(0);
     let given = [
-        (cores > 1, "two or more cores", &["two_worker_scaling_to_parse"][..]),
+        (
+            cores > 1,
+            "two or more cores",
+            &[
+                "two_worker_scaling_to_parse",
+                "shed_to_inspected_ratio",
+                "detection_latency_ms_p99",
+                "throughput_mfps",
+            ][..],
+        ),
         (
             has("valgrind"),
             "valgrind",
@@ -98,6 +110,10 @@ fn a_quick_run_has_every_figure() {
     let absent: Vec<_> = wanted.iter().filter(|key| !figures[**key].is_number()).collect();
     assert!(absent.is_empty(), "no number at {absent:?} in {figures:#}");
     assert_eq!(figures["allocations_per_packet"], 0.0);
+    if cores > 1 {
+        assert_eq!(figures["overload_unaccounted"], 0.0);
+    }
+    assert!(read(&json.with_file_name("sizing.md")).contains("| 100 GbE |"));
     assert!(read(&json.with_extension("md")).contains("| engine, IMIX |"));
     assert!(read(&json.with_extension("svg")).ends_with("</svg>\n"));
 }

@@ -11,8 +11,8 @@ use weir_benches::outcome::Outcome;
 use weir_benches::traffic::Traffic;
 use weir_benches::{
     baseline, device, hostile_figures, interface_figures, machine, memory, overload,
-    packet_figures, reshard, scaling_figures, search, signalling_figures, sizing, source_figures,
-    spreading_figures, tunnel_figures,
+    overload_figures, packet_figures, reshard, scaling_figures, search, signalling_figures, sizing,
+    source_figures, spreading_figures, tunnel_figures,
 };
 
 /// Measures what a packet costs, beside the least that it could.
@@ -182,6 +182,9 @@ fn bench(options: &Options, part: Option<&Part>) -> anyhow::Result<()> {
     }
     if is_asked(|part| matches!(part, Part::Interfaces)) {
         interface_figures::interfaces(&extent, &mut outcome)?;
+    }
+    if part.is_none() {
+        overload_figures::overload(&extent, &mut outcome)?;
     }
     let is_sized = is_asked(|part| matches!(part, Part::Sizing));
     if is_sized {

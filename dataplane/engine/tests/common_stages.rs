@@ -177,7 +177,8 @@ fn tunnels(count: u32) -> Vec<Row> {
     (1..=count).map(row).collect()
 }
 
-/// Where a frame of the mix has its TEID, the user's packet and what IPv6 says in it.
+/// Where a frame of the mix has its source port, its TEID, the user's packet and what IPv6 says in it.
+const SOURCE_PORT: usize = 34;
 const TEID_AT: usize = 46;
 const USER_AT: usize = 58;
 const FLOW_LABEL: usize = USER_AT + 2;
@@ -190,6 +191,10 @@ fn users_of_either_family_are_reported_alike() {
     let mut noise = Noise(5);
     let mut packets: Vec<Packet> = Vec::new();
     for (n, mut frame) in real_mix::frames(64, 30_000, 5).into_iter().enumerate() {
+        if noise.below(4) == 0 {
+            // Another source port, which between equipment is no other flow.
+            frame[SOURCE_PORT] = noise.below(256) as u8;
+        }
         if frame[USER_AT] >> 4 == 6 {
             frame[FLOW_LABEL..PAYLOAD_LENGTH].copy_from_slice(&(n as u16).to_be_bytes());
             let (at, octets) = match noise.below(40) {

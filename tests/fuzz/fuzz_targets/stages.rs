@@ -8,6 +8,7 @@
 mod said;
 
 use std::cell::RefCell;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use libfuzzer_sys::fuzz_target;
@@ -18,6 +19,7 @@ use weir_engine::worker::Setup;
 use weir_engine::tunnels::usage::usage;
 use weir_engine::tunnels::{Access, FTeid, Row, RowFlags, TunnelWriter};
 use weir_engine::{Frame, Nanos, Report, Rules, RxMeta, TapId, Worker};
+use weir_pcaps::real_mix;
 use weir_wire::Address;
 
 /// Tunnels of the frames.
@@ -72,9 +74,47 @@ fn tunnels() -> Access {
             table.insert(Row { ue4: 1, since: Nanos(1), ..row }).unwrap();
         }
     }
+    for teid in (1..=TUNNELS).filter(|teid| teid % 5 != 0) {
+        table.insert(row_of_real_mix(teid)).unwrap();
+    }
     let (writer, _) = usage(table.slots()).unwrap();
     let users = TunnelWriter::new(8, 3).unwrap();
     Access { table: table.reader(), usage: writer, users: users.reader() }
+}
+
+/// What the TEIDs of the mix of real sizes have beside their number, not to be the other mix's.
+const ASIDE: u32 = 0x100;
+const TEID_AT: usize = 46;
+
+/// A tunnel of the mix of real sizes, in which users are on IPv6, too.
+fn row_of_real_mix(teid: u32) -> Row {
+    let session = real_mix::session(teid.div_ceil(2));
+    let is_uplink = teid % 2 == 0;
+    let (end, way) = if is_uplink {
+        (session.upf, RowFlags::LOCAL.or(RowFlags::CHECKED))
+    } else {
+        (session.gnb, RowFlags::DOWNLINK.or(RowFlags::NAMELESS))
+    };
+    let (family, ue4, ue6) = match session.user {
+        IpAddr::V4(user) => (RowFlags::UE_V4, user.to_bits(), 0),
+        IpAddr::V6(user) => (RowFlags::UE_V6, 0, (user.to_bits() >> 64) as u64),
+    };
+    Row {
+        end: FTeid { address: Address::v4(end.octets()), teid: ASIDE | teid },
+        flags: way.or(family),
+        since: Nanos(0),
+        until: Nanos::MAX,
+        session: teid,
+        ue4,
+        ue6,
+    }
+}
+
+fn frames_of_real_mix() -> impl Iterator<Item = Vec<u8>> {
+    real_mix::frames(TUNNELS, 2 * TUNNELS as usize, 1).into_iter().map(|mut frame| {
+        frame[TEID_AT + 2] |= (ASIDE >> 8) as u8;
+        frame
+    })
 }
 
 struct Bench {
@@ -94,7 +134,8 @@ impl Bench {
             worker.set_rules(Some(rules()));
             worker
         });
-        let bases = weir_pcaps::imix::frames(TUNNELS, 2 * TUNNELS as usize, 1);
+        let mut bases = weir_pcaps::imix::frames(TUNNELS, 2 * TUNNELS as usize, 1);
+        bases.extend(frames_of_real_mix());
         let empty = [Report::with_room(), Report::with_room()];
         Self { bases, common, complete, empty, now: Nanos(1 << 60), slice: 0 }
     }
@@ -118,7 +159,7 @@ fuzz_target!(|input: &[u8]| {
             }
             let mut frame = bench.bases[usize::from(base) % bench.bases.len()].clone();
             match frame.get_mut(usize::from(place)) {
-                Some(octet) if place < 110 => *octet = value,
+                Some(octet) if place < 130 => *octet = value,
                 _ => frame.truncate(usize::from(value)),
             }
             burst.push((frame, u64::from(value % 4), u16::from(place % 7 == 0)));
