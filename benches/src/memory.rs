@@ -74,7 +74,8 @@ fn flow_octets() -> anyhow::Result<f64> {
     let mut judge = Judge::new([], Signalling::new(&SignallingSetup::default())?);
     judge.set_rules(rules, Nanos(0), &mut |_| {});
     let mut report = Report::with_room();
-    let side = Side { packets: 1, bytes: 100, first: traffic::START, ..Side::default() };
+    let (first, last) = (traffic::START, traffic::START);
+    let side = Side { packets: 1, bytes: 100, first, last, ..Side::default() };
     let before = resident()?;
     for slice in 0..FLOWS / FLOWS_AT_ONCE {
         let peers = (0..FLOWS_AT_ONCE).map(|n| 0xcb00_0000 + slice * FLOWS_AT_ONCE + n);
