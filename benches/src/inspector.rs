@@ -36,7 +36,7 @@ pub struct Manner {
 /// An alert that equipment exchanges data with a peer that is not allowed.
 #[derive(Clone, Copy, Debug)]
 pub struct Raised {
-    /// From the packet that it is about to the verdict.
+    /// From the first packet that it is about to the verdict.
     pub latency: Duration,
     /// What was lost of all, as the alert says.
     pub loss_ratio: f32,
@@ -182,7 +182,7 @@ impl Inspector {
             let Verdict::Alert(alert) = verdict else { return };
             if alert.detection == EGR_NOTALLOWED && known.insert(alert.instance) {
                 let said = traffic::START.plus(Nanos(began.elapsed().as_nanos() as u64));
-                let latency = Duration::from_nanos(said.since(alert.last).0);
+                let latency = Duration::from_nanos(said.since(alert.first).0);
                 raised.push(Raised { latency, loss_ratio: alert.loss_ratio });
             }
         });

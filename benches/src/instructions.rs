@@ -111,7 +111,7 @@ fn difference(subject: Subject, bad: Option<Hostile>) -> anyhow::Result<f64> {
     if long <= short {
         bail!("{PROGRAM} counted {short} and {long} instructions; is the function inlined?");
     }
-    let packets = if bad.is_some() { FRAMES } else { subject.len() };
+    let packets = bad.map_or(subject.len(), |kind| kind.traffic(TUNNELS, FRAMES).frames().len());
     Ok((long - short) as f64 / (PASSES * packets) as f64)
 }
 

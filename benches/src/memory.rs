@@ -39,6 +39,7 @@ fn resident() -> anyhow::Result<u64> {
 /// # Errors
 /// When there is no memory, or the machine did not take the sessions for what they are.
 pub fn run(sessions: u64) -> anyhow::Result<()> {
+    let flow = flow_octets()?;
     let rules = Arc::new(n4::rules()?);
     let at_first = resident()?;
     let setup = SignallingSetup { tunnels: 2 * sessions as usize, ..SignallingSetup::default() };
@@ -53,7 +54,6 @@ pub fn run(sessions: u64) -> anyhow::Result<()> {
     let (access, [table, usage]) = lookup::access(Sessions::of_imix(2 * sessions as u32))?;
     let bare = resident()?;
     drop(access);
-    let flow = flow_octets()?;
     let figures = json!({
         "sessions": sessions,
         "empty": empty - at_first,
@@ -103,7 +103,7 @@ fn flow_octets() -> anyhow::Result<f64> {
         judge.slice(begin, begin.plus(Nanos(1)), reports, &Vitals::default(), &mut |_| {});
     }
     anyhow::ensure!(judge.words().flows == u64::from(FLOWS), "{} flows", judge.words().flows);
-    Ok((resident()? - before) as f64 / f64::from(FLOWS))
+    Ok(resident()?.saturating_sub(before) as f64 / f64::from(FLOWS))
 }
 
 /// The figures that [`run`] prints in a process of its own.

@@ -119,7 +119,7 @@ pub fn measure(plan: &Plan) -> anyhow::Result<Outcome> {
     for name in ["net_ring0", "net_ring1"] {
         let (port, queues) = Port::open(name, &PortConfig::default(), pool.clone())?;
         let queue = queues.into_iter().next().context("a net_ring has a queue")?;
-        rings.push((queue, RingFeeder::of(&port, pool.clone())?));
+        rings.push((queue, RingFeeder::of(&port)?));
     }
     let (mut queues, mut feeders): (Vec<RxQueue>, Vec<RingFeeder>) = rings.into_iter().unzip();
     let mut set = n4::rule_set();
@@ -196,7 +196,7 @@ impl Bench {
                     }
                 }
             });
-            machine::pin(feeding)?;
+            machine::pin(feeding).inspect_err(|_| is_over.store(true, Ordering::Release))?;
             let _registration = eal.register_thread();
             while !is_ready.load(Ordering::Acquire) && !worker.is_finished() {
                 std::hint::spin_loop();

@@ -18,13 +18,6 @@ pub struct Pace {
     pub took: Duration,
 }
 
-impl Pace {
-    /// Frames a second.
-    pub fn rate(&self) -> f64 {
-        self.bursts as f64 * AT_ONCE as f64 / self.took.as_secs_f64()
-    }
-}
-
 /// Asks for a burst of [`AT_ONCE`] frames as often as `rate`, frames a second, says, for so long. It
 /// makes up for what it is late, if `behind` is given only so many bursts of it.
 ///

@@ -203,25 +203,35 @@ fn bisect(
     let (mut low, mut high, mut limit) = (from, plan.most, Limit::Bound);
     let (mut asked, mut rate) = (plan.most, from);
     while low < high {
-        let mut tried = trial(asked)?;
-        trials.push(tried);
-        for _ in 1..plan.attempts {
-            if tried.loss() <= tolerance {
+        // What speaks for a load is one trial that got through; against it, every attempt.
+        let mut got_through: Option<Trial> = None;
+        let mut last = None;
+        for _ in 0..plan.attempts {
+            let tried = trial(asked)?;
+            trials.push(tried);
+            last = Some(tried);
+            let is_better = got_through.is_none_or(|best| best.load() < tried.load());
+            if tried.loss() <= tolerance && is_better {
+                got_through = Some(tried);
+            }
+            if got_through.is_some_and(|best| !best.is_short()) {
                 break;
             }
-            tried = trial(asked)?;
-            trials.push(tried);
         }
-        if tried.loss() <= tolerance {
-            rate = tried.load().max(rate);
-        }
-        if tried.loss() > tolerance {
-            (high, limit) = (asked.min(tried.load()).max(low), Limit::Engine);
-        } else if tried.is_short() {
-            // More can't be asked for.
-            (low, high, limit) = (low.max(tried.load()), asked, Limit::Generator);
-        } else {
-            low = low.max(asked);
+        match (got_through, last) {
+            (Some(best), _) => {
+                rate = best.load().max(rate);
+                if best.is_short() {
+                    // More can't be asked for.
+                    (low, high, limit) = (low.max(best.load()), asked, Limit::Generator);
+                } else {
+                    low = low.max(asked);
+                }
+            }
+            (None, Some(last)) => {
+                (high, limit) = (asked.min(last.load()).max(low), Limit::Engine);
+            }
+            (None, None) => break,
         }
         if high - low <= plan.resolution * high {
             break;

@@ -46,9 +46,13 @@ const MIXES: [Mix; 3] = [
     },
 ];
 
-/// Numbers of tunnels, and their names.
-const TUNNELS: [(u32, &str); 4] =
-    [(1_000, "1k"), (100_000, "100k"), (1_000_000, "1m"), (10_000_000, "10m")];
+/// Numbers of tunnels, and their names in figures and for people.
+const TUNNELS: [(u32, &str, &str); 4] = [
+    (1_000, "1k", "1 k"),
+    (100_000, "100k", "100 k"),
+    (1_000_000, "1m", "1 M"),
+    (10_000_000, "10m", "10 M"),
+];
 
 /// Passes over the frames in one round; before each every frame's tunnel is drawn anew.
 const PASSES: u64 = 4;
@@ -91,8 +95,8 @@ fn grid(
     rules: &Arc<Rules>,
     outcome: &mut Outcome,
 ) -> anyhow::Result<()> {
-    for (tunnels, name) in TUNNELS {
-        eprintln!("weir-bench: sizing, {} among {name} tunnels", mix.title);
+    for (tunnels, name, count) in TUNNELS {
+        eprintln!("weir-bench: sizing, {} among {count} tunnels", mix.title);
         let sessions = (mix.sessions)(tunnels);
         let (mut access, _) = lookup::access(sessions)?;
         lookup::use_all(&mut access, sessions, rules);
@@ -120,7 +124,7 @@ fn grid(
         let found = run.attributed();
         anyhow::ensure!(found * 10 > all * 8, "{}: {found} of {all} tunnels found", mix.title);
         outcome.figure(&format!("sizing_{}_{name}_ns", mix.name), ns.median());
-        let what = format!("engine, {}, {name} tunnels", mix.title);
+        let what = format!("engine, {}, {count} tunnels", mix.title);
         outcome.row(Row { what, ns, ..Row::default() });
     }
     Ok(())

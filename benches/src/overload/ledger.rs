@@ -5,6 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use weir_wire::gtpu::Message;
 
 use crate::inspector::{Inspector, Raised};
 use crate::overload::Plan;
@@ -156,7 +157,9 @@ pub struct Ledger {
     pub rows: [Row; Class::ALL.len()],
     /// The worker's own counters, which must agree with the sum of the rows.
     pub counted: Row,
-    /// PFCP messages that the worker read.
+    /// G-PDUs and PFCP messages that the engine counted.
+    pub g_pdus: u64,
+    /// See [`Ledger::g_pdus`].
     pub n4_heard: u64,
     /// Times that a packet of a tunnel was left out where it would have stayed, or the other way
     /// round: flows are left out whole, so 0.
@@ -195,8 +198,10 @@ impl Ledger {
         };
         let episodes = inspector.overload().episodes();
         let raised = inspector.raised().to_vec();
-        let n4_heard = inspector.words().pfcp_messages.iter().sum();
-        Self { rows, counted, n4_heard, cut: seen.cut, episodes, raised, peers, seconds }
+        let words = inspector.words();
+        let n4_heard = words.pfcp_messages.iter().sum();
+        let g_pdus = words.gtpu_messages[Message::GPdu.counter()];
+        Self { rows, counted, g_pdus, n4_heard, cut: seen.cut, episodes, raised, peers, seconds }
     }
 
     /// A class's frames.

@@ -42,7 +42,7 @@ impl Ring {
         let eal = eal(vec!["net_ring0".into()])?;
         let pool = Pool::new(&eal, "search", MBUFS, Pool::DEFAULT_DATA_ROOM, None)?;
         let (port, queues) = Port::open("net_ring0", &PortConfig::default(), pool.clone())?;
-        let feeder = RingFeeder::of(&port, pool)?;
+        let feeder = RingFeeder::of(&port)?;
         let queue = queues.into_iter().next().context("a net_ring has a queue")?;
         Ok(Self { bench: Bench::new(eal, queue, tunnels, slowness)?, feeder })
     }
@@ -180,9 +180,10 @@ impl Bench {
         std::thread::scope(|scope| {
             let working = &mut *inspector;
             let worker = scope.spawn(move || -> anyhow::Result<()> {
-                machine::pin(inspecting)?;
+                let pinned = machine::pin(inspecting);
                 let _registration = eal.register_thread();
                 is_ready.store(true, Ordering::Release);
+                pinned?;
                 let mut spoke = Instant::now();
                 loop {
                     let was_over = is_over.load(Ordering::Acquire);

@@ -55,14 +55,16 @@ impl Sheet<'_> {
 
     fn packets(&self) -> String {
         let mut text = String::from("## Packets a second on one core\n\n| frames | octets |");
-        for (_, name) in TUNNELS {
-            let _ = write!(text, " {name} tunnels |");
+        for (_, _, count) in TUNNELS {
+            let _ = write!(text, " {count} tunnels |");
         }
         text += "\n|---|---:|---:|---:|---:|---:|\n";
         for mix in &MIXES {
-            let octets = self.figure(&format!("{}_frame_octets", mix.name)).unwrap_or(f64::NAN);
-            let _ = write!(text, "| {} | {octets:.0} |", mix.title);
-            for (_, name) in TUNNELS {
+            let name = format!("{}_frame_octets", mix.name);
+            let octets = self.figure(&name).unwrap_or(f64::NAN);
+            let length = self.say(&name, |octets| format!("{octets:.0}"));
+            let _ = write!(text, "| {} | {length} |", mix.title);
+            for (_, name, _) in TUNNELS {
                 let cell = self.say(&format!("sizing_{}_{name}_ns", mix.name), |ns| {
                     format!("{:.1} Mpps, {:.0} Gbit/s", 1e3 / ns, 8.0 * octets / ns)
                 });

@@ -67,6 +67,7 @@ void weir_describe(struct weir_burst *burst, uint16_t count)
 	}
 	burst->segmented = segmented;
 	burst->count = count;
+	burst->plain = 0;
 }
 
 uint32_t weir_copy_whole(const struct rte_mbuf *mbuf, uint8_t *to, uint32_t room)

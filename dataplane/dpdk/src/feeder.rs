@@ -20,13 +20,13 @@ pub struct RingFeeder {
 }
 
 impl RingFeeder {
-    /// The feeder of that port's first queue, once; frames are written to mbufs of `pool`, which
-    /// must hold as many as the ring and the port's bursts do.
+    /// The feeder of that port's first queue, once; frames are written to mbufs of the port's pool,
+    /// which must hold as many as the ring and the port's bursts do.
     ///
     /// # Errors
     /// [`PortError::AlreadyOpen`] when the port has a feeder; [`PortError::Refused`] when it is no
     /// net_ring.
-    pub fn of(port: &Port, pool: Arc<Pool>) -> Result<Self, PortError> {
+    pub fn of(port: &Port) -> Result<Self, PortError> {
         let name = port.name();
         let refused = |why: &str| PortError::Refused {
             name: name.into(),
@@ -39,6 +39,7 @@ impl RingFeeder {
         // What the driver calls the ring of its first queue, which it sends to and receives from.
         let ring = CString::new(format!("ETH_RXTX0_{name}"))
             .map_err(|_| refused("its name has a NUL byte"))?;
+        let pool = Arc::clone(port.inner().pool());
         if !pool.eal().claim_port(&format!("the feeder of {name}")) {
             return Err(PortError::AlreadyOpen { name: name.into() });
         }

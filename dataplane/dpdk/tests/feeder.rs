@@ -18,10 +18,10 @@ fn what_is_fed_is_received_in_order_and_a_full_ring_says_so() {
     let pool = Pool::new(&eal, "fed", 2_047, Pool::DEFAULT_DATA_ROOM, None).unwrap();
     let config = PortConfig::default();
     let (null, _queues) = Port::open("net_null0", &config, pool.clone()).unwrap();
-    assert!(matches!(RingFeeder::of(&null, pool.clone()), Err(PortError::Refused { .. })));
+    assert!(matches!(RingFeeder::of(&null), Err(PortError::Refused { .. })));
     let (port, mut queues) = Port::open("net_ring0", &config, pool.clone()).unwrap();
-    let mut feeder = RingFeeder::of(&port, pool.clone()).unwrap();
-    let second = RingFeeder::of(&port, pool.clone());
+    let mut feeder = RingFeeder::of(&port).unwrap();
+    let second = RingFeeder::of(&port);
     assert!(matches!(second, Err(PortError::AlreadyOpen { .. })), "one producer");
 
     let frames: Vec<Vec<u8>> = (60..60 + BURST).map(frame).collect();

@@ -3,7 +3,6 @@
 //! link it is, which flow, and where that flow's row in the slice's ledger is.
 
 use weir_wire::Address;
-use weir_wire::gtpu::PORT;
 
 use crate::Nanos;
 use crate::decode::Common;
@@ -11,7 +10,7 @@ use crate::frame::{Frame, TapId};
 use crate::gather::Shown;
 use crate::keyed_hash::fold;
 use crate::record::{Flags, Kind, Record};
-use crate::rules::Link;
+use crate::rules::{Link, Party};
 use crate::track::Prepared;
 use crate::tunnels::Sender;
 
@@ -59,12 +58,10 @@ impl PairKey {
         Self::new(common.addresses, common.ports, tap)
     }
 
-    /// The key of all G-PDUs between the same ends to GTP-U's port, if it is of one.
+    /// The key of all G-PDUs between the same ends to the same port.
     #[inline]
     pub(crate) fn of_any_source(&self) -> Self {
-        let is_to_gtpu = (self.ports_and_tap >> 16) as u16 == PORT;
-        let of_any = self.ports_and_tap as u32 as u64 | ANY_SOURCE;
-        Self { ports_and_tap: if is_to_gtpu { of_any } else { self.ports_and_tap }, ..*self }
+        Self { ports_and_tap: self.ports_and_tap as u32 as u64 | ANY_SOURCE, ..*self }
     }
 
     /// The tap.
@@ -182,10 +179,15 @@ impl Pairs {
         Some((place as u16, self.rows[place].as_mut()?))
     }
 
-    /// The place of a pair that others than equipment are of, or none.
+    /// The place of a pair that is remembered by its ports; none if it is of two equipment, whose
+    /// G-PDUs have another one: another message of GTP-U came before them.
     #[inline(never)]
     fn place_by_ports(&self, key: &PairKey) -> Option<usize> {
-        self.place(key)
+        let place = self.place(key)?;
+        let pair = self.rows[place].as_ref()?;
+        let is_equipment = |packed| Party::unpack(packed).equipment().is_some();
+        let is_of_ends = is_equipment(pair.source) && is_equipment(pair.destination);
+        (!is_of_ends).then_some(place)
     }
 
     #[inline(always)]

@@ -55,6 +55,9 @@ impl Flags {
     /// The inner destination is infrastructure.
     pub const INTO_INFRASTRUCTURE: Flags = Flags(1 << 11);
 
+    /// GTP-U to a port at which it arrives, and not only from one.
+    pub const TO_GTPU: Flags = Flags(1 << 12);
+
     /// Clears the bits of `less`.
     #[inline]
     pub const fn clear(&mut self, less: Flags) {

@@ -9,7 +9,6 @@ use std::hint::select_unpredictable;
 
 use weir_mem::{HugeArray, prefetch};
 use weir_wire::foreign::Foreign;
-use weir_wire::gtpu::PORT;
 use weir_wire::tcp::Tcp;
 use weir_wire::{Address, tcp};
 
@@ -43,7 +42,7 @@ impl FlowKey {
     #[inline]
     pub fn of(record: &Record, source: Address, destination: Address) -> (Self, bool) {
         let is_from_any = has_any_source_port(record) && is_between_equipment(record);
-        let from = (source, if is_from_any { PORT } else { record.source_port });
+        let from = (source, if is_from_any { record.destination_port } else { record.source_port });
         let to = (destination, record.destination_port);
         // Spelt out: a flow's ends share their address only inside one node.
         let upward = if source == destination { from.1 <= to.1 } else { source < destination };
@@ -92,13 +91,12 @@ impl FlowKey {
 const IN_PARTS: Flags =
     Flags::FIRST_FRAGMENT.or(Flags::LATER_FRAGMENT).or(Flags::ATTRIBUTED).or(Flags::WRAPPED);
 
-/// Whether a record is of a G-PDU to GTP-U's port, which a sender may send from a port of its
+/// Whether a record is of a G-PDU to a port of GTP-U's, which a sender may send from a port of its
 /// choice, another one for each tunnel (TS 29.281 §4.4.2.0).
 #[inline]
 pub(crate) fn has_any_source_port(record: &Record) -> bool {
     record.kind == Kind::Gtpu
-        && record.destination_port == PORT
-        && record.flags.has(Flags::VERIFIED_GPDU)
+        && record.flags.has(Flags::VERIFIED_GPDU.or(Flags::TO_GTPU))
         && !record.flags.any(IN_PARTS)
 }
 

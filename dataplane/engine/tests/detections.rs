@@ -5,9 +5,11 @@
 mod lab;
 
 use lab::*;
+use weir_engine::Frame;
 use weir_engine::contract::verdict::{Fact, Initiator, Severity, Verdict};
 use weir_engine::report::Trait;
 use weir_engine::rules::{EquipmentId, Link, Roles};
+use weir_engine::worker::Setup;
 
 const SYN: u8 = 2;
 const ACK: u8 = 16;
@@ -217,6 +219,50 @@ fn g_pdus_of_an_undeclared_pair_are_named_with_their_tunnel() {
     let tunnel = fired[0].tunnel.unwrap();
     assert_eq!((tunnel.teid, tunnel.qfi), (0xbeef, Some(9)));
     assert_eq!(fired[0].inner.unwrap().source.to_string(), "10.60.0.7");
+}
+
+#[test]
+fn g_pdus_between_equipment_are_one_flow_from_whichever_port() {
+    let mut script = Script::default();
+    let echo = [0x32, 1, 0, 4, 0, 0, 0, 0, 0, 1, 0, 0];
+    // Another message first, from a port of which G-PDUs come, too.
+    script.udp("10.0.0.1:40000", "10.0.1.1:2152", &echo);
+    for n in 0..200 {
+        let port = [40_000, 40_001, 2152][n as usize % 3];
+        script.udp(&format!("10.0.0.1:{port}"), "10.0.1.1:2152", &g_pdu(n));
+        script.udp(&format!("10.0.1.1:{port}"), "10.0.0.1:2152", &g_pdu(1_000 + n));
+        // Nobody knows this one: each of its ports is evidence.
+        script.udp(&format!("172.31.5.5:{port}"), "10.0.1.1:2152", &g_pdu(n));
+    }
+    for workers in [1, 2, 3] {
+        for feeding in [Feeding::Single, Feeding::Bursts, Feeding::CompleteStages] {
+            let spread = |frame: &Frame<'_>| Setup::default().spread(frame) as usize % workers;
+            let fed = (workers, feeding);
+            let said = judge_fed(&script.shots, Link::Mixed, rule_set(), fed, spread);
+            let mut flows: Vec<_> = said
+                .iter()
+                .filter_map(|verdict| match verdict {
+                    Verdict::Flow(flow) => Some((
+                        flow.tuple.source.to_string(),
+                        flow.tuple.source_port,
+                        flow.to_server.packets + flow.to_client.packets,
+                    )),
+                    _ => None,
+                })
+                .collect();
+            flows.sort();
+            let between = |port, packets| ("10.0.0.1".to_owned(), port, packets);
+            let strange = |port, packets| ("172.31.5.5".to_owned(), port, packets);
+            let expected = [
+                between(2152, 400),
+                between(40_000, 1),
+                strange(2152, 66),
+                strange(40_000, 67),
+                strange(40_001, 67),
+            ];
+            assert_eq!(flows, expected, "{fed:?}");
+        }
+    }
 }
 
 #[test]

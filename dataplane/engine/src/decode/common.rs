@@ -242,9 +242,12 @@ impl Common {
 
     /// The record that the complete walk would make.
     #[inline]
-    pub(super) fn record(&self, frame: &Frame<'_>) -> Record {
+    pub(super) fn record(&self, frame: &Frame<'_>, ports: &Ports) -> Record {
         let gtp = self.outer + GTP as u16;
         let mut flags = Flags::VERIFIED_GPDU;
+        if ports.takes_gtpu(self.ports().1) {
+            flags.set(Flags::TO_GTPU);
+        }
         if self.qfi.is_some() {
             flags.set(Flags::QFI);
         }

@@ -122,7 +122,7 @@ pub fn decode<T: Trail>(
         && let (source, destination) = common.ports()
         && ports.is_gtpu(source, destination)
     {
-        return common.record(frame);
+        return common.record(frame, ports);
     }
     walk(frame, wrapper, ports, trail)
 }

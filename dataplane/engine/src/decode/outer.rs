@@ -130,6 +130,9 @@ impl<'a, T: Trail> Walk<'a, '_, T> {
         }
         let Some(&first) = payload.first() else { return };
         if self.ports.is_gtpu(udp.source(), udp.destination()) && Gtpu::is_version_1(first) {
+            if self.ports.takes_gtpu(udp.destination()) {
+                self.record.flags.set(Flags::TO_GTPU);
+            }
             self.gtpu(payload);
         } else if self.ports.is_pfcp(udp.source(), udp.destination()) && Pfcp::is_version_1(first) {
             self.pfcp(payload);

@@ -44,6 +44,12 @@ impl Ports {
         either(&self.gtpu, source, destination)
     }
 
+    /// Whether it is a port at which GTP-U arrives.
+    #[inline]
+    pub(crate) fn takes_gtpu(&self, destination: u16) -> bool {
+        destination != 0 && self.gtpu.contains(&destination)
+    }
+
     #[inline]
     pub(crate) fn is_pfcp(&self, source: u16, destination: u16) -> bool {
         either(&self.pfcp, source, destination)

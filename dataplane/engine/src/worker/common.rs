@@ -44,7 +44,8 @@ impl Worker {
             inner: common.inner,
             bytes: common.user_bytes,
         };
-        if pair.run.begin < packet.time && pair.shown == Shown::of(common) {
+        let is_like = pair.shown == Shown::of(common) || !pair.is_sighted;
+        if pair.run.begin < packet.time && is_like {
             pair.run.last = pair.run.last.max(packet.time);
             pair.run.packets += 1;
             pair.run.bytes += u64::from(frame.meta.wire_len);
