@@ -11,7 +11,7 @@ use nix::unistd::Pid;
 
 use crate::device::{self, Device};
 use crate::extent::Extent;
-use crate::outcome::{Outcome, Row};
+use crate::outcome::Outcome;
 use crate::rounds::Samples;
 use crate::testpmd;
 use crate::traffic::Traffic;
@@ -87,16 +87,7 @@ fn beside_testpmd(
     outcome.figure(&format!("{name}_mpps"), 1e3 / engine.median());
     outcome.figure(&format!("{name}_testpmd_mpps"), 1e3 / bare.median());
     outcome.figure(&format!("{name}_to_testpmd_ratio"), ratio);
-    if compares {
-        let what = format!("testpmd rxonly, {name}");
-        outcome.row(Row { what, ns: bare, is_peer: true, ..Row::default() });
-    }
-    outcome.row(Row {
-        what: format!("engine, {name}"),
-        ns: engine,
-        ratio: compares.then_some((ratio, "testpmd's rate")),
-        ..Row::default()
-    });
+    testpmd::rows(name, bare, engine, outcome);
     Ok(())
 }
 

@@ -167,21 +167,11 @@ fn device_beside_testpmd(
         }
         engine.push(device::measure(device, extent)?);
     }
-    // The share of testpmd's rate that is kept: more is better.
     let ratio = bare.over(&engine).median();
     outcome.figure(&format!("dpdk_engine_ns_per_packet_{name}"), engine.median());
     outcome.figure(&format!("testpmd_ns_per_packet_{name}"), bare.median());
     outcome.figure(&format!("dpdk_to_testpmd_ratio_{name}"), ratio);
     let title = name.replace("_n4", " with 1 % N4");
-    if compares {
-        let what = format!("testpmd rxonly, {title}");
-        outcome.row(Row { what, ns: bare, is_peer: true, ..Row::default() });
-    }
-    outcome.row(Row {
-        what: format!("engine, {title}"),
-        ns: engine,
-        ratio: compares.then_some((ratio, "testpmd's rate")),
-        ..Row::default()
-    });
+    testpmd::rows(&title, bare, engine, outcome);
     Ok(())
 }

@@ -10,6 +10,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::device::{Device, memory_mib};
+use crate::outcome::{Outcome, Row};
 use crate::rounds::Samples;
 
 /// The program's name.
@@ -57,6 +58,23 @@ fn run(device: &Device, (core, other): (usize, usize), span: Duration) -> anyhow
     }
     let errors = String::from_utf8_lossy(&output.stderr);
     bail!("{PROGRAM} received nothing from {}; it says: {errors}", device.vdev)
+}
+
+/// Tells what it took for a packet, if it was measured, beside the engine on the same device: the
+/// ratio is the share of its rate that is kept, more is better.
+pub(crate) fn rows(title: &str, bare: Samples, engine: Samples, outcome: &mut Outcome) {
+    let ratio = bare.over(&engine).median();
+    let compares = ratio.is_finite();
+    if compares {
+        let what = format!("testpmd rxonly, {title}");
+        outcome.row(Row { what, ns: bare, is_peer: true, ..Row::default() });
+    }
+    outcome.row(Row {
+        what: format!("engine, {title}"),
+        ns: engine,
+        ratio: compares.then_some((ratio, "testpmd's rate")),
+        ..Row::default()
+    });
 }
 
 /// Asks for a clean end, and gives what was said until then.

@@ -10,8 +10,8 @@ use crate::frame::{Frame, TapId};
 use crate::gather::Shown;
 use crate::keyed_hash::fold;
 use crate::record::{Flags, Kind, Record};
-use crate::rules::{Link, Party};
-use crate::track::Prepared;
+use crate::rules::Link;
+use crate::track::{Prepared, is_between_equipment};
 use crate::tunnels::Sender;
 
 /// Pairs are remembered in sets of four, whose keys fill a line.
@@ -185,9 +185,7 @@ impl Pairs {
     fn place_by_ports(&self, key: &PairKey) -> Option<usize> {
         let place = self.place(key)?;
         let pair = self.rows[place].as_ref()?;
-        let is_equipment = |packed| Party::unpack(packed).equipment().is_some();
-        let is_of_ends = is_equipment(pair.source) && is_equipment(pair.destination);
-        (!is_of_ends).then_some(place)
+        (!is_between_equipment(pair.source, pair.destination)).then_some(place)
     }
 
     #[inline(always)]

@@ -54,7 +54,6 @@ impl Flags {
     pub const CONTROL_INSIDE: Flags = Flags(1 << 10);
     /// The inner destination is infrastructure.
     pub const INTO_INFRASTRUCTURE: Flags = Flags(1 << 11);
-
     /// GTP-U to a port at which it arrives, and not only from one.
     pub const TO_GTPU: Flags = Flags(1 << 12);
 

@@ -41,7 +41,8 @@ impl FlowKey {
     /// between two equipment are one flow, whichever ports their tunnels are sent from.
     #[inline]
     pub fn of(record: &Record, source: Address, destination: Address) -> (Self, bool) {
-        let is_from_any = has_any_source_port(record) && is_between_equipment(record);
+        let is_from_any =
+            has_any_source_port(record) && is_between_equipment(record.source, record.destination);
         let from = (source, if is_from_any { record.destination_port } else { record.source_port });
         let to = (destination, record.destination_port);
         // Spelt out: a flow's ends share their address only inside one node.
@@ -100,11 +101,10 @@ pub(crate) fn has_any_source_port(record: &Record) -> bool {
         && !record.flags.any(IN_PARTS)
 }
 
-/// Whether a classified record has equipment at both ends.
+/// Whether both of two packed parties are equipment.
 #[inline]
-pub(crate) fn is_between_equipment(record: &Record) -> bool {
-    let is_equipment = |packed| Party::unpack(packed).equipment().is_some();
-    is_equipment(record.source) && is_equipment(record.destination)
+pub(crate) fn is_between_equipment(source: u32, destination: u32) -> bool {
+    [source, destination].iter().all(|packed| Party::unpack(*packed).equipment().is_some())
 }
 
 /// One direction of a flow in a slice.

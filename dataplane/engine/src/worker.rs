@@ -336,7 +336,8 @@ impl Worker {
                 place
             } else {
                 classify(record, frame.bytes, ends[i], setup.link(record.tap), rules);
-                let is_of_ends = is_from_any && is_between_equipment(record);
+                let is_of_ends =
+                    is_from_any && is_between_equipment(record.source, record.destination);
                 let key = if is_of_ends { key.of_any_source() } else { key };
                 let place = pairs.room(&key);
                 // Whoever had the place before has none.
