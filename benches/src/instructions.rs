@@ -3,7 +3,6 @@
 //! on an idle one, hence fit to guard against slow growth.
 
 use std::hint::black_box;
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
@@ -30,8 +29,8 @@ const PLAIN: &str = "glibc.cpu.hwcaps=-AVX,-AVX2,-AVX512F,-AVX512VL,-AVX512BW,-A
                      -Fast_Unaligned_Copy,-Prefer_No_VZEROUPPER";
 
 /// Frames of a pass, and passes of the short run, which close one slice together.
-const FRAMES: usize = 25_600;
-const PASSES: usize = 4;
+pub(crate) const FRAMES: usize = 25_600;
+pub(crate) const PASSES: usize = 4;
 const TUNNELS: u32 = 10_000;
 /// Sessions whose lives a pass of N4 tells, so slowly that those of the pass before are
 /// forgotten meanwhile.
@@ -116,6 +115,16 @@ fn difference(subject: Subject, bad: Option<Hostile>) -> anyhow::Result<f64> {
 }
 
 fn count(subject: Subject, bad: Option<Hostile>, passes: usize) -> anyhow::Result<u64> {
+    total(&callgrind(subject, bad, passes, &[])?)
+}
+
+/// What callgrind writes of a subject's passes, counted with more options.
+pub(crate) fn callgrind(
+    subject: Subject,
+    bad: Option<Hostile>,
+    passes: usize,
+    options: &[&str],
+) -> anyhow::Result<String> {
     let folder = tempfile::tempdir()?;
     let out = folder.path().join("callgrind.out");
     let output = Command::new(PROGRAM)
@@ -123,6 +132,7 @@ fn count(subject: Subject, bad: Option<Hostile>, passes: usize) -> anyhow::Resul
         .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
         .env("GLIBC_TUNABLES", PLAIN)
         .args(["--tool=callgrind", "--collect-atstart=no"])
+        .args(options)
         .arg(format!("--toggle-collect={}", subject.function()))
         .arg(format!("--callgrind-out-file={}", out.display()))
         .arg(std::env::current_exe()?)
@@ -134,11 +144,10 @@ fn count(subject: Subject, bad: Option<Hostile>, passes: usize) -> anyhow::Resul
     if !output.status.success() {
         bail!("{PROGRAM} failed: {}", String::from_utf8_lossy(&output.stderr));
     }
-    total(&out)
+    Ok(std::fs::read_to_string(&out)?)
 }
 
-fn total(out: &Path) -> anyhow::Result<u64> {
-    let text = std::fs::read_to_string(out)?;
+fn total(text: &str) -> anyhow::Result<u64> {
     text.lines()
         .find_map(|line| line.strip_prefix("totals: ")?.trim().parse().ok())
         .with_context(|| format!("no totals in what {PROGRAM} wrote"))

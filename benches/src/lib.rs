@@ -37,6 +37,8 @@ pub mod sizing;
 pub mod skew;
 pub mod source_figures;
 pub mod spreading_figures;
+pub mod stage_figures;
+pub mod stages;
 pub mod testpmd;
 pub mod traffic;
 pub mod tunnel_figures;

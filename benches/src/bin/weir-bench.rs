@@ -12,7 +12,7 @@ use weir_benches::traffic::Traffic;
 use weir_benches::{
     baseline, device, hostile_figures, interface_figures, machine, memory, overload,
     overload_figures, packet_figures, reshard, scaling_figures, search, signalling_figures, sizing,
-    source_figures, spreading_figures, tunnel_figures,
+    source_figures, spreading_figures, stage_figures, tunnel_figures,
 };
 
 /// Measures what a packet costs, beside the least that it could.
@@ -40,6 +40,8 @@ struct Options {
 enum Part {
     /// Measures the packet path in memory only.
     Packets,
+    /// Shows where a packet's nanoseconds go only.
+    Stages,
     /// Measures two workers only.
     Scaling,
     /// Measures signalling and tunnels only.
@@ -156,6 +158,9 @@ fn bench(options: &Options, part: Option<&Part>) -> anyhow::Result<()> {
     let is_asked = |asked: fn(&Part) -> bool| part.is_none_or(asked);
     if is_asked(|part| matches!(part, Part::Packets)) {
         apart(|| packet_figures::packet_path(&extent, &imix, &mut outcome))?;
+    }
+    if is_asked(|part| matches!(part, Part::Stages)) {
+        apart(|| stage_figures::stages(&extent, &imix, &mut outcome))?;
     }
     if is_asked(|part| matches!(part, Part::Scaling)) {
         scaling_figures::two_workers(&extent, &mut outcome)?;
