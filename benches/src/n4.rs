@@ -230,6 +230,7 @@ pub(crate) fn rule_set() -> RuleSet {
         to: End { equipment: None, prefix: Some(v4([10, 0, 2, 0], 24)) },
         services: vec![Service { protocol: 17, ports: Some((8805, 8805)), either_way: true }],
         not_after: None,
+        is_periodic: false,
     });
     set
 }

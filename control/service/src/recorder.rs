@@ -147,6 +147,7 @@ impl Recorder {
             Verdict::Alert(alert) => self.alert(*alert, store),
             Verdict::Flow(flow) => self.flow(&flow, store),
             Verdict::Session(record) => self.session(&record, store),
+            Verdict::Activity(_) => {}
             Verdict::Policy(swap) => self.policy(&swap, store),
             Verdict::End(_) => {}
         }

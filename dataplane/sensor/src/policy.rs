@@ -125,6 +125,7 @@ fn rule_set(message: &PolicyMessage) -> RuleSet {
                     })
                     .collect(),
                 not_after: rule.not_after.map(Nanos),
+                is_periodic: rule.periodic,
             })
             .collect(),
         quirks: message.quirks.iter().filter_map(|rule| quirk(rule, message)).collect(),

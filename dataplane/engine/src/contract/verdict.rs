@@ -226,6 +226,47 @@ pub struct Flow {
     pub policy: u64,
 }
 
+/// A spell of activity on an equipment flow: packets without a silence of three seconds among them,
+/// or the five minutes' part of one that goes on. What says GTP-U or PFCP is left out. This is
+/// what the detections with a long memory rest on.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Activity {
+    /// The flow's.
+    pub flow_id: u64,
+    /// Initiator first, as far as it is known.
+    pub tuple: Tuple,
+    /// Whether the initiator is known.
+    pub initiator_known: bool,
+    /// The first side, if it is equipment.
+    pub source: Option<EquipmentId>,
+    /// The second side, if it is equipment.
+    pub destination: Option<EquipmentId>,
+    /// Packets and bytes from the first side to the second.
+    pub to_server: (u64, u64),
+    /// From the second side to the first.
+    pub to_client: (u64, u64),
+    /// When the flow began.
+    pub opened: Nanos,
+    /// The first packet's time.
+    pub first: Nanos,
+    /// The last packet's time.
+    pub last: Nanos,
+    /// Whether it goes on from the flow's spell before, without a silence.
+    pub continues: bool,
+    /// Whether the policy allows the flow.
+    pub allowed: bool,
+    /// Whether it does so by a rule that declares a regular heartbeat.
+    pub periodic: bool,
+    /// What DNS calls the side that is no equipment.
+    pub name: Option<String>,
+    /// The tap that saw the flow first.
+    pub tap: u16,
+    /// The link it is on.
+    pub link: Link,
+    /// The version of the policy that judged.
+    pub policy: u64,
+}
+
 /// A policy came into force.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct PolicySwap {
@@ -265,6 +306,8 @@ pub enum Verdict {
     End(InputEnd),
     /// A session was agreed, or has ended.
     Session(SessionRecord),
+    /// A spell of activity on a flow.
+    Activity(Box<Activity>),
 }
 
 /// The most bytes that an encoded verdict has: what fits a slot of the ring.

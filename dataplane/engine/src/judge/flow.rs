@@ -7,8 +7,9 @@ use crate::classify::party;
 use crate::contract::verdict::Volume;
 use crate::decode::protocol;
 use crate::judge::offence::Offence;
+use crate::judge::spell::Spell;
 use crate::record::Evidence;
-use crate::rules::{EquipmentId, Link, Party, Rules};
+use crate::rules::{Allow, EquipmentId, Link, Party, Rules};
 use crate::track::{FlowDelta, FlowKey, Inner, Side, is_closing};
 use crate::{Nanos, TapId};
 
@@ -64,6 +65,8 @@ pub struct Flow {
     pub uncounted: (u64, u64),
     /// When an hourly record is due.
     pub hourly: Nanos,
+    /// The activity that is not told of yet.
+    pub spell: Spell,
 }
 
 /// How long a flow may be idle: connections, whose ends would say if they
@@ -94,13 +97,14 @@ impl Flow {
             offence: None,
             uncounted: (0, 0),
             hourly: delta.first().plus(HOUR),
+            spell: Spell::default(),
         };
         flow.add(delta);
         flow
     }
 
-    /// Adds what the flow did in a further slice.
-    pub fn add(&mut self, delta: &FlowDelta) {
+    /// Adds what the flow did in a further slice; gives the spell of activity that is over.
+    pub fn add(&mut self, delta: &FlowDelta) -> Option<Spell> {
         self.up.join(&delta.up);
         self.down.join(&delta.down);
         self.uncounted.0 += delta.up.packets + delta.down.packets;
@@ -111,11 +115,22 @@ impl Flow {
         }
         self.tunnels.0 = self.tunnels.0.or(delta.tunnels.0);
         self.tunnels.1 = self.tunnels.1.or(delta.tunnels.1);
+        self.spell.add(Spell::of(delta))
+    }
+
+    /// Whether GTP or PFCP was verified in it.
+    pub fn is_gtp_or_pfcp(&self) -> bool {
+        self.is_gtp_or_pfcp
     }
 
     /// The version of the policy that the flow was judged by, 0 for none.
     pub fn policy(&self) -> u64 {
         self.version
+    }
+
+    /// What that policy is known by.
+    pub fn identity(&self) -> u64 {
+        self.identity
     }
 
     /// What was sent in a direction.
@@ -204,8 +219,7 @@ impl Flow {
         }
     }
 
-    /// Asks the policy again whether the flow is allowed, in the orientation that
-    /// the handshake proves, else in either: the capture may have begun amid it.
+    /// Asks the policy again whether the flow is allowed: the capture may have begun amid it.
     /// Under another policy than before, the flow's ends are looked up again and
     /// what it was flagged for is forgotten.
     pub fn ask(&mut self, rules: &Rules) {
@@ -216,18 +230,24 @@ impl Flow {
             self.identity = rules.identity();
             self.offence = None;
         }
-        let proven = matches!(self.key.protocol, protocol::TCP | protocol::SCTP);
-        self.allowed = match self.opener().filter(|_| proven && !self.key.fragments) {
-            Some(way) => self.is_allowed(way, rules),
-            None => self.is_allowed(Way::Up, rules) || self.is_allowed(Way::Down, rules),
-        };
+        self.allowed = self.is_allowed(rules, |_| true);
     }
 
-    fn is_allowed(&self, opener: Way, rules: &Rules) -> bool {
-        let end = |way: Way| (self.party(way), self.sender(way));
-        let responder = opener.reverse();
-        let port = (!self.key.fragments).then(|| self.port(responder));
-        rules.allows(end(opener), end(responder), self.key.protocol, port, self.last())
+    /// Whether a rule like this allows the flow, in the orientation that the handshake proves, else
+    /// in either.
+    pub fn is_allowed(&self, rules: &Rules, wanted: impl Fn(&Allow) -> bool) -> bool {
+        let proven = matches!(self.key.protocol, protocol::TCP | protocol::SCTP);
+        let opened_by = |opener: Way| {
+            let end = |way: Way| (self.party(way), self.sender(way));
+            let responder = opener.reverse();
+            let port = (!self.key.fragments).then(|| self.port(responder));
+            let (from, to) = (end(opener), end(responder));
+            rules.allowing(from, to, self.key.protocol, port, self.last()).any(&wanted)
+        };
+        match self.opener().filter(|_| proven && !self.key.fragments) {
+            Some(way) => opened_by(way),
+            None => opened_by(Way::Up) || opened_by(Way::Down),
+        }
     }
 
     /// The first packet's time.

@@ -6,6 +6,7 @@ use std::collections::{BinaryHeap, HashMap};
 use crate::Nanos;
 use crate::contract::verdict::FlowEnd;
 use crate::judge::flow::{Flow, HOUR};
+use crate::judge::spell::Spell;
 use crate::track::{FlowDelta, FlowKey};
 
 /// Flows that are kept at a time.
@@ -29,6 +30,17 @@ pub(crate) struct Flows {
     evictions: u64,
 }
 
+/// Where a flow is, and what came of adding to it.
+#[derive(Debug)]
+pub(crate) struct Added {
+    /// Its row.
+    pub(crate) row: usize,
+    /// The spell of activity that is over.
+    pub(crate) spell: Option<Spell>,
+    /// The flow that gave way.
+    pub(crate) evicted: Option<Due>,
+}
+
 /// Something that happened to a flow by time or for want of room.
 #[derive(Debug)]
 pub(crate) struct Due {
@@ -44,12 +56,12 @@ impl Flows {
     /// Adds what a flow did in a slice. A full table gives up a row, which comes
     /// back as [`FlowEnd::Evicted`]: of the next 64, the allowed one idle longest,
     /// else the one idle longest, so that the harmless go first.
-    pub(crate) fn add(&mut self, delta: &FlowDelta) -> (usize, Option<Due>) {
+    pub(crate) fn add(&mut self, delta: &FlowDelta) -> Added {
         if let Some(&row) = self.index.get(&delta.key)
             && let Some(flow) = self.row(row)
         {
-            flow.add(delta);
-            return (row, None);
+            let spell = flow.add(delta);
+            return Added { row, spell, evicted: None };
         }
         let evicted = if self.index.len() >= FLOWS { self.evict() } else { None };
         let flow = Flow::new(delta);
@@ -67,7 +79,7 @@ impl Flows {
         self.index.insert(delta.key, row);
         self.timers.push(Reverse((timer, row)));
         self.seen += 1;
-        (row, evicted)
+        Added { row, spell: None, evicted }
     }
 
     /// A row that [`Flows::add`] named; another flow's, or none, if it has given way since.

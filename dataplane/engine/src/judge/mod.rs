@@ -9,10 +9,12 @@ mod alerts;
 pub(crate) mod bounded;
 mod findings;
 pub mod flow;
+mod flow_records;
 mod flows;
 mod n4;
 mod names;
 pub mod offence;
+pub mod spell;
 mod unknown;
 
 use std::sync::Arc;
@@ -20,8 +22,7 @@ use std::sync::Arc;
 use weir_wire::Address;
 
 use crate::contract::verdict::{
-    Alert, Direction, Fact, Flow as FlowVerdict, FlowEnd, Initiator, InputEnd, PolicySwap,
-    Severity, Verdict,
+    Alert, Direction, Fact, Initiator, InputEnd, PolicySwap, Severity, Verdict,
 };
 use crate::contract::words::{JudgeWords, LATENCY_BUCKETS, Table};
 use crate::detect::gtp_hdrcov::Echoes;
@@ -40,7 +41,7 @@ use crate::vendor_elements::VendorElements;
 use crate::{Nanos, TapId};
 use alerts::{Alerts, DAYS_GRACE};
 use flow::{Flow, Way};
-use flows::{Due, Flows};
+use flows::Flows;
 use names::Names;
 use offence::Offence;
 
@@ -283,11 +284,16 @@ impl Judge {
         });
         deltas.sort_by_key(|delta| (delta.first(), delta.key));
         for delta in &deltas {
-            let (row, evicted) = self.flows.add(delta);
-            if let Some(due) = evicted {
+            let added = self.flows.add(delta);
+            if let Some(due) = added.evicted {
                 self.say_flow(&due, say);
             }
-            self.judge_flow(row, delta, rules, say);
+            if let Some(spell) = added.spell
+                && let Some(flow) = self.flows.row(added.row).cloned()
+            {
+                self.say_activity(&flow, &spell, say);
+            }
+            self.judge_flow(added.row, delta, rules, say);
         }
     }
 
@@ -508,36 +514,6 @@ impl Judge {
             std::cmp::Ordering::Greater => Some(Direction::Dl),
             std::cmp::Ordering::Equal => None,
         }
-    }
-
-    fn say_flow(&self, due: &Due, say: &mut impl FnMut(Verdict)) {
-        let flow = &due.flow;
-        // Where copies go is told of in confidence only.
-        let of_copies =
-            [flow.key.low, flow.key.high].iter().any(|end| self.signalling.is_ordered(*end));
-        if flow.equipment_ways().next().is_none() || of_copies {
-            return;
-        }
-        let way = flow.opener().unwrap_or_else(|| flow.first_sender());
-        let named = flow.equipment_ways().find_map(|way| self.name(flow, way.reverse()));
-        say(Verdict::Flow(Box::new(FlowVerdict {
-            flow_id: flow.id(),
-            tuple: flow.key.tuple(way == Way::Up),
-            initiator_known: flow.opener().is_some(),
-            source: flow.equipment(way),
-            destination: flow.equipment(way.reverse()),
-            to_server: flow.volume(way),
-            to_client: flow.volume(way.reverse()),
-            first: flow.first(),
-            last: flow.last(),
-            at: if due.end == FlowEnd::Input { flow.last() } else { due.at },
-            end: due.end,
-            allowed: flow.allowed,
-            name: named,
-            tap: flow.tap.0,
-            link: flow.link,
-            policy: flow.policy(),
-        })));
     }
 }
 

@@ -59,6 +59,8 @@ pub struct Allow {
     pub services: Vec<Service>,
     /// Until this packet time.
     pub not_after: Option<Nanos>,
+    /// Whether a regular heartbeat on it is declared.
+    pub is_periodic: bool,
 }
 
 /// A vendor's harmless oddity, of which a detection says nothing.

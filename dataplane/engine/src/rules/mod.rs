@@ -362,8 +362,6 @@ impl Rules {
     }
 
     /// Whether a flow opened by `from` towards `to` is allowed at `time`.
-    /// `port` is the responder's; none where it is unknown (later fragments),
-    /// which any rule on that protocol then covers.
     pub fn allows(
         &self,
         from: (Party, Address),
@@ -372,11 +370,24 @@ impl Rules {
         port: Option<u16>,
         time: Nanos,
     ) -> bool {
-        self.allow.iter().any(|rule| {
+        self.allowing(from, to, protocol, port, time).next().is_some()
+    }
+
+    /// The rules that allow it. `port` is the responder's; none where it is unknown (later
+    /// fragments), which any rule on that protocol then covers.
+    pub fn allowing(
+        &self,
+        from: (Party, Address),
+        to: (Party, Address),
+        protocol: u8,
+        port: Option<u16>,
+        time: Nanos,
+    ) -> impl Iterator<Item = &Allow> {
+        self.allow.iter().filter(move |rule| {
             if rule.not_after.is_some_and(|end| time > end) {
                 return false;
             }
-            let serves = |service: &Service| {
+            let serves = move |service: &Service| {
                 service.protocol == protocol
                     && match (service.ports, port) {
                         (Some((first, last)), Some(port)) => (first..=last).contains(&port),
@@ -444,6 +455,7 @@ mod tests {
                         either_way: false,
                     }],
                     not_after: Some(Nanos(100)),
+                    is_periodic: false,
                 },
                 Allow {
                     from: end(0),
@@ -454,6 +466,7 @@ mod tests {
                         either_way: true,
                     }],
                     not_after: None,
+                    is_periodic: false,
                 },
             ],
             ..RuleSet::default()

@@ -91,6 +91,7 @@ pub fn rule_set() -> RuleSet {
         to: end(to),
         services,
         not_after: None,
+        is_periodic: false,
     };
     let icmp = Service { protocol: 1, ports: None, either_way: true };
     RuleSet {
@@ -114,6 +115,7 @@ pub fn rule_set() -> RuleSet {
                 to: End { equipment: None, prefix: Some(prefix("192.0.2.10")) },
                 services: vec![service(6, 443, false)],
                 not_after: None,
+                is_periodic: false,
             },
         ],
         ..RuleSet::default()
