@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Nanos;
 use crate::contract::verdict::Direction;
 use crate::contract::words::Table;
 
@@ -183,6 +184,22 @@ pub enum Fact {
     },
     /// A session that does not look like the others.
     Ghost(Oddity),
+    /// A rhythm that nobody declared.
+    Beacon {
+        /// The usual time between two beats.
+        period: Nanos,
+        /// Beats that it was found in.
+        beats: u32,
+        /// Peers that they went to, of which at most 16 are told apart.
+        peers: u32,
+        /// How regular it is, from 0 to 1.
+        score: f32,
+    },
+    /// A flow that does not end.
+    Lasting {
+        /// How long it has lasted.
+        lasted: Nanos,
+    },
 }
 
 /// How a user's source address is wrong.
@@ -250,7 +267,9 @@ impl Fact {
             | Fact::SignalledPeer
             | Fact::Flood { .. }
             | Fact::FailingEstablishments { .. }
-            | Fact::Ghost(_) => 0,
+            | Fact::Ghost(_)
+            | Fact::Beacon { .. }
+            | Fact::Lasting { .. } => 0,
             Fact::NewMac([a, b, c, d, e, f]) => {
                 1 << 24 | u32::from_be_bytes([0, d ^ a, e ^ b, f ^ c])
             }

@@ -245,6 +245,8 @@ pub struct Activity {
     pub to_server: (u64, u64),
     /// From the second side to the first.
     pub to_client: (u64, u64),
+    /// Packets and bytes of the whole flow so far, both ways.
+    pub total: (u64, u64),
     /// When the flow began.
     pub opened: Nanos,
     /// The first packet's time.

@@ -10,6 +10,7 @@ pub mod gtp_teidclone;
 pub mod gtp_teidscan;
 pub mod gtp_uespoof;
 pub mod inv_unknown;
+pub mod long_memory;
 pub mod ops_blind;
 pub mod pfcp_dupl;
 pub mod pfcp_flood;
@@ -38,7 +39,7 @@ pub struct Detection {
 }
 
 /// Every detection of this version. What refers to one does so by its position.
-pub const CATALOGUE: [Detection; 17] = [
+pub const CATALOGUE: [Detection; 19] = [
     inv_unknown::DETECTION,
     egr_notallowed::DETECTION,
     gtp_peer::DETECTION,
@@ -56,6 +57,8 @@ pub const CATALOGUE: [Detection; 17] = [
     pfcp_redir::DETECTION,
     pfcp_flood::DETECTION,
     pfcp_ghost::DETECTION,
+    long_memory::EGR_LONGCONN,
+    long_memory::BCN_PERIODIC,
 ];
 
 /// Position of INV-UNKNOWN in [`CATALOGUE`].
@@ -92,6 +95,10 @@ pub const PFCP_REDIR: u16 = 14;
 pub const PFCP_FLOOD: u16 = 15;
 /// Position of PFCP-GHOST.
 pub const PFCP_GHOST: u16 = 16;
+/// Position of EGR-LONGCONN.
+pub const EGR_LONGCONN: u16 = 17;
+/// Position of BCN-PERIODIC.
+pub const BCN_PERIODIC: u16 = 18;
 
 /// The rank of a detection by its position.
 pub fn rank(position: u16) -> u8 {
@@ -122,6 +129,8 @@ mod tests {
             (PFCP_REDIR, "PFCP-REDIR"),
             (PFCP_FLOOD, "PFCP-FLOOD"),
             (PFCP_GHOST, "PFCP-GHOST"),
+            (EGR_LONGCONN, "EGR-LONGCONN"),
+            (BCN_PERIODIC, "BCN-PERIODIC"),
         ] {
             assert_eq!(CATALOGUE[usize::from(position)].id, id);
         }

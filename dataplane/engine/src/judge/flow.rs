@@ -279,6 +279,11 @@ impl Flow {
         self.last().plus(patience)
     }
 
+    /// Packets and bytes so far, both ways.
+    pub fn total(&self) -> (u64, u64) {
+        (self.up.packets + self.down.packets, self.up.bytes + self.down.bytes)
+    }
+
     /// Packets and bytes in a direction, as events tell them.
     pub fn volume(&self, way: Way) -> Volume {
         let side = self.side(way);

@@ -35,6 +35,7 @@ impl Judge {
             destination: flow.equipment(way.reverse()),
             to_server: sent(way),
             to_client: sent(way.reverse()),
+            total: flow.total(),
             opened: flow.first(),
             first: spell.first,
             last: spell.last,

@@ -1,0 +1,419 @@
+//! BCN-PERIODIC: equipment that turns to a peer in a rhythm which nobody declared.
+//!
+//! Remembered are the newest beats of each channel: what one equipment opens to one peer on one
+//! service; and, since an implant may rotate its peers, to all strangers on a service together.
+//! Nothing is discounted for being old or shared by many: that is what an implant shipped in every
+//! unit looks like.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+use weir_engine::Nanos;
+use weir_engine::contract::verdict::{Fact, Severity};
+use weir_engine::detect::BCN_PERIODIC;
+
+use crate::memory::{Kind, Memory, Row, Stored};
+use crate::rhythm::{Beat, Rhythm};
+use crate::{Finding, Spell};
+
+/// Channels that are remembered at a time.
+const CHANNELS: usize = 1 << 16;
+/// Beats of a channel that are, the newest.
+const BEATS: usize = 256;
+/// Peers of a channel of strangers that are told apart.
+const PEERS: usize = 16;
+/// A channel with fewer beats shows less the fewer it has; with more it shows enough to stay.
+const ENOUGH: usize = 4;
+/// Whatever the sizes and hours are like, with intervals scattered wider than this there is no
+/// beacon: a jitter of 30 % scatters them by 0.15, chance by 0.6.
+const WIDEST: f64 = 0.40;
+
+/// What is periodic by its own standard, where the policy allows it: GTP-U's Echoes, PFCP's and
+/// SCTP's heartbeats, NTP, PTP, keep-alives of BGP and IKE.
+const BY_STANDARD: [(u8, u16); 9] = [
+    (17, 2152),
+    (17, 8805),
+    (132, 38412),
+    (17, 123),
+    (17, 319),
+    (17, 320),
+    (6, 179),
+    (17, 500),
+    (17, 4500),
+];
+
+/// `[detections.BCN-PERIODIC]`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Settings {
+    /// `min_score`.
+    pub min_score: f64,
+    /// `min_samples`.
+    pub min_samples: usize,
+    /// `min_hours`, as a time.
+    pub least: Nanos,
+}
+
+#[derive(Clone, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+struct ChannelKey {
+    equipment: String,
+    /// None: all strangers.
+    peer: Option<IpAddr>,
+    protocol: u8,
+    port: u16,
+}
+
+/// What was told of a channel.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+struct Told {
+    day: u32,
+    fact: Fact,
+    first: Nanos,
+    packets: u64,
+    bytes: u64,
+}
+
+#[derive(Debug, Default, Deserialize, Serialize)]
+struct Channel {
+    /// In the order of time.
+    beats: Vec<Beat>,
+    /// Where they went, the first few.
+    peers: Vec<IpAddr>,
+    /// Beats since their rhythm was looked at.
+    unseen: usize,
+    told: Option<Told>,
+    is_of_strangers: bool,
+}
+
+impl Row for Channel {
+    const KIND: Kind = Kind::Channel;
+    type Rank = (bool, usize, Nanos);
+
+    /// Who floods peers leaves the channel of all of them as it is: it goes last.
+    fn rank(&self) -> Self::Rank {
+        let of_strangers = self.is_of_strangers;
+        (
+            of_strangers,
+            self.beats.len().min(ENOUGH),
+            self.beats.last().map_or(Nanos(0), |beat| beat.at),
+        )
+    }
+}
+
+/// The detection's memory.
+#[derive(Debug)]
+pub struct Beacons {
+    channels: Memory<ChannelKey, Channel>,
+}
+
+impl Default for Beacons {
+    fn default() -> Self {
+        Self { channels: Memory::new(CHANNELS) }
+    }
+}
+
+impl Beacons {
+    /// Takes a spell in, and says what its channels show by it.
+    pub fn observe(
+        &mut self,
+        spell: &Spell<'_>,
+        settings: &Settings,
+        say: &mut impl FnMut(Finding),
+    ) {
+        let activity = spell.activity;
+        let service = (activity.tuple.protocol, activity.tuple.destination_port);
+        let is_declared = activity.periodic || activity.allowed && BY_STANDARD.contains(&service);
+        if is_declared || !spell.may_have_opened {
+            return;
+        }
+        let is_stranger = !activity.allowed && !spell.is_peer_equipment;
+        let own = self.channel(spell, Some(spell.peer)).take(spell, settings);
+        if let Some(finding) = own {
+            say(finding);
+        }
+        // The channel of strangers repeats what one of them shows alone.
+        if is_stranger {
+            let found = self.channel(spell, None).take(spell, settings);
+            if let Some(finding) = found.filter(|_| own.is_none()) {
+                say(finding);
+            }
+        }
+    }
+
+    fn channel(&mut self, spell: &Spell<'_>, peer: Option<IpAddr>) -> ChannelOf<'_> {
+        let tuple = &spell.activity.tuple;
+        let key = ChannelKey {
+            equipment: spell.equipment.to_owned(),
+            peer,
+            protocol: tuple.protocol,
+            port: tuple.destination_port,
+        };
+        let instance = key.instance();
+        let fresh = || Channel { is_of_strangers: peer.is_none(), ..Channel::default() };
+        ChannelOf { instance, channel: self.channels.entry(key, fresh) }
+    }
+
+    /// What was counted for alerts counts from 0 again.
+    pub(crate) fn restarted(&mut self) {
+        self.channels.change_all(|channel| {
+            let Some(told) = &mut channel.told else { return false };
+            (told.packets, told.bytes) = (0, 0);
+            true
+        });
+    }
+
+    pub(crate) fn restore(&mut self, key: &[u8], row: &[u8]) -> bool {
+        self.channels.restore(key, row)
+    }
+
+    pub(crate) fn changed(&self) -> impl Iterator<Item = Stored> {
+        self.channels.changed()
+    }
+
+    pub(crate) fn has_changed(&self) -> bool {
+        self.channels.has_changed()
+    }
+
+    pub(crate) fn stored(&mut self) {
+        self.channels.stored();
+    }
+
+    pub(crate) fn evictions(&self) -> u64 {
+        self.channels.evictions()
+    }
+}
+
+impl ChannelKey {
+    /// A number that stands for it (FNV-1a).
+    fn instance(&self) -> u64 {
+        let peer = self.peer.map_or_else(String::new, |peer| peer.to_string());
+        let service = [&[self.protocol][..], &self.port.to_be_bytes()].concat();
+        let bytes = [self.equipment.as_bytes(), &[0], peer.as_bytes(), &[0], &service].concat();
+        bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+        })
+    }
+}
+
+/// A channel with its name.
+struct ChannelOf<'a> {
+    instance: u64,
+    channel: &'a mut Channel,
+}
+
+impl ChannelOf<'_> {
+    /// Adds a spell, and says what the channel shows with it.
+    fn take(self, spell: &Spell<'_>, settings: &Settings) -> Option<Finding> {
+        let Self { instance, channel } = self;
+        channel.add(spell);
+        let activity = spell.activity;
+        let day = activity.first.day();
+        if channel.told.is_none_or(|told| told.day < day) {
+            let fact = channel.shows(settings)?;
+            let first = channel.beats.first()?.at;
+            channel.told = Some(Told { day, fact, first, packets: 0, bytes: 0 });
+        }
+        let told = channel.told.as_mut()?;
+        told.packets += spell.packets();
+        told.bytes += spell.bytes();
+        Some(Finding {
+            detection: BCN_PERIODIC,
+            severity: Severity::Medium,
+            fact: told.fact,
+            peer: if let [only] = channel.peers[..] { Some(only) } else { None },
+            instance,
+            packets: told.packets,
+            bytes: told.bytes,
+            first: told.first,
+            last: activity.last,
+        })
+    }
+}
+
+impl Channel {
+    fn add(&mut self, spell: &Spell<'_>) {
+        let beat = Beat { at: spell.activity.first, bytes: spell.sent.1 };
+        if spell.activity.continues {
+            if let Some(last) = self.beats.last_mut() {
+                last.bytes += beat.bytes;
+            }
+            return;
+        }
+        // Flows are told of when they end, and not in the order in which they began.
+        let place = self.beats.partition_point(|other| other.at <= beat.at);
+        self.beats.insert(place, beat);
+        if self.beats.len() > BEATS {
+            self.beats.remove(0);
+        }
+        if self.peers.len() < PEERS && !self.peers.contains(&spell.peer) {
+            self.peers.push(spell.peer);
+        }
+        self.unseen += 1;
+    }
+
+    /// The rhythm that it shows, looked for the less often the more beats there are.
+    fn shows(&mut self, settings: &Settings) -> Option<Fact> {
+        let (first, last) = (self.beats.first()?.at, self.beats.last()?.at);
+        let count = self.beats.len();
+        let is_due = self.unseen * 16 >= count;
+        if !is_due || count < settings.min_samples.min(BEATS) || last.since(first) < settings.least
+        {
+            return None;
+        }
+        self.unseen = 0;
+        let rhythm = Rhythm::of(&self.beats)?;
+        let is_beacon = rhythm.beats >= settings.min_samples.min(BEATS)
+            && rhythm.scatter <= WIDEST
+            && rhythm.score() >= settings.min_score;
+        is_beacon.then(|| Fact::Beacon {
+            period: rhythm.period,
+            beats: rhythm.beats as u32,
+            peers: self.peers.len() as u32,
+            score: rhythm.score() as f32,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use weir_engine::contract::verdict::Activity;
+
+    use super::*;
+    use crate::test_spells::{activity, hours};
+
+    const SETTINGS: Settings =
+        Settings { min_score: 0.80, min_samples: 24, least: Nanos(6 * 3_600_000_000_000) };
+
+    /// Activities at these hours, changed by their number.
+    fn at(
+        hours_of: impl IntoIterator<Item = f64>,
+        change: impl Fn(usize, &mut Activity),
+    ) -> Vec<Activity> {
+        let changed = |(number, at)| {
+            let mut activity = activity(hours(at));
+            change(number, &mut activity);
+            activity
+        };
+        hours_of.into_iter().enumerate().map(changed).collect()
+    }
+
+    fn observe(beacons: &mut Beacons, activities: &[Activity]) -> Vec<Finding> {
+        let mut found = Vec::new();
+        for activity in activities {
+            beacons.observe(&Spell::of("gnb-1", activity), &SETTINGS, &mut |it| found.push(it));
+        }
+        found
+    }
+
+    fn found(activities: &[Activity]) -> Vec<Finding> {
+        observe(&mut Beacons::default(), activities)
+    }
+
+    fn every(period: f64, count: u32) -> Vec<f64> {
+        (0..count).map(|beat| f64::from(beat) * period).collect()
+    }
+
+    #[test]
+    fn a_heartbeat_every_seven_hours_is_found_after_a_week() {
+        let found = found(&at(every(7.0, 30), |_, _| {}));
+        let first = found[0];
+        assert_eq!(first.last, hours(23.0 * 7.0));
+        let Fact::Beacon { period, beats, peers, score } = first.fact else { panic!("{first:?}") };
+        assert_eq!((period, beats, peers), (hours(7.0), 24, 1));
+        assert!(score > 0.95, "{score}");
+        assert_eq!(first.peer, Some([198, 51, 100, 7].into()));
+        assert_eq!((first.first, first.packets), (hours(0.0), 6));
+    }
+
+    #[test]
+    fn each_day_has_a_finding_that_grows() {
+        let found = found(&at(every(0.25, 24 * 4 * 2), |_, _| {}));
+        let days: std::collections::BTreeSet<u32> = found.iter().map(|it| it.last.day()).collect();
+        assert_eq!(days.len(), 2);
+        let last = found.last().unwrap();
+        assert_eq!(last.packets, 96 * 6, "those of its day alone");
+        assert!(found.iter().all(|it| it.instance == last.instance));
+    }
+
+    #[test]
+    fn peers_that_take_turns_are_one_beacon() {
+        let found = found(&at(every(0.5, 60), |number, activity| {
+            activity.tuple.destination = [198, 51, 100 + (number * 7 % 5) as u8, 9].into();
+        }));
+        assert!(!found.is_empty() && found.iter().all(|it| it.peer.is_none()));
+        let Fact::Beacon { peers: 5, .. } = found[0].fact else { panic!("{:?}", found[0]) };
+    }
+
+    #[test]
+    fn what_is_declared_or_periodic_by_standard_or_opened_by_others_is_silent() {
+        let silent = |change: fn(&mut Activity)| {
+            found(&at(every(0.25, 100), |_, activity| change(activity)))
+        };
+        assert_ne!(silent(|_| {}), []);
+        assert_ne!(silent(|it| it.allowed = true), [], "allowed is not yet declared periodic");
+        assert_eq!(silent(|it| (it.allowed, it.periodic) = (true, true)), []);
+        assert_eq!(
+            silent(|it| {
+                (it.allowed, it.tuple.protocol, it.tuple.destination_port) = (true, 17, 123);
+            }),
+            []
+        );
+        let polled = |it: &mut Activity| (it.destination, it.source) = (it.source, None);
+        assert_eq!(silent(polled), []);
+    }
+
+    #[test]
+    fn a_stream_that_never_pauses_is_no_beacon() {
+        let parts = at(every(1.0 / 12.0, 300), |number, it| it.continues = number > 0);
+        assert_eq!(found(&parts), []);
+    }
+
+    #[test]
+    fn too_few_or_too_short_is_too_early() {
+        assert_eq!(found(&at(every(7.0, 23), |_, _| {})), []);
+        assert_eq!(found(&at(every(0.02, 290), |_, _| {})), []);
+    }
+
+    #[test]
+    fn records_in_another_order_show_the_same_rhythm() {
+        let mut activities = at(every(0.5, 40), |_, _| {});
+        activities.chunks_mut(3).for_each(<[Activity]>::reverse);
+        assert!(!found(&activities).is_empty());
+    }
+
+    #[test]
+    fn a_restart_changes_no_finding() {
+        let activities = at(every(0.5, 100), |number, it| it.to_server.1 += number as u64 % 3);
+        let whole = found(&activities);
+        let (before, after) = activities.split_at(55);
+        let mut first = Beacons::default();
+        let mut parts = observe(&mut first, before);
+        let mut second = Beacons::default();
+        for Stored { key, row, .. } in first.changed() {
+            assert!(second.restore(&key, &row.unwrap()));
+        }
+        parts.extend(observe(&mut second, after));
+        assert_eq!(parts, whole);
+    }
+
+    #[test]
+    fn a_flood_of_peers_does_not_drive_out_a_beacon() {
+        let mut beacons = Beacons { channels: Memory::new(500) };
+        let beat = |beacons: &mut Beacons, number: u32| {
+            observe(beacons, &at([f64::from(number)], |_, _| {}))
+        };
+        let mut found = Vec::new();
+        for number in 0..40 {
+            found.extend(beat(&mut beacons, number));
+            for flood in 0..2_000_u32 {
+                let scan = at([f64::from(number) + 0.5], |_, it| {
+                    let [_, b, c, d] = (number * 2_000 + flood).to_be_bytes();
+                    it.tuple.destination = [100, b, c, d].into();
+                    it.tuple.destination_port = 22;
+                });
+                observe(&mut beacons, &scan);
+            }
+        }
+        assert!(found.len() >= 16, "{}", found.len());
+        assert!(beacons.evictions() > 70_000);
+    }
+}

@@ -1,0 +1,201 @@
+//! What a detection remembers: rows by key, never more than a bound, which ones changed, and how
+//! they are stored.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// How many rows are compared when one must give way.
+const CANDIDATES: usize = 64;
+
+/// What a stored row is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Kind {
+    /// Of BCN-PERIODIC: what equipment sends to a peer, or to strangers, on a service.
+    Channel = 1,
+}
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 1] = [Self::Channel];
+}
+
+/// A row to be stored, or, without a value, to be dropped from the store.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Stored {
+    /// What it is.
+    pub kind: Kind,
+    /// Its key.
+    pub key: Vec<u8>,
+    /// Its content.
+    pub row: Option<Vec<u8>>,
+}
+
+/// A row that may have to give way to another.
+pub trait Row: DeserializeOwned + Serialize {
+    /// What it is.
+    const KIND: Kind;
+    /// What ranks rows: the lowest of some gives way. What shows least must rank lowest, so that
+    /// nobody drives out what shows much by what shows nothing.
+    type Rank: Ord;
+
+    /// Its rank.
+    fn rank(&self) -> Self::Rank;
+}
+
+/// At most `bound` rows.
+#[derive(Debug)]
+pub struct Memory<K, V> {
+    bound: usize,
+    rows: BTreeMap<K, V>,
+    changed: BTreeSet<K>,
+    /// Where the search for a row that gives way goes on.
+    hand: Option<K>,
+    evictions: u64,
+}
+
+impl<K: Clone + DeserializeOwned + Ord + Serialize, V: Row> Memory<K, V> {
+    /// An empty memory.
+    pub fn new(bound: usize) -> Self {
+        let (rows, changed) = (BTreeMap::new(), BTreeSet::new());
+        Self { bound, rows, changed, hand: None, evictions: 0 }
+    }
+
+    /// The row of a key, to be changed; made by `fresh` if there was none, for which the one of the
+    /// next 64 that ranks lowest gives way if there is no room.
+    pub fn entry(&mut self, key: K, fresh: impl FnOnce() -> V) -> &mut V {
+        if !self.rows.contains_key(&key) && self.rows.len() >= self.bound {
+            self.give_way();
+        }
+        self.changed.insert(key.clone());
+        self.rows.entry(key).or_insert_with(fresh)
+    }
+
+    fn give_way(&mut self) {
+        let start = self.hand.take();
+        let behind = self.rows.range((
+            start.as_ref().map_or(std::ops::Bound::Unbounded, std::ops::Bound::Included),
+            std::ops::Bound::Unbounded,
+        ));
+        let around = behind.chain(self.rows.iter()).take(CANDIDATES + 1);
+        let (mut lowest, mut last): (Option<(&K, &V)>, _) = (None, None);
+        for (count, (key, row)) in around.enumerate() {
+            last = Some(key.clone());
+            if count < CANDIDATES && lowest.is_none_or(|(_, other)| row.rank() < other.rank()) {
+                lowest = Some((key, row));
+            }
+        }
+        self.hand = last;
+        if let Some(victim) = lowest.map(|(key, _)| key.clone()) {
+            self.rows.remove(&victim);
+            self.changed.insert(victim);
+            self.evictions += 1;
+        }
+    }
+
+    /// Changes every row.
+    pub fn change_all(&mut self, mut change: impl FnMut(&mut V) -> bool) {
+        for (key, row) in &mut self.rows {
+            if change(row) {
+                self.changed.insert(key.clone());
+            }
+        }
+    }
+
+    /// Takes over a stored row; no if it can't be read.
+    pub fn restore(&mut self, key: &[u8], row: &[u8]) -> bool {
+        let (Ok(key), Ok(row)) = (postcard::from_bytes(key), postcard::from_bytes(row)) else {
+            return false;
+        };
+        self.rows.insert(key, row);
+        true
+    }
+
+    /// The rows that changed since [`Memory::stored`].
+    pub fn changed(&self) -> impl Iterator<Item = Stored> {
+        self.changed.iter().filter_map(|key| {
+            let row = self.rows.get(key).map(postcard::to_allocvec).transpose().ok()?;
+            Some(Stored { kind: V::KIND, key: postcard::to_allocvec(key).ok()?, row })
+        })
+    }
+
+    /// Whether any did.
+    pub fn has_changed(&self) -> bool {
+        !self.changed.is_empty()
+    }
+
+    /// What changed has been stored.
+    pub fn stored(&mut self) {
+        self.changed.clear();
+    }
+
+    /// Rows given up so far.
+    pub fn evictions(&self) -> u64 {
+        self.evictions
+    }
+
+    /// How many rows there are.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize, PartialEq, Serialize)]
+    struct Seen(u32);
+
+    impl Row for Seen {
+        const KIND: Kind = Kind::Channel;
+        type Rank = u32;
+
+        fn rank(&self) -> u32 {
+            self.0
+        }
+    }
+
+    #[test]
+    fn what_shows_much_stays_however_many_come_that_show_nothing() {
+        let mut memory = Memory::new(100);
+        for key in 0..50_u32 {
+            memory.entry(key * 1_000, || Seen(9));
+        }
+        for key in 0..20_000 {
+            memory.entry(key * 14 + 1, || Seen(1));
+        }
+        assert_eq!(memory.len(), 100);
+        assert!((0..50).all(|key| memory.rows.get(&(key * 1_000)) == Some(&Seen(9))));
+        assert_eq!(memory.evictions(), 19_950);
+    }
+
+    #[test]
+    fn a_memory_that_was_stored_row_by_row_is_the_same() {
+        let mut memory = Memory::new(3);
+        let mut disk = BTreeMap::new();
+        for step in 0..40_u32 {
+            memory.entry(step % 7, || Seen(step)).0 += 1;
+            for Stored { key, row, .. } in memory.changed() {
+                match row {
+                    Some(row) => disk.insert(key, row),
+                    None => disk.remove(&key),
+                };
+            }
+            memory.stored();
+            assert!(!memory.has_changed());
+        }
+        let mut restored = Memory::<u32, Seen>::new(3);
+        assert!(disk.iter().all(|(key, row)| restored.restore(key, row)));
+        assert_eq!(restored.rows, memory.rows);
+        assert!(!restored.restore(&[0xff; 9], &[]));
+    }
+}
