@@ -189,7 +189,8 @@ pub(crate) fn rule_set() -> RuleSet {
         prefix: None,
     };
     let udp = |port| Service { protocol: 17, ports: Some((port, port)), either_way: true };
-    let allow = |from, to, services| Allow { from, to, services, not_after: None, is_periodic: false };
+    let allow =
+        |from, to, services| Allow { from, to, services, not_after: None, is_periodic: false };
     let everything =
         [1, 6, 17, 132].map(|protocol| Service { protocol, ports: None, either_way: true });
     RuleSet {

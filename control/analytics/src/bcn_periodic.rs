@@ -206,7 +206,7 @@ impl ChannelOf<'_> {
         let Self { instance, channel } = self;
         channel.add(spell);
         let activity = spell.activity;
-        let day = activity.first.day();
+        let day = spell.day;
         if channel.told.is_none_or(|told| told.day < day) {
             let fact = channel.shows(settings)?;
             let first = channel.beats.first()?.at;
@@ -299,7 +299,11 @@ mod tests {
     fn observe(beacons: &mut Beacons, activities: &[Activity]) -> Vec<Finding> {
         let mut found = Vec::new();
         for activity in activities {
-            beacons.observe(&Spell::of("gnb-1", activity), &SETTINGS, &mut |it| found.push(it));
+            beacons.observe(
+                &Spell::of("gnb-1", activity, activity.last.day()),
+                &SETTINGS,
+                &mut |it| found.push(it),
+            );
         }
         found
     }

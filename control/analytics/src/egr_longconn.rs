@@ -43,7 +43,7 @@ mod tests {
                 ..activity(hours(0.0))
             };
             let mut told = Vec::new();
-            observe(&Spell::of("gnb-1", &activity), hours(4.0), &mut |it| told.push(it));
+            observe(&Spell::of("gnb-1", &activity, 0), hours(4.0), &mut |it| told.push(it));
             told
         };
         assert_eq!(told(false, hours(4.0)), []);

@@ -25,6 +25,8 @@ pub struct Spell<'a> {
     pub equipment: &'a str,
     /// The record.
     pub activity: &'a Activity,
+    /// The UTC day on which alerts count it.
+    pub day: u32,
     /// The other side.
     pub peer: IpAddr,
     /// Whether that is equipment too.
@@ -39,12 +41,13 @@ pub struct Spell<'a> {
 
 impl<'a> Spell<'a> {
     /// The spell as the doing of the first side, if that is equipment, else of the second.
-    pub fn of(equipment: &'a str, activity: &'a Activity) -> Self {
+    pub fn of(equipment: &'a str, activity: &'a Activity, day: u32) -> Self {
         let Activity { tuple, to_server, to_client, .. } = activity;
         match activity.source {
             Some(_) => Self {
                 equipment,
                 activity,
+                day,
                 peer: tuple.destination,
                 is_peer_equipment: activity.destination.is_some(),
                 may_have_opened: true,
@@ -54,6 +57,7 @@ impl<'a> Spell<'a> {
             None => Self {
                 equipment,
                 activity,
+                day,
                 peer: tuple.source,
                 is_peer_equipment: false,
                 may_have_opened: !activity.initiator_known,
@@ -96,7 +100,7 @@ pub struct Finding {
     pub peer: Option<IpAddr>,
     /// Tells what grows together from other findings of the same kind.
     pub instance: u64,
-    /// Packets of it so far, on the day of `last`.
+    /// Packets of it so far, on the spell's day.
     pub packets: u64,
     /// Bytes of them.
     pub bytes: u64,

@@ -197,6 +197,11 @@ impl Alerts {
         }
     }
 
+    /// The first day whose alerts may still grow at `now`.
+    pub fn oldest_open_day(&self, now: Nanos) -> u32 {
+        Nanos(now.0.saturating_sub(GRACE.0)).day()
+    }
+
     /// Whether rows are of a day that is over at `now`, or there are too many.
     pub fn has_due(&self, now: Nanos) -> bool {
         self.rows.len() >= ROWS || self.by_day.first().is_some_and(|(day, _)| is_over(*day, now))

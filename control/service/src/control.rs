@@ -109,6 +109,7 @@ impl Control {
         let store = Store::open(&plan.state_dir).map_err(|error| stored(&error))?;
         let progress = store.progress().map_err(|error| stored(&error))?.unwrap_or_default();
         let alerts = store.alerts().map_err(|error| stored(&error))?;
+        let analytics = store.analytics().map_err(|error| stored(&error))?;
         let events = EventFile::open(&plan.events, progress.events).map_err(|error| {
             let place = match &plan.events {
                 crate::options::Destination::File(path) => path.display().to_string(),
@@ -131,7 +132,8 @@ impl Control {
         let watch = Watch::after(progress.boot.map(BootId::from_bytes));
         let committed = progress.sequence;
         let printer = plan.print_alerts.then(Printer::stdout);
-        let recorder = Recorder::new(progress, alerts, plan.site.clone(), plan.guarded, printer);
+        let recorder =
+            Recorder::new((progress, alerts, analytics), plan.site.clone(), plan.guarded, printer);
         let signals = Signals::default();
         for (signal, flag) in
             [(SIGTERM, &signals.stop), (SIGINT, &signals.stop), (SIGHUP, &signals.reload)]
@@ -172,11 +174,9 @@ impl Control {
         // The file's place is stored before its first line: a crash in between
         // would otherwise repeat that.
         control.mark();
-        control.store.commit(&control.recorder.progress, &control.recorder.alerts).map_err(
-            |error| {
-                Refusal::new(&format!("the state can't be written: {error}"), &place, "make room")
-            },
-        )?;
+        control.recorder.commit(&mut control.store).map_err(|error| {
+            Refusal::new(&format!("the state can't be written: {error}"), &place, "make room")
+        })?;
         Ok(control)
     }
 
@@ -263,7 +263,7 @@ impl Control {
             progress.policy = 0;
             progress.ended = false;
             progress.tally = Tally::default();
-            self.recorder.alerts.restarted();
+            self.recorder.restarted();
         }
         self.committed = self.recorder.progress.sequence;
         // Attaching belongs to an undisturbed replay, whose events tell of packets alone.
@@ -355,6 +355,7 @@ impl Control {
         }
         live.alerts = self.recorder.alerts.unrestricted();
         live.alert_evictions = self.recorder.alerts.evictions();
+        live.memory_evictions = self.recorder.analytics.evictions();
         live.unread = written.map_or(0, |written| written.saturating_sub(self.committed));
     }
 

@@ -59,6 +59,8 @@ pub struct Live {
     pub alerts: usize,
     /// Alerts closed early for lack of room.
     pub alert_evictions: u64,
+    /// Rows that the detections with a long memory gave up for lack of room.
+    pub memory_evictions: u64,
     /// Records written by the sensor that are not stored yet.
     pub unread: u64,
 }

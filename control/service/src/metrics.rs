@@ -362,7 +362,8 @@ fn engine(counts: &Counts, families: &mut Families) {
 
 fn findings(live: &Live, families: &mut Families) {
     let tables = Table::ALL.iter().zip(live.counts.judge.evictions);
-    let own = [("control_alerts", live.alert_evictions)];
+    let own =
+        [("control_alerts", live.alert_evictions), ("beacon_channels", live.memory_evictions)];
     families.counter(
         "weir_table_evictions_total",
         "Rows given up for others, by bounded table.",

@@ -4,6 +4,7 @@
 mod flows;
 mod health;
 mod links;
+mod memory;
 mod sessions;
 mod signalling;
 #[cfg(test)]
@@ -179,6 +180,8 @@ pub fn tell(alert: &Alert, names: Names<'_>) -> Story {
             signalling::failing_establishments(about, failed, requests)
         }
         Fact::Ghost(oddity) => signalling::ghost(about, oddity),
+        Fact::Beacon { period, beats, peers, .. } => memory::beacon(about, period, beats, peers),
+        Fact::Lasting { lasted } => memory::lasting(about, lasted),
     };
     if alert.superseded_by.is_some() {
         return story.next("See the alert of the more specific detection about the same peer.");
@@ -206,10 +209,12 @@ fn listed<T: Display>(items: impl IntoIterator<Item = T>) -> String {
 /// How sure the finding is: 1 − the largest of the loss ratio, the share of N4 that was not seen
 /// where the finding rests on it, and the detection's own doubt. A detection that reads packets
 /// as they are has none. One that infers the unseen side from `n` growths of the far side's
-/// acknowledgements has 0.5ⁿ: each single growth may have another cause.
+/// acknowledgements has 0.5ⁿ: each single growth may have another cause. A rhythm's doubt is what its
+/// score lacks.
 pub fn confidence(alert: &Alert) -> f64 {
     let inferred = match alert.fact {
         Fact::Acknowledged { round_trips } => 0.5_f64.powi(round_trips.min(64) as i32),
+        Fact::Beacon { score, .. } => share(1.0 - score),
         _ => 0.0,
     };
     let n4 = alert.n4.as_deref();

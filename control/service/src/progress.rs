@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use weir_engine::Nanos;
 use weir_engine::contract::verdict::Severity;
 
 /// Why an event that the sensor made or control owed is not in the event file.
@@ -77,6 +78,8 @@ pub struct Progress {
     pub policies: BTreeMap<u64, [u8; 32]>,
     /// The version in force.
     pub policy: u64,
+    /// The last packet of the activities that were told of.
+    pub latest: Nanos,
     /// Whether its input has ended.
     pub ended: bool,
     /// Counters.

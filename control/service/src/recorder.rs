@@ -1,10 +1,12 @@
 //! From verdicts to event lines: the state that one record changes, and what is said about it.
 
 mod alert;
+mod memory;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use weir_analytics::Analytics;
 use weir_engine::Nanos;
 use weir_engine::contract::greeting::Greeting;
 use weir_engine::contract::session::SessionRecord;
@@ -22,7 +24,7 @@ use crate::live::now;
 use crate::print::Printer;
 use crate::progress::Progress;
 use crate::rulebook::{self, hex};
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 /// Rulebooks that are held parsed; more are read from the store again.
 const RULEBOOKS: usize = 8;
@@ -55,6 +57,8 @@ impl Outbox {
 pub struct Recorder {
     /// Alerts.
     pub alerts: Alerts,
+    /// What the detections with a long memory remember.
+    pub analytics: Analytics,
     /// How far the records are read, and counters.
     pub progress: Progress,
     /// Events for everybody.
@@ -72,10 +76,9 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Goes on where `progress` and `alerts` stand.
+    /// Goes on where what was stored stands.
     pub fn new(
-        progress: Progress,
-        alerts: Alerts,
+        (progress, alerts, analytics): (Progress, Alerts, Analytics),
         site: String,
         guarded: bool,
         printer: Option<Printer>,
@@ -93,6 +96,7 @@ impl Recorder {
         };
         Self {
             alerts,
+            analytics,
             progress,
             open: Outbox::default(),
             restricted: Outbox::default(),
@@ -116,6 +120,28 @@ impl Recorder {
     /// they name a place for such events.
     fn is_apart(&self) -> bool {
         self.guarded || !self.progress.replay
+    }
+
+    /// Whether what is to be stored changed since it was.
+    pub fn has_changed(&self) -> bool {
+        self.alerts.has_changed() || self.analytics.has_changed()
+    }
+
+    /// Stores what changed, all or nothing.
+    ///
+    /// # Errors
+    /// What SQLite says; nothing is stored then.
+    pub fn commit(&mut self, store: &mut Store) -> Result<(), StoreError> {
+        store.commit(&self.progress, &self.alerts, &self.analytics)?;
+        self.alerts.stored();
+        self.analytics.stored();
+        Ok(())
+    }
+
+    /// Another sensor took over.
+    pub fn restarted(&mut self) {
+        self.alerts.restarted();
+        self.analytics.restarted();
     }
 
     /// Whether nothing waits to be written.
@@ -147,7 +173,7 @@ impl Recorder {
             Verdict::Alert(alert) => self.alert(*alert, store),
             Verdict::Flow(flow) => self.flow(&flow, store),
             Verdict::Session(record) => self.session(&record, store),
-            Verdict::Activity(_) => {}
+            Verdict::Activity(activity) => self.activity(&activity, store),
             Verdict::Policy(swap) => self.policy(&swap, store),
             Verdict::End(_) => {}
         }

@@ -9,6 +9,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, params};
+use weir_analytics::Analytics;
+use weir_analytics::memory::{Kind, Stored};
 use weir_engine::contract::SCHEMA;
 
 use crate::alerts::{Alerts, Row};
@@ -67,6 +69,8 @@ impl Store {
         connection.execute_batch(
             "CREATE TABLE IF NOT EXISTS progress (schema BLOB PRIMARY KEY, value BLOB NOT NULL);
              CREATE TABLE IF NOT EXISTS alerts (key TEXT PRIMARY KEY, row BLOB NOT NULL);
+             CREATE TABLE IF NOT EXISTS memory (kind INTEGER NOT NULL, key BLOB NOT NULL,
+                row BLOB NOT NULL, PRIMARY KEY (kind, key)) WITHOUT ROWID;
              CREATE TABLE IF NOT EXISTS policies (sha256 BLOB PRIMARY KEY, version INTEGER NOT NULL,
                 inventory TEXT NOT NULL, policy TEXT NOT NULL);
              CREATE TABLE IF NOT EXISTS names (fingerprint BLOB PRIMARY KEY, sha256 BLOB NOT NULL);",
@@ -76,12 +80,14 @@ impl Store {
         Ok(store)
     }
 
-    /// Records of another release mean something else: its alerts and its position are dropped.
+    /// Records of another release mean something else: its alerts, its position and what it
+    /// remembered are dropped.
     fn forget_other_schemas(&self) -> Result<(), StoreError> {
         let other = "SELECT count(*) FROM progress WHERE schema <> ?1";
         let others: i64 = self.connection.query_row(other, [schema()], |row| row.get(0))?;
         if others > 0 {
-            self.connection.execute_batch("DELETE FROM progress; DELETE FROM alerts;")?;
+            self.connection
+                .execute_batch("DELETE FROM progress; DELETE FROM alerts; DELETE FROM memory;")?;
         }
         Ok(())
     }
@@ -113,11 +119,34 @@ impl Store {
         Ok(alerts)
     }
 
+    /// What the detections with a long memory remembered.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn analytics(&self) -> Result<Analytics, StoreError> {
+        let mut analytics = Analytics::default();
+        let mut statement =
+            self.connection.prepare("SELECT key, row FROM memory WHERE kind = ?1 ORDER BY key")?;
+        for kind in Kind::ALL {
+            let mut rows = statement.query([kind as u8])?;
+            while let Some(row) = rows.next()? {
+                let (key, value): (Vec<u8>, Vec<u8>) = (row.get(0)?, row.get(1)?);
+                analytics.restore(kind, &key, &value);
+            }
+        }
+        Ok(analytics)
+    }
+
     /// Stores what changed, all or nothing.
     ///
     /// # Errors
     /// What SQLite says, a full disk above all; nothing is stored then.
-    pub fn commit(&mut self, progress: &Progress, alerts: &Alerts) -> Result<(), StoreError> {
+    pub fn commit(
+        &mut self,
+        progress: &Progress,
+        alerts: &Alerts,
+        analytics: &Analytics,
+    ) -> Result<(), StoreError> {
         let transaction = self.connection.transaction()?;
         {
             let mut put = transaction
@@ -127,6 +156,17 @@ impl Store {
                 match row {
                     Some(row) => put.execute(params![key, postcard::to_stdvec(row)?])?,
                     None => drop.execute([key])?,
+                };
+            }
+            let mut put = transaction.prepare_cached(
+                "INSERT OR REPLACE INTO memory (kind, key, row) VALUES (?1, ?2, ?3)",
+            )?;
+            let mut drop =
+                transaction.prepare_cached("DELETE FROM memory WHERE kind = ?1 AND key = ?2")?;
+            for Stored { kind, key, row } in analytics.changed() {
+                match row {
+                    Some(row) => put.execute(params![kind as u8, key, row])?,
+                    None => drop.execute(params![kind as u8, key])?,
                 };
             }
             let mut put = transaction.prepare_cached(
@@ -214,8 +254,8 @@ impl Store {
     }
 }
 
-/// Counts up with every change of [`Row`] and [`Progress`].
-const REVISION: u64 = 2;
+/// Counts up with every change of [`Row`], [`Progress`] and what is remembered.
+const REVISION: u64 = 3;
 
 /// Changes with the meaning of records and of what is stored here.
 fn schema() -> [u8; 8] {

@@ -132,7 +132,7 @@ impl Control {
 
     pub(super) fn is_settled(&self) -> bool {
         self.recorder.is_written()
-            && !self.recorder.alerts.has_changed()
+            && !self.recorder.has_changed()
             && self.committed == self.recorder.progress.sequence
     }
 
@@ -156,9 +156,8 @@ impl Control {
             self.give_up_events();
         }
         self.mark();
-        match self.store.commit(&self.recorder.progress, &self.recorder.alerts) {
+        match self.recorder.commit(&mut self.store) {
             Ok(()) => {
-                self.recorder.alerts.stored();
                 self.unblock();
             }
             Err(error) => {
