@@ -59,6 +59,35 @@ pub(crate) struct CommonPacket {
 }
 
 impl CommonPacket {
+    /// That of a G-PDU in IPv4, by its record; none where the user's address stands for one of
+    /// IPv4, or there is no packet of IP in it.
+    #[inline]
+    pub(crate) fn of(record: &Record, frame: &Frame<'_>, sender: Sender) -> Option<Self> {
+        let outer = frame.bytes.get(usize::from(record.outer_ip)..)?.first_chunk::<20>()?;
+        let user = frame.bytes.get(usize::from(record.inner_ip)..)?;
+        let users = if record.flags.has(Flags::INNER_V6) {
+            let user = user.first_chunk::<40>()?;
+            let (source, destination) = (octets(user, 8), octets(user, 24));
+            if source == 0 || destination == 0 {
+                return None;
+            }
+            UserEnds { source, destination, is_v6: true }
+        } else {
+            let ends = octets(user.first_chunk::<20>()?, 12);
+            UserEnds { source: ends >> 32, destination: u64::from(ends as u32), is_v6: false }
+        };
+        Some(Self {
+            time: record.time,
+            teid: record.teid,
+            ends: octets(outer, 12),
+            sender,
+            flow: qos_flow(record),
+            users,
+            inner: record.inner_ip,
+            bytes: user_bytes(frame, record) as u16,
+        })
+    }
+
     #[inline]
     fn end(&self) -> FTeid {
         FTeid { address: v4(self.ends as u32), teid: self.teid }
@@ -419,6 +448,12 @@ fn stray_again(packet: &CommonPacket, frame: &Frame<'_>, report: &mut Report) ->
         }
         _ => false,
     }
+}
+
+/// Eight octets of a header.
+#[inline]
+fn octets<const N: usize>(header: &[u8; N], at: usize) -> u64 {
+    header[at..].first_chunk().map_or(0, |octets| u64::from_be_bytes(*octets))
 }
 
 /// An IPv4 address that was read as a number.

@@ -1,6 +1,7 @@
 //! A worker: the stages over whole bursts.
 
 mod common;
+mod plain;
 
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use crate::Nanos;
 use crate::account::Tally;
 use crate::attribute::{Attributor, Others};
 use crate::classify::{classify, look_inside};
-use crate::decode::{Common, Ports, Wrapper, decode};
+use crate::decode::{Common, Ports, Wrapper, decode, walk};
 use crate::finding::is_suspicious;
 use crate::frame::{BURST, Frame, TapId};
 use crate::gather::{Shown, listen, sight, uplink};
@@ -183,6 +184,7 @@ impl Worker {
         }
         self.tally.g_pdus((frames.len() - count) as u64);
         self.account(others);
+        self.series.count(&mut self.tally);
         self.gather_n4(others);
         frames.len()
     }
@@ -229,8 +231,8 @@ impl Worker {
     }
 
     /// Reads every frame: a G-PDU of the common shape between remembered ends goes through
-    /// `classify` and `track` at once, any other is decoded and noted among the others, whose
-    /// number is given. Both ask for their tunnels.
+    /// `classify` and `track` at once, any other is decoded and, unless it is plain, noted among
+    /// the others, whose number is given. All ask for their tunnels.
     fn read<const COMMON: bool>(&mut self, frames: &[Frame<'_>], rules: Option<&Rules>) -> usize {
         const AHEAD: usize = 8;
         frames.iter().take(AHEAD).for_each(|frame| prefetch_start(frame.bytes));
@@ -246,9 +248,10 @@ impl Worker {
             {
                 continue;
             }
-            self.others[count % BURST] = i as u8;
-            self.decode(count, frame);
-            count += 1;
+            if self.decode::<COMMON>(count, i, frame, rules) {
+                self.others[count % BURST] = i as u8;
+                count += 1;
+            }
         }
         count
     }
@@ -263,10 +266,28 @@ impl Worker {
         others
     }
 
-    /// Decodes a frame into the record of that number, and finds its ends.
-    fn decode(&mut self, number: usize, frame: &Frame<'_>) {
+    /// Decodes the burst's frame `i` into the record of that number, and finds its ends; no if it
+    /// is a plain G-PDU, about which nothing is left to do but its tunnel.
+    fn decode<const COMMON: bool>(
+        &mut self,
+        number: usize,
+        i: usize,
+        frame: &Frame<'_>,
+        rules: Option<&Rules>,
+    ) -> bool {
         let record = &mut self.records[number];
-        *record = decode(frame, self.setup.wrapper(frame.meta.tap), &self.setup.ports, &mut ());
+        let (wrapper, ports) = (self.setup.wrapper(frame.meta.tap), &self.setup.ports);
+        match rules {
+            // It was not of the common shape, or wants the complete stages.
+            Some(rules) if COMMON => {
+                walk(frame, wrapper, ports, record, &mut ());
+                if self.pass_decoded(i, frame, number, rules) {
+                    return false;
+                }
+            }
+            _ => *record = decode(frame, wrapper, ports, &mut ()),
+        }
+        let record = &mut self.records[number];
         if record.is_fragment() {
             let pouch = &mut self.report.n4;
             let (rules, live) = (self.rules.as_deref(), self.setup.live);
@@ -286,6 +307,7 @@ impl Worker {
         if let Some((_, to)) = self.ends[number] {
             self.attributor.ask_for(number, record, to);
         }
+        true
     }
 
     /// The link, where no rules tell more.

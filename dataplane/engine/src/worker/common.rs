@@ -62,20 +62,25 @@ impl Worker {
     /// Tells of a packet alone, and lets later ones that are like it follow in a run.
     #[inline(never)]
     fn begin_run(&mut self, place: u16, frame: &Frame<'_>, common: &Common, rules: &Rules) {
+        let record = recall(frame, &self.setup, Some(rules));
+        self.begin_run_of(place, frame, &record, Shown::of(common), rules);
+    }
+
+    /// The same of a packet that has a record.
+    #[inline(never)]
+    pub(super) fn begin_run_of(
+        &mut self,
+        place: u16,
+        frame: &Frame<'_>,
+        record: &Record,
+        shown: Shown,
+        rules: &Rules,
+    ) {
         let Self { setup, pairs, ledger, report, .. } = self;
         let Some(pair) = pairs.at(place) else { return };
         end_run(pair, ledger, report, rules);
-        let record = recall(frame, setup, Some(rules));
-        if pair.is_sighted {
-            sight(report, frame, &record, pair.to_local_scope, rules);
-        }
-        if pair.is_tracked {
-            ledger.add(&record, setup.link(record.tap), frame.bytes, &mut pair.flow);
-        }
-        if let Some(uplink) = pair.uplink {
-            report.direction(record.tap, uplink, 1);
-        }
-        pair.shown = Shown::of(common);
+        tell(pair, frame, record, setup, ledger, report, rules);
+        pair.shown = shown;
         pair.run = Run { begin: record.time, ..Run::NONE };
         pairs.note_run(place);
     }
@@ -97,6 +102,27 @@ fn goes_to_infrastructure(common: &Common, frame: &Frame<'_>, rules: &Rules) -> 
         rules.closes_infrastructure(|| Some(addresses(frame.bytes, common.inner, true)?.1))
     } else {
         rules.closes_infrastructure_v4(ends.destination as u32)
+    }
+}
+
+/// Tells of one packet of a pair.
+pub(super) fn tell(
+    pair: &mut Pair,
+    frame: &Frame<'_>,
+    record: &Record,
+    setup: &Setup,
+    ledger: &mut Ledger,
+    report: &mut Report,
+    rules: &Rules,
+) {
+    if pair.is_sighted {
+        sight(report, frame, record, pair.to_local_scope, rules);
+    }
+    if pair.is_tracked {
+        ledger.add(record, setup.link(record.tap), frame.bytes, &mut pair.flow);
+    }
+    if let Some(uplink) = pair.uplink {
+        report.direction(record.tap, uplink, 1);
     }
 }
 
