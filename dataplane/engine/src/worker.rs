@@ -248,10 +248,8 @@ impl Worker {
             {
                 continue;
             }
-            if self.decode::<COMMON>(count, i, frame, rules) {
-                self.others[count % BURST] = i as u8;
-                count += 1;
-            }
+            self.others[count % BURST] = i as u8;
+            count += usize::from(self.uncommon::<COMMON>(count, frame, rules));
         }
         count
     }
@@ -266,12 +264,25 @@ impl Worker {
         others
     }
 
-    /// Decodes the burst's frame `i` into the record of that number, and finds its ends; no if it
-    /// is a plain G-PDU, about which nothing is left to do but its tunnel.
+    /// A call that the compiler takes for seldom, so that it keeps the common path's words in
+    /// registers around it and not its own.
+    #[cold]
+    #[inline(never)]
+    fn uncommon<const COMMON: bool>(
+        &mut self,
+        number: usize,
+        frame: &Frame<'_>,
+        rules: Option<&Rules>,
+    ) -> bool {
+        self.decode::<COMMON>(number, frame, rules)
+    }
+
+    /// Decodes a frame into the record of that number, and finds its ends; no if it is a plain
+    /// G-PDU, about which nothing is left to do but its tunnel.
+    #[inline(never)]
     fn decode<const COMMON: bool>(
         &mut self,
         number: usize,
-        i: usize,
         frame: &Frame<'_>,
         rules: Option<&Rules>,
     ) -> bool {
@@ -281,7 +292,7 @@ impl Worker {
             // It was not of the common shape, or wants the complete stages.
             Some(rules) if COMMON => {
                 walk(frame, wrapper, ports, record, &mut ());
-                if self.pass_decoded(i, frame, number, rules) {
+                if self.pass_decoded(number, frame, rules) {
                     return false;
                 }
             }

@@ -22,17 +22,16 @@ use crate::track::has_any_source_port;
 const OTHER: Flags = Flags::OUTER_V6.or(INSIDE);
 
 impl Worker {
-    /// Takes the burst's frame of that number through the stages by its record, also of that
-    /// number; no if it needs the complete ones.
+    /// Takes a frame through the stages by its record, which has that number among the others; no
+    /// if it needs the complete ones.
     #[inline(never)]
     pub(super) fn pass_decoded(
         &mut self,
         number: usize,
         frame: &Frame<'_>,
-        record: usize,
         rules: &Rules,
     ) -> bool {
-        let record = &mut self.records[record];
+        let record = &mut self.records[number];
         // The record of a wrapped frame can't be recalled.
         if !is_plain(record) || self.setup.wrapper(frame.meta.tap).is_some() {
             return false;
@@ -63,7 +62,7 @@ impl Worker {
             let Self { report, .. } = self;
             report.dropped += report.findings.examine(frame, &record, key.ends(), rules);
         }
-        self.attributor.ask(number, packet);
+        self.attributor.ask(usize::from(self.others[number]), packet);
         if let Some((packet, transport)) = users_packet(frame, &record) {
             self.tally.sample(self.sampler.chooses(packet, transport));
         }
