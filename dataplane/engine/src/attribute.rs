@@ -198,6 +198,13 @@ impl Attributor {
         let mut rest = pending.get(..*ready).unwrap_or_default();
         *ready = 0;
         loop {
+            // Those with records come in rows of their own, as a rule.
+            while let Some((look_up, behind)) = rest.split_first()
+                && !look_up.is_common
+            {
+                of_record(tunnels, look_up, others, report);
+                rest = behind;
+            }
             let (settled, end) = settle_known(tunnels, rest);
             report.unresolved.attributed += settled as u64;
             let (Some(end), Some((look_up, behind))) = (end, rest[settled..].split_first()) else {
@@ -218,18 +225,13 @@ impl Attributor {
                     let end = packet.end();
                     let found = tunnels.table.find(&end, look_up.probe, packet.time);
                     if let Found::Live(slot, row) = found {
-                        known(tunnels, frame, &recall(frame), end, (slot, &row), report);
+                        let from = v4((packet.ends >> 32) as u32);
+                        known(tunnels, frame, &recall(frame), (from, end), (slot, &row), report);
                     } else if !stray_again(packet, frame, report) {
                         stray(frame, &recall(frame), &end, report);
                     }
                 }
-                Unsettled::Elsewhere => {
-                    let Some(frame) = others.frames.get(number) else { continue };
-                    let Some(record) = others.records.get(number) else { continue };
-                    let Some(Some((_, to))) = others.ends.get(number) else { continue };
-                    let end = FTeid { address: *to, teid: record.teid };
-                    complete(tunnels, frame, record, (&end, look_up.probe), report);
-                }
+                Unsettled::Elsewhere => of_record(tunnels, look_up, others, report),
             }
         }
     }
@@ -324,18 +326,17 @@ fn settle_known(tunnels: &mut Access, asked: &[LookUp]) -> (usize, Option<Unsett
     (asked.len(), None)
 }
 
-/// Attributes any packet.
+/// Attributes a packet that has a record.
 #[inline(never)]
-fn complete(
-    tunnels: &mut Access,
-    frame: &Frame<'_>,
-    record: &Record,
-    (end, probe): (&FTeid, Probe),
-    report: &mut Report,
-) {
-    match tunnels.table.find(end, probe, record.time) {
-        Found::Live(slot, row) => known(tunnels, frame, record, *end, (slot, &row), report),
-        Found::Other | Found::Unknown => stray(frame, record, end, report),
+fn of_record(tunnels: &mut Access, look_up: &LookUp, others: &Others<'_>, report: &mut Report) {
+    let number = usize::from(look_up.number);
+    let Some(frame) = others.frames.get(number) else { return };
+    let Some(record) = others.records.get(number) else { return };
+    let Some(Some((from, to))) = others.ends.get(number) else { return };
+    let end = FTeid { address: *to, teid: record.teid };
+    match tunnels.table.find(&end, look_up.probe, record.time) {
+        Found::Live(slot, row) => known(tunnels, frame, record, (*from, end), (slot, &row), report),
+        Found::Other | Found::Unknown => stray(frame, record, &end, report),
     }
 }
 
@@ -344,12 +345,18 @@ fn known(
     tunnels: &mut Access,
     frame: &Frame<'_>,
     record: &Record,
-    end: FTeid,
+    (from, end): (Address, FTeid),
     (slot, row): (Slot, &Row),
     report: &mut Report,
 ) {
     report.unresolved.attributed += 1;
-    let packet = packet_of(frame, record);
+    let packet = Packet {
+        packets: u64::from(record.kind == Kind::Gtpu),
+        bytes: user_bytes(frame, record),
+        time: record.time,
+        sender: Sender::of(record.source, from),
+        flow: qos_flow(record),
+    };
     let (generation, sender) = (row.flags.generation(), packet.sender);
     let before = tunnels.usage.count(slot, generation, &packet).unwrap_or_default();
     let is_news = is_news(row.flags, sender, packet.time, before);
@@ -367,19 +374,6 @@ fn is_news(flags: RowFlags, sender: Sender, time: Nanos, before: (Sender, Nanos)
     before.0 != sender
         || flags.any(RowFlags::CONTESTED.or(RowFlags::SHARED))
             && (flags.has(RowFlags::CONTESTED) || time.since(before.1) >= SILENCE)
-}
-
-/// What a record's packet adds to its tunnel.
-#[inline]
-fn packet_of(frame: &Frame<'_>, record: &Record) -> Packet {
-    let from = record.outer_addresses(frame.bytes).unwrap_or_default().0;
-    Packet {
-        packets: u64::from(record.kind == Kind::Gtpu),
-        bytes: user_bytes(frame, record),
-        time: record.time,
-        sender: Sender::of(record.source, from),
-        flow: qos_flow(record),
-    }
 }
 
 /// The user's address in a packet, if it is not the tunnel's user's. What goes astray in a

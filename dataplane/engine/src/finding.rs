@@ -76,7 +76,8 @@ pub struct Finding {
 impl Finding {
     /// Adds what another worker, or a later part of the slice, saw.
     pub fn join(&mut self, more: &Finding) {
-        if more.first < self.first {
+        let order = |it: &Finding| (it.first, it.tap.0, it.link);
+        if order(more) < order(self) {
             (self.first, self.tap, self.link, self.inner) =
                 (more.first, more.tap, more.link, more.inner);
         }

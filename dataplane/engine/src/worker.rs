@@ -17,7 +17,7 @@ use crate::decode::{Common, Ports, Wrapper, decode, walk};
 use crate::finding::is_suspicious;
 use crate::frame::{BURST, Frame, TapId};
 use crate::gather::{Shown, listen, sight, uplink};
-use crate::pairs::{NONE, Pair, PairKey, Pairs, Run};
+use crate::pairs::{NONE, OF_FRAGMENTS, Pair, PairKey, Pairs, Run};
 use crate::record::{Flags, Kind, Record};
 use crate::report::Report;
 use crate::rules::{Link, Party, Rules};
@@ -69,6 +69,8 @@ pub struct Worker {
     /// The records' outer addresses, source first, which two stages need.
     ends: [Option<(Address, Address)>; BURST],
     pairs: Pairs,
+    /// Pairs of equipment between which fragments went.
+    fragment_pairs: Pairs,
     /// Where the records' pairs are.
     places: [u16; BURST],
     pending: [Pending; BURST],
@@ -104,6 +106,7 @@ impl Worker {
             ledger: Ledger::new(setup.hash_key)?,
             tally: Tally::new(setup.hash_key),
             pairs: Pairs::new(setup.hash_key),
+            fragment_pairs: Pairs::new(setup.hash_key),
             setup,
             rules: None,
             records: [Record::default(); BURST],
@@ -121,6 +124,7 @@ impl Worker {
         self.end_runs();
         self.rules = rules;
         self.pairs.forget();
+        self.fragment_pairs.forget();
     }
 
     /// Takes other sources to look for on the link to the data network.
@@ -288,17 +292,12 @@ impl Worker {
     ) -> bool {
         let record = &mut self.records[number];
         let (wrapper, ports) = (self.setup.wrapper(frame.meta.tap), &self.setup.ports);
-        match rules {
+        if COMMON && rules.is_some() {
             // It was not of the common shape, or wants the complete stages.
-            Some(rules) if COMMON => {
-                walk(frame, wrapper, ports, record, &mut ());
-                if self.pass_decoded(number, frame, rules) {
-                    return false;
-                }
-            }
-            _ => *record = decode(frame, wrapper, ports, &mut ()),
+            walk(frame, wrapper, ports, record, &mut ());
+        } else {
+            *record = decode(frame, wrapper, ports, &mut ());
         }
-        let record = &mut self.records[number];
         if record.is_fragment() {
             let pouch = &mut self.report.n4;
             let (rules, live) = (self.rules.as_deref(), self.setup.live);
@@ -314,6 +313,13 @@ impl Worker {
                 },
             );
         }
+        if COMMON
+            && let Some(rules) = rules
+            && self.pass_decoded(number, frame, rules)
+        {
+            return false;
+        }
+        let record = &mut self.records[number];
         self.ends[number] = record.outer_addresses(frame.bytes);
         if let Some((_, to)) = self.ends[number] {
             self.attributor.ask_for(number, record, to);
@@ -353,43 +359,50 @@ impl Worker {
     }
 
     fn classify(&mut self, frames: &[Frame<'_>], rules: &Rules) {
-        let Self { setup, records, ends, pairs, places, ledger, report, .. } = self;
+        let Self { setup, records, ends, pairs, fragment_pairs, places, ledger, report, .. } = self;
         for (i, (frame, record)) in frames.iter().zip(records.iter_mut()).enumerate() {
-            let Some(key) = PairKey::of(record, frame) else {
-                places[i] = NONE;
+            places[i] = NONE;
+            let (key, pairs, table) = if let Some(key) = PairKey::of(record, frame) {
+                (key, &mut *pairs, 0)
+            } else if let Some(key) = PairKey::of_fragment(record, frame) {
+                (key, &mut *fragment_pairs, OF_FRAGMENTS)
+            } else {
                 classify(record, frame.bytes, ends[i], setup.link(record.tap), rules);
                 continue;
             };
             let is_from_any = has_any_source_port(record);
             let found = if is_from_any { pairs.find_of_users(&key) } else { pairs.find(&key) };
-            let place = if let Some((place, pair)) = found {
+            if let Some((place, pair)) = found {
                 (record.source, record.destination) = (pair.source, pair.destination);
                 record.link = pair.link;
                 look_inside(record, frame.bytes, rules);
-                place
-            } else {
-                classify(record, frame.bytes, ends[i], setup.link(record.tap), rules);
-                let is_of_ends =
-                    is_from_any && is_between_equipment(record.source, record.destination);
-                let key = if is_of_ends { key.of_any_source() } else { key };
-                let place = pairs.room(&key);
-                // Whoever had the place before has none.
-                if let Some(before) = pairs.at(place) {
-                    common::end_run(before, ledger, report, rules);
-                }
-                places[..i].iter_mut().filter(|of| **of == place).for_each(|of| *of = NONE);
-                pairs.put(place, get_to_know(record, key, ledger, rules));
-                place
-            };
-            places[i] = place;
+                places[i] = place | table;
+                continue;
+            }
+            classify(record, frame.bytes, ends[i], setup.link(record.tap), rules);
+            let is_of_equipment = is_between_equipment(record.source, record.destination);
+            if table == OF_FRAGMENTS && !is_of_equipment {
+                // Of strangers' fragments there may be any number.
+                continue;
+            }
+            let key = if is_from_any && is_of_equipment { key.of_any_source() } else { key };
+            let place = pairs.room(&key);
+            // Whoever had the place before has none.
+            if let Some(before) = pairs.at(place) {
+                common::end_run(before, ledger, report, rules);
+            }
+            places[..i].iter_mut().filter(|of| **of == place | table).for_each(|of| *of = NONE);
+            pairs.put(place, get_to_know(record, key, ledger, rules));
+            places[i] = place | table;
         }
     }
 
     fn track(&mut self, frames: &[Frame<'_>], rules: &Rules) {
-        let Self { setup, records, ends, pairs, places, pending, ledger, report, .. } = self;
+        let Self { setup, records, ends, places, pending, ledger, report, .. } = self;
+        let (pairs, fragment_pairs) = (&mut self.pairs, &mut self.fragment_pairs);
         let mut ready = 0;
         for (i, (frame, record)) in frames.iter().zip(records.iter()).enumerate() {
-            let pair = pairs.at(places[i]);
+            let pair = pair_at(pairs, fragment_pairs, places[i]);
             let to_local_scope = match &pair {
                 Some(pair) => pair.to_local_scope,
                 None => ends[i].is_some_and(|(_, to)| to.is_local_scope()),
@@ -424,7 +437,8 @@ impl Worker {
         }
         for Pending { record: i, packet } in &mut pending[..ready] {
             let record = &records[*i];
-            let flow = pairs.at(places[*i]).map_or(packet, |pair| &mut pair.flow);
+            let pair = pair_at(pairs, fragment_pairs, places[*i]);
+            let flow = pair.map_or(packet, |pair| &mut pair.flow);
             ledger.add(record, setup.link(record.tap), frames[*i].bytes, flow);
         }
     }
@@ -437,6 +451,16 @@ impl Worker {
             }
         }
     }
+}
+
+/// The pair in a place of one of both tables.
+#[inline]
+fn pair_at<'p>(
+    pairs: &'p mut Pairs,
+    fragment_pairs: &'p mut Pairs,
+    place: u16,
+) -> Option<&'p mut Pair> {
+    if place & OF_FRAGMENTS == 0 { pairs.at(place) } else { fragment_pairs.at(place ^ OF_FRAGMENTS) }
 }
 
 /// The user's packet that a frame carries, inside a G-PDU or on the link to the data network,

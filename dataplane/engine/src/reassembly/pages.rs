@@ -88,6 +88,11 @@ impl Pages {
 
     pub(super) fn survey(&self, pages: &Layout, offset: usize, payload: &[u8]) -> Survey {
         let mut survey = Survey { known: 0, conflicting: false, absent_pages: 0 };
+        if pages.taken == 0 {
+            let end = offset + payload.len();
+            survey.absent_pages = end.div_ceil(PAGE) - offset / PAGE;
+            return survey;
+        }
         for Part { slot, start, bytes } in parts(offset, payload) {
             let Some(page) = pages.page(slot) else {
                 survey.absent_pages += 1;

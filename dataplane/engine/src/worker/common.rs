@@ -11,7 +11,7 @@ use crate::classify::classify;
 use crate::decode::{Common, decode};
 use crate::frame::Frame;
 use crate::gather::{Shown, sight};
-use crate::pairs::{Pair, PairKey, Run};
+use crate::pairs::{OF_FRAGMENTS, Pair, PairKey, Run};
 use crate::record::{Record, addresses};
 use crate::report::Report;
 use crate::rules::{Party, Rules};
@@ -66,7 +66,7 @@ impl Worker {
         self.begin_run_of(place, frame, &record, Shown::of(common), rules);
     }
 
-    /// The same of a packet that has a record.
+    /// The same of a packet that has a record, and its pair in one of both tables.
     #[inline(never)]
     pub(super) fn begin_run_of(
         &mut self,
@@ -76,7 +76,10 @@ impl Worker {
         shown: Shown,
         rules: &Rules,
     ) {
-        let Self { setup, pairs, ledger, report, .. } = self;
+        let Self { setup, pairs, fragment_pairs, ledger, report, .. } = self;
+        let is_of_fragments = place & OF_FRAGMENTS != 0;
+        let pairs = if is_of_fragments { fragment_pairs } else { pairs };
+        let place = place & !OF_FRAGMENTS;
         let Some(pair) = pairs.at(place) else { return };
         end_run(pair, ledger, report, rules);
         tell(pair, frame, record, setup, ledger, report, rules);
@@ -87,9 +90,11 @@ impl Worker {
 
     /// Tells of all packets in runs: a slice ends, or what is known of pairs.
     pub(super) fn end_runs(&mut self) {
-        let Self { pairs, ledger, report, rules, .. } = self;
+        let Self { pairs, fragment_pairs, ledger, report, rules, .. } = self;
         if let Some(rules) = rules {
-            pairs.end_runs(|pair| end_run(pair, ledger, report, rules));
+            for pairs in [pairs, fragment_pairs] {
+                pairs.end_runs(|pair| end_run(pair, ledger, report, rules));
+            }
         }
     }
 }
