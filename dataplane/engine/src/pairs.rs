@@ -27,8 +27,7 @@ const ANY_SOURCE: u64 = 1 << 48;
 const PART: u32 = 49;
 
 /// What a fragment is, until its first one has shown that it is nothing of interest.
-const IN_FRAGMENTS: Flags =
-    Flags::FIRST_FRAGMENT.or(Flags::LATER_FRAGMENT).or(Flags::ATTRIBUTED);
+const IN_FRAGMENTS: Flags = Flags::FIRST_FRAGMENT.or(Flags::LATER_FRAGMENT).or(Flags::ATTRIBUTED);
 
 /// Marks the place of a fragments' pair, which is in a table of its own: senders that send each
 /// tunnel from a port of its own would drive users' pairs out with their fragments.

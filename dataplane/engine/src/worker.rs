@@ -167,6 +167,7 @@ impl Worker {
         self.stages::<false>(frames)
     }
 
+    /// The complete stages stand by themselves: amid them the common path would lack registers.
     fn stages<const COMMON: bool>(&mut self, frames: &[Frame<'_>]) -> usize {
         let frames = frames.get(..BURST).unwrap_or(frames);
         let rules = self.rules.clone();
@@ -344,6 +345,7 @@ impl Worker {
     }
 
     /// Packs N4's datagrams for the session machine.
+    #[inline(never)]
     fn gather_n4(&mut self, frames: &[Frame<'_>]) {
         for (frame, record) in frames.iter().zip(&self.records) {
             if record.kind == Kind::Pfcp && !record.is_fragment() {
@@ -358,6 +360,7 @@ impl Worker {
         }
     }
 
+    #[inline(never)]
     fn classify(&mut self, frames: &[Frame<'_>], rules: &Rules) {
         let Self { setup, records, ends, pairs, fragment_pairs, places, ledger, report, .. } = self;
         for (i, (frame, record)) in frames.iter().zip(records.iter_mut()).enumerate() {
@@ -397,6 +400,7 @@ impl Worker {
         }
     }
 
+    #[inline(never)]
     fn track(&mut self, frames: &[Frame<'_>], rules: &Rules) {
         let Self { setup, records, ends, places, pending, ledger, report, .. } = self;
         let (pairs, fragment_pairs) = (&mut self.pairs, &mut self.fragment_pairs);
@@ -443,6 +447,7 @@ impl Worker {
         }
     }
 
+    #[inline(never)]
     fn account(&mut self, frames: &[Frame<'_>]) {
         for (frame, record) in frames.iter().zip(&self.records) {
             self.tally.frame(record, frame.bytes);
@@ -460,7 +465,11 @@ fn pair_at<'p>(
     fragment_pairs: &'p mut Pairs,
     place: u16,
 ) -> Option<&'p mut Pair> {
-    if place & OF_FRAGMENTS == 0 { pairs.at(place) } else { fragment_pairs.at(place ^ OF_FRAGMENTS) }
+    if place & OF_FRAGMENTS == 0 {
+        pairs.at(place)
+    } else {
+        fragment_pairs.at(place ^ OF_FRAGMENTS)
+    }
 }
 
 /// The user's packet that a frame carries, inside a G-PDU or on the link to the data network,

@@ -27,12 +27,7 @@ impl Worker {
     /// Takes a frame through the stages by its record, which has that number among the others; no
     /// if it needs the complete ones.
     #[inline(never)]
-    pub(super) fn pass_decoded(
-        &mut self,
-        number: usize,
-        frame: &Frame<'_>,
-        rules: &Rules,
-    ) -> bool {
+    pub(super) fn pass_decoded(&mut self, number: usize, frame: &Frame<'_>, rules: &Rules) -> bool {
         let Self { setup, records, pairs, fragment_pairs, ledger, report, .. } = self;
         let record = &mut records[number];
         // The record of a wrapped frame can't be recalled.
