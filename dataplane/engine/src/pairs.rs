@@ -306,6 +306,33 @@ mod tests {
     }
 
     #[test]
+    fn whatever_makes_a_fragment_of_another_flow_or_party_makes_another_key() {
+        let frame = Frame { bytes: &[0x45; 40], ..Frame::default() };
+        let fragment = Record { outer_ip: 0, flags: Flags::FIRST_FRAGMENT, ..Record::default() };
+        let later = Record { flags: Flags::LATER_FRAGMENT, ..fragment };
+        let parts = [
+            fragment,
+            later,
+            Record { flags: Flags::ATTRIBUTED, ..fragment },
+            Record { kind: Kind::Gtpu, ..fragment },
+            Record { kind: Kind::Pfcp, ..fragment },
+            Record { protocol: 6, ..fragment },
+            Record { protocol: 255, ..fragment },
+            Record { source_port: 1, ..fragment },
+            Record { destination_port: 1, ..fragment },
+            Record { tap: TapId(1), ..fragment },
+        ];
+        let key = |record: &Record| PairKey::of_fragment(record, &frame);
+        for (i, one) in parts.iter().enumerate() {
+            assert!(key(one).is_some());
+            assert!(parts[..i].iter().all(|other| key(other) != key(one)), "{one:?}");
+        }
+        assert!(key(&Record { flags: Flags(0), ..fragment }).is_none());
+        let v6 = Record { flags: fragment.flags.or(Flags::OUTER_V6), ..fragment };
+        assert!(key(&v6).is_none());
+    }
+
+    #[test]
     fn the_pairs_of_a_region_are_remembered_side_by_side() {
         for secret in [0, 7, 0x9e37_79b9_7f4a_7c15_u64, 0xd6e8_feb8_6659_fd93] {
             let mut pairs = Pairs::new(secret);
