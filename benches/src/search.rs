@@ -146,7 +146,8 @@ pub enum Limit {
 }
 
 impl Limit {
-    const fn name(self) -> &'static str {
+    /// What it is called.
+    pub const fn name(self) -> &'static str {
         match self {
             Limit::Engine => "engine",
             Limit::Generator => "generator",
@@ -191,6 +192,17 @@ pub fn search(
         from = one.rate;
     }
     Ok(Outcome { found, trials })
+}
+
+/// Searches for the rate up to which nothing is lost alone.
+///
+/// # Errors
+/// What a trial says.
+pub fn throughput(
+    plan: &Plan,
+    mut trial: impl FnMut(f64) -> anyhow::Result<Trial>,
+) -> anyhow::Result<Found> {
+    bisect(plan, TOLERANCES[0], 0.0, &mut Vec::new(), &mut trial)
 }
 
 fn bisect(
