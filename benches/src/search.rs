@@ -146,8 +146,7 @@ pub enum Limit {
 }
 
 impl Limit {
-    /// What it is called.
-    pub const fn name(self) -> &'static str {
+    const fn name(self) -> &'static str {
         match self {
             Limit::Engine => "engine",
             Limit::Generator => "generator",

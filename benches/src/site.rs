@@ -95,12 +95,12 @@ impl Site {
             .or_else(|| absent().map(|name| format!("{name} is not built in the same profile")))
     }
 
-    /// Starts both behind the DPDK driver of that name, and waits until they are attached and the
-    /// policy is in force.
+    /// Starts both behind AF_PACKET with a ring of so many frames, and waits until they are attached
+    /// and the policy is in force.
     ///
     /// # Errors
     /// When one does not come up; with what it said.
-    pub fn start(driver: &str, cores: Cores) -> anyhow::Result<Self> {
+    pub fn start(ring: u32, cores: Cores) -> anyhow::Result<Self> {
         let find = |name| program_beside(name).with_context(|| format!("{name} is not built"));
         let (sensor, control, sender) = (find(SENSOR)?, find(CONTROL)?, find(SENDER)?);
         let folder = tempfile::tempdir()?;
@@ -108,7 +108,7 @@ impl Site {
         let address = free_address()?;
         let config = format!(
             "[site]\nname = \"bench\"\n[[tap]]\nname = \"veth\"\nlink = \"mixed\"\n\
-             direction = \"both\"\ncomplete = true\nsource = \"vdev:{driver}0,iface={TAP}\"\n\
+             direction = \"both\"\ncomplete = true\nsource = \"vdev:net_af_packet0,iface={TAP},framecnt={ring}\"\n\
              [sensor]\nworkers = [{}]\ncontrol_core = {}\n\
              [control]\nlisten = \"{address}\"\nstate_dir = \"state\"\n\
              [paths]\ninventory = \"inventory.toml\"\npolicy = \"policy.toml\"\n",
@@ -172,7 +172,7 @@ impl Site {
         Ok(None)
     }
 
-    /// The metrics when no more frames come.
+    /// The metrics when no more frames come, and overload is over.
     ///
     /// # Errors
     /// As [`Site::metrics`].
@@ -183,7 +183,10 @@ impl Site {
             std::thread::sleep(4 * GLANCE);
             let metrics = self.metrics()?;
             let received = metrics.sum("weir_received_packets_total", &[]);
-            if received == before && metrics.sum("weir_events_unread", &[]) == 0.0 {
+            let is_calm = ["weir_events_unread", "weir_shed_ratio"]
+                .iter()
+                .all(|name| metrics.sum(name, &[]) == 0.0);
+            if received == before && is_calm {
                 return Ok(metrics);
             }
             before = received;
@@ -254,6 +257,14 @@ pub struct Sent {
 }
 
 impl Sending {
+    /// Whether it sends, or prepares to.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn is_running(&mut self) -> anyhow::Result<bool> {
+        Ok(self.program.child.try_wait()?.is_none())
+    }
+
     /// Waits for its end.
     ///
     /// # Errors

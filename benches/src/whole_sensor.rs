@@ -20,11 +20,11 @@ const LOAD: f64 = 0.8;
 /// packets come at twenty places of theirs.
 const APART: Nanos = Nanos(23_000_000);
 
-/// Frames of the mix; the next pass has other sessions and tunnels.
-const FRAMES: usize = 1 << 16;
-
 /// How long the alerts may take to be stored.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Between two looks at how busy the worker is.
+const SAMPLE: Duration = Duration::from_millis(500);
 
 const LATENCY: &str = "weir_detection_latency_seconds";
 const RECEIVED: &str = "weir_received_packets_total";
@@ -35,12 +35,14 @@ const ALERTS: &str = "weir_alerts_total";
 /// What is measured.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
-    /// The DPDK driver on the tap's end.
-    pub driver: &'static str,
+    /// Frames that the interface's ring holds: what waits there has not arrived yet.
+    pub ring: u32,
     /// Where.
     pub cores: Cores,
-    /// Tunnels of the mix.
+    /// Tunnels of the mix, and its G-PDUs; the next pass has other sessions and tunnels.
     pub tunnels: u32,
+    /// See [`Plan::tunnels`].
+    pub frames: usize,
     /// The search for the rate up to which nothing is lost.
     pub search: search::Plan,
     /// How long is sent at four fifths of it.
@@ -70,7 +72,7 @@ pub struct Measured {
     pub inspected: f64,
     /// Of them, not inspected, whatever the reason.
     pub not_inspected: f64,
-    /// The share of a second in which the worker was busy.
+    /// The share of its busiest second in which the worker was busy.
     pub busy: f64,
 }
 
@@ -86,12 +88,13 @@ impl Measured {
     }
 }
 
-/// Searches for the rate, and measures at four fifths of it with a sensor that was just started.
+/// Searches for the rate, and measures at four fifths of it with a sensor that was just started. None
+/// if frames were lost at every rate.
 ///
 /// # Errors
-/// When a program fails, or what was sent is not accounted for.
-pub fn measure(plan: &Plan) -> anyhow::Result<Measured> {
-    let mix = Traffic::imix(plan.tunnels, FRAMES);
+/// When a program fails, or the sensor's counters contradict each other.
+pub fn measure(plan: &Plan) -> anyhow::Result<Option<Measured>> {
+    let mix = Traffic::imix(plan.tunnels, plan.frames);
     let mut frames = crate::sessions::frames(Sessions::of_imix(plan.tunnels));
     frames.extend(mix.into_frames());
     let passes = |rate: f64, span: Duration| {
@@ -100,7 +103,7 @@ pub fn measure(plan: &Plan) -> anyhow::Result<Measured> {
     // The capture's frames are as far apart as a million a second.
     let speed = |rate: f64| rate * GAP.0 as f64 / 1e9;
 
-    let mut site = Site::start(plan.driver, plan.cores)?;
+    let mut site = Site::start(plan.ring, plan.cores)?;
     let capture = site.file("mix.pcap");
     traffic::write(&frames, GAP, &capture)?;
     let mut before = site.settled()?;
@@ -114,9 +117,11 @@ pub fn measure(plan: &Plan) -> anyhow::Result<Measured> {
         Ok(Trial { asked, offered: sent.frames, lost, seconds: sent.seconds })
     })?;
     drop(site);
-    anyhow::ensure!(found.rate > 0.0, "frames were lost at every rate");
+    if found.rate == 0.0 {
+        return Ok(None);
+    }
 
-    let mut site = Site::start(plan.driver, plan.cores)?;
+    let mut site = Site::start(plan.ring, plan.cores)?;
     let (capture, provocation) = (site.file("mix.pcap"), site.file("equipment.pcap"));
     traffic::write(&frames, GAP, &capture)?;
     let rate = LOAD * found.rate;
@@ -126,10 +131,13 @@ pub fn measure(plan: &Plan) -> anyhow::Result<Measured> {
     let equipment: Vec<_> = (0..peers).map(equipment_frame).collect();
     traffic::write(&equipment, APART, &provocation)?;
     let before = site.settled()?;
-    let users = site.send(&capture, speed(rate), passes)?;
+    let mut users = site.send(&capture, speed(rate), passes)?;
     let provoking = site.send(&provocation, 1.0, 1)?;
-    std::thread::sleep(Duration::from_secs_f64(seconds / 2.0));
-    let busy = site.metrics()?.sum("weir_worker_busy_ratio", &[]);
+    let mut busy = 0_f64;
+    while users.is_running()? {
+        std::thread::sleep(SAMPLE);
+        busy = busy.max(site.metrics()?.sum("weir_worker_busy_ratio", &[]));
+    }
     let (sent, provoking) = (users.finish()?, provoking.finish()?.frames);
     let egress = |metrics: &Exposition| metrics.sum(ALERTS, &["detection=\"EGR-NOTALLOWED\""]);
     // Those that do not come are told by their number.
@@ -153,7 +161,7 @@ pub fn measure(plan: &Plan) -> anyhow::Result<Measured> {
     let counted_before = before.histogram(LATENCY).count();
     anyhow::ensure!(counted_before == 0.0, "{counted_before} alerts before anything was sent");
     measured.check().with_context(|| format!("{measured:?}"))?;
-    Ok(measured)
+    Ok(Some(measured))
 }
 
 impl Measured {
