@@ -25,8 +25,7 @@ const FIELDS: [&str; 7] = [
 
 /// The program `weir`, where it was built beside this one.
 pub fn weir() -> Option<PathBuf> {
-    let beside = std::env::current_exe().ok()?.with_file_name("weir");
-    beside.is_file().then_some(beside)
+    crate::machine::program_beside("weir")
 }
 
 /// Whether there is a tshark to compare with.

@@ -1,7 +1,7 @@
 //! Figures of the kernel's interfaces: the engine behind AF_PACKET and AF_XDP on one end of a veth
 //! pair, beside testpmd on the same device, while `weir-sender` sends the mix into the other end.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
@@ -11,6 +11,7 @@ use nix::unistd::Pid;
 
 use crate::device::{self, Device};
 use crate::extent::Extent;
+use crate::machine::program_beside;
 use crate::outcome::Outcome;
 use crate::rounds::Samples;
 use crate::testpmd;
@@ -35,7 +36,7 @@ const DRIVERS: [(&str, &str); 2] = [("af_packet", "net_af_packet0"), ("af_xdp", 
 /// When the pair can't be made or a device gives nothing.
 pub fn interfaces(extent: &Extent, outcome: &mut Outcome) -> anyhow::Result<()> {
     outcome.section("Interfaces of the kernel, a veth pair");
-    let sender = sender();
+    let sender = program_beside("weir-sender");
     let obstacle = Pair::obstacle().or_else(|| {
         sender.is_none().then(|| "weir-sender is not built in the same profile".into())
     });
@@ -89,12 +90,6 @@ fn beside_testpmd(
     outcome.figure(&format!("{name}_to_testpmd_ratio"), ratio);
     testpmd::rows(name, bare, engine, outcome);
     Ok(())
-}
-
-/// The program `weir-sender`, where it was built beside this one.
-fn sender() -> Option<PathBuf> {
-    let beside = std::env::current_exe().ok()?.with_file_name("weir-sender");
-    beside.is_file().then_some(beside)
 }
 
 /// What sends.

@@ -1,6 +1,7 @@
 //! Where it was measured.
 
 use std::fs;
+use std::path::PathBuf;
 
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
@@ -44,4 +45,12 @@ pub fn description(cores: usize) -> Value {
 pub fn has_program(name: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|folder| folder.join(name).is_file())
+}
+
+/// A program of the workspace, where it was built beside this one, or beside this test.
+pub fn program_beside(name: &str) -> Option<PathBuf> {
+    let own = std::env::current_exe().ok()?;
+    let folder = own.parent()?;
+    let folder = if folder.ends_with("deps") { folder.parent()? } else { folder };
+    Some(folder.join(name)).filter(|path| path.is_file())
 }

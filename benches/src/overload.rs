@@ -18,6 +18,7 @@ use weir_engine::rules::Rules;
 use weir_engine::shed::{FLOWS, Overload};
 use weir_engine::{Nanos, Signalling, SignallingSetup, Worker, worker::Setup};
 
+pub(crate) use ledger::equipment_frame;
 pub use ledger::{Class, Ledger, Outcome, Row};
 
 use crate::inspector::{Inspector, Manner};
@@ -275,7 +276,7 @@ impl<'a> Feed<'a> {
         let messages = (rate * span.as_secs_f64() * 1.1) as u64 / N4_SHARE;
         let n4 = n4::frames(1, messages / n4::MESSAGES as u64 + 1).collect();
         let peers = span.as_nanos().div_ceil(PEER.as_nanos()) as u16;
-        let equipment = (0..peers).map(ledger::equipment_frame).collect();
+        let equipment = (0..peers).map(equipment_frame).collect();
         Self { mix, rate, is_apart, span, n4, equipment, fed: Default::default() }
     }
 

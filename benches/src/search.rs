@@ -193,6 +193,17 @@ pub fn search(
     Ok(Outcome { found, trials })
 }
 
+/// Searches for the rate up to which nothing is lost alone.
+///
+/// # Errors
+/// What a trial says.
+pub fn throughput(
+    plan: &Plan,
+    mut trial: impl FnMut(f64) -> anyhow::Result<Trial>,
+) -> anyhow::Result<Found> {
+    bisect(plan, TOLERANCES[0], 0.0, &mut Vec::new(), &mut trial)
+}
+
 fn bisect(
     plan: &Plan,
     tolerance: f64,

@@ -85,35 +85,49 @@ impl Sessions {
 
 /// Establishes all sessions before `before`.
 pub fn establish(machine: &mut Signalling, sessions: Sessions, before: Nanos) {
-    let count = sessions.tunnels.div_ceil(2);
-    let mut time = Nanos(before.0 - GAP.0 * 2 * u64::from(count + 1));
-    for number in 1..=count {
+    let messages = messages(sessions);
+    let mut time = Nanos(before.0 - GAP.0 * (messages.len() as u64 + 1));
+    for (source, destination, payload) in messages {
+        time = time.plus(GAP);
+        machine.take(&N4Datagram {
+            time,
+            source: Address::v4(source),
+            source_port: PORT,
+            destination: Address::v4(destination),
+            destination_port: PORT,
+            tap: TapId(0),
+            link: Link::N4,
+            shape: HeaderShape { hops: 64, options: 0 },
+            wire_len: payload.len() as u32 + 42,
+            payload: &payload,
+        });
+    }
+}
+
+/// The same as Ethernet frames.
+pub fn frames(sessions: Sessions) -> Vec<Vec<u8>> {
+    let frame = |(source, destination, payload): ([u8; 4], [u8; 4], Vec<u8>)| {
+        let mut frame = vec![2, 0, 0, 0, 2, 2, 2, 0, 0, 0, 2, 1, 8, 0];
+        let udp = payload.len() as u16 + 8;
+        frame.extend([0x45, 0].into_iter().chain((udp + 20).to_be_bytes()));
+        frame.extend([0, 0, 0x40, 0, 64, 17, 0, 0].into_iter().chain(source).chain(destination));
+        frame.extend([PORT, PORT, udp, 0].map(u16::to_be_bytes).concat());
+        frame.extend(payload);
+        frame
+    };
+    messages(sessions).into_iter().map(frame).collect()
+}
+
+/// Each session's request and its answer: from, to, message.
+fn messages(sessions: Sessions) -> Vec<([u8; 4], [u8; 4], Vec<u8>)> {
+    let of = |number| {
         let session = sessions.session(number);
         let upf = n4_address(&session);
-        let messages = [
-            (SMF, upf, message(ESTABLISHMENT_REQUEST, 0, number, &request(number, &session))),
-            (
-                upf,
-                SMF,
-                message(ESTABLISHMENT_RESPONSE, number.into(), number, &answer(number, upf)),
-            ),
-        ];
-        for (source, destination, payload) in messages {
-            time = time.plus(GAP);
-            machine.take(&N4Datagram {
-                time,
-                source: Address::v4(source),
-                source_port: PORT,
-                destination: Address::v4(destination),
-                destination_port: PORT,
-                tap: TapId(0),
-                link: Link::N4,
-                shape: HeaderShape { hops: 64, options: 0 },
-                wire_len: payload.len() as u32 + 42,
-                payload: &payload,
-            });
-        }
-    }
+        let asked = message(ESTABLISHMENT_REQUEST, 0, number, &request(number, &session));
+        let said = message(ESTABLISHMENT_RESPONSE, number.into(), number, &answer(number, upf));
+        [(SMF, upf, asked), (upf, SMF, said)]
+    };
+    (1..=sessions.tunnels.div_ceil(2)).flat_map(of).collect()
 }
 
 /// The UPF's address on N4.

@@ -112,23 +112,31 @@ impl Traffic {
     /// # Errors
     /// What the file system says.
     pub fn write(&self, path: &Path) -> anyhow::Result<()> {
-        let write = || {
-            let mut file = BufWriter::new(std::fs::File::create(path)?);
-            for word in [0xa1b2_c3d4_u32, 0x0004_0002, 0, 0, 65_535, 1] {
+        write(&self.frames, GAP, path)
+    }
+}
+
+/// Writes frames so far apart as a classic pcap file.
+///
+/// # Errors
+/// What the file system says.
+pub fn write(frames: &[Vec<u8>], apart: Nanos, path: &Path) -> anyhow::Result<()> {
+    let write = || {
+        let mut file = BufWriter::new(std::fs::File::create(path)?);
+        for word in [0xa1b2_c3d4_u32, 0x0004_0002, 0, 0, 65_535, 1] {
+            file.write_all(&word.to_le_bytes())?;
+        }
+        for (frame, number) in frames.iter().zip(0_u64..) {
+            let micros = START.plus(Nanos(number * apart.0)).0 / 1_000;
+            let len = frame.len() as u32;
+            for word in [(micros / 1_000_000) as u32, (micros % 1_000_000) as u32, len, len] {
                 file.write_all(&word.to_le_bytes())?;
             }
-            for frame in self.arrivals() {
-                let micros = frame.meta.time.0 / 1_000;
-                let len = frame.meta.wire_len;
-                for word in [(micros / 1_000_000) as u32, (micros % 1_000_000) as u32, len, len] {
-                    file.write_all(&word.to_le_bytes())?;
-                }
-                file.write_all(frame.bytes)?;
-            }
-            file.flush()
-        };
-        write().with_context(|| format!("can't write {}", path.display()))
-    }
+            file.write_all(frame)?;
+        }
+        file.flush()
+    };
+    write().with_context(|| format!("can't write {}", path.display()))
 }
 
 /// Frames as a source gives them, [`GAP`] apart.

@@ -12,7 +12,7 @@ use weir_benches::traffic::Traffic;
 use weir_benches::{
     baseline, device, hostile_figures, interface_figures, machine, memory, overload,
     overload_figures, packet_figures, reshard, scaling_figures, search, signalling_figures, sizing,
-    source_figures, spreading_figures, stage_figures, tunnel_figures,
+    source_figures, spreading_figures, stage_figures, tunnel_figures, whole_sensor_figures,
 };
 
 /// Measures what a packet costs, beside the least that it could.
@@ -54,6 +54,8 @@ enum Part {
     Devices,
     /// Measures the kernel's interfaces only.
     Interfaces,
+    /// Measures how long alerts of the whole sensor take only.
+    Latency,
     /// Measures spreading only.
     Spreading,
     /// Measures what the sizing sheet is made of only.
@@ -187,6 +189,9 @@ fn bench(options: &Options, part: Option<&Part>) -> anyhow::Result<()> {
     }
     if is_asked(|part| matches!(part, Part::Interfaces)) {
         interface_figures::interfaces(&extent, &mut outcome)?;
+    }
+    if is_asked(|part| matches!(part, Part::Latency)) {
+        whole_sensor_figures::latency(&extent, &mut outcome)?;
     }
     if part.is_none() {
         overload_figures::overload(&extent, &mut outcome)?;

@@ -53,7 +53,7 @@ impl Class {
 }
 
 /// A datagram that the mix's gNB sends to a peer of that number.
-pub(super) fn equipment_frame(peer: u16) -> Vec<u8> {
+pub(crate) fn equipment_frame(peer: u16) -> Vec<u8> {
     let mut frame = vec![2, 0, 0, 0, 0, 9, 2, 0, 0, 0, 0, 1, 8, 0];
     frame.extend([0x45, 0, 0, 68, 0, 0, 0x40, 0, 64, 17, 0, 0]);
     // A peer is a /24.

@@ -349,7 +349,7 @@ fn engine(counts: &Counts, families: &mut Families) {
     );
     families.histogram(
         "weir_detection_latency_seconds",
-        "Time from a frame's arrival to its verdict's record, configured grace excluded.",
+        "Time from the arrival of the frame that made an alert to its record, grace excluded.",
         [(vec![], Values::of_times(&judge.latency, judge.latency_sum_ns))],
     );
     let version = judge.policy_version.to_string();

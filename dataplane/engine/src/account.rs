@@ -57,9 +57,7 @@ impl Tally {
     /// Counts one decoded frame by what it is.
     #[inline]
     pub fn frame(&mut self, record: &Record, bytes: &[u8]) {
-        if let Some(error) = record.error() {
-            self.words.decode_errors[error_index(error)] += 1;
-        }
+        self.error(record);
         match record.kind {
             Kind::Gtpu => {
                 let message = gtpu::Message::from_code(record.message);
@@ -74,6 +72,14 @@ impl Tally {
             }
             Kind::Ip if record.flags.has(Flags::WRAPPED) => self.wrapped(record, bytes),
             Kind::Ip | Kind::NotIp => {}
+        }
+    }
+
+    /// Counts the error that ended a frame's decoding, if one did.
+    #[inline]
+    pub(crate) fn error(&mut self, record: &Record) {
+        if let Some(error) = record.error() {
+            self.words.decode_errors[error_index(error)] += 1;
         }
     }
 

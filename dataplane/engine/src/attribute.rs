@@ -59,6 +59,35 @@ pub(crate) struct CommonPacket {
 }
 
 impl CommonPacket {
+    /// That of a G-PDU in IPv4, by its record; none where the user's address stands for one of
+    /// IPv4, or there is no packet of IP in it.
+    #[inline]
+    pub(crate) fn of(record: &Record, frame: &Frame<'_>, sender: Sender) -> Option<Self> {
+        let outer = frame.bytes.get(usize::from(record.outer_ip)..)?.first_chunk::<20>()?;
+        let user = frame.bytes.get(usize::from(record.inner_ip)..)?;
+        let users = if record.flags.has(Flags::INNER_V6) {
+            let user = user.first_chunk::<40>()?;
+            let (source, destination) = (octets(user, 8), octets(user, 24));
+            if source == 0 || destination == 0 {
+                return None;
+            }
+            UserEnds { source, destination, is_v6: true }
+        } else {
+            let ends = octets(user.first_chunk::<20>()?, 12);
+            UserEnds { source: ends >> 32, destination: u64::from(ends as u32), is_v6: false }
+        };
+        Some(Self {
+            time: record.time,
+            teid: record.teid,
+            ends: octets(outer, 12),
+            sender,
+            flow: qos_flow(record),
+            users,
+            inner: record.inner_ip,
+            bytes: user_bytes(frame, record) as u16,
+        })
+    }
+
     #[inline]
     fn end(&self) -> FTeid {
         FTeid { address: v4(self.ends as u32), teid: self.teid }
@@ -169,6 +198,13 @@ impl Attributor {
         let mut rest = pending.get(..*ready).unwrap_or_default();
         *ready = 0;
         loop {
+            // Those with records come in rows of their own, as a rule.
+            while let Some((look_up, behind)) = rest.split_first()
+                && !look_up.is_common
+            {
+                of_record(tunnels, look_up, others, report);
+                rest = behind;
+            }
             let (settled, end) = settle_known(tunnels, rest);
             report.unresolved.attributed += settled as u64;
             let (Some(end), Some((look_up, behind))) = (end, rest[settled..].split_first()) else {
@@ -189,18 +225,13 @@ impl Attributor {
                     let end = packet.end();
                     let found = tunnels.table.find(&end, look_up.probe, packet.time);
                     if let Found::Live(slot, row) = found {
-                        known(tunnels, frame, &recall(frame), end, (slot, &row), report);
+                        let from = v4((packet.ends >> 32) as u32);
+                        known(tunnels, frame, &recall(frame), (from, end), (slot, &row), report);
                     } else if !stray_again(packet, frame, report) {
                         stray(frame, &recall(frame), &end, report);
                     }
                 }
-                Unsettled::Elsewhere => {
-                    let Some(frame) = others.frames.get(number) else { continue };
-                    let Some(record) = others.records.get(number) else { continue };
-                    let Some(Some((_, to))) = others.ends.get(number) else { continue };
-                    let end = FTeid { address: *to, teid: record.teid };
-                    complete(tunnels, frame, record, (&end, look_up.probe), report);
-                }
+                Unsettled::Elsewhere => of_record(tunnels, look_up, others, report),
             }
         }
     }
@@ -295,18 +326,17 @@ fn settle_known(tunnels: &mut Access, asked: &[LookUp]) -> (usize, Option<Unsett
     (asked.len(), None)
 }
 
-/// Attributes any packet.
+/// Attributes a packet that has a record.
 #[inline(never)]
-fn complete(
-    tunnels: &mut Access,
-    frame: &Frame<'_>,
-    record: &Record,
-    (end, probe): (&FTeid, Probe),
-    report: &mut Report,
-) {
-    match tunnels.table.find(end, probe, record.time) {
-        Found::Live(slot, row) => known(tunnels, frame, record, *end, (slot, &row), report),
-        Found::Other | Found::Unknown => stray(frame, record, end, report),
+fn of_record(tunnels: &mut Access, look_up: &LookUp, others: &Others<'_>, report: &mut Report) {
+    let number = usize::from(look_up.number);
+    let Some(frame) = others.frames.get(number) else { return };
+    let Some(record) = others.records.get(number) else { return };
+    let Some(Some((from, to))) = others.ends.get(number) else { return };
+    let end = FTeid { address: *to, teid: record.teid };
+    match tunnels.table.find(&end, look_up.probe, record.time) {
+        Found::Live(slot, row) => known(tunnels, frame, record, (*from, end), (slot, &row), report),
+        Found::Other | Found::Unknown => stray(frame, record, &end, report),
     }
 }
 
@@ -315,12 +345,18 @@ fn known(
     tunnels: &mut Access,
     frame: &Frame<'_>,
     record: &Record,
-    end: FTeid,
+    (from, end): (Address, FTeid),
     (slot, row): (Slot, &Row),
     report: &mut Report,
 ) {
     report.unresolved.attributed += 1;
-    let packet = packet_of(frame, record);
+    let packet = Packet {
+        packets: u64::from(record.kind == Kind::Gtpu),
+        bytes: user_bytes(frame, record),
+        time: record.time,
+        sender: Sender::of(record.source, from),
+        flow: qos_flow(record),
+    };
     let (generation, sender) = (row.flags.generation(), packet.sender);
     let before = tunnels.usage.count(slot, generation, &packet).unwrap_or_default();
     let is_news = is_news(row.flags, sender, packet.time, before);
@@ -338,19 +374,6 @@ fn is_news(flags: RowFlags, sender: Sender, time: Nanos, before: (Sender, Nanos)
     before.0 != sender
         || flags.any(RowFlags::CONTESTED.or(RowFlags::SHARED))
             && (flags.has(RowFlags::CONTESTED) || time.since(before.1) >= SILENCE)
-}
-
-/// What a record's packet adds to its tunnel.
-#[inline]
-fn packet_of(frame: &Frame<'_>, record: &Record) -> Packet {
-    let from = record.outer_addresses(frame.bytes).unwrap_or_default().0;
-    Packet {
-        packets: u64::from(record.kind == Kind::Gtpu),
-        bytes: user_bytes(frame, record),
-        time: record.time,
-        sender: Sender::of(record.source, from),
-        flow: qos_flow(record),
-    }
 }
 
 /// The user's address in a packet, if it is not the tunnel's user's. What goes astray in a
@@ -419,6 +442,12 @@ fn stray_again(packet: &CommonPacket, frame: &Frame<'_>, report: &mut Report) ->
         }
         _ => false,
     }
+}
+
+/// Eight octets of a header.
+#[inline]
+fn octets<const N: usize>(header: &[u8; N], at: usize) -> u64 {
+    header[at..].first_chunk().map_or(0, |octets| u64::from_be_bytes(*octets))
 }
 
 /// An IPv4 address that was read as a number.

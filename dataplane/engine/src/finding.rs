@@ -76,7 +76,8 @@ pub struct Finding {
 impl Finding {
     /// Adds what another worker, or a later part of the slice, saw.
     pub fn join(&mut self, more: &Finding) {
-        if more.first < self.first {
+        let order = |it: &Finding| (it.first, it.tap.0, it.link);
+        if order(more) < order(self) {
             (self.first, self.tap, self.link, self.inner) =
                 (more.first, more.tap, more.link, more.inner);
         }
@@ -96,13 +97,15 @@ const FREE: u16 = u16::MAX;
 pub struct Findings {
     rows: Vec<Finding>,
     index: Vec<u16>,
+    /// The row of the finding before.
+    latest: usize,
     secret: u64,
 }
 
 impl Findings {
     /// Empty, with room for a slice.
     pub fn with_room() -> Self {
-        Self { rows: Vec::with_capacity(FINDINGS), index: vec![FREE; SLOTS], secret: 0 }
+        Self { rows: Vec::with_capacity(FINDINGS), index: vec![FREE; SLOTS], latest: 0, secret: 0 }
     }
 
     /// Forgets all.
@@ -126,6 +129,13 @@ impl Findings {
 
     /// Adds one; no if there is no room for another kind.
     fn add(&mut self, found: Finding) -> bool {
+        // Most are of the same kind as the one before.
+        if let Some(row) = self.rows.get_mut(self.latest)
+            && row.key == found.key
+        {
+            row.join(&found);
+            return true;
+        }
         let kind = match found.key.sign {
             Sign::Extension(kind) => u64::from(kind) << 8,
             _ => 0,
@@ -139,6 +149,7 @@ impl Findings {
             match self.rows.get_mut(usize::from(*place)) {
                 Some(row) if row.key == found.key => {
                     row.join(&found);
+                    self.latest = usize::from(*place);
                     return true;
                 }
                 _ => slot = (slot + 1) % SLOTS,
@@ -164,67 +175,59 @@ impl Findings {
         rules: &Rules,
     ) -> u64 {
         let (flow, upward) = FlowKey::of(record, ends.0, ends.1);
-        let inner = Inner::of(record, frame.bytes);
-        let inside = |sign| {
-            let subscriber =
-                |address: Address| Party::unpack(rules.party(address)) == Party::Subscriber;
-            let own = inner.is_some_and(|inner| {
-                subscriber(inner.tuple.source.into()) || subscriber(inner.tuple.destination.into())
-            });
-            let target = inner.map_or(Address::default(), |inner| {
-                Address::from(inner.tuple.destination).neighbourhood()
-            });
-            (FindingKey { sign, flow, upward, own, target }, inner)
+        let mut dropped = 0;
+        let mut found = |sign, own, target, inner| {
+            dropped += u64::from(!self.add(Finding {
+                key: FindingKey { sign, flow, upward, own, target },
+                first: record.time,
+                last: record.time,
+                packets: 1,
+                bytes: u64::from(record.wire_len),
+                tap: record.tap,
+                link: record.link,
+                inner,
+            }));
         };
-        let outside = |sign| {
-            (FindingKey { sign, flow, upward, own: false, target: Address::default() }, None)
-        };
-        let header = [
+        let mut outside = |sign| found(sign, false, Address::default(), None);
+        for (oddity, sign) in [
             (Oddities::SPARE, Sign::SpareBit),
             (Oddities::TRAILING, Sign::Trailing),
             (Oddities::PRIVATE, Sign::PrivateExtension),
             (Oddities::PADDED, Sign::Padded),
-        ];
-        let odd = header
-            .into_iter()
-            .filter(|(oddity, _)| record.oddities.has(*oddity))
-            .map(|(_, sign)| outside(sign));
+        ] {
+            if record.oddities.has(oddity) {
+                outside(sign);
+            }
+        }
         // RAN nodes forward to each other over the addresses that they have on N3.
         let is_standard = |link| gtp_hdrcov::is_standard(record.extension, link, record.message);
-        let extension = (record.oddities.has(Oddities::EXTENSION)
+        if record.oddities.has(Oddities::EXTENSION)
             && !is_standard(record.link)
-            && !(is_within_ran(record, rules) && is_standard(Link::Xn)))
-        .then(|| outside(Sign::Extension(record.extension)));
-        let echo = record.oddities.has(Oddities::ECHO).then(|| {
-            outside(if record.message == 1 { Sign::EchoRequest } else { Sign::EchoResponse })
-        });
+            && !(is_within_ran(record, rules) && is_standard(Link::Xn))
+        {
+            outside(Sign::Extension(record.extension));
+        }
+        if record.oddities.has(Oddities::ECHO) {
+            outside(if record.message == 1 { Sign::EchoRequest } else { Sign::EchoResponse });
+        }
         // Of what is wrong inside, the most specific.
-        let inner_sign = if record.flags.has(Flags::NESTED) {
-            Some(Sign::Nested)
+        let inside = if record.flags.has(Flags::NESTED) {
+            Sign::Nested
         } else if record.flags.has(Flags::CONTROL_INSIDE) {
-            Some(Sign::ControlInside)
+            Sign::ControlInside
         } else if record.flags.has(Flags::INTO_INFRASTRUCTURE) {
-            Some(Sign::IntoInfrastructure)
+            Sign::IntoInfrastructure
         } else {
-            None
+            return dropped;
         };
-        odd.chain(extension)
-            .chain(echo)
-            .chain(inner_sign.map(inside))
-            .map(|(key, inner)| {
-                let found = Finding {
-                    key,
-                    first: record.time,
-                    last: record.time,
-                    packets: 1,
-                    bytes: u64::from(record.wire_len),
-                    tap: record.tap,
-                    link: record.link,
-                    inner,
-                };
-                u64::from(!self.add(found))
-            })
-            .sum()
+        let inner = Inner::of(record, frame.bytes);
+        let is_own = |address: Address| Party::unpack(rules.party(address)) == Party::Subscriber;
+        let (own, target) = inner.map_or((false, Address::default()), |inner| {
+            let (source, destination) = (inner.tuple.source.into(), inner.tuple.destination.into());
+            (is_own(source) || is_own(destination), Address::neighbourhood(destination))
+        });
+        found(inside, own, target, inner);
+        dropped
     }
 }
 

@@ -22,6 +22,10 @@ pub struct DatagramKey {
 }
 
 impl DatagramKey {
+    /// No datagram's.
+    pub(crate) const NONE: Self =
+        Self { source: Address(0), destination: Address(0), identification: 0, protocol: None };
+
     /// The key of an IPv4 fragment.
     #[inline]
     pub fn v4(ip: &Ipv4<'_>) -> Self {

@@ -1,7 +1,7 @@
 //! What a frame shows besides its flow: equipment in unlisted clothes, messages
 //! that name equipment's peers, and which way the user plane goes.
 
-use weir_wire::ethernet::Ethernet;
+use weir_wire::ethernet::{self, Ethernet};
 use weir_wire::gtpu::G_PDU;
 use weir_wire::tcp::Tcp;
 use weir_wire::udp::Udp;
@@ -58,6 +58,20 @@ impl Shown {
     #[inline]
     pub(crate) fn of(common: &Common) -> Self {
         Self { header: common.source_and_type, vlan: common.vlan }
+    }
+
+    /// The same of a frame that has a record: as one with that tag alone, or none, shows it, since
+    /// what else stands before IP is not looked at. None if it is none of Ethernet's.
+    #[inline]
+    pub(crate) fn of_record(record: &Record, frame: &Frame<'_>) -> Option<Self> {
+        if frame.meta.link_type != LinkType::Ethernet {
+            return None;
+        }
+        let source_and_type = frame.bytes.get(6..)?.first_chunk()?;
+        let is_tagged = record.vlan != Record::UNTAGGED;
+        let ether_type = if is_tagged { ethernet::VLAN } else { ethernet::IPV4 };
+        let source = u64::from_be_bytes(*source_and_type) & !u64::from(u16::MAX);
+        Some(Self { header: source | u64::from(ether_type), vlan: record.vlan })
     }
 
     /// What of it is not as it is listed for that equipment.

@@ -22,6 +22,17 @@ const PAIRS: usize = SETS * WAYS;
 /// What stands for a source port in the key of a pair whose G-PDUs may come from any.
 const ANY_SOURCE: u64 = 1 << 48;
 
+/// Where the key of a fragment says which part of what it is: above the ports, the tap and
+/// [`ANY_SOURCE`].
+const PART: u32 = 49;
+
+/// What a fragment is, until its first one has shown that it is nothing of interest.
+const IN_FRAGMENTS: Flags = Flags::FIRST_FRAGMENT.or(Flags::LATER_FRAGMENT).or(Flags::ATTRIBUTED);
+
+/// Marks the place of a fragments' pair, which is in a table of its own: senders that send each
+/// tunnel from a port of its own would drive users' pairs out with their fragments.
+pub(crate) const OF_FRAGMENTS: u16 = 1 << 15;
+
 /// A record whose pair is not looked for has none.
 pub(crate) const NONE: u16 = u16::MAX;
 
@@ -50,6 +61,25 @@ impl PairKey {
         let addresses = u64::from_be_bytes(*header[12..].first_chunk()?);
         let ports = u32::from(record.source_port) << 16 | u32::from(record.destination_port);
         Some(Self::new(addresses, ports, record.tap))
+    }
+
+    /// The key of a fragment in IPv4, by what its first one showed: apart from whole packets', and
+    /// by all that makes its ends other parties or its flow another one.
+    #[inline]
+    pub(crate) fn of_fragment(record: &Record, frame: &Frame<'_>) -> Option<Self> {
+        if !record.flags.any(IN_FRAGMENTS) || record.flags.has(Flags::OUTER_V6) {
+            return None;
+        }
+        let header = frame.bytes.get(usize::from(record.outer_ip)..)?.first_chunk::<20>()?;
+        let addresses = u64::from_be_bytes(*header[12..].first_chunk()?);
+        let ports = u32::from(record.source_port) << 16 | u32::from(record.destination_port);
+        let part = u64::from(record.flags.has(Flags::FIRST_FRAGMENT))
+            | u64::from(record.flags.has(Flags::LATER_FRAGMENT)) << 1
+            | u64::from(record.flags.has(Flags::ATTRIBUTED)) << 2
+            | (record.kind as u64) << 3
+            | u64::from(record.protocol) << 5;
+        let Self { addresses, ports_and_tap } = Self::new(addresses, ports, record.tap);
+        Some(Self { addresses, ports_and_tap: ports_and_tap | part << PART })
     }
 
     /// The key of a G-PDU of the common shape.
@@ -273,6 +303,33 @@ mod tests {
             is_tracked: true,
             flow: Prepared::default(),
         }
+    }
+
+    #[test]
+    fn whatever_makes_a_fragment_of_another_flow_or_party_makes_another_key() {
+        let frame = Frame { bytes: &[0x45; 40], ..Frame::default() };
+        let fragment = Record { outer_ip: 0, flags: Flags::FIRST_FRAGMENT, ..Record::default() };
+        let later = Record { flags: Flags::LATER_FRAGMENT, ..fragment };
+        let parts = [
+            fragment,
+            later,
+            Record { flags: Flags::ATTRIBUTED, ..fragment },
+            Record { kind: Kind::Gtpu, ..fragment },
+            Record { kind: Kind::Pfcp, ..fragment },
+            Record { protocol: 6, ..fragment },
+            Record { protocol: 255, ..fragment },
+            Record { source_port: 1, ..fragment },
+            Record { destination_port: 1, ..fragment },
+            Record { tap: TapId(1), ..fragment },
+        ];
+        let key = |record: &Record| PairKey::of_fragment(record, &frame);
+        for (i, one) in parts.iter().enumerate() {
+            assert!(key(one).is_some());
+            assert!(parts[..i].iter().all(|other| key(other) != key(one)), "{one:?}");
+        }
+        assert!(key(&Record { flags: Flags(0), ..fragment }).is_none());
+        let v6 = Record { flags: fragment.flags.or(Flags::OUTER_V6), ..fragment };
+        assert!(key(&v6).is_none());
     }
 
     #[test]

@@ -183,9 +183,31 @@ struct Row {
     /// Nothing of it is wanted any more, and it holds no pages.
     discarded: bool,
     pages: Layout,
+    /// The chain that it is in.
+    bucket: u32,
     next_in_bucket: u32,
     older: u32,
     newer: u32,
+}
+
+impl Row {
+    /// No datagram's.
+    const VACANT: Self = Self {
+        key: DatagramKey::NONE,
+        started: Nanos(0),
+        protocol: None,
+        total: None,
+        reach: 0,
+        blocks: 0,
+        repeated: false,
+        conflicting: false,
+        discarded: false,
+        pages: Layout::EMPTY,
+        bucket: 0,
+        next_in_bucket: NONE,
+        older: NONE,
+        newer: NONE,
+    };
 }
 
 impl Reassembler {
@@ -348,31 +370,23 @@ impl Reassembler {
     }
 
     fn open(&mut self, piece: &Piece<'_>, bucket: usize) -> u32 {
-        let row = Row {
-            key: piece.key,
-            started: piece.time,
-            protocol: None,
-            total: None,
-            reach: 0,
-            blocks: 0,
-            repeated: false,
-            conflicting: false,
-            discarded: false,
-            pages: Layout::EMPTY,
-            next_in_bucket: self.buckets[bucket],
-            older: self.newest,
-            newer: NONE,
-        };
         let index = match self.free_rows.pop() {
-            Some(free) => {
-                self.rows[free as usize] = row;
-                free
-            }
+            Some(free) => free,
             None => {
-                self.rows.push(row);
+                self.rows.push(Row::VACANT);
                 (self.rows.len() - 1) as u32
             }
         };
+        let row = &mut self.rows[index as usize];
+        // A vacant row's layout is empty whatever stands in it, and too large to be written anew.
+        row.key = piece.key;
+        row.started = piece.time;
+        (row.protocol, row.total) = (None, None);
+        (row.reach, row.blocks) = (0, 0);
+        (row.repeated, row.conflicting, row.discarded) = (false, false, false);
+        row.bucket = bucket as u32;
+        row.next_in_bucket = self.buckets[bucket];
+        (row.older, row.newer) = (self.newest, NONE);
         self.buckets[bucket] = index;
         match self.rows.get_mut(self.newest as usize) {
             Some(newest) => newest.newer = index,
@@ -385,7 +399,8 @@ impl Reassembler {
     fn remove(&mut self, index: u32) {
         let row = &mut self.rows[index as usize];
         self.pages.release(&mut row.pages);
-        let (key, next, older, newer) = (row.key, row.next_in_bucket, row.older, row.newer);
+        let (next, older, newer) = (row.next_in_bucket, row.older, row.newer);
+        let bucket = row.bucket as usize;
         match self.rows.get_mut(older as usize) {
             Some(row) => row.newer = newer,
             None => self.oldest = newer,
@@ -394,7 +409,6 @@ impl Reassembler {
             Some(row) => row.older = older,
             None => self.newest = older,
         }
-        let bucket = self.bucket(&key);
         let mut before = self.buckets[bucket];
         if before == index {
             self.buckets[bucket] = next;

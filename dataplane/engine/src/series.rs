@@ -36,6 +36,8 @@ pub(crate) struct Series {
     datagrams: Reassembler,
     /// The evictions that a report told of already.
     reported: Evictions,
+    /// Whether the tally has the counters of all that came.
+    is_counted: bool,
 }
 
 impl Series {
@@ -45,6 +47,7 @@ impl Series {
             trails: FragmentTrails::new(secret),
             datagrams: Reassembler::new(LIMITS, secret),
             reported: Evictions::default(),
+            is_counted: true,
         }
     }
 
@@ -59,6 +62,7 @@ impl Series {
         tally: &mut Tally,
         whole: &mut impl FnMut(u16, u16, &[u8]),
     ) {
+        self.is_counted = false;
         let packet = frame.bytes.get(usize::from(record.outer_ip)..).unwrap_or_default();
         let Some(piece) = piece(packet, record.time) else { return };
         let may_be_pfcp = if record.flags.has(Flags::FIRST_FRAGMENT) {
@@ -85,7 +89,15 @@ impl Series {
                 whole(udp.source(), udp.destination(), udp.payload());
             }
         }
-        tally.fragments(self.trails.counters(), self.datagrams.counters());
+    }
+
+    /// Counts what came since this was last asked: once a burst, not with every fragment.
+    #[inline]
+    pub(crate) fn count(&mut self, tally: &mut Tally) {
+        if !self.is_counted {
+            self.is_counted = true;
+            tally.fragments(self.trails.counters(), self.datagrams.counters());
+        }
     }
 
     /// The evictions since this was last asked.
@@ -104,7 +116,8 @@ impl Series {
     /// Gives up what still waits for its missing pieces: none will come.
     pub(crate) fn finish(&mut self, tally: &mut Tally) {
         self.datagrams.expire(Nanos::MAX);
-        tally.fragments(self.trails.counters(), self.datagrams.counters());
+        self.is_counted = false;
+        self.count(tally);
     }
 
     fn first(&mut self, key: &DatagramKey, record: &Record) {

@@ -1,6 +1,7 @@
 //! A worker: the stages over whole bursts.
 
 mod common;
+mod plain;
 
 use std::sync::Arc;
 
@@ -12,11 +13,11 @@ use crate::Nanos;
 use crate::account::Tally;
 use crate::attribute::{Attributor, Others};
 use crate::classify::{classify, look_inside};
-use crate::decode::{Common, Ports, Wrapper, decode};
+use crate::decode::{Common, Ports, Wrapper, decode, walk};
 use crate::finding::is_suspicious;
 use crate::frame::{BURST, Frame, TapId};
 use crate::gather::{Shown, listen, sight, uplink};
-use crate::pairs::{NONE, Pair, PairKey, Pairs, Run};
+use crate::pairs::{NONE, OF_FRAGMENTS, Pair, PairKey, Pairs, Run};
 use crate::record::{Flags, Kind, Record};
 use crate::report::Report;
 use crate::rules::{Link, Party, Rules};
@@ -68,6 +69,8 @@ pub struct Worker {
     /// The records' outer addresses, source first, which two stages need.
     ends: [Option<(Address, Address)>; BURST],
     pairs: Pairs,
+    /// Pairs of equipment between which fragments went.
+    fragment_pairs: Pairs,
     /// Where the records' pairs are.
     places: [u16; BURST],
     pending: [Pending; BURST],
@@ -103,6 +106,7 @@ impl Worker {
             ledger: Ledger::new(setup.hash_key)?,
             tally: Tally::new(setup.hash_key),
             pairs: Pairs::new(setup.hash_key),
+            fragment_pairs: Pairs::new(setup.hash_key),
             setup,
             rules: None,
             records: [Record::default(); BURST],
@@ -120,6 +124,7 @@ impl Worker {
         self.end_runs();
         self.rules = rules;
         self.pairs.forget();
+        self.fragment_pairs.forget();
     }
 
     /// Takes other sources to look for on the link to the data network.
@@ -162,6 +167,7 @@ impl Worker {
         self.stages::<false>(frames)
     }
 
+    /// The complete stages stand by themselves: amid them the common path would lack registers.
     fn stages<const COMMON: bool>(&mut self, frames: &[Frame<'_>]) -> usize {
         let frames = frames.get(..BURST).unwrap_or(frames);
         let rules = self.rules.clone();
@@ -183,6 +189,7 @@ impl Worker {
         }
         self.tally.g_pdus((frames.len() - count) as u64);
         self.account(others);
+        self.series.count(&mut self.tally);
         self.gather_n4(others);
         frames.len()
     }
@@ -229,8 +236,8 @@ impl Worker {
     }
 
     /// Reads every frame: a G-PDU of the common shape between remembered ends goes through
-    /// `classify` and `track` at once, any other is decoded and noted among the others, whose
-    /// number is given. Both ask for their tunnels.
+    /// `classify` and `track` at once, any other is decoded and, unless it is plain, noted among
+    /// the others, whose number is given. All ask for their tunnels.
     fn read<const COMMON: bool>(&mut self, frames: &[Frame<'_>], rules: Option<&Rules>) -> usize {
         const AHEAD: usize = 8;
         frames.iter().take(AHEAD).for_each(|frame| prefetch_start(frame.bytes));
@@ -247,8 +254,7 @@ impl Worker {
                 continue;
             }
             self.others[count % BURST] = i as u8;
-            self.decode(count, frame);
-            count += 1;
+            count += usize::from(self.uncommon::<COMMON>(count, frame, rules));
         }
         count
     }
@@ -263,10 +269,36 @@ impl Worker {
         others
     }
 
-    /// Decodes a frame into the record of that number, and finds its ends.
-    fn decode(&mut self, number: usize, frame: &Frame<'_>) {
+    /// A call that the compiler takes for seldom, so that it keeps the common path's words in
+    /// registers around it and not its own.
+    #[cold]
+    #[inline(never)]
+    fn uncommon<const COMMON: bool>(
+        &mut self,
+        number: usize,
+        frame: &Frame<'_>,
+        rules: Option<&Rules>,
+    ) -> bool {
+        self.decode::<COMMON>(number, frame, rules)
+    }
+
+    /// Decodes a frame into the record of that number, and finds its ends; no if it is a plain
+    /// G-PDU, about which nothing is left to do but its tunnel.
+    #[inline(never)]
+    fn decode<const COMMON: bool>(
+        &mut self,
+        number: usize,
+        frame: &Frame<'_>,
+        rules: Option<&Rules>,
+    ) -> bool {
         let record = &mut self.records[number];
-        *record = decode(frame, self.setup.wrapper(frame.meta.tap), &self.setup.ports, &mut ());
+        let (wrapper, ports) = (self.setup.wrapper(frame.meta.tap), &self.setup.ports);
+        if COMMON && rules.is_some() {
+            // It was not of the common shape, or wants the complete stages.
+            walk(frame, wrapper, ports, record, &mut ());
+        } else {
+            *record = decode(frame, wrapper, ports, &mut ());
+        }
         if record.is_fragment() {
             let pouch = &mut self.report.n4;
             let (rules, live) = (self.rules.as_deref(), self.setup.live);
@@ -282,10 +314,18 @@ impl Worker {
                 },
             );
         }
+        if COMMON
+            && let Some(rules) = rules
+            && self.pass_decoded(number, frame, rules)
+        {
+            return false;
+        }
+        let record = &mut self.records[number];
         self.ends[number] = record.outer_addresses(frame.bytes);
         if let Some((_, to)) = self.ends[number] {
             self.attributor.ask_for(number, record, to);
         }
+        true
     }
 
     /// The link, where no rules tell more.
@@ -305,6 +345,7 @@ impl Worker {
     }
 
     /// Packs N4's datagrams for the session machine.
+    #[inline(never)]
     fn gather_n4(&mut self, frames: &[Frame<'_>]) {
         for (frame, record) in frames.iter().zip(&self.records) {
             if record.kind == Kind::Pfcp && !record.is_fragment() {
@@ -319,44 +360,53 @@ impl Worker {
         }
     }
 
+    #[inline(never)]
     fn classify(&mut self, frames: &[Frame<'_>], rules: &Rules) {
-        let Self { setup, records, ends, pairs, places, ledger, report, .. } = self;
+        let Self { setup, records, ends, pairs, fragment_pairs, places, ledger, report, .. } = self;
         for (i, (frame, record)) in frames.iter().zip(records.iter_mut()).enumerate() {
-            let Some(key) = PairKey::of(record, frame) else {
-                places[i] = NONE;
+            places[i] = NONE;
+            let (key, pairs, table) = if let Some(key) = PairKey::of(record, frame) {
+                (key, &mut *pairs, 0)
+            } else if let Some(key) = PairKey::of_fragment(record, frame) {
+                (key, &mut *fragment_pairs, OF_FRAGMENTS)
+            } else {
                 classify(record, frame.bytes, ends[i], setup.link(record.tap), rules);
                 continue;
             };
             let is_from_any = has_any_source_port(record);
             let found = if is_from_any { pairs.find_of_users(&key) } else { pairs.find(&key) };
-            let place = if let Some((place, pair)) = found {
+            if let Some((place, pair)) = found {
                 (record.source, record.destination) = (pair.source, pair.destination);
                 record.link = pair.link;
                 look_inside(record, frame.bytes, rules);
-                place
-            } else {
-                classify(record, frame.bytes, ends[i], setup.link(record.tap), rules);
-                let is_of_ends =
-                    is_from_any && is_between_equipment(record.source, record.destination);
-                let key = if is_of_ends { key.of_any_source() } else { key };
-                let place = pairs.room(&key);
-                // Whoever had the place before has none.
-                if let Some(before) = pairs.at(place) {
-                    common::end_run(before, ledger, report, rules);
-                }
-                places[..i].iter_mut().filter(|of| **of == place).for_each(|of| *of = NONE);
-                pairs.put(place, get_to_know(record, key, ledger, rules));
-                place
-            };
-            places[i] = place;
+                places[i] = place | table;
+                continue;
+            }
+            classify(record, frame.bytes, ends[i], setup.link(record.tap), rules);
+            let is_of_equipment = is_between_equipment(record.source, record.destination);
+            if table == OF_FRAGMENTS && !is_of_equipment {
+                // Of strangers' fragments there may be any number.
+                continue;
+            }
+            let key = if is_from_any && is_of_equipment { key.of_any_source() } else { key };
+            let place = pairs.room(&key);
+            // Whoever had the place before has none.
+            if let Some(before) = pairs.at(place) {
+                common::end_run(before, ledger, report, rules);
+            }
+            places[..i].iter_mut().filter(|of| **of == place | table).for_each(|of| *of = NONE);
+            pairs.put(place, get_to_know(record, key, ledger, rules));
+            places[i] = place | table;
         }
     }
 
+    #[inline(never)]
     fn track(&mut self, frames: &[Frame<'_>], rules: &Rules) {
-        let Self { setup, records, ends, pairs, places, pending, ledger, report, .. } = self;
+        let Self { setup, records, ends, places, pending, ledger, report, .. } = self;
+        let (pairs, fragment_pairs) = (&mut self.pairs, &mut self.fragment_pairs);
         let mut ready = 0;
         for (i, (frame, record)) in frames.iter().zip(records.iter()).enumerate() {
-            let pair = pairs.at(places[i]);
+            let pair = pair_at(pairs, fragment_pairs, places[i]);
             let to_local_scope = match &pair {
                 Some(pair) => pair.to_local_scope,
                 None => ends[i].is_some_and(|(_, to)| to.is_local_scope()),
@@ -391,11 +441,13 @@ impl Worker {
         }
         for Pending { record: i, packet } in &mut pending[..ready] {
             let record = &records[*i];
-            let flow = pairs.at(places[*i]).map_or(packet, |pair| &mut pair.flow);
+            let pair = pair_at(pairs, fragment_pairs, places[*i]);
+            let flow = pair.map_or(packet, |pair| &mut pair.flow);
             ledger.add(record, setup.link(record.tap), frames[*i].bytes, flow);
         }
     }
 
+    #[inline(never)]
     fn account(&mut self, frames: &[Frame<'_>]) {
         for (frame, record) in frames.iter().zip(&self.records) {
             self.tally.frame(record, frame.bytes);
@@ -403,6 +455,20 @@ impl Worker {
                 self.tally.sample(self.sampler.chooses(packet, transport));
             }
         }
+    }
+}
+
+/// The pair in a place of one of both tables.
+#[inline]
+fn pair_at<'p>(
+    pairs: &'p mut Pairs,
+    fragment_pairs: &'p mut Pairs,
+    place: u16,
+) -> Option<&'p mut Pair> {
+    if place & OF_FRAGMENTS == 0 {
+        pairs.at(place)
+    } else {
+        fragment_pairs.at(place ^ OF_FRAGMENTS)
     }
 }
 

@@ -223,6 +223,100 @@ fn users_of_either_family_are_reported_alike() {
     assert!(sampled > 100, "{sampled} packets were chosen for proof");
 }
 
+/// Where a frame of the mix has its outer header, and the user's fragment field.
+const IP_AT: usize = 14;
+const USERS_FRAGMENT: usize = USER_AT + 6;
+
+/// Adds so many octets to a frame of the mix, and to the lengths of what holds them.
+fn insert(frame: &mut Vec<u8>, at: usize, octets: &[u8], lengths: &[usize]) {
+    frame.splice(at..at, octets.iter().copied());
+    for &length in lengths {
+        let word = u16::from_be_bytes([frame[length], frame[length + 1]]) + octets.len() as u16;
+        frame[length..length + 2].copy_from_slice(&word.to_be_bytes());
+    }
+}
+
+/// A frame of the mix in another shape than the common one: one, or the fragments of one.
+fn reshaped(mut frame: Vec<u8>, n: usize, noise: &mut Noise) -> Vec<Vec<u8>> {
+    const TAGS: [[u8; 4]; 3] = [[0x88, 0xa8, 0, 100], [0x81, 0, 0, 200], [0x81, 0, 0, 7]];
+    match noise.below(10) {
+        0 | 1 => {
+            let tags: Vec<_> = (0..noise.below(4)).flat_map(|_| TAGS[noise.below(3)]).collect();
+            frame.splice(12..12, tags);
+        }
+        2 => {
+            insert(&mut frame, SOURCE_PORT, &[0x94, 4, 0, 0], &[IP_AT + 2]);
+            frame[IP_AT] = 0x46;
+        }
+        3 => {
+            // One extension header more, of one of three kinds.
+            let kind = [0x40, 0xc0, 0x84][noise.below(3)];
+            frame[USER_AT - 1] = kind;
+            insert(&mut frame, USER_AT, &[1, 0, 0, 0], &[IP_AT + 2, 38, 44]);
+        }
+        4 if frame[USER_AT] >> 4 == 4 => {
+            let part = [[0x20, 0], [0, 185]][noise.below(2)];
+            frame[USERS_FRAGMENT..USERS_FRAGMENT + 2].copy_from_slice(&part);
+        }
+        // Octets behind the length, a spare bit, another protocol, a message that is no G-PDU.
+        5 => frame[USER_AT - 12..USER_AT - 10].copy_from_slice(&[0, 40]),
+        6 => frame[42] |= 0x08,
+        7 => {
+            let protocol = if frame[USER_AT] >> 4 == 4 { 9 } else { 6 };
+            frame[USER_AT + protocol] = 50;
+        }
+        8 if noise.below(8) == 0 => frame[43] = 254,
+        _ => {
+            let first = 8 * (2 + noise.below(8));
+            let payload = frame.split_off(SOURCE_PORT);
+            let (head, tail) = payload.split_at(first.min(payload.len()));
+            let mut fragments = Vec::new();
+            for (place, octets) in [(0x2000, head), ((first / 8) as u16, tail)] {
+                let mut part = [&frame[..], octets].concat();
+                let length = (part.len() - IP_AT) as u16;
+                part[IP_AT + 2..IP_AT + 4].copy_from_slice(&length.to_be_bytes());
+                part[IP_AT + 4..IP_AT + 6].copy_from_slice(&(n as u16).to_be_bytes());
+                part[IP_AT + 6..IP_AT + 8].copy_from_slice(&u16::to_be_bytes(place));
+                fragments.push(part);
+            }
+            if noise.below(4) == 0 {
+                fragments.remove(noise.below(2));
+            }
+            return fragments;
+        }
+    }
+    vec![frame]
+}
+
+#[test]
+fn plain_packets_of_other_shapes_are_reported_alike() {
+    let mut noise = Noise(8);
+    let mut packets: Vec<Packet> = Vec::new();
+    let mut mac = [2, 0, 0, 0, 0, 1];
+    for (n, mut frame) in real_mix::frames(64, 30_000, 5).into_iter().enumerate() {
+        if noise.below(50) == 0 {
+            mac[4] = noise.below(3) as u8;
+        }
+        frame[6..12].copy_from_slice(&mac);
+        if noise.below(16) == 0 {
+            frame[SOURCE_PORT] = noise.below(256) as u8;
+        }
+        let frames = if noise.below(2) == 0 { vec![frame] } else { reshaped(frame, n, &mut noise) };
+        for frame in frames {
+            // Many at one time, and some before those that came before them.
+            let time = (n as u64 / 4 * 40_000).saturating_sub(noise.below(3) as u64 * 70_000);
+            packets.push((Nanos(time), frame));
+        }
+    }
+    let mut set = strict();
+    set.infrastructure.push(prefix("2600:1900::/118"));
+    let mut sampled = 0;
+    for (link, set) in [(Link::N3, rule_set()), (Link::N3, set.clone()), (Link::Mixed, set)] {
+        sampled += agree_on_tunnels(&packets, &tunnels(60), link, set, &mut noise);
+    }
+    assert!(sampled > 100, "{sampled} packets were chosen for proof");
+}
+
 /// The captures in a folder and those in it.
 fn captures_in(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());

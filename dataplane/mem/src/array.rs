@@ -5,6 +5,7 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap_anonymous, munmap};
 
@@ -40,6 +41,17 @@ unsafe impl<T: Send> Send for HugeArray<T> {}
 unsafe impl<T: Sync> Sync for HugeArray<T> {}
 
 const HUGE_PAGE: usize = 2 << 20;
+const PAGE: usize = 4096;
+
+/// Whether arrays have all their memory from the start.
+static AT_HAND: AtomicBool = AtomicBool::new(false);
+
+/// From now on arrays of this process are made with all their memory at hand. The kernel clears a page
+/// when it is first written to; rows that hashes choose are in all pages at once, so that the first
+/// second of a tap would be spent on that. Who has time later leaves it to the kernel.
+pub fn keep_at_hand() {
+    AT_HAND.store(true, Ordering::Relaxed);
+}
 
 impl<T: Zeroed> HugeArray<T> {
     /// Maps `len` zeroed rows.
@@ -67,6 +79,13 @@ impl<T: Zeroed> HugeArray<T> {
         // pages then serve.
         // SAFETY: the range is the mapping just made.
         let _ = unsafe { madvise(start, bytes.get(), MmapAdvise::MADV_HUGEPAGE) };
+        if AT_HAND.load(Ordering::Relaxed) {
+            for offset in (0..bytes.get()).step_by(PAGE) {
+                // SAFETY: the octet is in the mapping just made, of which nobody else knows yet; it
+                // is zero and stays so.
+                unsafe { start.cast::<u8>().add(offset).write_volatile(0) };
+            }
+        }
         Ok(Self { start: start.cast(), len, bytes })
     }
 }
@@ -110,6 +129,29 @@ mod tests {
         array[99_999][7] = 7;
         array[0][0] = 1;
         assert_eq!((array[99_999][7], array[0][0], array[1][0]), (7, 1, 0));
+    }
+
+    /// How many pages of an array's mapping are in memory.
+    fn pages_in_memory(array: &HugeArray<u64>) -> usize {
+        use std::os::unix::fs::FileExt;
+        let mut entries = vec![0; array.bytes.get() / PAGE * 8];
+        let first = array.start.as_ptr() as u64 / PAGE as u64;
+        let pagemap = std::fs::File::open("/proc/self/pagemap").unwrap();
+        pagemap.read_exact_at(&mut entries, first * 8).unwrap();
+        // The highest bit says so.
+        entries.chunks_exact(8).filter(|entry| entry[7] & 0x80 != 0).count()
+    }
+
+    #[test]
+    fn arrays_are_at_hand_once_that_is_asked_for() {
+        const LEN: usize = 8 << 20 >> 3;
+        let later = HugeArray::<u64>::new(LEN).unwrap();
+        assert_eq!(pages_in_memory(&later), 0);
+        keep_at_hand();
+        let array = HugeArray::<u64>::new(LEN).unwrap();
+        AT_HAND.store(false, Ordering::Relaxed);
+        assert_eq!(pages_in_memory(&array), (8 << 20) / PAGE);
+        assert!(array.iter().all(|row| *row == 0));
     }
 
     #[test]

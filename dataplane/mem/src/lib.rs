@@ -7,6 +7,6 @@ mod array;
 mod file;
 mod prefetch;
 
-pub use array::{HugeArray, Zeroed};
+pub use array::{HugeArray, Zeroed, keep_at_hand};
 pub use file::FileMap;
 pub use prefetch::{prefetch, prefetch_slice, prefetch_start, prefetch_whole};

@@ -96,7 +96,9 @@ impl Court {
             let begin = if self.live { begin } else { begin.max(begun) };
             begun = begin;
             if let Some(rules) = self.policy.changed(&mut epoch) {
-                judge.set_rules(rules, begin, &mut |verdict| self.say(&verdict));
+                judge.set_rules(rules, begin, &mut |verdict| {
+                    self.say(&verdict);
+                });
             }
             let mut reports = Vec::with_capacity(piles.len());
             let mut owners = Vec::with_capacity(piles.len());
@@ -113,11 +115,12 @@ impl Court {
                 said.push(verdict);
             });
             for verdict in &said {
-                self.say(verdict);
+                let is_readable = self.say(verdict);
                 if self.live
+                    && is_readable
                     && let Verdict::Alert(alert) = verdict
                 {
-                    judge.latency(clock::now().since(alert.last));
+                    judge.readable(alert, clock::now());
                 }
             }
             if let Some(sources) = judge.watched_sources() {
@@ -206,9 +209,10 @@ impl Court {
 
     /// Writes a verdict. A replay at full speed waits for room while control is
     /// attached, and so do, for a while, the last verdicts of any input; otherwise a full ring drops it, and counts it.
-    fn say(&mut self, verdict: &Verdict) {
+    /// Tells whether it can be read.
+    fn say(&mut self, verdict: &Verdict) -> bool {
         let mut slot = [0; MAX_BYTES];
-        let Some(bytes) = verdict.encode(&mut slot) else { return };
+        let Some(bytes) = verdict.encode(&mut slot) else { return false };
         while self.patient
             && !self.ring.has_room()
             && self.notice.attached.load(Ordering::Relaxed)
@@ -218,6 +222,6 @@ impl Court {
             std::thread::sleep(Duration::from_micros(200));
         }
         // The ring counts what it drops.
-        let _ = self.ring.push(0, VERDICT, bytes);
+        self.ring.push(0, VERDICT, bytes).is_ok()
     }
 }

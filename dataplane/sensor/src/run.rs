@@ -178,6 +178,9 @@ impl Sensor {
         // Nothing is secret in a lab.
         let site_key = if captured { *LAB_KEY } else { site_key(&plan.state_dir)? };
         let setup = setup_of(&plan, slice, &site_key)?;
+        if !captured {
+            weir_mem::keep_at_hand();
+        }
         let mut signalling = signalling(&plan, setup.hash_key, site_key)?;
         let watch = Arc::new(WatchSlot::default());
         // Workers whose slices one thread cuts wait for each other's.

@@ -299,7 +299,7 @@ words! {
         folded: one,
         /// Sightings and names that found no room in a report.
         unreported: one,
-        /// Verdicts by time from frame to record.
+        /// New alerts by time from the frame that made them to their record.
         latency: (LATENCY_BUCKETS),
         /// The sum of those times in nanoseconds.
         latency_sum_ns: one,

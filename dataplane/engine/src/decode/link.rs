@@ -51,8 +51,8 @@ impl<'a, T: Trail> Walk<'a, '_, T> {
 
     /// Starts again inside a tap's wrapper, whose own addresses are the broker's.
     pub(super) fn unwrapped(&mut self, network: impl FnOnce(&mut Self) -> Network<'a>) {
-        let Record { time, wire_len, tap, .. } = self.record;
-        self.record = Record { time, wire_len, tap, ..Record::default() };
+        let Record { time, wire_len, tap, .. } = *self.record;
+        *self.record = Record { time, wire_len, tap, ..Record::default() };
         self.wrapper = None;
         let network = network(self);
         self.outermost(network);

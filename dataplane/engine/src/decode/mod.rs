@@ -124,17 +124,21 @@ pub fn decode<T: Trail>(
     {
         return common.record(frame, ports);
     }
-    walk(frame, wrapper, ports, trail)
+    let mut record = Record::default();
+    walk(frame, wrapper, ports, &mut record, trail);
+    record
 }
 
-/// The complete walk.
-fn walk<T: Trail>(
+/// The complete walk, which makes the record anew where it is kept: nothing of what stood there
+/// stays.
+pub(crate) fn walk<T: Trail>(
     frame: &Frame<'_>,
     wrapper: Option<Wrapper>,
     ports: &Ports,
+    record: &mut Record,
     trail: &mut T,
-) -> Record {
-    let record = Record {
+) {
+    *record = Record {
         time: frame.meta.time,
         wire_len: frame.meta.wire_len,
         tap: frame.meta.tap,
@@ -142,7 +146,6 @@ fn walk<T: Trail>(
     };
     let mut walk = Walk { frame: frame.bytes, wrapper, ports, record, frames: 0, trail };
     walk.link(frame.meta.link_type, frame.meta.stripped_vlan);
-    walk.record
 }
 
 struct Walk<'a, 'p, T> {
@@ -150,7 +153,7 @@ struct Walk<'a, 'p, T> {
     /// What is still to be taken off.
     wrapper: Option<Wrapper>,
     ports: &'p Ports,
-    record: Record,
+    record: &'p mut Record,
     /// Ethernet headers so far.
     frames: u8,
     trail: &'p mut T,

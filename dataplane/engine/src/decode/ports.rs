@@ -47,7 +47,7 @@ impl Ports {
     /// Whether it is a port at which GTP-U arrives.
     #[inline]
     pub(crate) fn takes_gtpu(&self, destination: u16) -> bool {
-        destination != 0 && self.gtpu.contains(&destination)
+        either(&self.gtpu, destination, destination)
     }
 
     #[inline]

@@ -72,8 +72,8 @@ pub(crate) struct Alerts {
 
 impl Alerts {
     /// Adds an observation with its packets and bytes to its alert; a new
-    /// alert, and one that has grown tenfold, is told to `say`.
-    pub(crate) fn observe(&mut self, observed: Alert, say: &mut impl FnMut(Alert)) {
+    /// alert, and one that has grown tenfold, is told to `say`. Gives a new one's number.
+    pub(crate) fn observe(&mut self, observed: Alert, say: &mut impl FnMut(Alert)) -> Option<u64> {
         if let Some(peer) = observed.peer {
             self.name(peer.into(), observed.detection, observed.day);
         }
@@ -124,7 +124,7 @@ impl Alerts {
             } else if at.since(row.said) >= REFRESH {
                 row.say(say);
             }
-            return;
+            return None;
         }
         if self.rows.len() >= ALERTS {
             self.give_up_some(say);
@@ -134,6 +134,7 @@ impl Alerts {
         let mut row = Row { threshold: alert.packets.saturating_mul(10).max(10), said: at, alert };
         row.say(say);
         self.rows.insert(key, row);
+        Some(self.instances)
     }
 
     fn name(&mut self, peer: Address, detection: u16, day: u32) {

@@ -115,7 +115,7 @@ impl Judge {
             n4: self.session_of(found.inner.as_ref(), to),
             ..self.blank(detection, severity, fact, self.now)
         };
-        self.observe(alert, say);
+        self.observe(alert, Some(found.first), say);
     }
 }
 

@@ -14,7 +14,11 @@ mod flows;
 mod n4;
 mod names;
 pub mod offence;
+<<<<<<< HEAD
 pub mod spell;
+=======
+mod raised;
+>>>>>>> main
 mod unknown;
 
 use std::sync::Arc;
@@ -24,7 +28,7 @@ use weir_wire::Address;
 use crate::contract::verdict::{
     Alert, Direction, Fact, Initiator, InputEnd, PolicySwap, Severity, Verdict,
 };
-use crate::contract::words::{JudgeWords, LATENCY_BUCKETS, Table};
+use crate::contract::words::{JudgeWords, Table};
 use crate::detect::gtp_hdrcov::Echoes;
 use crate::detect::inv_unknown::Strangers;
 use crate::detect::ops_blind::{N4Sight, Vitals, Watch};
@@ -44,6 +48,7 @@ use flow::{Flow, Way};
 use flows::Flows;
 use names::Names;
 use offence::Offence;
+use raised::Raised;
 
 /// How long a general detection waits for a more specific one, in packet time.
 const HOLD: Nanos = Nanos::from_secs(2);
@@ -76,6 +81,10 @@ pub struct Judge {
     vendors: VendorElements,
     signalling: Signalling,
     words: JudgeWords,
+    raised: Raised,
+    /// When the slice before began, or what this one's reports tell of did, if that is earlier.
+    since: Nanos,
+    begun: Nanos,
     now: Nanos,
 }
 
@@ -95,6 +104,9 @@ impl Judge {
             vendors: VendorElements::default(),
             signalling,
             words: JudgeWords::default(),
+            raised: Raised::default(),
+            since: Nanos(0),
+            begun: Nanos(0),
             now: Nanos(0),
         }
     }
@@ -150,6 +162,8 @@ impl Judge {
         vitals: &Vitals,
         say: &mut impl FnMut(Verdict),
     ) {
+        self.raised.clear();
+        self.since = since(begin, end, reports).min(std::mem::replace(&mut self.begun, begin));
         // What N4 is owed by now belongs to the days that end by now.
         self.signalling.pass(begin);
         self.accuse_by_n4(say);
@@ -199,11 +213,10 @@ impl Judge {
         say(Verdict::End(end));
     }
 
-    /// Notes how long it took from a frame's arrival to its verdict's record.
-    pub fn latency(&mut self, took: Nanos) {
-        let bucket = (took.0.max(1).ilog2() as usize).saturating_sub(9).min(LATENCY_BUCKETS - 1);
-        self.words.latency[bucket] += 1;
-        self.words.latency_sum_ns += took.0;
+    /// Notes that an alert's record can be read at `at`, by the clock that frames are stamped by.
+    /// Counts how long a new alert took; to be told in the order in which they were said.
+    pub fn readable(&mut self, alert: &Alert, at: Nanos) {
+        self.raised.readable(alert.instance, at, &mut self.words);
     }
 
     fn count(&mut self, evictions: [u64; Table::ALL.len()]) {
@@ -332,11 +345,11 @@ impl Judge {
                     self.hold(snapshot.last().plus(HOLD), Held::Flow(row, delta.key));
                 } else if self.said_already(&snapshot, offence) && !self.is_n4s(delta.key, offence)
                 {
-                    self.accuse(row, offence, say);
+                    self.accuse(row, offence, delta.first(), say);
                 }
             }
             Some(offence) if self.is_n4s(delta.key, offence) => {}
-            Some(offence) => self.accuse(row, offence, say),
+            Some(offence) => self.accuse(row, offence, delta.first(), say),
             None => {}
         }
         if enabled[usize::from(INV_UNKNOWN)] {
@@ -368,7 +381,9 @@ impl Judge {
                 Held::Stranger(address, tap, link) => {
                     self.strangers.set_held(address, false);
                     match self.alerts.names(address) {
-                        None | Some(INV_UNKNOWN) => self.accuse_stranger(address, tap, link, say),
+                        None | Some(INV_UNKNOWN) => {
+                            self.accuse_stranger(address, (tap, link), time, say);
+                        }
                         Some(_) => drop(self.strangers.take(address)),
                     }
                 }
@@ -381,15 +396,16 @@ impl Judge {
                     if let Some(offence) = offence
                         && !self.is_n4s(key, offence)
                     {
-                        self.accuse(row, offence, say);
+                        self.accuse(row, offence, time, say);
                     }
                 }
             }
         }
     }
 
-    /// Adds what is not counted yet of a flow to its alert.
-    fn accuse(&mut self, row: usize, offence: Offence, say: &mut impl FnMut(Verdict)) {
+    /// Adds what is not counted yet of a flow to its alert, which is made by a frame of the time
+    /// `made`, or by a hold that ended then.
+    fn accuse(&mut self, row: usize, offence: Offence, made: Nanos, say: &mut impl FnMut(Verdict)) {
         let now = self.now;
         let Some(flow) = self.flows.row(row) else { return };
         let (packets, bytes) = std::mem::take(&mut flow.uncounted);
@@ -428,11 +444,17 @@ impl Judge {
                 });
             }
         }
-        self.observe(alert, say);
+        self.observe(alert, Some(made), say);
     }
 
-    fn observe(&mut self, alert: Alert, say: &mut impl FnMut(Verdict)) {
-        self.alerts.observe(alert, &mut |alert| say(Verdict::Alert(Box::new(alert))));
+    /// Adds an observation to its alert. A new one was made by what came at `made`, if by a frame
+    /// at all: the first that this slice tells of it, since no slice before raised it.
+    fn observe(&mut self, alert: Alert, made: Option<Nanos>, say: &mut impl FnMut(Verdict)) {
+        let detection = alert.detection;
+        let new = self.alerts.observe(alert, &mut |alert| say(Verdict::Alert(Box::new(alert))));
+        if let (Some(instance), Some(made)) = (new, made) {
+            self.raised.note(detection, instance, made);
+        }
     }
 
     fn blind(&mut self, tap: TapId, fact: Fact, say: &mut impl FnMut(Verdict)) {
@@ -448,7 +470,7 @@ impl Judge {
             },
             ..self.blank(OPS_BLIND, Severity::Info, fact, now)
         };
-        self.observe(alert, say);
+        self.observe(alert, None, say);
     }
 
     fn is_enabled(&self, position: u16) -> bool {
@@ -515,6 +537,14 @@ impl Judge {
             std::cmp::Ordering::Equal => None,
         }
     }
+}
+
+/// The beginning of the earliest slice that these reports tell of: live, one that a worker was late
+/// with comes among those of a later one.
+fn since(begin: Nanos, end: Nanos, reports: &[Report]) -> Nanos {
+    let earliest =
+        reports.iter().map(|report| Nanos(report.slice.saturating_mul(end.since(begin).0)));
+    earliest.fold(begin, Nanos::min)
 }
 
 /// Whether a flow is on a port where a GTP or PFCP detection may explain it.

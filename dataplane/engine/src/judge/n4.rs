@@ -109,6 +109,8 @@ impl Judge {
                 say(Verdict::Alert(Box::new(alert)));
             });
         }
-        self.observe(alert, say);
+        // What was counted, or waited for N4, for longer than a slice has ended now.
+        let made = found.first.max(self.since);
+        self.observe(alert, Some(made), say);
     }
 }

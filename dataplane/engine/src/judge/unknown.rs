@@ -5,13 +5,13 @@ use weir_wire::Address;
 
 use super::flow::{Flow, Way};
 use super::{HOLD, Held, Judge};
-use crate::TapId;
 use crate::contract::verdict::{Alert, Fact, Initiator, Severity, Verdict};
 use crate::detect::INV_UNKNOWN;
 use crate::detect::inv_unknown::{Sent, Strangers};
 use crate::report::{Report, Sighting, Trait};
 use crate::rules::{Link, Roles, Rules};
 use crate::track::FlowDelta;
+use crate::{Nanos, TapId};
 
 impl Judge {
     pub(super) fn judge_sightings<'a>(
@@ -62,7 +62,7 @@ impl Judge {
                 tap: seen.tap,
                 ..self.blank(INV_UNKNOWN, Severity::Medium, fact, seen.time)
             };
-            self.observe(alert, say);
+            self.observe(alert, Some(seen.time), say);
         }
     }
 
@@ -91,19 +91,21 @@ impl Judge {
                     self.strangers.set_held(address, true);
                     self.hold(side.last.plus(HOLD), Held::Stranger(address, flow.tap, flow.link));
                 }
-                Some(INV_UNKNOWN) => self.accuse_stranger(address, flow.tap, flow.link, say),
+                Some(INV_UNKNOWN) => {
+                    self.accuse_stranger(address, (flow.tap, flow.link), side.first, say);
+                }
                 // A more specific alert tells of it.
                 Some(_) => drop(self.strangers.take(address)),
             }
         }
     }
 
-    /// Adds what is not counted yet of an unknown address to its alert.
+    /// Adds what is not counted yet of an unknown address to its alert, made as in `accuse`.
     pub(super) fn accuse_stranger(
         &mut self,
         address: Address,
-        tap: TapId,
-        link: Link,
+        (tap, link): (TapId, Link),
+        made: Nanos,
         say: &mut impl FnMut(Verdict),
     ) {
         let Some(seen) = self.strangers.take(address) else { return };
@@ -119,6 +121,6 @@ impl Judge {
             last: seen.last,
             ..self.blank(INV_UNKNOWN, Severity::Medium, Fact::UnknownAddress, seen.last)
         };
-        self.observe(alert, say);
+        self.observe(alert, Some(made), say);
     }
 }

@@ -26,7 +26,9 @@ impl Layout {
 
     /// The page in its place, if it is there.
     fn page(&self, slot: usize) -> Option<u32> {
-        (self.taken >> slot & 1 == 1).then(|| self.pages[slot])
+        // In halves, which costs less than a shift of all 128 bits.
+        let half = if slot < 64 { self.taken as u64 } else { (self.taken >> 64) as u64 };
+        if half >> (slot % 64) & 1 == 1 { Some(self.pages[slot]) } else { None }
     }
 
     /// The pages from the first on, up to one that is not there.
@@ -88,6 +90,11 @@ impl Pages {
 
     pub(super) fn survey(&self, pages: &Layout, offset: usize, payload: &[u8]) -> Survey {
         let mut survey = Survey { known: 0, conflicting: false, absent_pages: 0 };
+        if pages.taken == 0 {
+            let end = offset + payload.len();
+            survey.absent_pages = end.div_ceil(PAGE) - offset / PAGE;
+            return survey;
+        }
         for Part { slot, start, bytes } in parts(offset, payload) {
             let Some(page) = pages.page(slot) else {
                 survey.absent_pages += 1;
@@ -124,7 +131,9 @@ impl Pages {
             let to = &mut self.bytes[page * PAGE + start..];
             if new == wanted {
                 to[..bytes.len()].copy_from_slice(bytes);
+                laid += bytes.len().div_ceil(BLOCK);
             } else {
+                laid += new.count_ones() as usize;
                 for (bit, at, block) in blocks(start, bytes) {
                     if new & bit != 0 {
                         to[at..][..block.len()].copy_from_slice(block);
@@ -132,7 +141,6 @@ impl Pages {
                 }
             }
             self.held[page] |= wanted;
-            laid += new.count_ones() as usize;
         }
         laid
     }

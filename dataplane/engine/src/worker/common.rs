@@ -11,7 +11,7 @@ use crate::classify::classify;
 use crate::decode::{Common, decode};
 use crate::frame::Frame;
 use crate::gather::{Shown, sight};
-use crate::pairs::{Pair, PairKey, Run};
+use crate::pairs::{OF_FRAGMENTS, Pair, PairKey, Run};
 use crate::record::{Record, addresses};
 use crate::report::Report;
 use crate::rules::{Party, Rules};
@@ -62,29 +62,39 @@ impl Worker {
     /// Tells of a packet alone, and lets later ones that are like it follow in a run.
     #[inline(never)]
     fn begin_run(&mut self, place: u16, frame: &Frame<'_>, common: &Common, rules: &Rules) {
-        let Self { setup, pairs, ledger, report, .. } = self;
+        let record = recall(frame, &self.setup, Some(rules));
+        self.begin_run_of(place, frame, &record, Shown::of(common), rules);
+    }
+
+    /// The same of a packet that has a record, and its pair in one of both tables.
+    #[inline(never)]
+    pub(super) fn begin_run_of(
+        &mut self,
+        place: u16,
+        frame: &Frame<'_>,
+        record: &Record,
+        shown: Shown,
+        rules: &Rules,
+    ) {
+        let Self { setup, pairs, fragment_pairs, ledger, report, .. } = self;
+        let is_of_fragments = place & OF_FRAGMENTS != 0;
+        let pairs = if is_of_fragments { fragment_pairs } else { pairs };
+        let place = place & !OF_FRAGMENTS;
         let Some(pair) = pairs.at(place) else { return };
         end_run(pair, ledger, report, rules);
-        let record = recall(frame, setup, Some(rules));
-        if pair.is_sighted {
-            sight(report, frame, &record, pair.to_local_scope, rules);
-        }
-        if pair.is_tracked {
-            ledger.add(&record, setup.link(record.tap), frame.bytes, &mut pair.flow);
-        }
-        if let Some(uplink) = pair.uplink {
-            report.direction(record.tap, uplink, 1);
-        }
-        pair.shown = Shown::of(common);
+        tell(pair, frame, record, setup, ledger, report, rules);
+        pair.shown = shown;
         pair.run = Run { begin: record.time, ..Run::NONE };
         pairs.note_run(place);
     }
 
     /// Tells of all packets in runs: a slice ends, or what is known of pairs.
     pub(super) fn end_runs(&mut self) {
-        let Self { pairs, ledger, report, rules, .. } = self;
+        let Self { pairs, fragment_pairs, ledger, report, rules, .. } = self;
         if let Some(rules) = rules {
-            pairs.end_runs(|pair| end_run(pair, ledger, report, rules));
+            for pairs in [pairs, fragment_pairs] {
+                pairs.end_runs(|pair| end_run(pair, ledger, report, rules));
+            }
         }
     }
 }
@@ -97,6 +107,27 @@ fn goes_to_infrastructure(common: &Common, frame: &Frame<'_>, rules: &Rules) -> 
         rules.closes_infrastructure(|| Some(addresses(frame.bytes, common.inner, true)?.1))
     } else {
         rules.closes_infrastructure_v4(ends.destination as u32)
+    }
+}
+
+/// Tells of one packet of a pair.
+pub(super) fn tell(
+    pair: &mut Pair,
+    frame: &Frame<'_>,
+    record: &Record,
+    setup: &Setup,
+    ledger: &mut Ledger,
+    report: &mut Report,
+    rules: &Rules,
+) {
+    if pair.is_sighted {
+        sight(report, frame, record, pair.to_local_scope, rules);
+    }
+    if pair.is_tracked {
+        ledger.add(record, setup.link(record.tap), frame.bytes, &mut pair.flow);
+    }
+    if let Some(uplink) = pair.uplink {
+        report.direction(record.tap, uplink, 1);
     }
 }
 
