@@ -14,11 +14,8 @@ mod flows;
 mod n4;
 mod names;
 pub mod offence;
-<<<<<<< HEAD
-pub mod spell;
-=======
 mod raised;
->>>>>>> main
+pub mod spell;
 mod unknown;
 
 use std::sync::Arc;
