@@ -62,6 +62,8 @@ struct Allow {
     to: Selector,
     services: Vec<&'static str>,
     note: &'static str,
+    /// Whether a timer opens such flows.
+    periodic: bool,
 }
 
 #[derive(Serialize)]
@@ -101,6 +103,7 @@ fn allowed(installed: &BTreeSet<Role>) -> Vec<Allow> {
         .map(|(from, to, services, note)| Allow {
             from: Selector::Role(from),
             to: Selector::Role(to),
+            periodic: from == Oam || [Dns, Ntp, Syslog].contains(&to),
             services,
             note,
         })
@@ -118,6 +121,7 @@ pub(crate) fn text(scenario: &Scenario) -> Result<String, toml::ser::Error> {
         to: Selector::Role(Role::Gnb),
         services: vec!["icmp"],
         note: "security scanner: may ping, and is to be refused elsewhere",
+        periodic: false,
     }));
     let mut link_defaults: BTreeMap<String, &'static str> =
         [(&plan.n3, "n3"), (&plan.n4, "n4"), (&plan.n6, "n6"), (&plan.oam, "oam")]
@@ -196,7 +200,7 @@ pub(crate) fn text(scenario: &Scenario) -> Result<String, toml::ser::Error> {
 fn lookalikes(scenario: &Scenario, said: &Lookalikes) -> [Allow; 4] {
     let role = Selector::Role;
     let id = |id: &Spanned<String>| Selector::Id(id.get_ref().clone());
-    let rule = |from, to, services, note| Allow { from, to, services, note };
+    let rule = |from, to, services, note| Allow { from, to, services, note, periodic: false };
     let subscribers = Selector::Cidr(*scenario.plan.ue4.get_ref());
     [
         rule(role(Role::Gnb), role(Role::Secgw), vec!["ipsec"], "backhaul"),
@@ -214,6 +218,7 @@ fn upheavals(said: &Upheavals, xn: bool) -> Vec<Allow> {
         to: Selector::Role(role),
         services: vec!["gtpu"],
         note,
+        periodic: false,
     };
     let mut rules = vec![among(Role::Upf, "N9")];
     rules.extend(xn.then(|| among(Role::Gnb, "Xn: forwarding at handover")));
@@ -221,7 +226,7 @@ fn upheavals(said: &Upheavals, xn: bool) -> Vec<Allow> {
         let [one, other] = ends.each_ref().map(|id| id.get_ref().clone());
         for (from, to) in [(one.clone(), other.clone()), (other, one)] {
             let (from, to) = (Selector::Id(from), Selector::Id(to));
-            rules.push(Allow { from, to, services: vec!["gtpu"], note });
+            rules.push(Allow { from, to, services: vec!["gtpu"], note, periodic: false });
         }
     }
     rules
@@ -233,6 +238,9 @@ impl Allow {
         let (from, to) = (toml::Value::try_from(&self.from)?, toml::Value::try_from(&self.to)?);
         let services = toml::Value::try_from(&self.services)?;
         let note = toml::Value::from(self.note);
-        Ok(format!("\n[[allow]]\nfrom = {from}\nto = {to}\nservices = {services}\nnote = {note}\n"))
+        let periodic = if self.periodic { "periodic = true\n" } else { "" };
+        Ok(format!(
+            "\n[[allow]]\nfrom = {from}\nto = {to}\nservices = {services}\nnote = {note}\n{periodic}"
+        ))
     }
 }

@@ -207,12 +207,15 @@ impl ChannelOf<'_> {
         channel.add(spell);
         let activity = spell.activity;
         let day = spell.day;
-        if channel.told.is_none_or(|told| told.day < day) {
-            let fact = channel.shows(settings)?;
-            let first = channel.beats.first()?.at;
+        let is_told = channel.told.is_some_and(|told| told.day >= day);
+        // Who beat yesterday is looked at with the first beat of today.
+        let shown = channel.shows(settings, !is_told && channel.told.is_some());
+        if !is_told {
+            let (fact, first) = (shown?, channel.beats.first()?.at);
             channel.told = Some(Told { day, fact, first, packets: 0, bytes: 0 });
         }
         let told = channel.told.as_mut()?;
+        told.fact = shown.unwrap_or(told.fact);
         told.packets += spell.packets();
         told.bytes += spell.bytes();
         Some(Finding {
@@ -250,11 +253,11 @@ impl Channel {
         self.unseen += 1;
     }
 
-    /// The rhythm that it shows, looked for the less often the more beats there are.
-    fn shows(&mut self, settings: &Settings) -> Option<Fact> {
+    /// The rhythm that it shows, looked for the less often the more beats there are, or now.
+    fn shows(&mut self, settings: &Settings, is_due: bool) -> Option<Fact> {
         let (first, last) = (self.beats.first()?.at, self.beats.last()?.at);
         let count = self.beats.len();
-        let is_due = self.unseen * 16 >= count;
+        let is_due = is_due || self.unseen * 16 >= count;
         if !is_due || count < settings.min_samples.min(BEATS) || last.since(first) < settings.least
         {
             return None;

@@ -45,6 +45,9 @@ pub(super) fn grow(fact: &mut Fact, seen: Fact) {
             Fact::FailingEstablishments { failed: most, requests: of },
             Fact::FailingEstablishments { failed, requests },
         ) if failed > *most => (*most, *of) = (failed, requests),
+        (Fact::Lasting { lasted: most }, Fact::Lasting { lasted }) => *most = lasted.max(*most),
+        // The newest beats are what it is like now.
+        (fact @ Fact::Beacon { .. }, seen @ Fact::Beacon { .. }) => *fact = seen,
         // What was seen itself is better than what was inferred.
         (fact @ Fact::Acknowledged { .. }, seen) => *fact = seen,
         _ => {}

@@ -1,6 +1,7 @@
 //! The real `weir-control` against a fake sensor: what it writes, keeps and serves.
 
 mod fake;
+mod memory;
 mod restricted;
 
 use std::fs;
