@@ -12,9 +12,10 @@ use weir_engine::Nanos;
 use weir_engine::contract::verdict::{Fact, Severity};
 use weir_engine::detect::BCN_PERIODIC;
 
-use crate::memory::{Kind, Memory, Row, Stored};
+use crate::memory::{Kind, Memory, Row};
 use crate::rhythm::{Beat, Rhythm};
-use crate::{Finding, Spell};
+use crate::told::{Subject, Told};
+use crate::{Finding, Spell, number_of};
 
 /// Channels that are remembered at a time.
 const CHANNELS: usize = 1 << 16;
@@ -62,16 +63,6 @@ struct ChannelKey {
     port: u16,
 }
 
-/// What was told of a channel.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
-struct Told {
-    day: u32,
-    fact: Fact,
-    first: Nanos,
-    packets: u64,
-    bytes: u64,
-}
-
 #[derive(Debug, Default, Deserialize, Serialize)]
 struct Channel {
     /// In the order of time.
@@ -102,7 +93,7 @@ impl Row for Channel {
 /// The detection's memory.
 #[derive(Debug)]
 pub struct Beacons {
-    channels: Memory<ChannelKey, Channel>,
+    pub(crate) channels: Memory<ChannelKey, Channel>,
 }
 
 impl Default for Beacons {
@@ -147,50 +138,14 @@ impl Beacons {
             protocol: tuple.protocol,
             port: tuple.destination_port,
         };
-        let instance = key.instance();
+        let instance = number_of(&key);
         let fresh = || Channel { is_of_strangers: peer.is_none(), ..Channel::default() };
         ChannelOf { instance, channel: self.channels.entry(key, fresh) }
     }
 
     /// What was counted for alerts counts from 0 again.
     pub(crate) fn restarted(&mut self) {
-        self.channels.change_all(|channel| {
-            let Some(told) = &mut channel.told else { return false };
-            (told.packets, told.bytes) = (0, 0);
-            true
-        });
-    }
-
-    pub(crate) fn restore(&mut self, key: &[u8], row: &[u8]) -> bool {
-        self.channels.restore(key, row)
-    }
-
-    pub(crate) fn changed(&self) -> impl Iterator<Item = Stored> {
-        self.channels.changed()
-    }
-
-    pub(crate) fn has_changed(&self) -> bool {
-        self.channels.has_changed()
-    }
-
-    pub(crate) fn stored(&mut self) {
-        self.channels.stored();
-    }
-
-    pub(crate) fn evictions(&self) -> u64 {
-        self.channels.evictions()
-    }
-}
-
-impl ChannelKey {
-    /// A number that stands for it (FNV-1a).
-    fn instance(&self) -> u64 {
-        let peer = self.peer.map_or_else(String::new, |peer| peer.to_string());
-        let service = [&[self.protocol][..], &self.port.to_be_bytes()].concat();
-        let bytes = [self.equipment.as_bytes(), &[0], peer.as_bytes(), &[0], &service].concat();
-        bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-        })
+        self.channels.change_all(|channel| channel.told.as_mut().map(Told::restart).is_some());
     }
 }
 
@@ -205,30 +160,19 @@ impl ChannelOf<'_> {
     fn take(self, spell: &Spell<'_>, settings: &Settings) -> Option<Finding> {
         let Self { instance, channel } = self;
         channel.add(spell);
-        let activity = spell.activity;
-        let day = spell.day;
+        let day = spell.context.day;
         let is_told = channel.told.is_some_and(|told| told.day >= day);
         // Who beat yesterday is looked at with the first beat of today.
         let shown = channel.shows(settings, !is_told && channel.told.is_some());
         if !is_told {
             let (fact, first) = (shown?, channel.beats.first()?.at);
-            channel.told = Some(Told { day, fact, first, packets: 0, bytes: 0 });
+            channel.told = Some(Told::new(day, fact, first));
         }
         let told = channel.told.as_mut()?;
         told.fact = shown.unwrap_or(told.fact);
-        told.packets += spell.packets();
-        told.bytes += spell.bytes();
-        Some(Finding {
-            detection: BCN_PERIODIC,
-            severity: Severity::Medium,
-            fact: told.fact,
-            peer: if let [only] = channel.peers[..] { Some(only) } else { None },
-            instance,
-            packets: told.packets,
-            bytes: told.bytes,
-            first: told.first,
-            last: activity.last,
-        })
+        let peer = if let [only] = channel.peers[..] { Some(only) } else { None };
+        let severity = Severity::Medium;
+        Some(told.grow(spell, Subject { detection: BCN_PERIODIC, severity, peer, instance }))
     }
 }
 
@@ -281,7 +225,8 @@ mod tests {
     use weir_engine::contract::verdict::Activity;
 
     use super::*;
-    use crate::test_spells::{activity, hours};
+    use crate::memory::{Remembered, Stored};
+    use crate::test_spells::{activity, hours, spell};
 
     const SETTINGS: Settings =
         Settings { min_score: 0.80, min_samples: 24, least: Nanos(6 * 3_600_000_000_000) };
@@ -395,9 +340,9 @@ mod tests {
         let mut first = Beacons::default();
         let mut parts = observe(&mut first, before);
         let mut second = Beacons::default();
-        for Stored { key, row, .. } in first.changed() {
-            assert!(second.restore(&key, &row.unwrap()));
-        }
+        first.channels.changed(&mut |Stored { key, row, .. }| {
+            assert!(second.channels.restore(&key, &row.unwrap()));
+        });
         parts.extend(observe(&mut second, after));
         assert_eq!(parts, whole);
     }
@@ -421,6 +366,6 @@ mod tests {
             }
         }
         assert!(found.len() >= 16, "{}", found.len());
-        assert!(beacons.evictions() > 70_000);
+        assert!(beacons.channels.evictions() > 70_000);
     }
 }

@@ -8,16 +8,19 @@ use weir_engine::detect::EGR_LONGCONN;
 
 use crate::{Finding, Spell};
 
-/// Says that the flow of a spell has lasted longer than `longest`.
+/// Says that the flow of a spell has lasted longer than `longest`; of two equipment, who opened it
+/// is told of.
 pub fn observe(spell: &Spell<'_>, longest: Nanos, say: &mut impl FnMut(Finding)) {
     let activity = spell.activity;
     let lasted = activity.last.since(activity.opened);
-    if activity.allowed || lasted <= longest {
+    let is_others = activity.source.is_some() && !spell.may_have_opened;
+    if activity.allowed || is_others || lasted <= longest {
         return;
     }
     say(Finding {
         detection: EGR_LONGCONN,
         severity: Severity::Medium,
+        is_degraded: false,
         fact: Fact::Lasting { lasted },
         peer: Some(spell.peer),
         instance: activity.flow_id,
@@ -31,7 +34,7 @@ pub fn observe(spell: &Spell<'_>, longest: Nanos, say: &mut impl FnMut(Finding))
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::test_spells::{activity, hours};
+    use crate::test_spells::{activity, hours, spell};
 
     #[test]
     fn only_what_is_not_allowed_and_lasts_is_told() {
@@ -43,7 +46,7 @@ mod tests {
                 ..activity(hours(0.0))
             };
             let mut told = Vec::new();
-            observe(&Spell::of("gnb-1", &activity, 0), hours(4.0), &mut |it| told.push(it));
+            observe(&spell(&activity), hours(4.0), &mut |it| told.push(it));
             told
         };
         assert_eq!(told(false, hours(4.0)), []);

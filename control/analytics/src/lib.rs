@@ -3,88 +3,50 @@
 //! bounded, kept row by row, and can be stored and taken up again.
 //!
 //! - [`bcn_periodic`]: a rhythm that nobody declared.
-//! - [`egr_longconn`]: a connection that the policy does not allow and that never ends.
+//! - [`egr_cohort`]: a place to which one build turns and nobody else.
+//! - [`egr_longconn`]: a flow that the policy does not allow and that never ends.
+//! - [`egr_volume`]: far more than usual, or every night the same heap.
+//! - [`oam_window`]: work on equipment that nobody declared.
 
 pub mod bcn_periodic;
+pub mod egr_cohort;
 pub mod egr_longconn;
+pub mod egr_volume;
 pub mod memory;
+pub mod oam_window;
 pub mod rhythm;
+mod spell;
+#[cfg(test)]
+mod test_spells;
+mod told;
 
 use std::net::IpAddr;
 
+use serde::Serialize;
 use weir_engine::Nanos;
-use weir_engine::contract::verdict::{Activity, Fact, Severity};
+use weir_engine::contract::verdict::{Fact, Severity};
 
 use bcn_periodic::Beacons;
-use memory::{Kind, Stored};
+use egr_cohort::Cohorts;
+use egr_volume::Volumes;
+use memory::{Kind, Remembered, Stored};
+use oam_window::Management;
 
-/// A spell of activity, from the side of the equipment whose doing it is.
-#[derive(Clone, Copy, Debug)]
-pub struct Spell<'a> {
-    /// The equipment's id, which outlives the numbers of a policy.
-    pub equipment: &'a str,
-    /// The record.
-    pub activity: &'a Activity,
-    /// The UTC day on which alerts count it.
-    pub day: u32,
-    /// The other side.
-    pub peer: IpAddr,
-    /// Whether that is equipment too.
-    pub is_peer_equipment: bool,
-    /// Whether the equipment is, or may be, who opened the flow.
-    pub may_have_opened: bool,
-    /// Packets and bytes that the equipment sent.
-    pub sent: (u64, u64),
-    /// Packets and bytes that it received.
-    pub received: (u64, u64),
-}
-
-impl<'a> Spell<'a> {
-    /// The spell as the doing of the first side, if that is equipment, else of the second.
-    pub fn of(equipment: &'a str, activity: &'a Activity, day: u32) -> Self {
-        let Activity { tuple, to_server, to_client, .. } = activity;
-        match activity.source {
-            Some(_) => Self {
-                equipment,
-                activity,
-                day,
-                peer: tuple.destination,
-                is_peer_equipment: activity.destination.is_some(),
-                may_have_opened: true,
-                sent: *to_server,
-                received: *to_client,
-            },
-            None => Self {
-                equipment,
-                activity,
-                day,
-                peer: tuple.source,
-                is_peer_equipment: false,
-                may_have_opened: !activity.initiator_known,
-                sent: *to_client,
-                received: *to_server,
-            },
-        }
-    }
-
-    /// Packets both ways.
-    pub fn packets(&self) -> u64 {
-        self.sent.0 + self.received.0
-    }
-
-    /// Bytes both ways.
-    pub fn bytes(&self) -> u64 {
-        self.sent.1 + self.received.1
-    }
-}
+pub use spell::{Cohort, Context, Contrast, Side, Spell};
 
 /// How the detections are set; those that are absent do not judge.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Settings {
     /// BCN-PERIODIC's.
     pub beacons: Option<bcn_periodic::Settings>,
+    /// EGR-COHORT's.
+    pub cohorts: Option<egr_cohort::Settings>,
     /// EGR-LONGCONN's `max_hours`, as a time.
     pub longest: Option<Nanos>,
+    /// EGR-VOLUME's.
+    pub volumes: Option<egr_volume::Settings>,
+    /// OAM-WINDOW's `max_mebibytes`, in bytes.
+    pub most_outside_windows: Option<u64>,
 }
 
 /// What a detection found, about the equipment of the spell that showed it.
@@ -94,6 +56,8 @@ pub struct Finding {
     pub detection: u16,
     /// How grave it is.
     pub severity: Severity,
+    /// Whether what it needs was not all there.
+    pub is_degraded: bool,
     /// What was seen.
     pub fact: Fact,
     /// The other side; none if there are several.
@@ -114,6 +78,9 @@ pub struct Finding {
 #[derive(Debug, Default)]
 pub struct Analytics {
     beacons: Beacons,
+    cohorts: Cohorts,
+    volumes: Volumes,
+    management: Management,
 }
 
 impl Analytics {
@@ -127,81 +94,82 @@ impl Analytics {
         if let Some(settings) = &settings.beacons {
             self.beacons.observe(spell, settings, say);
         }
+        if let Some(settings) = &settings.cohorts {
+            self.cohorts.observe(spell, settings, say);
+        }
         if let Some(longest) = settings.longest {
             egr_longconn::observe(spell, longest, say);
+        }
+        if let Some(settings) = &settings.volumes {
+            self.volumes.observe(spell, settings, say);
+        }
+        if let Some(most) = settings.most_outside_windows {
+            self.management.observe(spell, most, say);
         }
     }
 
     /// Another life of the sensor begins: what was counted for alerts counts from 0 again.
     pub fn restarted(&mut self) {
         self.beacons.restarted();
+        self.cohorts.restarted();
+        self.volumes.restarted();
+        self.management.restarted();
+    }
+
+    fn memories(&self) -> [&dyn Remembered; Kind::ALL.len()] {
+        let Self { beacons, cohorts, volumes, management } = self;
+        [&beacons.channels, &cohorts.visits, &volumes.hours, &management.sessions]
+    }
+
+    fn memories_mut(&mut self) -> [&mut dyn Remembered; Kind::ALL.len()] {
+        let Self { beacons, cohorts, volumes, management } = self;
+        [&mut beacons.channels, &mut cohorts.visits, &mut volumes.hours, &mut management.sessions]
     }
 
     /// Takes over a stored row; no if it is none of this version.
     pub fn restore(&mut self, kind: Kind, key: &[u8], row: &[u8]) -> bool {
-        match kind {
-            Kind::Channel => self.beacons.restore(key, row),
-        }
+        self.memories_mut()
+            .into_iter()
+            .any(|memory| memory.kind() == kind && memory.restore(key, row))
     }
 
-    /// The rows that changed since [`Analytics::stored`].
-    pub fn changed(&self) -> impl Iterator<Item = Stored> {
-        self.beacons.changed()
+    /// Gives the rows that changed since [`Analytics::stored`].
+    pub fn changed(&self, mut put: impl FnMut(Stored)) {
+        self.memories().into_iter().for_each(|memory| memory.changed(&mut put));
     }
 
     /// Whether any did.
     pub fn has_changed(&self) -> bool {
-        self.beacons.has_changed()
+        self.memories().into_iter().any(Remembered::has_changed)
     }
 
     /// What changed has been stored.
     pub fn stored(&mut self) {
-        self.beacons.stored();
+        self.memories_mut().into_iter().for_each(Remembered::stored);
     }
 
-    /// Rows given up for lack of room so far.
-    pub fn evictions(&self) -> u64 {
-        self.beacons.evictions()
+    /// Rows given up for lack of room so far, in the order of [`Kind::ALL`].
+    pub fn evictions(&self) -> [u64; Kind::ALL.len()] {
+        self.memories().map(Remembered::evictions)
     }
 }
 
+/// A number that stands for a key, the same in every life of the process (FNV-1a).
+fn number_of(key: &impl Serialize) -> u64 {
+    let bytes = postcard::to_allocvec(key).unwrap_or_default();
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
+
 #[cfg(test)]
-mod test_spells {
-    use weir_engine::Nanos;
-    use weir_engine::contract::verdict::{Activity, Tuple};
-    use weir_engine::rules::{EquipmentId, Link};
+mod tests {
+    use super::*;
 
-    pub(crate) fn hours(hours: f64) -> Nanos {
-        Nanos((hours * 3.6e12) as u64)
-    }
-
-    /// A packet of gnb-1 to a stranger's HTTPS port, which the policy does not allow.
-    pub(crate) fn activity(at: Nanos) -> Activity {
-        Activity {
-            flow_id: 7,
-            tuple: Tuple {
-                source: [10, 0, 0, 1].into(),
-                destination: [198, 51, 100, 7].into(),
-                source_port: 40_000,
-                destination_port: 443,
-                protocol: 6,
-            },
-            initiator_known: true,
-            source: Some(EquipmentId(0)),
-            destination: None,
-            to_server: (3, 400),
-            to_client: (3, 300),
-            total: (6, 700),
-            opened: at,
-            first: at,
-            last: at,
-            continues: false,
-            allowed: false,
-            periodic: false,
-            name: None,
-            tap: 0,
-            link: Link::Oam,
-            policy: 1,
-        }
+    #[test]
+    fn every_kind_of_row_has_its_memory() {
+        let mut analytics = Analytics::default();
+        assert_eq!(analytics.memories().map(Remembered::kind), Kind::ALL);
+        assert_eq!(analytics.memories_mut().map(|memory| memory.kind()), Kind::ALL);
     }
 }

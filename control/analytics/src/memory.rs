@@ -12,13 +12,29 @@ const CANDIDATES: usize = 64;
 /// What a stored row is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Kind {
-    /// Of BCN-PERIODIC: what equipment sends to a peer, or to strangers, on a service.
+    /// Of BCN-PERIODIC: what equipment opens to a peer, or to strangers, on a service.
     Channel = 1,
+    /// Of EGR-COHORT: that equipment turned to a place.
+    Visit = 2,
+    /// Of EGR-VOLUME: what equipment sent, hour by hour.
+    Hours = 3,
+    /// Of OAM-WINDOW: a session on a service of management.
+    Session = 4,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 1] = [Self::Channel];
+    pub const ALL: [Self; 4] = [Self::Channel, Self::Visit, Self::Hours, Self::Session];
+
+    /// The label `table` of its evictions.
+    pub const fn table(self) -> &'static str {
+        match self {
+            Self::Channel => "beacon_channels",
+            Self::Visit => "cohort_visits",
+            Self::Hours => "volume_hours",
+            Self::Session => "management_sessions",
+        }
+    }
 }
 
 /// A row to be stored, or, without a value, to be dropped from the store.
@@ -103,36 +119,9 @@ impl<K: Clone + DeserializeOwned + Ord + Serialize, V: Row> Memory<K, V> {
         }
     }
 
-    /// Takes over a stored row; no if it can't be read.
-    pub fn restore(&mut self, key: &[u8], row: &[u8]) -> bool {
-        let (Ok(key), Ok(row)) = (postcard::from_bytes(key), postcard::from_bytes(row)) else {
-            return false;
-        };
-        self.rows.insert(key, row);
-        true
-    }
-
-    /// The rows that changed since [`Memory::stored`].
-    pub fn changed(&self) -> impl Iterator<Item = Stored> {
-        self.changed.iter().filter_map(|key| {
-            let row = self.rows.get(key).map(postcard::to_allocvec).transpose().ok()?;
-            Some(Stored { kind: V::KIND, key: postcard::to_allocvec(key).ok()?, row })
-        })
-    }
-
-    /// Whether any did.
-    pub fn has_changed(&self) -> bool {
-        !self.changed.is_empty()
-    }
-
-    /// What changed has been stored.
-    pub fn stored(&mut self) {
-        self.changed.clear();
-    }
-
-    /// Rows given up so far.
-    pub fn evictions(&self) -> u64 {
-        self.evictions
+    /// The rows from a key on.
+    pub fn from(&self, key: &K) -> impl Iterator<Item = (&K, &V)> {
+        self.rows.range(key..)
     }
 
     /// How many rows there are.
@@ -143,6 +132,58 @@ impl<K: Clone + DeserializeOwned + Ord + Serialize, V: Row> Memory<K, V> {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
+    }
+}
+
+/// What a store needs of a memory, whatever its rows are.
+pub trait Remembered {
+    /// What its rows are.
+    fn kind(&self) -> Kind;
+    /// Takes over a stored row; no if it can't be read.
+    fn restore(&mut self, key: &[u8], row: &[u8]) -> bool;
+    /// Gives the rows that changed since [`Remembered::stored`].
+    fn changed(&self, put: &mut dyn FnMut(Stored));
+    /// Whether any did.
+    fn has_changed(&self) -> bool;
+    /// What changed has been stored.
+    fn stored(&mut self);
+    /// Rows given up so far.
+    fn evictions(&self) -> u64;
+}
+
+impl<K: Clone + DeserializeOwned + Ord + Serialize, V: Row> Remembered for Memory<K, V> {
+    fn kind(&self) -> Kind {
+        V::KIND
+    }
+
+    fn restore(&mut self, key: &[u8], row: &[u8]) -> bool {
+        let (Ok(key), Ok(row)) = (postcard::from_bytes(key), postcard::from_bytes(row)) else {
+            return false;
+        };
+        self.rows.insert(key, row);
+        true
+    }
+
+    fn changed(&self, put: &mut dyn FnMut(Stored)) {
+        for key in &self.changed {
+            let row = self.rows.get(key).map(postcard::to_allocvec).transpose();
+            // Neither can fail: rows are numbers, names and lists of them.
+            if let (Ok(row), Ok(key)) = (row, postcard::to_allocvec(key)) {
+                put(Stored { kind: V::KIND, key, row });
+            }
+        }
+    }
+
+    fn has_changed(&self) -> bool {
+        !self.changed.is_empty()
+    }
+
+    fn stored(&mut self) {
+        self.changed.clear();
+    }
+
+    fn evictions(&self) -> u64 {
+        self.evictions
     }
 }
 
@@ -184,12 +225,12 @@ mod tests {
         let mut disk = BTreeMap::new();
         for step in 0..40_u32 {
             memory.entry(step % 7, || Seen(step)).0 += 1;
-            for Stored { key, row, .. } in memory.changed() {
+            memory.changed(&mut |Stored { key, row, .. }| {
                 match row {
                     Some(row) => disk.insert(key, row),
                     None => disk.remove(&key),
                 };
-            }
+            });
             memory.stored();
             assert!(!memory.has_changed());
         }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use weir_analytics::memory::Kind;
 use weir_engine::Nanos;
 use weir_engine::contract::greeting::Greeting;
 use weir_shm::Attachment;
@@ -59,8 +60,8 @@ pub struct Live {
     pub alerts: usize,
     /// Alerts closed early for lack of room.
     pub alert_evictions: u64,
-    /// Rows that the detections with a long memory gave up for lack of room.
-    pub memory_evictions: u64,
+    /// Rows that the detections with a long memory gave up for lack of room, by [`Kind::ALL`].
+    pub memory_evictions: [u64; Kind::ALL.len()],
     /// Records written by the sensor that are not stored yet.
     pub unread: u64,
 }

@@ -15,6 +15,7 @@ use prometheus::proto::{
     Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType,
 };
 use prometheus::{Registry, TextEncoder};
+use weir_analytics::memory::Kind;
 use weir_engine::contract::verdict::Severity;
 use weir_engine::contract::words::{Reason, Table, fragment_names, reassembly_names};
 use weir_engine::detect::CATALOGUE;
@@ -362,8 +363,8 @@ fn engine(counts: &Counts, families: &mut Families) {
 
 fn findings(live: &Live, families: &mut Families) {
     let tables = Table::ALL.iter().zip(live.counts.judge.evictions);
-    let own =
-        [("control_alerts", live.alert_evictions), ("beacon_channels", live.memory_evictions)];
+    let memory = Kind::ALL.map(Kind::table).into_iter().zip(live.memory_evictions);
+    let own = std::iter::once(("control_alerts", live.alert_evictions)).chain(memory);
     families.counter(
         "weir_table_evictions_total",
         "Rows given up for others, by bounded table.",

@@ -182,6 +182,13 @@ pub fn tell(alert: &Alert, names: Names<'_>) -> Story {
         Fact::Ghost(oddity) => signalling::ghost(about, oddity),
         Fact::Beacon { period, beats, peers, .. } => memory::beacon(about, period, beats, peers),
         Fact::Lasting { lasted } => memory::lasting(about, lasted),
+        Fact::Cohort { nodes, installed, others, of_others } => {
+            memory::cohort(about, (nodes, installed), (others, of_others))
+        }
+        Fact::Volume { bytes, usual, hours, is_same_hour } => {
+            memory::volume(about, (bytes, usual), hours, is_same_hour)
+        }
+        Fact::OutsideWindow { sent, is_remote } => memory::outside_window(about, sent, is_remote),
     };
     if alert.superseded_by.is_some() {
         return story.next("See the alert of the more specific detection about the same peer.");

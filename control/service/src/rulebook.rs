@@ -1,11 +1,14 @@
 //! Inventory and policy: read from their files, sent to the sensor, and kept by
 //! hash, so that a finding made under an older policy is told with its inventory.
 
+use std::collections::HashMap;
 use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use weir_analytics::Cohort;
+use weir_engine::Nanos;
 use weir_engine::rules::EquipmentId;
 use weir_policy::{
     Diagnostic, Equipment, Inventory, LawfulIntercept, MAX_FILE_BYTES, Paths, Policy,
@@ -31,6 +34,8 @@ pub struct Rulebook {
     pub interception: LawfulIntercept,
     /// The texts of the two files, which are what is stored.
     pub texts: Texts,
+    /// How many entries each vendor has.
+    vendors: HashMap<String, u32>,
 }
 
 /// The texts of inventory.toml and policy.toml.
@@ -120,7 +125,12 @@ impl Rulebook {
         let sha256 = PolicyMessage::compile(&inventory, &policy, 0).sha256;
         let interception = LawfulIntercept::default();
         let fingerprint = sha256;
-        Ok(Self { version: 0, sha256, fingerprint, inventory, policy, interception, texts })
+        let mut vendors = HashMap::new();
+        for entry in inventory.equipment() {
+            *vendors.entry(entry.vendor.clone()).or_default() += 1;
+        }
+        let version = 0;
+        Ok(Self { version, sha256, fingerprint, inventory, policy, interception, texts, vendors })
     }
 
     fn authorising(self, interception: LawfulIntercept) -> Self {
@@ -162,6 +172,28 @@ impl Rulebook {
     /// The inventory entry with the sensor's number.
     pub fn entry(&self, number: EquipmentId) -> Option<&Equipment> {
         self.inventory.entry(weir_policy::EquipmentId(number.0))
+    }
+
+    /// The equals of an entry that names vendor and build, and whom to hold against them.
+    pub fn cohort(&self, number: EquipmentId) -> Option<Cohort> {
+        let entry = self.entry(number).filter(|it| !it.vendor.is_empty() && !it.build.is_empty())?;
+        let of_vendor = self.vendors.get(&entry.vendor).copied().unwrap_or(0);
+        let all = self.inventory.equipment().len() as u32;
+        let names = [&entry.vendor, &entry.model, &entry.build].map(String::as_str);
+        Some(Cohort::of(names, [self.same_build(number), of_vendor, all]))
+    }
+
+    /// Whether the policy declares work on an entry at that time.
+    pub fn is_in_change_window(&self, number: EquipmentId, at: Nanos) -> bool {
+        let number = weir_policy::EquipmentId(number.0);
+        let Some(entry) = self.inventory.entry(number) else { return false };
+        self.policy.change_windows.iter().any(|window| {
+            let (set, cidr) = (window.equipment.set, window.equipment.cidr);
+            let is_member = |set| self.policy.members(set).binary_search(&number).is_ok();
+            (window.start..window.end).contains(&at.0)
+                && set.is_none_or(is_member)
+                && cidr.is_none_or(|cidr| entry.addresses.iter().any(|net| cidr.contains(net)))
+        })
     }
 
     /// How many entries of the same vendor, model and build are installed.

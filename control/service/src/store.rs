@@ -163,11 +163,16 @@ impl Store {
             )?;
             let mut drop =
                 transaction.prepare_cached("DELETE FROM memory WHERE kind = ?1 AND key = ?2")?;
-            for Stored { kind, key, row } in analytics.changed() {
-                match row {
-                    Some(row) => put.execute(params![kind as u8, key, row])?,
-                    None => drop.execute(params![kind as u8, key])?,
+            let mut failed = None;
+            analytics.changed(|Stored { kind, key, row }| {
+                let stored = match row {
+                    Some(row) => put.execute(params![kind as u8, key, row]),
+                    None => drop.execute(params![kind as u8, key]),
                 };
+                failed = failed.take().or(stored.err());
+            });
+            if let Some(error) = failed {
+                return Err(error.into());
             }
             let mut put = transaction.prepare_cached(
                 "INSERT OR REPLACE INTO progress (schema, value) VALUES (?1, ?2)",

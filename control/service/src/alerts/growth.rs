@@ -46,6 +46,13 @@ pub(super) fn grow(fact: &mut Fact, seen: Fact) {
             Fact::FailingEstablishments { failed, requests },
         ) if failed > *most => (*most, *of) = (failed, requests),
         (Fact::Lasting { lasted: most }, Fact::Lasting { lasted }) => *most = lasted.max(*most),
+        (Fact::OutsideWindow { sent: most, is_remote }, Fact::OutsideWindow { sent, .. })
+            if sent > *most =>
+        {
+            (*most, *is_remote) = (sent, *is_remote);
+        }
+        (fact @ Fact::Cohort { .. }, seen @ Fact::Cohort { .. })
+        | (fact @ Fact::Volume { .. }, seen @ Fact::Volume { .. }) => *fact = seen,
         // The newest beats are what it is like now.
         (fact @ Fact::Beacon { .. }, seen @ Fact::Beacon { .. }) => *fact = seen,
         // What was seen itself is better than what was inferred.

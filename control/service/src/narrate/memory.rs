@@ -61,6 +61,91 @@ pub(super) fn lasting(about: &About<'_>, lasted: Nanos) -> Story {
     ))
 }
 
+pub(super) fn cohort(
+    about: &About<'_>,
+    (nodes, installed): (u32, u32),
+    (others, of_others): (u32, u32),
+) -> Story {
+    let About { suspect, peer, .. } = about;
+    let contrast = match of_others {
+        0 => "there is no other equipment to hold against it".to_owned(),
+        _ => format!("{others} of {of_others} others"),
+    };
+    let story = Story::of(
+        format!("{nodes} of {installed} of the build of {suspect} turned to {peer} in the last days; {contrast}."),
+        format!("What many of one build do and others do not is the build's own doing: {peer} is a place that its maker chose."),
+    )
+    .expected(format!("Flows of {suspect} that an [[allow]] entry of the policy names; none names {peer}."))
+    .next(format!(
+        "Ask the vendor what the build wants of {peer}, and look at the other sites of that build; allow it in policy.toml if it is a wanted update service, else block it everywhere."
+    ));
+    if of_others == 0 {
+        return story;
+    }
+    story.ruled_out(&[
+        "a service that all equipment uses: the others do not turn there",
+        "one compromised node: several of the build do the same",
+    ])
+}
+
+/// `63.2 MiB`.
+fn size(bytes: u64) -> String {
+    format!("{:.1} MiB", bytes as f64 / 1_048_576.0)
+}
+
+pub(super) fn volume(
+    about: &About<'_>,
+    (bytes, usual): (u64, u64),
+    hours: u32,
+    is_same_hour: bool,
+) -> Story {
+    let About { suspect, peer, .. } = about;
+    let (bytes, usual) = (size(bytes), size(usual));
+    let like = if is_same_hour {
+        format!("the same hour on {} was like that", counted(hours, "day"))
+    } else {
+        format!("{} of the last week were like that", counted(hours, "hour"))
+    };
+    Story::of(
+        format!("{suspect} sent {bytes} in an hour, most of it to {peer}; usual are {usual}; {like}."),
+        "Far more leaves the equipment than its own history explains, more than once.",
+    )
+    .expected(format!("About {usual} in such an hour, or a backup on a rule with `periodic = true`."))
+    .ruled_out(&[
+        "users' traffic: GTP-U is not counted",
+        "the daily wave: hours are compared with the same hour of other weeks and days",
+        "declared work: no change window is open",
+    ])
+    .next(format!(
+        "Find what {suspect} sends to {peer} at that hour: logs and dumps are the usual reason. Declare a wanted backup, else block it and ask the vendor."
+    ))
+}
+
+pub(super) fn outside_window(about: &About<'_>, sent: u64, is_remote: bool) -> Story {
+    let About { suspect, peer, .. } = about;
+    let (sent, service) = (size(sent), about.service());
+    let (observed, why) = if is_remote {
+        (
+            format!("{suspect} and {peer} had a session on {service}; {sent} left the equipment."),
+            format!("{peer} is not in the inventory, and no change window of {suspect} is open: nobody declared that it is worked on."),
+        )
+    } else {
+        (
+            format!("{sent} left {suspect} towards {peer} on {service} in a day."),
+            "A session of management carried away far more than management needs, outside every change window.".into(),
+        )
+    };
+    Story::of(observed, why)
+        .expected(format!("Work on {suspect} within a [[change_window]] of the policy."))
+        .ruled_out(&[
+            "declared work: no change window is open",
+            "a scan that was turned away: far more than a greeting went both ways",
+        ])
+        .next(format!(
+            "Ask who worked on {suspect} then, and on whose order; declare planned work as a [[change_window]] with its reason."
+        ))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,9 +1,14 @@
 //! Detections with a long memory: what they are told, and what becomes of what they find.
 
-use weir_analytics::{Finding, Settings, Spell, bcn_periodic};
+use weir_analytics::{
+    Context, Finding, Settings, Side, Spell, bcn_periodic, egr_cohort, egr_volume,
+};
 use weir_engine::Nanos;
 use weir_engine::contract::verdict::{Activity, Alert, Initiator};
-use weir_engine::detect::{BCN_PERIODIC, CATALOGUE, EGR_LONGCONN};
+use weir_engine::detect::{
+    BCN_PERIODIC, CATALOGUE, EGR_COHORT, EGR_LONGCONN, EGR_VOLUME, OAM_WINDOW,
+};
+use weir_engine::rules::EquipmentId;
 use weir_policy::Policy;
 
 use super::{Recorder, unnamed};
@@ -11,36 +16,65 @@ use crate::rulebook::Rulebook;
 use crate::store::Store;
 
 impl Recorder {
-    /// Takes a spell of activity in.
+    /// Takes a spell of activity in, for each side that is equipment.
     pub(super) fn activity(&mut self, activity: &Activity, store: &Store) {
-        let Some(number) = activity.source.or(activity.destination) else { return };
         // Under no policy nothing is judged.
         let Some(rulebook) = self.rulebook(activity.policy, store) else { return };
-        let id = rulebook.entry(number).map_or_else(|| unnamed(number), |entry| entry.id.clone());
+        let settings = settings(&rulebook);
         self.progress.latest = self.progress.latest.max(activity.last);
         // A flow is told of when it ends, when the day that it began on may be over.
         let day = activity.last.day().max(self.alerts.oldest_open_day(self.progress.latest));
-        let spell = Spell::of(&id, activity, day);
-        let settings = settings(&rulebook);
-        let mut found = Vec::new();
-        self.analytics.observe(&spell, &settings, &mut |finding| found.push(finding));
-        for finding in found {
-            self.alert(alert(&finding, activity, day), store);
+        for side in [Side::First, Side::Second] {
+            let Some(number) = equipment(activity, side).0 else { continue };
+            let id =
+                rulebook.entry(number).map_or_else(|| unnamed(number), |entry| entry.id.clone());
+            let is_in_window = rulebook.is_in_change_window(number, activity.last);
+            let context = Context { day, is_in_window, cohort: rulebook.cohort(number) };
+            let spell = Spell::of(&id, activity, side, context);
+            let mut found = Vec::new();
+            self.analytics.observe(&spell, &settings, &mut |finding| found.push(finding));
+            for finding in found {
+                self.alert(alert(&finding, activity, side, day), store);
+            }
         }
+    }
+}
+
+/// The equipment of a side, and that of the other, by their numbers.
+fn equipment(activity: &Activity, side: Side) -> (Option<EquipmentId>, Option<EquipmentId>) {
+    match side {
+        Side::First => (activity.source, activity.destination),
+        Side::Second => (activity.destination, activity.source),
     }
 }
 
 /// What the policy sets.
 fn settings(rulebook: &Rulebook) -> Settings {
-    let policy = &rulebook.policy;
+    const MEBIBYTE: f64 = 1_048_576.0;
+    let of = |detection| Parameters::of(&rulebook.policy, detection);
     let hours = |hours: f64| Nanos((hours * 3.6e12) as u64);
     Settings {
-        beacons: Parameters::of(policy, BCN_PERIODIC).map(|of| bcn_periodic::Settings {
+        beacons: of(BCN_PERIODIC).map(|of| bcn_periodic::Settings {
             min_score: of.value("min_score"),
             min_samples: of.value("min_samples") as usize,
             least: hours(of.value("min_hours")),
         }),
-        longest: Parameters::of(policy, EGR_LONGCONN).map(|of| hours(of.value("max_hours"))),
+        cohorts: of(EGR_COHORT).map(|of| egr_cohort::Settings {
+            min_share: of.value("min_share"),
+            min_nodes: of.value("min_nodes") as u32,
+            max_other_share: of.value("max_other_share"),
+            window: hours(of.value("window_days") * 24.0),
+        }),
+        longest: of(EGR_LONGCONN).map(|of| hours(of.value("max_hours"))),
+        volumes: of(EGR_VOLUME).map(|of| egr_volume::Settings {
+            min_z: of.value("min_z"),
+            min_bytes: (of.value("min_mebibytes_per_hour") * MEBIBYTE) as u64,
+            windows: of.value("windows") as usize,
+            repeated_days: of.value("repeated_days") as usize,
+            of_days: of.value("of_days") as u32,
+        }),
+        most_outside_windows: of(OAM_WINDOW)
+            .map(|of| (of.value("max_mebibytes") * MEBIBYTE) as u64),
     }
 }
 
@@ -61,8 +95,8 @@ impl<'a> Parameters<'a> {
     }
 }
 
-fn alert(finding: &Finding, activity: &Activity, day: u32) -> Alert {
-    let is_peers = activity.source.is_none();
+fn alert(finding: &Finding, activity: &Activity, side: Side, day: u32) -> Alert {
+    let (equipment, other) = equipment(activity, side);
     Alert {
         detection: finding.detection,
         instance: finding.instance,
@@ -70,16 +104,16 @@ fn alert(finding: &Finding, activity: &Activity, day: u32) -> Alert {
         last_word: false,
         severity: finding.severity,
         superseded_by: None,
-        degraded: false,
+        degraded: finding.is_degraded,
         loss_ratio: 0.0,
-        equipment: activity.source.or(activity.destination),
-        peer_equipment: activity.source.and(activity.destination),
+        equipment,
+        peer_equipment: other.filter(|_| finding.peer.is_some()),
         peer: finding.peer,
         peer_name: activity.name.clone().filter(|_| finding.peer.is_some()),
-        initiator: match (activity.initiator_known, is_peers) {
+        initiator: match (activity.initiator_known, side) {
             (false, _) => Initiator::Unknown,
-            (true, false) => Initiator::Equipment,
-            (true, true) => Initiator::Peer,
+            (true, Side::First) => Initiator::Equipment,
+            (true, Side::Second) => Initiator::Peer,
         },
         fact: finding.fact,
         tap: activity.tap,

@@ -200,6 +200,35 @@ pub enum Fact {
         /// How long it has lasted.
         lasted: Nanos,
     },
+    /// A place to which equipment of one build turns.
+    Cohort {
+        /// How many of the build.
+        nodes: u32,
+        /// Of how many.
+        installed: u32,
+        /// How many of those that are held against it.
+        others: u32,
+        /// Of how many; 0 if there are none.
+        of_others: u32,
+    },
+    /// Far more was sent than usual.
+    Volume {
+        /// Bytes in the hour.
+        bytes: u64,
+        /// What is usual in such an hour.
+        usual: u64,
+        /// How many hours were like that.
+        hours: u32,
+        /// Whether they were the same one on several days.
+        is_same_hour: bool,
+    },
+    /// A session of management outside every change window.
+    OutsideWindow {
+        /// Bytes that the equipment sent in it on its day.
+        sent: u64,
+        /// Whether the other side is not in the inventory.
+        is_remote: bool,
+    },
 }
 
 /// How a user's source address is wrong.
@@ -269,7 +298,10 @@ impl Fact {
             | Fact::FailingEstablishments { .. }
             | Fact::Ghost(_)
             | Fact::Beacon { .. }
-            | Fact::Lasting { .. } => 0,
+            | Fact::Lasting { .. }
+            | Fact::Cohort { .. }
+            | Fact::Volume { .. }
+            | Fact::OutsideWindow { .. } => 0,
             Fact::NewMac([a, b, c, d, e, f]) => {
                 1 << 24 | u32::from_be_bytes([0, d ^ a, e ^ b, f ^ c])
             }

@@ -24,3 +24,36 @@ pub const BCN_PERIODIC: Detection = Detection {
     technique: &["T1071", "T1573", "T1029"],
     restricted: false,
 };
+
+/// A place to which equipment of one build turns, and no other.
+pub const EGR_COHORT: Detection = Detection {
+    id: "EGR-COHORT",
+    signature_id: 5_290_003,
+    signature: "Equipment of one build turns to a place that no other equipment turns to",
+    category: "A Network Trojan was detected",
+    rank: 1,
+    technique: &["T1071", "T1195.002"],
+    restricted: false,
+};
+
+/// Far more than usual.
+pub const EGR_VOLUME: Detection = Detection {
+    id: "EGR-VOLUME",
+    signature_id: 5_290_004,
+    signature: "Equipment sends far more than usual",
+    category: "Potential Corporate Privacy Violation",
+    rank: 1,
+    technique: &["T1041", "T1048", "T1029"],
+    restricted: false,
+};
+
+/// Work that nobody declared.
+pub const OAM_WINDOW: Detection = Detection {
+    id: "OAM-WINDOW",
+    signature_id: 5_290_007,
+    signature: "Equipment is worked on outside every declared change window",
+    category: "Attempted Administrator Privilege Gain",
+    rank: 1,
+    technique: &["T1021", "T1133", "T1199"],
+    restricted: false,
+};

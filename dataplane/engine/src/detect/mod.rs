@@ -39,7 +39,7 @@ pub struct Detection {
 }
 
 /// Every detection of this version. What refers to one does so by its position.
-pub const CATALOGUE: [Detection; 19] = [
+pub const CATALOGUE: [Detection; 22] = [
     inv_unknown::DETECTION,
     egr_notallowed::DETECTION,
     gtp_peer::DETECTION,
@@ -59,6 +59,9 @@ pub const CATALOGUE: [Detection; 19] = [
     pfcp_ghost::DETECTION,
     long_memory::EGR_LONGCONN,
     long_memory::BCN_PERIODIC,
+    long_memory::EGR_COHORT,
+    long_memory::EGR_VOLUME,
+    long_memory::OAM_WINDOW,
 ];
 
 /// Position of INV-UNKNOWN in [`CATALOGUE`].
@@ -99,6 +102,12 @@ pub const PFCP_GHOST: u16 = 16;
 pub const EGR_LONGCONN: u16 = 17;
 /// Position of BCN-PERIODIC.
 pub const BCN_PERIODIC: u16 = 18;
+/// Position of EGR-COHORT.
+pub const EGR_COHORT: u16 = 19;
+/// Position of EGR-VOLUME.
+pub const EGR_VOLUME: u16 = 20;
+/// Position of OAM-WINDOW.
+pub const OAM_WINDOW: u16 = 21;
 
 /// The rank of a detection by its position.
 pub fn rank(position: u16) -> u8 {
@@ -131,6 +140,9 @@ mod tests {
             (PFCP_GHOST, "PFCP-GHOST"),
             (EGR_LONGCONN, "EGR-LONGCONN"),
             (BCN_PERIODIC, "BCN-PERIODIC"),
+            (EGR_COHORT, "EGR-COHORT"),
+            (EGR_VOLUME, "EGR-VOLUME"),
+            (OAM_WINDOW, "OAM-WINDOW"),
         ] {
             assert_eq!(CATALOGUE[usize::from(position)].id, id);
         }

@@ -1,0 +1,298 @@
+//! EGR-VOLUME: equipment sends far more than it does at such an hour, or every night the same heap.
+//!
+//! Remembered is what each equipment sent hour by hour, apart what its policy allows and what it
+//! does not. An upload that has been there since installation is in every median of its hour; so
+//! hours are also compared with all others of the week, and the same one on several days counts.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+use weir_engine::Nanos;
+use weir_engine::contract::verdict::{Fact, Severity};
+use weir_engine::detect::EGR_VOLUME;
+
+use crate::memory::{Kind, Memory, Row};
+use crate::told::{Subject, Told};
+use crate::{Finding, Spell, number_of};
+
+/// Rows that are remembered at a time: two for an equipment.
+const ROWS: usize = 1 << 18;
+const DAY: u32 = 24;
+const WEEK: u32 = 7 * DAY;
+/// Hours of a row that are remembered: five weeks.
+const HOURS: u32 = 5 * WEEK;
+/// Values of the same hour that are enough to compare with.
+const ENOUGH: usize = 3;
+/// What scatters less is taken to scatter by this share of the median, and by this many bytes.
+const LEAST_SHARE: f64 = 0.05;
+const LEAST_BYTES: f64 = 1_048_576.0;
+
+/// `[detections.EGR-VOLUME]`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Settings {
+    /// `min_z`.
+    pub min_z: f64,
+    /// `min_mebibytes_per_hour`, in bytes.
+    pub min_bytes: u64,
+    /// `windows`.
+    pub windows: usize,
+    /// `repeated_days`.
+    pub repeated_days: usize,
+    /// `of_days`.
+    pub of_days: u32,
+}
+
+#[derive(Clone, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+struct HoursKey {
+    equipment: String,
+    is_allowed: bool,
+}
+
+#[derive(Debug, Default, Deserialize, Serialize)]
+pub(crate) struct Hours {
+    /// Bytes by the hour since 1970; none where there were none.
+    bytes: BTreeMap<u32, u64>,
+    /// The first hour that was seen at all.
+    since: u32,
+    /// Hours that were far above such hours, and far above all of their week.
+    high: Vec<u32>,
+    tall: Vec<u32>,
+    /// Who gets most, and by how many bytes more than all others (Boyer and Moore's majority).
+    to: Option<(IpAddr, u64)>,
+    told: Option<Told>,
+}
+
+impl Row for Hours {
+    const KIND: Kind = Kind::Hours;
+    type Rank = (bool, usize, u32);
+
+    fn rank(&self) -> Self::Rank {
+        let newest = self.bytes.last_key_value().map_or(0, |(hour, _)| *hour);
+        (self.told.is_some(), self.high.len() + self.tall.len(), newest)
+    }
+}
+
+/// The detection's memory.
+#[derive(Debug)]
+pub struct Volumes {
+    pub(crate) hours: Memory<HoursKey, Hours>,
+}
+
+impl Default for Volumes {
+    fn default() -> Self {
+        Self { hours: Memory::new(ROWS) }
+    }
+}
+
+impl Volumes {
+    /// Takes a spell in, and says what its equipment's hours show.
+    pub fn observe(
+        &mut self,
+        spell: &Spell<'_>,
+        settings: &Settings,
+        say: &mut impl FnMut(Finding),
+    ) {
+        let activity = spell.activity;
+        // A declared backup, or declared work.
+        if activity.periodic || spell.context.is_in_window {
+            return;
+        }
+        let key =
+            HoursKey { equipment: spell.equipment.to_owned(), is_allowed: activity.allowed };
+        let instance = number_of(&key);
+        let hour = (activity.last.0 / Nanos::from_secs(3600).0) as u32;
+        let row = self.hours.entry(key, || Hours { since: hour, ..Hours::default() });
+        row.add(hour, spell);
+        let shown = row.shows(hour, settings);
+        let day = spell.context.day;
+        if row.told.is_none_or(|told| told.day < day) {
+            let Some(fact) = shown else { return };
+            row.told = Some(Told::new(day, fact, activity.first));
+        }
+        let peer = row.to.map(|(peer, _)| peer);
+        if let Some(told) = &mut row.told {
+            told.fact = shown.unwrap_or(told.fact);
+            let severity = Severity::High;
+            say(told.grow(spell, Subject { detection: EGR_VOLUME, severity, peer, instance }));
+        }
+    }
+
+    /// What was counted for alerts counts from 0 again.
+    pub(crate) fn restarted(&mut self) {
+        self.hours.change_all(|row| row.told.as_mut().map(Told::restart).is_some());
+    }
+}
+
+impl Hours {
+    fn add(&mut self, hour: u32, spell: &Spell<'_>) {
+        let sent = spell.sent.1;
+        self.since = self.since.min(hour);
+        *self.bytes.entry(hour).or_default() += sent;
+        let newest = self.bytes.last_key_value().map_or(hour, |(newest, _)| *newest);
+        let oldest = newest.saturating_sub(HOURS);
+        self.bytes = self.bytes.split_off(&oldest);
+        self.since = self.since.max(oldest);
+        let marked = newest.saturating_sub(WEEK);
+        self.high.retain(|hour| *hour >= marked);
+        self.tall.retain(|hour| *hour >= marked);
+        self.to = match self.to {
+            Some((peer, lead)) if peer == spell.peer => Some((peer, lead.saturating_add(sent))),
+            Some((peer, lead)) if lead >= sent => Some((peer, lead - sent)),
+            other => Some((spell.peer, sent - other.map_or(0, |(_, lead)| lead))),
+        };
+    }
+
+    fn of(&self, hour: u32) -> u64 {
+        self.bytes.get(&hour).copied().unwrap_or(0)
+    }
+
+    /// What was sent at these hours.
+    fn at(&self, hours: impl Iterator<Item = u32>) -> Vec<f64> {
+        hours.map(|hour| self.of(hour) as f64).collect()
+    }
+
+    /// What is usual at an hour: as on its day of the week, else as on other days, else all day.
+    fn usual(&self, hour: u32) -> Option<Vec<f64>> {
+        let before = |step: u32| {
+            let earlier = move |count: u32| hour.checked_sub(count * step);
+            (1..).map_while(earlier).take_while(|hour| *hour >= self.since)
+        };
+        [WEEK, DAY].into_iter().map(|step| self.at(before(step))).find(|of| of.len() >= ENOUGH)
+    }
+
+    /// All hours of the week before.
+    fn week(&self, hour: u32) -> Option<Vec<f64>> {
+        let first = hour.saturating_sub(WEEK).max(self.since);
+        let week = self.at(first..hour);
+        (week.len() >= DAY as usize).then_some(week)
+    }
+
+    /// What the hours show with this one.
+    fn shows(&mut self, hour: u32, settings: &Settings) -> Option<Fact> {
+        let bytes = self.of(hour);
+        if bytes < settings.min_bytes {
+            return None;
+        }
+        let week = self.week(hour)?;
+        let mut usual = self.usual(hour).unwrap_or_else(|| week.clone());
+        let is_above = |values: &mut [f64]| {
+            let (median, scatter) = middle(values);
+            let above = bytes as f64 - median;
+            let scatter = scatter.max(LEAST_SHARE * median).max(LEAST_BYTES);
+            above >= settings.min_bytes as f64 && 0.6745 * above / scatter >= settings.min_z
+        };
+        let mut week = week;
+        if is_above(&mut usual) && !self.high.contains(&hour) {
+            self.high.push(hour);
+        }
+        if is_above(&mut week) && !self.tall.contains(&hour) {
+            self.tall.push(hour);
+        }
+        let days = settings.of_days.saturating_mul(DAY);
+        let is_same = |tall: &&u32| hour % DAY == **tall % DAY && hour.abs_diff(**tall) < days;
+        let same = self.tall.iter().filter(is_same).count();
+        let (is_high, is_nightly) =
+            (self.high.len() >= settings.windows, same >= settings.repeated_days);
+        (is_high || is_nightly).then(|| Fact::Volume {
+            bytes,
+            usual: middle(if is_high { &mut usual } else { &mut week }).0 as u64,
+            hours: if is_high { self.high.len() } else { same } as u32,
+            is_same_hour: !is_high,
+        })
+    }
+}
+
+/// The median of values, and the median of their distances from it. Sorts them.
+fn middle(values: &mut [f64]) -> (f64, f64) {
+    let median = |values: &mut [f64]| {
+        values.sort_by(f64::total_cmp);
+        let (low, high) = (values.len().saturating_sub(1) / 2, values.len() / 2);
+        match (values.get(low), values.get(high)) {
+            (Some(low), Some(high)) => (low + high) / 2.0,
+            _ => 0.0,
+        }
+    };
+    let middle = median(values);
+    let mut distances: Vec<f64> = values.iter().map(|value| (value - middle).abs()).collect();
+    (middle, median(&mut distances))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_spells::{activity, hours, spell};
+    use crate::{Context, Side};
+
+    const MIB: u64 = 1 << 20;
+    const SETTINGS: Settings =
+        Settings { min_z: 6.0, min_bytes: 50 * MIB, windows: 3, repeated_days: 3, of_days: 5 };
+
+    /// What is found where so many mebibytes are sent in each of these hours.
+    fn found(sent: impl IntoIterator<Item = (u32, u64)>) -> Vec<(u32, Fact)> {
+        let mut volumes = Volumes::default();
+        let mut found = Vec::new();
+        for (hour, mebibytes) in sent {
+            let mut activity = activity(hours(f64::from(hour) + 0.5));
+            activity.to_server = (1_000, mebibytes * MIB);
+            volumes.observe(&spell(&activity), &SETTINGS, &mut |it| found.push((hour, it.fact)));
+        }
+        found
+    }
+
+    /// A day's wave: much at noon, little at night.
+    fn wave(hour: u32) -> u64 {
+        20 + 60 * u64::from((hour % 24).min(24 - hour % 24)) / 12
+    }
+
+    #[test]
+    fn the_third_hour_far_above_its_like_is_told() {
+        let thefts = [700, 701, 710];
+        let sent = (0..800).map(|hour| (hour, wave(hour) + if thefts.contains(&hour) { 90 } else { 0 }));
+        let found = found(sent);
+        let (hour, fact) = found[0];
+        assert_eq!(hour, 710);
+        assert_eq!(
+            fact,
+            Fact::Volume {
+                bytes: (wave(710) + 90) * MIB,
+                usual: wave(710) * MIB,
+                hours: 3,
+                is_same_hour: false
+            }
+        );
+    }
+
+    #[test]
+    fn a_nightly_heap_is_told_though_it_has_always_been_there() {
+        let sent = (0..200).map(|hour| (hour, if hour % 24 == 3 { 80 } else { 2 }));
+        let found = found(sent);
+        assert_eq!(found[0].0, 3 * 24 + 3, "the third night after a whole day was seen");
+        let Fact::Volume { is_same_hour: true, hours: 3, .. } = found[0].1 else {
+            panic!("{:?}", found[0])
+        };
+    }
+
+    #[test]
+    fn a_daily_wave_and_what_is_little_are_silent() {
+        assert_eq!(found((0..900).map(|hour| (hour, wave(hour)))), []);
+        assert_eq!(found((0..900).map(|hour| (hour, u64::from(hour % 24 == 3) * 40))), []);
+        assert_eq!(found((0..20).map(|hour| (hour, 900))), [], "nothing to compare with yet");
+    }
+
+    #[test]
+    fn declared_backups_and_declared_work_are_silent() {
+        for (periodic, is_in_window) in [(true, false), (false, true)] {
+            let mut volumes = Volumes::default();
+            for hour in 0..200 {
+                let mut activity = activity(hours(f64::from(hour)));
+                activity.periodic = periodic;
+                activity.to_server.1 = if hour % 24 == 3 { 80 * MIB } else { MIB };
+                let context =
+                    Context { day: activity.last.day(), is_in_window, ..Context::default() };
+                let spell = Spell::of("gnb-1", &activity, Side::First, context);
+                volumes.observe(&spell, &SETTINGS, &mut |it| panic!("{it:?}"));
+            }
+        }
+    }
+}

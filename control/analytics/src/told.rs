@@ -1,0 +1,61 @@
+//! What was told of something that goes on: one alert a day, which grows.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+use weir_engine::Nanos;
+use weir_engine::contract::verdict::{Fact, Severity};
+
+use crate::{Finding, Spell};
+
+/// The alert of a day.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+pub(crate) struct Told {
+    /// The UTC day.
+    pub(crate) day: u32,
+    /// What was seen.
+    pub(crate) fact: Fact,
+    first: Nanos,
+    packets: u64,
+    bytes: u64,
+}
+
+/// What is told, and of whom.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Subject {
+    pub(crate) detection: u16,
+    pub(crate) severity: Severity,
+    pub(crate) peer: Option<IpAddr>,
+    pub(crate) instance: u64,
+}
+
+impl Told {
+    /// Nothing is counted yet.
+    pub(crate) fn new(day: u32, fact: Fact, first: Nanos) -> Self {
+        Self { day, fact, first, packets: 0, bytes: 0 }
+    }
+
+    /// Counts a spell that belongs to it, and says how it stands.
+    pub(crate) fn grow(&mut self, spell: &Spell<'_>, subject: Subject) -> Finding {
+        self.packets += spell.packets();
+        self.bytes += spell.bytes();
+        let Subject { detection, severity, peer, instance } = subject;
+        Finding {
+            detection,
+            severity,
+            is_degraded: false,
+            fact: self.fact,
+            peer,
+            instance,
+            packets: self.packets,
+            bytes: self.bytes,
+            first: self.first,
+            last: spell.activity.last,
+        }
+    }
+
+    /// Counts from 0 again, for another life of the sensor.
+    pub(crate) fn restart(&mut self) {
+        (self.packets, self.bytes) = (0, 0);
+    }
+}
