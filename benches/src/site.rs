@@ -175,10 +175,11 @@ impl Site {
     /// The metrics when no more frames come, and overload is over.
     ///
     /// # Errors
-    /// As [`Site::metrics`].
+    /// As [`Site::metrics`], and if that does not happen.
     pub fn settled(&mut self) -> anyhow::Result<Exposition> {
         let mut before = f64::NAN;
-        loop {
+        let began = Instant::now();
+        while began.elapsed() < PATIENCE {
             // The sensor's ports are read every 50 ms, and control's store may be behind.
             std::thread::sleep(4 * GLANCE);
             let metrics = self.metrics()?;
@@ -191,6 +192,10 @@ impl Site {
             }
             before = received;
         }
+        bail!(
+            "frames still come, or overload lasts, {} s after the last was sent",
+            PATIENCE.as_secs()
+        )
     }
 
     /// A place for a capture that goes with the site.

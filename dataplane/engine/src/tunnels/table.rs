@@ -14,6 +14,7 @@ use super::FTeid;
 use super::cells::{AtomicU64, Ordering, Rows, rows};
 use super::row::{self, Glance, Row, RowFlags, WORDS};
 use crate::Nanos;
+use crate::keyed_hash::secrets;
 
 /// The place of a row in the table; workers count by it.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -54,7 +55,7 @@ struct Table {
     tags: Rows<1>,
     rows: Rows<WORDS>,
     groups: u32,
-    secret: u64,
+    secrets: [u64; 2],
 }
 
 impl Table {
@@ -65,7 +66,7 @@ impl Table {
     /// The word at which a row's look-ups begin, by its F-TEID.
     fn home(&self, place: usize) -> Option<usize> {
         let row = row::read(self.rows.get(place)?)?;
-        Some(self.group(row.end.hash(self.secret), 0))
+        Some(self.group(row.end.hash_under(self.secrets), 0))
     }
 
     #[inline]
@@ -77,7 +78,7 @@ impl Table {
 
     #[inline]
     fn probe(&self, end: &FTeid) -> Probe {
-        let hash = end.hash(self.secret);
+        let hash = end.hash_under(self.secrets);
         Probe { group: self.group(hash, 0) as u32, tag: tag(hash) }
     }
 
@@ -291,7 +292,7 @@ impl TunnelWriter {
             tags: rows(groups as usize)?,
             rows: rows(groups as usize * GROUP)?,
             groups,
-            secret,
+            secrets: secrets(secret),
         };
         Ok(Self { table: Arc::new(table), passed: vec![0; groups as usize], len: 0 })
     }
@@ -344,7 +345,7 @@ impl TunnelWriter {
     /// [`TableFull`] if there is no place for it.
     pub fn insert(&mut self, row: Row) -> Result<Slot, TableFull> {
         let table = &self.table;
-        let hash = row.end.hash(table.secret);
+        let hash = row.end.hash_under(table.secrets);
         for step in 0..table.probes() {
             let group = table.group(hash, step);
             let tags = table.tags(group).load(Ordering::Relaxed);
