@@ -55,7 +55,7 @@ pub struct Settings {
 }
 
 #[derive(Clone, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
-struct ChannelKey {
+pub(crate) struct ChannelKey {
     equipment: String,
     /// None: all strangers.
     peer: Option<IpAddr>,
@@ -64,7 +64,7 @@ struct ChannelKey {
 }
 
 #[derive(Debug, Default, Deserialize, Serialize)]
-struct Channel {
+pub(crate) struct Channel {
     /// In the order of time.
     beats: Vec<Beat>,
     /// Where they went, the first few.
@@ -247,11 +247,7 @@ mod tests {
     fn observe(beacons: &mut Beacons, activities: &[Activity]) -> Vec<Finding> {
         let mut found = Vec::new();
         for activity in activities {
-            beacons.observe(
-                &Spell::of("gnb-1", activity, activity.last.day()),
-                &SETTINGS,
-                &mut |it| found.push(it),
-            );
+            beacons.observe(&spell(activity), &SETTINGS, &mut |it| found.push(it));
         }
         found
     }

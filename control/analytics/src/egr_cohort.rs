@@ -42,13 +42,13 @@ enum Place {
 }
 
 #[derive(Clone, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
-struct VisitKey {
+pub(crate) struct VisitKey {
     place: Place,
     equipment: String,
 }
 
 #[derive(Debug, Deserialize, Serialize)]
-struct Visit {
+pub(crate) struct Visit {
     first: Nanos,
     last: Nanos,
     vendor: u64,
@@ -183,13 +183,8 @@ mod tests {
     };
 
     /// Of vendor 1, build 11, eight are installed, and forty of other vendors.
-    const SUSPECT: Cohort = Cohort {
-        vendor: 1,
-        build: 11,
-        installed: 8,
-        contrast: Contrast::OtherVendors,
-        others: 40,
-    };
+    const SUSPECT: Cohort =
+        Cohort { vendor: 1, build: 11, installed: 8, contrast: Contrast::OtherVendors, others: 40 };
     const OTHER: Cohort = Cohort { vendor: 2, build: 21, installed: 40, others: 8, ..SUSPECT };
 
     struct Site(Cohorts);
@@ -215,10 +210,7 @@ mod tests {
             assert_eq!(site.visit(id, SUSPECT, day, [198, 51, 100, 7]), []);
         }
         let third = site.visit("c", SUSPECT, 5.0, [198, 51, 100, 200])[0];
-        assert_eq!(
-            third.fact,
-            Fact::Cohort { nodes: 3, installed: 8, others: 0, of_others: 40 }
-        );
+        assert_eq!(third.fact, Fact::Cohort { nodes: 3, installed: 8, others: 0, of_others: 40 });
         assert_eq!((third.severity, third.is_degraded), (Severity::Critical, false));
         assert_eq!(site.visit("a", SUSPECT, 5.1, [198, 51, 100, 9]).len(), 1);
     }

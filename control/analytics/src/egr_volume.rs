@@ -44,7 +44,7 @@ pub struct Settings {
 }
 
 #[derive(Clone, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
-struct HoursKey {
+pub(crate) struct HoursKey {
     equipment: String,
     is_allowed: bool,
 }
@@ -98,8 +98,7 @@ impl Volumes {
         if activity.periodic || spell.context.is_in_window {
             return;
         }
-        let key =
-            HoursKey { equipment: spell.equipment.to_owned(), is_allowed: activity.allowed };
+        let key = HoursKey { equipment: spell.equipment.to_owned(), is_allowed: activity.allowed };
         let instance = number_of(&key);
         let hour = (activity.last.0 / Nanos::from_secs(3600).0) as u32;
         let row = self.hours.entry(key, || Hours { since: hour, ..Hours::default() });
@@ -248,7 +247,8 @@ mod tests {
     #[test]
     fn the_third_hour_far_above_its_like_is_told() {
         let thefts = [700, 701, 710];
-        let sent = (0..800).map(|hour| (hour, wave(hour) + if thefts.contains(&hour) { 90 } else { 0 }));
+        let sent =
+            (0..800).map(|hour| (hour, wave(hour) + if thefts.contains(&hour) { 90 } else { 0 }));
         let found = found(sent);
         let (hour, fact) = found[0];
         assert_eq!(hour, 710);

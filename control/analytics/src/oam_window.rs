@@ -22,7 +22,7 @@ const SERVICES: [(u8, u16); 5] = [(6, 22), (6, 23), (6, 830), (6, 3389), (6, 590
 const LEAST: u64 = 1_000;
 
 #[derive(Clone, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
-struct SessionKey {
+pub(crate) struct SessionKey {
     equipment: String,
     peer: IpAddr,
     protocol: u8,
@@ -80,8 +80,7 @@ impl Management {
         session.sent = session.sent.saturating_add(spell.sent.1);
         session.received = session.received.saturating_add(spell.received.1);
         session.last = session.last.max(activity.last);
-        let is_remote =
-            !spell.is_peer_equipment && session.sent.min(session.received) >= LEAST;
+        let is_remote = !spell.is_peer_equipment && session.sent.min(session.received) >= LEAST;
         if session.sent <= most && !is_remote {
             return;
         }
@@ -133,7 +132,10 @@ mod tests {
         assert_eq!(facts[0], Fact::OutsideWindow { sent: 1_200, is_remote: true });
         let facts = found(|it| (it.source, it.destination) = (None, it.source), false);
         assert_eq!(facts[0], Fact::OutsideWindow { sent: 1_800, is_remote: true });
-        assert!(!found(|it| it.allowed = true, false).is_empty(), "allowed is not yet declared work");
+        assert!(
+            !found(|it| it.allowed = true, false).is_empty(),
+            "allowed is not yet declared work"
+        );
     }
 
     #[test]
@@ -144,10 +146,13 @@ mod tests {
             it.destination = Some(EquipmentId(1));
             it.to_server.1 = 4 << 20;
         };
-        assert_eq!(found(much, false), [
-            Fact::OutsideWindow { sent: 12 << 20, is_remote: false },
-            Fact::OutsideWindow { sent: 16 << 20, is_remote: false },
-        ]);
+        assert_eq!(
+            found(much, false),
+            [
+                Fact::OutsideWindow { sent: 12 << 20, is_remote: false },
+                Fact::OutsideWindow { sent: 16 << 20, is_remote: false },
+            ]
+        );
     }
 
     #[test]

@@ -42,10 +42,7 @@ pub enum Contrast {
 impl Cohort {
     /// The cohort of a vendor's build. `same_build`, `of_vendor` and `all` are how many are
     /// installed.
-    pub fn of(
-        [vendor, model, build]: [&str; 3],
-        [same_build, of_vendor, all]: [u32; 3],
-    ) -> Self {
+    pub fn of([vendor, model, build]: [&str; 3], [same_build, of_vendor, all]: [u32; 3]) -> Self {
         let (contrast, others) = match all.saturating_sub(of_vendor) {
             0 => (Contrast::OtherBuilds, of_vendor.saturating_sub(same_build)),
             others => (Contrast::OtherVendors, others),

@@ -176,7 +176,8 @@ impl Rulebook {
 
     /// The equals of an entry that names vendor and build, and whom to hold against them.
     pub fn cohort(&self, number: EquipmentId) -> Option<Cohort> {
-        let entry = self.entry(number).filter(|it| !it.vendor.is_empty() && !it.build.is_empty())?;
+        let entry =
+            self.entry(number).filter(|it| !it.vendor.is_empty() && !it.build.is_empty())?;
         let of_vendor = self.vendors.get(&entry.vendor).copied().unwrap_or(0);
         let all = self.inventory.equipment().len() as u32;
         let names = [&entry.vendor, &entry.model, &entry.build].map(String::as_str);

@@ -127,7 +127,9 @@ pub(super) fn outside_window(about: &About<'_>, sent: u64, is_remote: bool) -> S
     let (observed, why) = if is_remote {
         (
             format!("{suspect} and {peer} had a session on {service}; {sent} left the equipment."),
-            format!("{peer} is not in the inventory, and no change window of {suspect} is open: nobody declared that it is worked on."),
+            format!(
+                "{peer} is not in the inventory, and no change window of {suspect} is open: nobody declared that it is worked on."
+            ),
         )
     } else {
         (
