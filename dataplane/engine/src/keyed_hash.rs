@@ -5,21 +5,9 @@
 /// finds some that meet whatever the secret is.
 #[inline]
 pub(crate) fn keyed_hash(words: [u64; 5], secret: u64) -> u64 {
-    let multiplier = multiplier(secret);
+    let multiplier = secret.rotate_left(32) ^ 0x9e37_79b9_7f4a_7c15 | 1;
     let hash = words.into_iter().fold(secret, |hash, word| fold(hash ^ word, multiplier));
     fold(hash, 0xd6e8_feb8_6659_fd93)
-}
-
-/// A second secret that follows from one.
-#[inline]
-pub(crate) const fn multiplier(secret: u64) -> u64 {
-    secret.rotate_left(32) ^ 0x9e37_79b9_7f4a_7c15 | 1
-}
-
-/// A secret and the one that follows from it.
-#[inline]
-pub(crate) const fn secrets(secret: u64) -> [u64; 2] {
-    [secret, multiplier(secret)]
 }
 
 /// Both halves of the product, so that every bit of it counts.

@@ -8,7 +8,7 @@ use crate::Nanos;
 use crate::decode::Common;
 use crate::frame::{Frame, TapId};
 use crate::gather::Shown;
-use crate::keyed_hash::{fold, multiplier};
+use crate::keyed_hash::fold;
 use crate::record::{Flags, Kind, Record};
 use crate::rules::Link;
 use crate::track::{Prepared, is_between_equipment};
@@ -187,7 +187,7 @@ impl Pairs {
             runs: [0; PAIRS / 64],
             turn: 0,
             secret,
-            multiplier: multiplier(secret),
+            multiplier: secret.rotate_left(32) ^ 0x9e37_79b9_7f4a_7c15 | 1,
         }
     }
 
@@ -199,7 +199,8 @@ impl Pairs {
 
     #[inline]
     fn set_of(&self, key: &PairKey) -> usize {
-        fold(key.addresses ^ self.secret, key.ports_and_tap ^ self.multiplier) as usize % SETS
+        let hash = fold(key.addresses ^ self.secret, self.multiplier);
+        (fold(hash ^ key.ports_and_tap, self.multiplier) >> 32) as usize % SETS
     }
 
     /// The pair of a key, if it is remembered, and its place.

@@ -7,7 +7,7 @@
 //! limits, addresses and ports are left out.
 
 use crate::decode::protocol;
-use crate::keyed_hash::{fold, multiplier};
+use crate::keyed_hash::fold;
 
 /// One of so many packets is chosen, as a power of two.
 const RARITY: u32 = 8;
@@ -27,7 +27,7 @@ pub(crate) struct Sampler {
 
 impl Sampler {
     pub(crate) fn new(secret: u64) -> Self {
-        Self { secret, multiplier: multiplier(secret) }
+        Self { secret, multiplier: secret.rotate_left(32) ^ 0x9e37_79b9_7f4a_7c15 | 1 }
     }
 
     /// Whether an IP packet is chosen, whose transport header stands at `transport` of it. What

@@ -14,7 +14,7 @@ use weir_wire::ipv4::Ipv4;
 use crate::Nanos;
 use crate::decode::protocol;
 use crate::frame::{BURST, Frame, LinkType};
-use crate::keyed_hash::{fold, multiplier};
+use crate::keyed_hash::fold;
 use crate::rules::{Link, Party, Rules};
 use crate::worker::Setup;
 
@@ -142,7 +142,7 @@ pub(crate) fn staying(
         weir_mem::prefetch_slice(frame.bytes, TEID_AT);
     };
     let secret = setup.hash_key.wrapping_add(u64::from(overload.episodes) << 1 | 1);
-    let multiplier = multiplier(secret);
+    let multiplier = secret.rotate_left(32) ^ 0x9e37_79b9_7f4a_7c15 | 1;
     let share = u64::from(overload.share);
     frames.iter().take(AHEAD).for_each(ask_for);
     let mut staying = 0;

@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 
 use weir_mem::{HugeArray, prefetch};
 
-use crate::keyed_hash::{fold, multiplier};
+use crate::keyed_hash::fold;
 
 /// A secret of this process. Maps under it are never walked in their own order
 /// where that could be seen.
@@ -30,7 +30,7 @@ impl Default for KeyedHasher {
     #[inline]
     fn default() -> Self {
         let secret = secret();
-        Self { state: secret, multiplier: multiplier(secret) }
+        Self { state: secret, multiplier: secret.rotate_left(32) ^ 0x9e37_79b9_7f4a_7c15 | 1 }
     }
 }
 

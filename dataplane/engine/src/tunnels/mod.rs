@@ -21,7 +21,7 @@ pub use usage::{Sender, UsageReader, UsageWriter};
 
 use weir_wire::Address;
 
-use crate::keyed_hash::{fold, secrets};
+use crate::keyed_hash::fold;
 
 /// What a worker has of the tunnels: the table to read, and rows of its own to count in.
 #[derive(Debug)]
@@ -53,14 +53,9 @@ impl FTeid {
     /// A hash under a secret; the tag and the place of a row come from it.
     #[inline]
     pub fn hash(&self, secret: u64) -> u64 {
-        self.hash_under(secrets(secret))
-    }
-
-    /// The same, with the secret that follows from it. The TEID counts in both factors.
-    #[inline]
-    pub(crate) fn hash_under(&self, [one, other]: [u64; 2]) -> u64 {
+        let multiplier = secret.rotate_left(32) ^ 0x9e37_79b9_7f4a_7c15 | 1;
         let (high, low) = ((self.address.0 >> 64) as u64, self.address.0 as u64);
-        let teid = u64::from(self.teid);
-        fold(one ^ low ^ teid << 32, other ^ high ^ teid)
+        let hash = fold(secret ^ low ^ u64::from(self.teid) << 32, multiplier);
+        fold(hash ^ high ^ u64::from(self.teid), 0xd6e8_feb8_6659_fd93)
     }
 }

@@ -14,7 +14,6 @@ use super::FTeid;
 use super::cells::{AtomicU64, Ordering, Rows, rows};
 use super::row::{self, Glance, Row, RowFlags, WORDS};
 use crate::Nanos;
-use crate::keyed_hash::secrets;
 
 /// The place of a row in the table; workers count by it.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -55,7 +54,7 @@ struct Table {
     tags: Rows<1>,
     rows: Rows<WORDS>,
     groups: u32,
-    secrets: [u64; 2],
+    secret: u64,
 }
 
 impl Table {
@@ -66,7 +65,7 @@ impl Table {
     /// The word at which a row's look-ups begin, by its F-TEID.
     fn home(&self, place: usize) -> Option<usize> {
         let row = row::read(self.rows.get(place)?)?;
-        Some(self.group(row.end.hash_under(self.secrets), 0))
+        Some(self.group(row.end.hash(self.secret), 0))
     }
 
     #[inline]
@@ -78,7 +77,7 @@ impl Table {
 
     #[inline]
     fn probe(&self, end: &FTeid) -> Probe {
-        let hash = end.hash_under(self.secrets);
+        let hash = end.hash(self.secret);
         Probe { group: self.group(hash, 0) as u32, tag: tag(hash) }
     }
 
@@ -292,7 +291,7 @@ impl TunnelWriter {
             tags: rows(groups as usize)?,
             rows: rows(groups as usize * GROUP)?,
             groups,
-            secrets: secrets(secret),
+            secret,
         };
         Ok(Self { table: Arc::new(table), passed: vec![0; groups as usize], len: 0 })
     }
@@ -345,7 +344,7 @@ impl TunnelWriter {
     /// [`TableFull`] if there is no place for it.
     pub fn insert(&mut self, row: Row) -> Result<Slot, TableFull> {
         let table = &self.table;
-        let hash = row.end.hash_under(table.secrets);
+        let hash = row.end.hash(table.secret);
         for step in 0..table.probes() {
             let group = table.group(hash, step);
             let tags = table.tags(group).load(Ordering::Relaxed);
