@@ -245,6 +245,33 @@ mod tests {
     }
 
     #[test]
+    fn another_build_of_the_same_vendor_is_no_witness_against_it() {
+        let mut site = Site(Cohorts::default());
+        let older = Cohort { build: 10, installed: 20, ..SUSPECT };
+        for n in 0..10 {
+            site.visit(&format!("older {n}"), older, 1.0, [198, 51, 100, 7]);
+        }
+        let visit =
+            |site: &mut Site, n| site.visit(&format!("node {n}"), SUSPECT, 2.0, [198, 51, 100, 7]);
+        let found: usize = (0..3).map(|n| visit(&mut site, n).len()).sum();
+        assert_eq!(found, 1);
+    }
+
+    #[test]
+    fn a_cohort_is_held_against_other_vendors_else_against_other_builds() {
+        let names = ["Vendor A", "M", "1"];
+        let of = |counts| {
+            let Cohort { installed, contrast, others, .. } = Cohort::of(names, counts);
+            (installed, contrast, others)
+        };
+        assert_eq!(of([3, 8, 20]), (3, Contrast::OtherVendors, 12));
+        assert_eq!(of([3, 8, 8]), (3, Contrast::OtherBuilds, 5));
+        assert_eq!(of([8, 8, 8]), (8, Contrast::OtherBuilds, 0));
+        let other = Cohort::of(["Vendor A", "M", "2"], [5, 8, 8]);
+        assert!(other.is_contrast(other.vendor, Cohort::of(names, [3, 8, 8]).build));
+    }
+
+    #[test]
     fn few_of_many_and_long_ago_are_no_cohort() {
         let mut site = Site(Cohorts::default());
         let many = Cohort { installed: 11, ..SUSPECT };

@@ -40,13 +40,23 @@ fn beat(number: u64) -> Verdict {
 
 /// What is said of the beats; control is killed after every so many records.
 fn played(policy: &str, killed_after: Option<u64>) -> Place {
+    played_with(policy, killed_after, beat, BEATS)
+}
+
+/// What is said of so many activities.
+fn played_with(
+    policy: &str,
+    killed_after: Option<u64>,
+    activity: impl Fn(u64) -> Verdict,
+    count: u64,
+) -> Place {
     let place = Place::new(policy);
     let mut sensor = Sensor::start(&place.socket(), true, 64);
     let mut control = place.control(&["--until-end"]);
     let (mut connection, message) = sensor.accept();
     let sha256 = message.unwrap().sha256;
     let swap = PolicySwap { at: Nanos(0), version: 1, sha256, equipment: (0, 2), rules: (0, 0) };
-    let verdicts = std::iter::once(Verdict::Policy(swap)).chain((0..BEATS).map(beat));
+    let verdicts = std::iter::once(Verdict::Policy(swap)).chain((0..count).map(activity));
     for (number, verdict) in (1..).zip(verdicts) {
         sensor.push(&verdict).unwrap();
         if killed_after.is_some_and(|every| number % every == 0) {
@@ -57,7 +67,7 @@ fn played(policy: &str, killed_after: Option<u64>) -> Place {
             connection = sensor.accept().0;
         }
     }
-    sensor.end(START + BEATS * QUARTER);
+    sensor.end(START + count * QUARTER);
     assert_eq!(control.wait().code(), Some(0));
     place
 }
@@ -89,4 +99,32 @@ fn what_the_policy_sets_holds() {
     assert_eq!(beacons(&played(&set("enabled = false"), None)), [Value::Null; 0]);
     assert_eq!(beacons(&played(&set("min_samples = 41"), None)), [Value::Null; 0]);
     assert!(!beacons(&played(&set("min_samples = 30"), None)).is_empty());
+}
+
+#[test]
+fn work_outside_change_windows_is_told_and_declared_work_is_not() {
+    let session = |number: u64| {
+        let Verdict::Activity(mut activity) = beat(number) else { unreachable!() };
+        activity.tuple.destination_port = 22;
+        (activity.to_server.1, activity.to_client.1) = (4_000, 60_000);
+        Verdict::Activity(activity)
+    };
+    let alerts = |policy: &str| -> Vec<Value> {
+        let place = played_with(policy, None, session, 3);
+        let alerts = events(&place.text(), "alert");
+        alerts.into_iter().filter(|it| it["weir"]["detection"] == "OAM-WINDOW").collect()
+    };
+    let said = alerts("");
+    let weir = &said[0]["weir"];
+    assert_eq!((&weir["equipment"]["id"], &weir["severity"]), (&"gnb-1".into(), &"high".into()));
+    assert!(weir["why"].as_str().unwrap().contains("no change window of gnb-1 is open"));
+    let window = |id: &str, end: &str| {
+        format!(
+            "[[change_window]]\nequipment = {{ id = \"{id}\" }}\nstart = 2023-11-14T00:00:00Z\n\
+             end = {end}\nreason = \"upgrade\"\n"
+        )
+    };
+    assert_eq!(alerts(&window("gnb-1", "2023-11-16T00:00:00Z")), [Value::Null; 0]);
+    assert_eq!(alerts(&window("gnb-2", "2023-11-16T00:00:00Z")).len(), said.len());
+    assert_eq!(alerts(&window("gnb-1", "2023-11-14T06:00:00Z")).len(), said.len());
 }
