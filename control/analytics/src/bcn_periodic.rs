@@ -23,6 +23,8 @@ const CHANNELS: usize = 1 << 16;
 const BEATS: usize = 256;
 /// Peers of a channel of strangers that are told apart.
 const PEERS: usize = 16;
+/// A flow is told of when it ends, less than this after it began to be silent.
+const LATE: Nanos = Nanos::from_secs(86_400);
 /// A channel with fewer beats shows less the fewer it has; with more it shows enough to stay.
 const ENOUGH: usize = 4;
 /// Whatever the sizes and hours are like, with intervals scattered wider than this there is no
@@ -67,10 +69,12 @@ pub(crate) struct ChannelKey {
 pub(crate) struct Channel {
     /// In the order of time.
     beats: Vec<Beat>,
-    /// Where they went, the first few.
-    peers: Vec<IpAddr>,
+    /// Where they went, a few of these places, and when last.
+    peers: Vec<(IpAddr, Nanos)>,
     /// Beats since their rhythm was looked at.
     unseen: usize,
+    /// The day on which it was.
+    looked: u32,
     told: Option<Told>,
     is_of_strangers: bool,
 }
@@ -111,8 +115,7 @@ impl Beacons {
         say: &mut impl FnMut(Finding),
     ) {
         let activity = spell.activity;
-        let service = (activity.tuple.protocol, activity.tuple.destination_port);
-        let is_declared = activity.periodic || activity.allowed && BY_STANDARD.contains(&service);
+        let is_declared = activity.periodic || activity.allowed && spell.is_on(&BY_STANDARD);
         if is_declared || !spell.may_have_opened {
             return;
         }
@@ -145,7 +148,7 @@ impl Beacons {
 
     /// What was counted for alerts counts from 0 again.
     pub(crate) fn restarted(&mut self) {
-        self.channels.change_all(|channel| channel.told.as_mut().map(Told::restart).is_some());
+        self.channels.change_all(|channel| channel.told.as_mut().is_some_and(Told::restart));
     }
 }
 
@@ -161,16 +164,17 @@ impl ChannelOf<'_> {
         let Self { instance, channel } = self;
         channel.add(spell);
         let day = spell.context.day;
-        let is_told = channel.told.is_some_and(|told| told.day >= day);
+        let is_told = channel.told.is_some_and(|told| told.covers(day));
         // Who beat yesterday is looked at with the first beat of today.
-        let shown = channel.shows(settings, !is_told && channel.told.is_some());
+        let is_due = !is_told && channel.told.is_some() && channel.looked != day;
+        let shown = channel.shows(settings, day, is_due);
         if !is_told {
             let (fact, first) = (shown?, channel.beats.first()?.at);
             channel.told = Some(Told::new(day, fact, first));
         }
         let told = channel.told.as_mut()?;
         told.fact = shown.unwrap_or(told.fact);
-        let peer = if let [only] = channel.peers[..] { Some(only) } else { None };
+        let peer = if let [(only, _)] = channel.peers[..] { Some(only) } else { None };
         let severity = Severity::Medium;
         Some(told.grow(spell, Subject { detection: BCN_PERIODIC, severity, peer, instance }))
     }
@@ -180,25 +184,29 @@ impl Channel {
     fn add(&mut self, spell: &Spell<'_>) {
         let beat = Beat { at: spell.activity.first, bytes: spell.sent.1 };
         if spell.activity.continues {
-            if let Some(last) = self.beats.last_mut() {
-                last.bytes += beat.bytes;
-            }
             return;
         }
+        // A clock that was ahead has come back.
+        let latest = beat.at.plus(LATE);
+        self.beats.retain(|other| other.at <= latest);
         // Flows are told of when they end, and not in the order in which they began.
         let place = self.beats.partition_point(|other| other.at <= beat.at);
         self.beats.insert(place, beat);
         if self.beats.len() > BEATS {
             self.beats.remove(0);
         }
-        if self.peers.len() < PEERS && !self.peers.contains(&spell.peer) {
-            self.peers.push(spell.peer);
+        let oldest = self.beats.first().map_or(beat.at, |first| first.at);
+        self.peers.retain(|(_, last)| (oldest..=latest).contains(last));
+        if let Some((_, last)) = self.peers.iter_mut().find(|(peer, _)| *peer == spell.peer) {
+            *last = beat.at.max(*last);
+        } else if self.peers.len() < PEERS {
+            self.peers.push((spell.peer, beat.at));
         }
         self.unseen += 1;
     }
 
     /// The rhythm that it shows, looked for the less often the more beats there are, or now.
-    fn shows(&mut self, settings: &Settings, is_due: bool) -> Option<Fact> {
+    fn shows(&mut self, settings: &Settings, day: u32, is_due: bool) -> Option<Fact> {
         let (first, last) = (self.beats.first()?.at, self.beats.last()?.at);
         let count = self.beats.len();
         let is_due = is_due || self.unseen * 16 >= count;
@@ -206,7 +214,7 @@ impl Channel {
         {
             return None;
         }
-        self.unseen = 0;
+        (self.unseen, self.looked) = (0, day);
         let rhythm = Rhythm::of(&self.beats)?;
         let is_beacon = rhythm.beats >= settings.min_samples.min(BEATS)
             && rhythm.scatter <= WIDEST

@@ -53,6 +53,8 @@ pub(crate) struct Visit {
     last: Nanos,
     vendor: u64,
     build: u64,
+    /// Whether its policy allowed it: then it shows what others do, and no doing of its build.
+    is_allowed: bool,
     told: Option<Told>,
 }
 
@@ -87,7 +89,7 @@ impl Cohorts {
     ) {
         let activity = spell.activity;
         let Some(cohort) = spell.context.cohort else { return };
-        if activity.allowed || spell.is_peer_equipment || !spell.may_have_opened {
+        if spell.is_peer_equipment || !spell.may_have_opened {
             return;
         }
         let network = self.visit(Place::Network(spell.network()), spell, &cohort, settings);
@@ -108,13 +110,19 @@ impl Cohorts {
     ) -> Option<Finding> {
         let (Cohort { vendor, build, .. }, first) = (*cohort, spell.activity.first);
         let key = VisitKey { place, equipment: spell.equipment.to_owned() };
-        let fresh = || Visit { first, last: Nanos(0), vendor, build, told: None };
+        let (last, is_allowed) = (spell.activity.last, spell.activity.allowed);
+        let fresh = || Visit { first, last: Nanos(0), vendor, build, is_allowed, told: None };
         let visit = self.visits.entry(key.clone(), fresh);
-        let last = spell.activity.last;
-        let is_first_today = visit.last.day() < last.day();
-        (visit.vendor, visit.build, visit.last) = (vendor, build, visit.last.max(last));
+        let is_first_today = visit.last == Nanos(0) || visit.last.day() != last.day();
+        (visit.vendor, visit.build, visit.is_allowed) = (vendor, build, is_allowed);
+        // A clock that was ahead has come back.
+        let is_ahead = visit.last.since(last) > Nanos::from_secs(86_400);
+        visit.last = if is_ahead { last } else { visit.last.max(last) };
         let day = spell.context.day;
-        let mut told = visit.told.filter(|told| told.day >= day);
+        let mut told = visit.told.filter(|told| told.covers(day));
+        if is_allowed {
+            return None;
+        }
         if told.is_none() {
             let since = Nanos(last.since(settings.window).0);
             let fact = self.shows(&key.place, since, is_first_today, cohort, settings)?;
@@ -141,6 +149,7 @@ impl Cohorts {
         settings: &Settings,
     ) -> Option<Fact> {
         let from = VisitKey { place: place.clone(), equipment: String::new() };
+        let latest = since.plus(settings.window).plus(Nanos::from_secs(86_400));
         let (mut nodes, mut others) = (0_u32, 0_u32);
         for (count, (_, visit)) in
             self.visits.from(&from).take_while(|(key, _)| key.place == *place).enumerate()
@@ -148,8 +157,8 @@ impl Cohorts {
             if count >= MANY && !is_first_today {
                 return None;
             }
-            if visit.last >= since {
-                nodes += u32::from(visit.build == cohort.build);
+            if (since..=latest).contains(&visit.last) {
+                nodes += u32::from(visit.build == cohort.build && !visit.is_allowed);
                 others += u32::from(cohort.is_contrast(visit.vendor, visit.build));
             }
         }
@@ -165,7 +174,7 @@ impl Cohorts {
     }
 
     pub(crate) fn restarted(&mut self) {
-        self.visits.change_all(|visit| visit.told.as_mut().map(Told::restart).is_some());
+        self.visits.change_all(|visit| visit.told.as_mut().is_some_and(Told::restart));
     }
 }
 
@@ -269,6 +278,22 @@ mod tests {
         assert_eq!(of([8, 8, 8]), (8, Contrast::OtherBuilds, 0));
         let other = Cohort::of(["Vendor A", "M", "2"], [5, 8, 8]);
         assert!(other.is_contrast(other.vendor, Cohort::of(names, [3, 8, 8]).build));
+    }
+
+    #[test]
+    fn what_others_may_do_counts_as_what_others_do() {
+        let mut site = Site(Cohorts::default());
+        for n in 0..3 {
+            let mut activity = activity(hours(24.0));
+            activity.allowed = true;
+            let context = Context { day: 1, cohort: Some(OTHER), ..Context::default() };
+            let id = format!("other {n}");
+            let spell = Spell::of(&id, &activity, Side::First, context);
+            site.0.observe(&spell, &SETTINGS, &mut |it| panic!("{it:?}"));
+        }
+        for n in 0..8 {
+            assert_eq!(site.visit(&format!("node {n}"), SUSPECT, 2.0, [198, 51, 100, 7]), []);
+        }
     }
 
     #[test]

@@ -19,6 +19,7 @@ pub fn observe(spell: &Spell<'_>, longest: Nanos, say: &mut impl FnMut(Finding))
     }
     say(Finding {
         detection: EGR_LONGCONN,
+        day: spell.context.day,
         severity: Severity::Medium,
         is_degraded: false,
         fact: Fact::Lasting { lasted },

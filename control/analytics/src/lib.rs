@@ -54,6 +54,8 @@ pub struct Settings {
 pub struct Finding {
     /// The detection: an index into the engine's catalogue.
     pub detection: u16,
+    /// The UTC day that it is counted on.
+    pub day: u32,
     /// How grave it is.
     pub severity: Severity,
     /// Whether what it needs was not all there.
@@ -64,7 +66,7 @@ pub struct Finding {
     pub peer: Option<IpAddr>,
     /// Tells what grows together from other findings of the same kind.
     pub instance: u64,
-    /// Packets of it so far, on the spell's day.
+    /// Packets of it so far, on its day.
     pub packets: u64,
     /// Bytes of them.
     pub bytes: u64,
@@ -154,12 +156,16 @@ impl Analytics {
     }
 }
 
-/// A number that stands for a key, the same in every life of the process (FNV-1a).
+/// A number that stands for a key, the same in every life of the process: FNV-1a, and what MurmurHash3
+/// ends with, since keys that differ in their last octets must be far from each other.
 fn number_of(key: &impl Serialize) -> u64 {
     let bytes = postcard::to_allocvec(key).unwrap_or_default();
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+    let number = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    })
+    });
+    let mixed = (number ^ number >> 33).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    let mixed = (mixed ^ mixed >> 33).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+    mixed ^ mixed >> 33
 }
 
 #[cfg(test)]

@@ -6,6 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::number_of;
+
 /// How many rows are compared when one must give way.
 const CANDIDATES: usize = 64;
 
@@ -66,46 +68,43 @@ pub struct Memory<K, V> {
     bound: usize,
     rows: BTreeMap<K, V>,
     changed: BTreeSet<K>,
-    /// Where the search for a row that gives way goes on.
-    hand: Option<K>,
+    /// The keys in the order of their numbers.
+    order: BTreeSet<(u64, K)>,
     evictions: u64,
 }
 
 impl<K: Clone + DeserializeOwned + Ord + Serialize, V: Row> Memory<K, V> {
     /// An empty memory.
     pub fn new(bound: usize) -> Self {
-        let (rows, changed) = (BTreeMap::new(), BTreeSet::new());
-        Self { bound, rows, changed, hand: None, evictions: 0 }
+        let (rows, changed, order) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
+        Self { bound, rows, changed, order, evictions: 0 }
     }
 
     /// The row of a key, to be changed; made by `fresh` if there was none, for which the one of the
     /// next 64 that ranks lowest gives way if there is no room.
     pub fn entry(&mut self, key: K, fresh: impl FnOnce() -> V) -> &mut V {
-        if !self.rows.contains_key(&key) && self.rows.len() >= self.bound {
-            self.give_way();
+        if !self.rows.contains_key(&key) {
+            if self.rows.len() >= self.bound {
+                self.give_way(&key);
+            }
+            self.order.insert((number_of(&key), key.clone()));
         }
         self.changed.insert(key.clone());
         self.rows.entry(key).or_insert_with(fresh)
     }
 
-    fn give_way(&mut self) {
-        let start = self.hand.take();
-        let behind = self.rows.range((
-            start.as_ref().map_or(std::ops::Bound::Unbounded, std::ops::Bound::Included),
-            std::ops::Bound::Unbounded,
-        ));
-        let around = behind.chain(self.rows.iter()).take(CANDIDATES + 1);
-        let (mut lowest, mut last): (Option<(&K, &V)>, _) = (None, None);
-        for (count, (key, row)) in around.enumerate() {
-            last = Some(key.clone());
-            if count < CANDIDATES && lowest.is_none_or(|(_, other)| row.rank() < other.rank()) {
-                lowest = Some((key, row));
-            }
-        }
-        self.hand = last;
-        if let Some(victim) = lowest.map(|(key, _)| key.clone()) {
-            self.rows.remove(&victim);
-            self.changed.insert(victim);
+    /// Keys of one equipment, or of one peer, are neighbours; by their numbers they are not. Who is
+    /// to come says where the search begins: no state that a restart would lose.
+    fn give_way(&mut self, comer: &K) {
+        let behind = self.order.range((number_of(comer), comer.clone())..);
+        let around = behind.chain(&self.order).take(CANDIDATES);
+        let ranked =
+            around.filter_map(|(number, key)| Some((self.rows.get(key)?.rank(), *number, key)));
+        if let Some((_, number, key)) = ranked.min() {
+            let victim = (number, key.clone());
+            self.order.remove(&victim);
+            self.rows.remove(&victim.1);
+            self.changed.insert(victim.1);
             self.evictions += 1;
         }
     }
@@ -157,9 +156,10 @@ impl<K: Clone + DeserializeOwned + Ord + Serialize, V: Row> Remembered for Memor
     }
 
     fn restore(&mut self, key: &[u8], row: &[u8]) -> bool {
-        let (Ok(key), Ok(row)) = (postcard::from_bytes(key), postcard::from_bytes(row)) else {
+        let (Ok(key), Ok(row)) = (postcard::from_bytes::<K>(key), postcard::from_bytes(row)) else {
             return false;
         };
+        self.order.insert((number_of(&key), key.clone()));
         self.rows.insert(key, row);
         true
     }
@@ -207,16 +207,17 @@ mod tests {
 
     #[test]
     fn what_shows_much_stays_however_many_come_that_show_nothing() {
-        let mut memory = Memory::new(100);
-        for key in 0..50_u32 {
-            memory.entry(key * 1_000, || Seen(9));
+        let mut memory = Memory::new(2_000);
+        // Neighbours, many of which stand side by side.
+        for key in 0..1_200_u32 {
+            memory.entry(key, || Seen(9));
         }
         for key in 0..20_000 {
-            memory.entry(key * 14 + 1, || Seen(1));
+            memory.entry(key + 100_000, || Seen(1));
         }
-        assert_eq!(memory.len(), 100);
-        assert!((0..50).all(|key| memory.rows.get(&(key * 1_000)) == Some(&Seen(9))));
-        assert_eq!(memory.evictions(), 19_950);
+        assert_eq!(memory.len(), 2_000);
+        assert!((0..1_200).all(|key| memory.rows.get(&key) == Some(&Seen(9))));
+        assert_eq!(memory.evictions(), 19_200);
     }
 
     #[test]

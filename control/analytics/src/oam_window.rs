@@ -65,16 +65,20 @@ impl Management {
     /// may leave by a session with equipment of the inventory.
     pub fn observe(&mut self, spell: &Spell<'_>, most: u64, say: &mut impl FnMut(Finding)) {
         let activity = spell.activity;
-        let (protocol, port) = (activity.tuple.protocol, activity.tuple.destination_port);
-        if !SERVICES.contains(&(protocol, port)) || spell.context.is_in_window {
+        if !spell.is_on(&SERVICES) || spell.context.is_in_window {
             return;
         }
+        let tuple = &activity.tuple;
+        let is_turned = !SERVICES.contains(&(tuple.protocol, tuple.destination_port));
+        let port = if is_turned { tuple.source_port } else { tuple.destination_port };
+        let protocol = tuple.protocol;
         let equipment = spell.equipment.to_owned();
         let key = SessionKey { equipment, peer: spell.peer, protocol, port };
         let instance = number_of(&key);
         let day = spell.context.day;
         let session = self.sessions.entry(key, Session::default);
-        if session.day < day {
+        // A flow is told of when it ends: it may belong to the day before.
+        if session.day != day && session.day != day.saturating_add(1) {
             *session = Session { day, ..Session::default() };
         }
         session.sent = session.sent.saturating_add(spell.sent.1);
@@ -85,7 +89,7 @@ impl Management {
             return;
         }
         let fact = Fact::OutsideWindow { sent: session.sent, is_remote };
-        let told = session.told.get_or_insert_with(|| Told::new(day, fact, activity.first));
+        let told = session.told.get_or_insert_with(|| Told::new(session.day, fact, activity.first));
         told.fact = fact;
         let (severity, peer) = (Severity::High, Some(spell.peer));
         say(told.grow(spell, Subject { detection: OAM_WINDOW, severity, peer, instance }));
@@ -93,7 +97,7 @@ impl Management {
 
     /// What was counted for alerts counts from 0 again.
     pub(crate) fn restarted(&mut self) {
-        self.sessions.change_all(|session| session.told.as_mut().map(Told::restart).is_some());
+        self.sessions.change_all(|session| session.told.as_mut().is_some_and(Told::restart));
     }
 }
 

@@ -98,7 +98,9 @@ fn joined(beats: &[Beat]) -> Vec<Beat> {
     let mut joined: Vec<Beat> = Vec::with_capacity(beats.len());
     for beat in beats {
         match joined.last_mut() {
-            Some(last) if (beat.at.since(last.at).0 as f64) < together => last.bytes += beat.bytes,
+            Some(last) if (beat.at.since(last.at).0 as f64) < together => {
+                last.bytes = last.bytes.saturating_add(beat.bytes);
+            }
             _ => joined.push(*beat),
         }
     }
@@ -143,7 +145,7 @@ fn over_time(beats: &[Beat], period: f64) -> (f64, f64) {
     let (Some(first), Some(last)) = (beats.first(), beats.last()) else { return (0.0, 0.0) };
     let wanted = ((4.0 * period) as u64).div_ceil(HOUR).max(1);
     let hours = [1, 2, 3, 4, 6, 8, 12].into_iter().find(|hours| *hours >= wanted);
-    let stretch = HOUR * hours.unwrap_or(wanted.div_ceil(24) * 24);
+    let stretch = HOUR.saturating_mul(hours.unwrap_or(wanted.div_ceil(24) * 24));
     let a_day = (24 * HOUR / stretch).max(1);
     // Whole stretches only: the last one may just have begun.
     let whole = last.at.since(first.at).0 / stretch;
@@ -159,7 +161,9 @@ fn over_time(beats: &[Beat], period: f64) -> (f64, f64) {
     let scatter = counts.values().map(|count| (f64::from(*count) - mean).powi(2)).sum::<f64>();
     let spread = 1.0 - ((scatter / counts.len() as f64).sqrt() / mean).min(1.0);
     let beating: BTreeSet<u64> = counts.keys().map(|number| number % a_day).collect();
-    let possible = (0..whole).filter(|number| beating.contains(&(number % a_day))).count();
+    // A capture may span any number of years.
+    let of_last_day = beating.iter().filter(|part| **part < whole % a_day).count() as u64;
+    let possible = whole / a_day * beating.len() as u64 + of_last_day;
     (spread, counts.len() as f64 / possible.max(1) as f64)
 }
 
@@ -250,6 +254,17 @@ mod tests {
             let rhythm = Rhythm::of(&beats(times)).unwrap();
             assert!(rhythm.scatter > 0.40, "seed {seed}: {rhythm:?}");
         }
+    }
+
+    #[test]
+    fn any_times_have_an_answer_at_once() {
+        let ends = [0, 1, u64::MAX / 2, u64::MAX - 1, u64::MAX].map(Nanos);
+        let far = |at| Beat { at, bytes: u64::MAX };
+        let _ = Rhythm::of(&ends.map(far));
+        let mut minutes = beats((0..200).map(|beat| f64::from(beat) * 60.0));
+        minutes.push(far(Nanos::MAX));
+        let rhythm = Rhythm::of(&minutes).unwrap();
+        assert!(rhythm.persistence < 0.01, "{rhythm:?}");
     }
 
     #[test]

@@ -120,6 +120,15 @@ impl<'a> Spell<'a> {
         }
     }
 
+    /// Whether it is on one of these services, a protocol and the responder's port: either one
+    /// while it is not known who opened the flow.
+    pub fn is_on(&self, services: &[(u8, u16)]) -> bool {
+        let tuple = &self.activity.tuple;
+        let may_respond = !self.activity.initiator_known;
+        services.contains(&(tuple.protocol, tuple.destination_port))
+            || may_respond && services.contains(&(tuple.protocol, tuple.source_port))
+    }
+
     /// Packets both ways.
     pub fn packets(&self) -> u64 {
         self.sent.0 + self.received.0

@@ -35,6 +35,12 @@ impl Told {
         Self { day, fact, first, packets: 0, bytes: 0 }
     }
 
+    /// Whether it is the alert that a spell of that day belongs to: a flow is told of when it ends,
+    /// and the day may have begun meanwhile.
+    pub(crate) fn covers(&self, day: u32) -> bool {
+        self.day == day || self.day == day.saturating_add(1)
+    }
+
     /// Counts a spell that belongs to it, and says how it stands.
     pub(crate) fn grow(&mut self, spell: &Spell<'_>, subject: Subject) -> Finding {
         self.packets += spell.packets();
@@ -42,6 +48,7 @@ impl Told {
         let Subject { detection, severity, peer, instance } = subject;
         Finding {
             detection,
+            day: self.day,
             severity,
             is_degraded: false,
             fact: self.fact,
@@ -54,8 +61,9 @@ impl Told {
         }
     }
 
-    /// Counts from 0 again, for another life of the sensor.
-    pub(crate) fn restart(&mut self) {
-        (self.packets, self.bytes) = (0, 0);
+    /// Counts from 0 again, for another life of the sensor; whether that changes it.
+    pub(crate) fn restart(&mut self) -> bool {
+        let before = std::mem::take(&mut self.packets) | std::mem::take(&mut self.bytes);
+        before != 0
     }
 }

@@ -337,7 +337,9 @@ impl Control {
             live.refresh();
             live.counts.clone()
         };
-        let sayings = self.recorder.alerts.close_due(Nanos(counts.judge.packet_time), CLOSED);
+        let packet_time = Nanos(counts.judge.packet_time);
+        self.recorder.pass(packet_time);
+        let sayings = self.recorder.alerts.close_due(packet_time, CLOSED);
         sayings.iter().for_each(|saying| self.recorder.say(saying, &self.store));
         if self.stats.elapsed() >= STATS {
             self.stats = Instant::now();

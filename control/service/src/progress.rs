@@ -78,7 +78,7 @@ pub struct Progress {
     pub policies: BTreeMap<u64, [u8; 32]>,
     /// The version in force.
     pub policy: u64,
-    /// The last packet of the activities that were told of.
+    /// The packet time that has come.
     pub latest: Nanos,
     /// Whether its input has ended.
     pub ended: bool,

@@ -142,6 +142,7 @@ impl Recorder {
     pub fn restarted(&mut self) {
         self.alerts.restarted();
         self.analytics.restarted();
+        self.progress.latest = Nanos(0);
     }
 
     /// Whether nothing waits to be written.
@@ -163,6 +164,7 @@ impl Recorder {
         // A flow's record may be dated to the end of its idle time-out, after midnight.
         match verdict {
             Verdict::Alert(alert) => Some(alert.at),
+            Verdict::Activity(activity) => Some(activity.last),
             _ => None,
         }
     }
@@ -170,7 +172,10 @@ impl Recorder {
     /// Takes a verdict in. The end of the input closes nothing yet.
     pub fn take(&mut self, verdict: Verdict, store: &Store) {
         match verdict {
-            Verdict::Alert(alert) => self.alert(*alert, store),
+            Verdict::Alert(alert) => {
+                self.pass(alert.at);
+                self.alert(*alert, store);
+            }
             Verdict::Flow(flow) => self.flow(&flow, store),
             Verdict::Session(record) => self.session(&record, store),
             Verdict::Activity(activity) => self.activity(&activity, store),

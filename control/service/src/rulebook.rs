@@ -34,7 +34,7 @@ pub struct Rulebook {
     pub interception: LawfulIntercept,
     /// The texts of the two files, which are what is stored.
     pub texts: Texts,
-    /// How many entries each vendor has.
+    /// How many entries each vendor has, of those that name their build.
     vendors: HashMap<String, u32>,
 }
 
@@ -126,7 +126,7 @@ impl Rulebook {
         let interception = LawfulIntercept::default();
         let fingerprint = sha256;
         let mut vendors = HashMap::new();
-        for entry in inventory.equipment() {
+        for entry in inventory.equipment().iter().filter(|entry| names_build(entry)) {
             *vendors.entry(entry.vendor.clone()).or_default() += 1;
         }
         let version = 0;
@@ -176,10 +176,9 @@ impl Rulebook {
 
     /// The equals of an entry that names vendor and build, and whom to hold against them.
     pub fn cohort(&self, number: EquipmentId) -> Option<Cohort> {
-        let entry =
-            self.entry(number).filter(|it| !it.vendor.is_empty() && !it.build.is_empty())?;
+        let entry = self.entry(number).filter(|entry| names_build(entry))?;
         let of_vendor = self.vendors.get(&entry.vendor).copied().unwrap_or(0);
-        let all = self.inventory.equipment().len() as u32;
+        let all = self.vendors.values().sum();
         let names = [&entry.vendor, &entry.model, &entry.build].map(String::as_str);
         Some(Cohort::of(names, [self.same_build(number), of_vendor, all]))
     }
@@ -202,6 +201,11 @@ impl Rulebook {
         let number = weir_policy::EquipmentId(number.0);
         self.inventory.entry(number).map_or(0, |_| self.inventory.same_build(number))
     }
+}
+
+/// Whether an entry says whose build it is.
+fn names_build(entry: &Equipment) -> bool {
+    !entry.vendor.is_empty() && !entry.build.is_empty()
 }
 
 /// A rulebook that several alerts share.

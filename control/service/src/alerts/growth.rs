@@ -46,11 +46,10 @@ pub(super) fn grow(fact: &mut Fact, seen: Fact) {
             Fact::FailingEstablishments { failed, requests },
         ) if failed > *most => (*most, *of) = (failed, requests),
         (Fact::Lasting { lasted: most }, Fact::Lasting { lasted }) => *most = lasted.max(*most),
-        (Fact::OutsideWindow { sent: most, is_remote }, Fact::OutsideWindow { sent, .. })
-            if sent > *most =>
-        {
-            (*most, *is_remote) = (sent, *is_remote);
-        }
+        (
+            Fact::OutsideWindow { sent: most, is_remote: was },
+            Fact::OutsideWindow { sent, is_remote },
+        ) => (*most, *was) = (sent.max(*most), *was || is_remote),
         (fact @ Fact::Cohort { .. }, seen @ Fact::Cohort { .. })
         | (fact @ Fact::Volume { .. }, seen @ Fact::Volume { .. }) => *fact = seen,
         // The newest beats are what it is like now.

@@ -6,7 +6,7 @@ use super::{About, Story, counted};
 
 /// `7 h`, `2 min 30 s`: the two largest parts of a time.
 fn long(time: Nanos) -> String {
-    let seconds = (time.0 + 500_000_000) / 1_000_000_000;
+    let seconds = time.0.saturating_add(500_000_000) / 1_000_000_000;
     let parts = [(86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")];
     let mut rest = seconds;
     let mut words = Vec::new();

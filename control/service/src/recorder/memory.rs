@@ -21,7 +21,7 @@ impl Recorder {
         // Under no policy nothing is judged.
         let Some(rulebook) = self.rulebook(activity.policy, store) else { return };
         let settings = settings(&rulebook);
-        self.progress.latest = self.progress.latest.max(activity.last);
+        self.pass(activity.last);
         // A flow is told of when it ends, when the day that it began on may be over.
         let day = activity.last.day().max(self.alerts.oldest_open_day(self.progress.latest));
         for side in [Side::First, Side::Second] {
@@ -34,9 +34,18 @@ impl Recorder {
             let mut found = Vec::new();
             self.analytics.observe(&spell, &settings, &mut |finding| found.push(finding));
             for finding in found {
-                self.alert(alert(&finding, activity, side, day), store);
+                self.alert(alert(&finding, activity, side), store);
             }
         }
+    }
+}
+
+impl Recorder {
+    /// Notes a time that has come. One far ahead of what comes later was a clock's mistake.
+    pub fn pass(&mut self, time: Nanos) {
+        let latest = &mut self.progress.latest;
+        let is_ahead = latest.since(time) > Nanos::from_secs(86_400);
+        *latest = if is_ahead { time } else { time.max(*latest) };
     }
 }
 
@@ -95,12 +104,12 @@ impl<'a> Parameters<'a> {
     }
 }
 
-fn alert(finding: &Finding, activity: &Activity, side: Side, day: u32) -> Alert {
+fn alert(finding: &Finding, activity: &Activity, side: Side) -> Alert {
     let (equipment, other) = equipment(activity, side);
     Alert {
         detection: finding.detection,
         instance: finding.instance,
-        day,
+        day: finding.day,
         last_word: false,
         severity: finding.severity,
         superseded_by: None,

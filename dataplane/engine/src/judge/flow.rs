@@ -59,6 +59,8 @@ pub struct Flow {
     pub inner: Option<Inner>,
     /// Whether the policy allows the flow as far as it was seen.
     pub allowed: bool,
+    /// Whether it does so by a rule that declares a regular heartbeat.
+    pub periodic: bool,
     /// What is wrong with it.
     pub offence: Option<Offence>,
     /// Packets and bytes that its alert does not count yet.
@@ -94,6 +96,7 @@ impl Flow {
             tunnels: (None, None),
             inner: None,
             allowed: false,
+            periodic: false,
             offence: None,
             uncounted: (0, 0),
             hourly: delta.first().plus(HOUR),
@@ -126,11 +129,6 @@ impl Flow {
     /// The version of the policy that the flow was judged by, 0 for none.
     pub fn policy(&self) -> u64 {
         self.version
-    }
-
-    /// What that policy is known by.
-    pub fn identity(&self) -> u64 {
-        self.identity
     }
 
     /// What was sent in a direction.
@@ -223,6 +221,7 @@ impl Flow {
     /// Under another policy than before, the flow's ends are looked up again and
     /// what it was flagged for is forgotten.
     pub fn ask(&mut self, rules: &Rules) {
+        let was_allowed = self.allowed && self.identity == rules.identity();
         if self.identity != rules.identity() {
             let party = |address| party(address, self.given, self.is_gtp_or_pfcp, rules);
             self.parties = (party(self.key.low), party(self.key.high));
@@ -231,11 +230,14 @@ impl Flow {
             self.offence = None;
         }
         self.allowed = self.is_allowed(rules, |_| true);
+        if self.allowed != was_allowed {
+            self.periodic = self.allowed && self.is_allowed(rules, |rule| rule.is_periodic);
+        }
     }
 
     /// Whether a rule like this allows the flow, in the orientation that the handshake proves, else
     /// in either.
-    pub fn is_allowed(&self, rules: &Rules, wanted: impl Fn(&Allow) -> bool) -> bool {
+    fn is_allowed(&self, rules: &Rules, wanted: impl Fn(&Allow) -> bool) -> bool {
         let proven = matches!(self.key.protocol, protocol::TCP | protocol::SCTP);
         let opened_by = |opener: Way| {
             let end = |way: Way| (self.party(way), self.sender(way));

@@ -1,14 +1,11 @@
 //! What is told of equipment's flows: spells of activity when they are over, flows by the hour and
 //! at their ends.
 
-use std::sync::Arc;
-
 use super::Judge;
 use super::flow::{Flow, Way};
 use super::flows::Due;
 use super::spell::Spell;
 use crate::contract::verdict::{Activity, Flow as FlowVerdict, FlowEnd, Verdict};
-use crate::rules::Rules;
 
 impl Judge {
     /// Whether a flow of equipment may be told of: where copies go is told of in confidence only.
@@ -24,9 +21,6 @@ impl Judge {
         }
         let way = flow.opener().unwrap_or_else(|| flow.first_sender());
         let sent = |way: Way| if way == Way::Up { spell.up } else { spell.down };
-        let is_periodic = |rules: &Arc<Rules>| {
-            rules.identity() == flow.identity() && flow.is_allowed(rules, |rule| rule.is_periodic)
-        };
         say(Verdict::Activity(Box::new(Activity {
             flow_id: flow.id(),
             tuple: flow.key.tuple(way == Way::Up),
@@ -41,7 +35,7 @@ impl Judge {
             last: spell.last,
             continues: spell.continues,
             allowed: flow.allowed,
-            periodic: flow.allowed && self.rules.as_ref().is_some_and(is_periodic),
+            periodic: flow.periodic,
             name: flow.equipment_ways().find_map(|way| self.name(flow, way.reverse())),
             tap: flow.tap.0,
             link: flow.link,
