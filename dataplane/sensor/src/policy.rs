@@ -271,6 +271,8 @@ impl LastGood {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use weir_engine::detect::OF_CONTROL;
+
     use weir_policy::{inventory_from_str, policy_from_str};
 
     const INVENTORY: &str = r#"
@@ -398,15 +400,15 @@ members = ["upf-1", "gnb-1"]
     fn every_parameter_of_a_detection_of_the_engine_arrives() {
         let settings = |text: &str| format!("{:?}", compile(&encoded(text)).unwrap().settings());
         let default = settings("");
-        for detection in &CATALOGUE {
+        for (position, detection) in (0..).zip(&CATALOGUE) {
             let known = weir_policy::Detection::find(detection.id).unwrap();
             for parameter in known.parameters {
                 let (id, name) = (detection.id, parameter.name);
                 // Half a year, a ratio of 1, or a count that no default is.
                 let other = if parameter.most <= 1.0 { 1.0 } else { 15_552_001.0 };
                 let set = settings(&format!("[detections.{id}]\n{name} = {other}\n"));
-                // One-way sessions are judged from memory that is longer than the sensor's.
-                let elsewhere = name == "one_way_minutes";
+                // One-way sessions are judged from memory that is longer than the sensor's, too.
+                let elsewhere = OF_CONTROL.contains(&position) || name == "one_way_minutes";
                 assert_eq!(set != default, !elsewhere, "{id} {name}");
             }
         }

@@ -141,3 +141,29 @@ fn alert(finding: &Finding, activity: &Activity, side: Side) -> Alert {
         n4: None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use weir_engine::detect::OF_CONTROL;
+
+    use super::*;
+    use crate::rulebook::Texts;
+
+    #[test]
+    fn every_parameter_of_a_detection_of_control_arrives() {
+        let of = |policy: String| {
+            let texts = Texts { inventory: String::new(), policy };
+            settings(&Rulebook::restore(1, texts).unwrap())
+        };
+        let default = of(String::new());
+        for position in OF_CONTROL {
+            let id = CATALOGUE[usize::from(position)].id;
+            for parameter in weir_policy::Detection::find(id).unwrap().parameters {
+                let other = if parameter.most <= 1.0 { 1.0 } else { 77.0 };
+                let set = of(format!("[detections.{id}]\n{} = {other}\n", parameter.name));
+                assert_ne!(set, default, "{id} {}", parameter.name);
+            }
+            assert_ne!(of(format!("[detections.{id}]\nenabled = false\n")), default, "{id}");
+        }
+    }
+}

@@ -109,6 +109,9 @@ pub const EGR_VOLUME: u16 = 20;
 /// Position of OAM-WINDOW.
 pub const OAM_WINDOW: u16 = 21;
 
+/// The detections that control makes, by position: their parameters have their effect there.
+pub const OF_CONTROL: [u16; 5] = [EGR_LONGCONN, BCN_PERIODIC, EGR_COHORT, EGR_VOLUME, OAM_WINDOW];
+
 /// The rank of a detection by its position.
 pub fn rank(position: u16) -> u8 {
     CATALOGUE.get(usize::from(position)).map_or(0, |detection| detection.rank)
