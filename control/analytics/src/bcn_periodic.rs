@@ -15,7 +15,7 @@ use weir_engine::detect::BCN_PERIODIC;
 use crate::memory::{Kind, Memory, Row};
 use crate::rhythm::{Beat, Rhythm};
 use crate::told::{Subject, Told};
-use crate::{Finding, Spell, number_of};
+use crate::{Finding, LATE, Spell, number_of};
 
 /// Channels that are remembered at a time.
 const CHANNELS: usize = 1 << 16;
@@ -23,8 +23,6 @@ const CHANNELS: usize = 1 << 16;
 const BEATS: usize = 256;
 /// Peers of a channel of strangers that are told apart.
 const PEERS: usize = 16;
-/// A flow is told of when it ends, less than this after it began to be silent.
-const LATE: Nanos = Nanos::from_secs(86_400);
 /// A channel with fewer beats shows less the fewer it has; with more it shows enough to stay.
 const ENOUGH: usize = 4;
 /// Whatever the sizes and hours are like, with intervals scattered wider than this there is no
@@ -81,6 +79,7 @@ pub(crate) struct Channel {
 
 impl Row for Channel {
     const KIND: Kind = Kind::Channel;
+    const BOUND: usize = CHANNELS;
     type Rank = (bool, usize, Nanos);
 
     /// Who floods peers leaves the channel of all of them as it is: it goes last.
@@ -92,18 +91,16 @@ impl Row for Channel {
             self.beats.last().map_or(Nanos(0), |beat| beat.at),
         )
     }
+
+    fn told(&mut self) -> Option<&mut Told> {
+        self.told.as_mut()
+    }
 }
 
 /// The detection's memory.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Beacons {
     pub(crate) channels: Memory<ChannelKey, Channel>,
-}
-
-impl Default for Beacons {
-    fn default() -> Self {
-        Self { channels: Memory::new(CHANNELS) }
-    }
 }
 
 impl Beacons {
@@ -144,11 +141,6 @@ impl Beacons {
         let instance = number_of(&key);
         let fresh = || Channel { is_of_strangers: peer.is_none(), ..Channel::default() };
         ChannelOf { instance, channel: self.channels.entry(key, fresh) }
-    }
-
-    /// What was counted for alerts counts from 0 again.
-    pub(crate) fn restarted(&mut self) {
-        self.channels.change_all(|channel| channel.told.as_mut().is_some_and(Told::restart));
     }
 }
 

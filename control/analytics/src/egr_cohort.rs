@@ -11,7 +11,7 @@ use weir_engine::detect::EGR_COHORT;
 
 use crate::memory::{Kind, Memory, Row};
 use crate::told::{Subject, Told};
-use crate::{Cohort, Finding, Spell, number_of};
+use crate::{Cohort, Finding, LATE, Spell, number_of};
 
 /// Pairs of a place and an equipment that are remembered at a time.
 const VISITS: usize = 1 << 18;
@@ -49,7 +49,6 @@ pub(crate) struct VisitKey {
 
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Visit {
-    first: Nanos,
     last: Nanos,
     vendor: u64,
     build: u64,
@@ -60,23 +59,22 @@ pub(crate) struct Visit {
 
 impl Row for Visit {
     const KIND: Kind = Kind::Visit;
+    const BOUND: usize = VISITS;
     type Rank = (bool, Nanos);
 
     fn rank(&self) -> Self::Rank {
         (self.told.is_some(), self.last)
     }
+
+    fn told(&mut self) -> Option<&mut Told> {
+        self.told.as_mut()
+    }
 }
 
 /// The detection's memory.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Cohorts {
     pub(crate) visits: Memory<VisitKey, Visit>,
-}
-
-impl Default for Cohorts {
-    fn default() -> Self {
-        Self { visits: Memory::new(VISITS) }
-    }
 }
 
 impl Cohorts {
@@ -111,12 +109,12 @@ impl Cohorts {
         let (Cohort { vendor, build, .. }, first) = (*cohort, spell.activity.first);
         let key = VisitKey { place, equipment: spell.equipment.to_owned() };
         let (last, is_allowed) = (spell.activity.last, spell.activity.allowed);
-        let fresh = || Visit { first, last: Nanos(0), vendor, build, is_allowed, told: None };
+        let fresh = || Visit { last: Nanos(0), vendor, build, is_allowed, told: None };
         let visit = self.visits.entry(key.clone(), fresh);
         let is_first_today = visit.last == Nanos(0) || visit.last.day() != last.day();
         (visit.vendor, visit.build, visit.is_allowed) = (vendor, build, is_allowed);
         // A clock that was ahead has come back.
-        let is_ahead = visit.last.since(last) > Nanos::from_secs(86_400);
+        let is_ahead = visit.last.since(last) > LATE;
         visit.last = if is_ahead { last } else { visit.last.max(last) };
         let day = spell.context.day;
         let mut told = visit.told.filter(|told| told.covers(day));
@@ -124,7 +122,7 @@ impl Cohorts {
             return None;
         }
         if told.is_none() {
-            let since = Nanos(last.since(settings.window).0);
+            let since = last.since(settings.window);
             let fact = self.shows(&key.place, since, is_first_today, cohort, settings)?;
             told = Some(Told::new(day, fact, first));
         }
@@ -149,7 +147,7 @@ impl Cohorts {
         settings: &Settings,
     ) -> Option<Fact> {
         let from = VisitKey { place: place.clone(), equipment: String::new() };
-        let latest = since.plus(settings.window).plus(Nanos::from_secs(86_400));
+        let latest = since.plus(settings.window).plus(LATE);
         let (mut nodes, mut others) = (0_u32, 0_u32);
         for (count, (_, visit)) in
             self.visits.from(&from).take_while(|(key, _)| key.place == *place).enumerate()
@@ -171,10 +169,6 @@ impl Cohorts {
             others,
             of_others: cohort.others,
         })
-    }
-
-    pub(crate) fn restarted(&mut self) {
-        self.visits.change_all(|visit| visit.told.as_mut().is_some_and(Told::restart));
     }
 }
 

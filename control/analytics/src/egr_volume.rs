@@ -13,6 +13,7 @@ use weir_engine::contract::verdict::{Fact, Severity};
 use weir_engine::detect::EGR_VOLUME;
 
 use crate::memory::{Kind, Memory, Row};
+use crate::quantile::middle;
 use crate::told::{Subject, Told};
 use crate::{Finding, Spell, number_of};
 
@@ -75,24 +76,23 @@ pub(crate) struct Hours {
 
 impl Row for Hours {
     const KIND: Kind = Kind::Hours;
+    const BOUND: usize = ROWS;
     type Rank = (bool, usize, u32);
 
     fn rank(&self) -> Self::Rank {
         let newest = self.bytes.last_key_value().map_or(0, |(hour, _)| *hour);
         (self.told.is_some(), self.high.len() + self.tall.len(), newest)
     }
+
+    fn told(&mut self) -> Option<&mut Told> {
+        self.told.as_mut().map(|(told, _)| told)
+    }
 }
 
 /// The detection's memory.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Volumes {
     pub(crate) hours: Memory<HoursKey, Hours>,
-}
-
-impl Default for Volumes {
-    fn default() -> Self {
-        Self { hours: Memory::new(ROWS) }
-    }
 }
 
 impl Volumes {
@@ -138,11 +138,6 @@ impl Volumes {
         say(told.grow(spell, Subject { detection: EGR_VOLUME, severity, peer, instance }));
         row.told = Some((told, peer));
     }
-
-    /// What was counted for alerts counts from 0 again.
-    pub(crate) fn restarted(&mut self) {
-        self.hours.change_all(|row| row.told.as_mut().is_some_and(|(told, _)| told.restart()));
-    }
 }
 
 impl Hours {
@@ -187,10 +182,12 @@ impl Hours {
         self.bytes.get(&hour).copied().unwrap_or(0)
     }
 
-    /// What was sent at these hours, as far as they say anything.
+    /// What was sent at these hours, as far as they say anything, sorted.
     fn at(&self, hours: impl Iterator<Item = u32>, up: &BTreeSet<u32>) -> Vec<f64> {
         let says = |hour: &u32| up.contains(hour) && !self.left_out.contains(hour);
-        hours.filter(says).map(|hour| self.of(hour) as f64).collect()
+        let mut bytes: Vec<f64> = hours.filter(says).map(|hour| self.of(hour) as f64).collect();
+        bytes.sort_by(f64::total_cmp);
+        bytes
     }
 
     /// What is usual at an hour: as on its day of the week, else as on other days, else all day.
@@ -212,15 +209,15 @@ impl Hours {
     /// What the hours show with this one.
     fn shows(&mut self, hour: u32, up: &BTreeSet<u32>, settings: &Settings) -> Option<Fact> {
         let bytes = self.of(hour);
-        let mut week = self.week(hour, up)?;
-        let mut usual = self.usual(hour, up).unwrap_or_else(|| week.clone());
-        let is_above = |values: &mut [f64]| {
+        let week = self.week(hour, up)?;
+        let usual = self.usual(hour, up).unwrap_or_else(|| week.clone());
+        let is_above = |values: &[f64]| {
             let (median, scatter) = middle(values);
             let above = bytes as f64 - median;
             let scatter = scatter.max(LEAST_SHARE * median).max(LEAST_BYTES);
             above >= settings.min_bytes as f64 && 0.6745 * above / scatter >= settings.min_z
         };
-        let (now_high, now_tall) = (is_above(&mut usual), is_above(&mut week));
+        let (now_high, now_tall) = (is_above(&usual), is_above(&week));
         if now_high {
             self.high.insert(hour);
         }
@@ -234,26 +231,11 @@ impl Hours {
         let is_nightly = now_tall && same >= settings.repeated_days;
         (is_high || is_nightly).then(|| Fact::Volume {
             bytes,
-            usual: middle(if is_high { &mut usual } else { &mut week }).0 as u64,
+            usual: middle(if is_high { &usual } else { &week }).0 as u64,
             hours: if is_high { self.high.len() } else { same } as u32,
             is_same_hour: !is_high,
         })
     }
-}
-
-/// The median of values, and the median of their distances from it. Sorts them.
-fn middle(values: &mut [f64]) -> (f64, f64) {
-    let median = |values: &mut [f64]| {
-        values.sort_by(f64::total_cmp);
-        let (low, high) = (values.len().saturating_sub(1) / 2, values.len() / 2);
-        match (values.get(low), values.get(high)) {
-            (Some(low), Some(high)) => (low + high) / 2.0,
-            _ => 0.0,
-        }
-    };
-    let middle = median(values);
-    let mut distances: Vec<f64> = values.iter().map(|value| (value - middle).abs()).collect();
-    (middle, median(&mut distances))
 }
 
 #[cfg(test)]

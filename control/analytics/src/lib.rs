@@ -14,6 +14,7 @@ pub mod egr_longconn;
 pub mod egr_volume;
 pub mod memory;
 pub mod oam_window;
+mod quantile;
 pub mod rhythm;
 mod spell;
 #[cfg(test)]
@@ -33,6 +34,10 @@ use memory::{Kind, Remembered, Stored};
 use oam_window::Management;
 
 pub use spell::{Cohort, Context, Contrast, Side, Spell};
+
+/// Flows are told of when they end, and not in the order in which they began, yet never as late as
+/// this: what is further ahead was a clock's mistake.
+pub const LATE: Nanos = Nanos::from_secs(86_400);
 
 /// How the detections are set; those that are absent do not judge.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -112,10 +117,7 @@ impl Analytics {
 
     /// Another life of the sensor begins: what was counted for alerts counts from 0 again.
     pub fn restarted(&mut self) {
-        self.beacons.restarted();
-        self.cohorts.restarted();
-        self.volumes.restarted();
-        self.management.restarted();
+        self.memories_mut().into_iter().for_each(Remembered::restart);
     }
 
     fn memories(&self) -> [&dyn Remembered; Kind::ALL.len()] {

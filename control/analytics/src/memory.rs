@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::number_of;
+use crate::told::Told;
 
 /// How many rows are compared when one must give way.
 const CANDIDATES: usize = 64;
@@ -51,20 +52,25 @@ pub struct Stored {
 }
 
 /// A row that may have to give way to another.
-pub trait Row: DeserializeOwned + Serialize {
+pub(crate) trait Row: DeserializeOwned + Serialize {
     /// What it is.
     const KIND: Kind;
+    /// Rows that are remembered at a time.
+    const BOUND: usize;
     /// What ranks rows: the lowest of some gives way. What shows least must rank lowest, so that
     /// nobody drives out what shows much by what shows nothing.
     type Rank: Ord;
 
     /// Its rank.
     fn rank(&self) -> Self::Rank;
+
+    /// What was told of it.
+    fn told(&mut self) -> Option<&mut Told>;
 }
 
 /// At most `bound` rows.
 #[derive(Debug)]
-pub struct Memory<K, V> {
+pub(crate) struct Memory<K, V> {
     bound: usize,
     rows: BTreeMap<K, V>,
     changed: BTreeSet<K>,
@@ -73,16 +79,22 @@ pub struct Memory<K, V> {
     evictions: u64,
 }
 
+impl<K: Clone + DeserializeOwned + Ord + Serialize, V: Row> Default for Memory<K, V> {
+    fn default() -> Self {
+        Self::new(V::BOUND)
+    }
+}
+
 impl<K: Clone + DeserializeOwned + Ord + Serialize, V: Row> Memory<K, V> {
     /// An empty memory.
-    pub fn new(bound: usize) -> Self {
+    pub(crate) fn new(bound: usize) -> Self {
         let (rows, changed, order) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
         Self { bound, rows, changed, order, evictions: 0 }
     }
 
     /// The row of a key, to be changed; made by `fresh` if there was none, for which the one of the
     /// next 64 that ranks lowest gives way if there is no room.
-    pub fn entry(&mut self, key: K, fresh: impl FnOnce() -> V) -> &mut V {
+    pub(crate) fn entry(&mut self, key: K, fresh: impl FnOnce() -> V) -> &mut V {
         if !self.rows.contains_key(&key) {
             if self.rows.len() >= self.bound {
                 self.give_way(&key);
@@ -109,33 +121,14 @@ impl<K: Clone + DeserializeOwned + Ord + Serialize, V: Row> Memory<K, V> {
         }
     }
 
-    /// Changes every row.
-    pub fn change_all(&mut self, mut change: impl FnMut(&mut V) -> bool) {
-        for (key, row) in &mut self.rows {
-            if change(row) {
-                self.changed.insert(key.clone());
-            }
-        }
-    }
-
     /// The rows from a key on.
-    pub fn from(&self, key: &K) -> impl Iterator<Item = (&K, &V)> {
+    pub(crate) fn from(&self, key: &K) -> impl Iterator<Item = (&K, &V)> {
         self.rows.range(key..)
-    }
-
-    /// How many rows there are.
-    pub fn len(&self) -> usize {
-        self.rows.len()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
     }
 }
 
 /// What a store needs of a memory, whatever its rows are.
-pub trait Remembered {
+pub(crate) trait Remembered {
     /// What its rows are.
     fn kind(&self) -> Kind;
     /// Takes over a stored row; no if it can't be read.
@@ -146,6 +139,8 @@ pub trait Remembered {
     fn has_changed(&self) -> bool;
     /// What changed has been stored.
     fn stored(&mut self);
+    /// What was counted for alerts counts from 0 again: another life of the sensor begins.
+    fn restart(&mut self);
     /// Rows given up so far.
     fn evictions(&self) -> u64;
 }
@@ -182,6 +177,14 @@ impl<K: Clone + DeserializeOwned + Ord + Serialize, V: Row> Remembered for Memor
         self.changed.clear();
     }
 
+    fn restart(&mut self) {
+        for (key, row) in &mut self.rows {
+            if row.told().is_some_and(Told::restart) {
+                self.changed.insert(key.clone());
+            }
+        }
+    }
+
     fn evictions(&self) -> u64 {
         self.evictions
     }
@@ -198,10 +201,15 @@ mod tests {
 
     impl Row for Seen {
         const KIND: Kind = Kind::Channel;
+        const BOUND: usize = 1;
         type Rank = u32;
 
         fn rank(&self) -> u32 {
             self.0
+        }
+
+        fn told(&mut self) -> Option<&mut Told> {
+            None
         }
     }
 
@@ -215,7 +223,7 @@ mod tests {
         for key in 0..20_000 {
             memory.entry(key + 100_000, || Seen(1));
         }
-        assert_eq!(memory.len(), 2_000);
+        assert_eq!(memory.rows.len(), 2_000);
         assert!((0..1_200).all(|key| memory.rows.get(&key) == Some(&Seen(9))));
         assert_eq!(memory.evictions(), 19_200);
     }

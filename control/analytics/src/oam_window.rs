@@ -41,23 +41,22 @@ pub(crate) struct Session {
 
 impl Row for Session {
     const KIND: Kind = Kind::Session;
+    const BOUND: usize = SESSIONS;
     type Rank = (bool, bool, Nanos);
 
     fn rank(&self) -> Self::Rank {
         (self.told.is_some(), self.sent.min(self.received) >= LEAST, self.last)
     }
+
+    fn told(&mut self) -> Option<&mut Told> {
+        self.told.as_mut()
+    }
 }
 
 /// The detection's memory.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Management {
     pub(crate) sessions: Memory<SessionKey, Session>,
-}
-
-impl Default for Management {
-    fn default() -> Self {
-        Self { sessions: Memory::new(SESSIONS) }
-    }
 }
 
 impl Management {
@@ -93,11 +92,6 @@ impl Management {
         told.fact = fact;
         let (severity, peer) = (Severity::High, Some(spell.peer));
         say(told.grow(spell, Subject { detection: OAM_WINDOW, severity, peer, instance }));
-    }
-
-    /// What was counted for alerts counts from 0 again.
-    pub(crate) fn restarted(&mut self) {
-        self.sessions.change_all(|session| session.told.as_mut().is_some_and(Told::restart));
     }
 }
 

@@ -8,6 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use weir_engine::Nanos;
 
+use crate::quantile::{middle, quantile};
+
 /// One event.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Beat {
@@ -57,12 +59,10 @@ impl Rhythm {
     /// The rhythm of beats in the order of time; none of fewer than four, or of one time.
     pub fn of(beats: &[Beat]) -> Option<Self> {
         let beats = joined(beats);
-        let mut intervals: Vec<f64> =
-            beats.windows(2).map(|pair| pair[1].at.since(pair[0].at).0 as f64).collect();
+        let mut intervals = intervals(&beats);
         if intervals.len() < 3 {
             return None;
         }
-        intervals.sort_by(f64::total_cmp);
         fold_missing(&mut intervals);
         intervals.sort_by(f64::total_cmp);
         let period = quantile(&intervals, 0.5);
@@ -89,12 +89,17 @@ impl Rhythm {
     }
 }
 
-/// Beats in quick succession as one, with the sum of their bytes.
-fn joined(beats: &[Beat]) -> Vec<Beat> {
+/// The times between beats, sorted.
+fn intervals(beats: &[Beat]) -> Vec<f64> {
     let mut intervals: Vec<f64> =
         beats.windows(2).map(|pair| pair[1].at.since(pair[0].at).0 as f64).collect();
     intervals.sort_by(f64::total_cmp);
-    let together = quantile(&intervals, 0.75) * TOGETHER;
+    intervals
+}
+
+/// Beats in quick succession as one, with the sum of their bytes.
+fn joined(beats: &[Beat]) -> Vec<Beat> {
+    let together = quantile(&intervals(beats), 0.75) * TOGETHER;
     let mut joined: Vec<Beat> = Vec::with_capacity(beats.len());
     for beat in beats {
         match joined.last_mut() {
@@ -131,10 +136,7 @@ fn regularity(values: &[f64]) -> f64 {
 
 /// The median distance of sorted values from their median, as a share of it.
 fn scatter(values: &[f64]) -> f64 {
-    let median = quantile(values, 0.5);
-    let mut distances: Vec<f64> = values.iter().map(|value| (value - median).abs()).collect();
-    distances.sort_by(f64::total_cmp);
-    let distance = quantile(&distances, 0.5);
+    let (median, distance) = middle(values);
     if distance == 0.0 { 0.0 } else { distance / median }
 }
 
@@ -165,17 +167,6 @@ fn over_time(beats: &[Beat], period: f64) -> (f64, f64) {
     let of_last_day = beating.iter().filter(|part| **part < whole % a_day).count() as u64;
     let possible = whole / a_day * beating.len() as u64 + of_last_day;
     (spread, counts.len() as f64 / possible.max(1) as f64)
-}
-
-/// The value below which a share of sorted values lies, between two of them if need be.
-fn quantile(sorted: &[f64], share: f64) -> f64 {
-    let place = share * sorted.len().saturating_sub(1) as f64;
-    let (low, part) = (place.floor() as usize, place.fract());
-    match (sorted.get(low), sorted.get(low + 1)) {
-        (Some(low), Some(high)) => low + (high - low) * part,
-        (Some(only), None) => *only,
-        _ => 0.0,
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! Inventory and policy: read from their files, sent to the sensor, and kept by
 //! hash, so that a finding made under an older policy is told with its inventory.
 
+mod settings;
+
 use std::collections::HashMap;
 use std::fs;
 use std::net::IpAddr;
@@ -34,6 +36,8 @@ pub struct Rulebook {
     pub interception: LawfulIntercept,
     /// The texts of the two files, which are what is stored.
     pub texts: Texts,
+    /// How the policy sets the detections that control makes.
+    pub settings: weir_analytics::Settings,
     /// How many entries each vendor has, of those that name their build.
     vendors: HashMap<String, u32>,
 }
@@ -129,8 +133,18 @@ impl Rulebook {
         for entry in inventory.equipment().iter().filter(|entry| names_build(entry)) {
             *vendors.entry(entry.vendor.clone()).or_default() += 1;
         }
-        let version = 0;
-        Ok(Self { version, sha256, fingerprint, inventory, policy, interception, texts, vendors })
+        let (version, settings) = (0, settings::settings(&policy));
+        Ok(Self {
+            version,
+            sha256,
+            fingerprint,
+            inventory,
+            policy,
+            interception,
+            texts,
+            settings,
+            vendors,
+        })
     }
 
     fn authorising(self, interception: LawfulIntercept) -> Self {

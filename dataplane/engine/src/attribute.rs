@@ -12,7 +12,7 @@ use weir_wire::gtpu::{G_PDU, Gtpu};
 use weir_wire::gtpu_element::Elements;
 
 use crate::Nanos;
-use crate::decode::UserEnds;
+use crate::decode::{UserEnds, octets};
 use crate::finding::INSIDE;
 use crate::frame::{BURST, Frame};
 use crate::record::{Flags, Kind, Record, addresses};
@@ -442,12 +442,6 @@ fn stray_again(packet: &CommonPacket, frame: &Frame<'_>, report: &mut Report) ->
         }
         _ => false,
     }
-}
-
-/// Eight octets of a header.
-#[inline]
-fn octets<const N: usize>(header: &[u8; N], at: usize) -> u64 {
-    header[at..].first_chunk().map_or(0, |octets| u64::from_be_bytes(*octets))
 }
 
 /// An IPv4 address that was read as a number.

@@ -42,7 +42,7 @@ const fn word(bytes: &[u8], at: usize) -> u16 {
 
 /// Eight octets of a header: several fields for one load.
 #[inline]
-fn octets<const N: usize>(header: &[u8; N], at: usize) -> u64 {
+pub(crate) fn octets<const N: usize>(header: &[u8; N], at: usize) -> u64 {
     header[at..].first_chunk().map_or(0, |octets| u64::from_be_bytes(*octets))
 }
 

@@ -19,7 +19,7 @@ use weir_wire::{ErrorKind, Layer, WireError};
 use crate::frame::Frame;
 use crate::record::Record;
 
-pub(crate) use common::{Common, UserEnds};
+pub(crate) use common::{Common, UserEnds, octets};
 pub use ports::Ports;
 
 /// IP protocol numbers that are decoded further.

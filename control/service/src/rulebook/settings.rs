@@ -1,0 +1,81 @@
+//! How the policy sets the detections that control makes.
+
+use weir_analytics::{Settings, bcn_periodic, egr_cohort, egr_volume};
+use weir_engine::Nanos;
+use weir_engine::detect::{
+    BCN_PERIODIC, CATALOGUE, EGR_COHORT, EGR_LONGCONN, EGR_VOLUME, OAM_WINDOW,
+};
+use weir_policy::Policy;
+
+/// What the policy sets.
+pub(super) fn settings(policy: &Policy) -> Settings {
+    const MEBIBYTE: f64 = 1_048_576.0;
+    let of = |detection| Parameters::of(policy, detection);
+    let hours = |hours: f64| Nanos((hours * 3.6e12) as u64);
+    Settings {
+        beacons: of(BCN_PERIODIC).map(|of| bcn_periodic::Settings {
+            min_score: of.value("min_score"),
+            min_samples: of.value("min_samples") as usize,
+            least: hours(of.value("min_hours")),
+        }),
+        cohorts: of(EGR_COHORT).map(|of| egr_cohort::Settings {
+            min_share: of.value("min_share"),
+            min_nodes: of.value("min_nodes") as u32,
+            max_other_share: of.value("max_other_share"),
+            window: hours(of.value("window_days") * 24.0),
+        }),
+        longest: of(EGR_LONGCONN).map(|of| hours(of.value("max_hours"))),
+        volumes: of(EGR_VOLUME).map(|of| egr_volume::Settings {
+            min_z: of.value("min_z"),
+            min_bytes: (of.value("min_mebibytes_per_hour") * MEBIBYTE) as u64,
+            windows: of.value("windows") as usize,
+            repeated_days: of.value("repeated_days") as usize,
+            of_days: of.value("of_days") as u32,
+        }),
+        most_outside_windows: of(OAM_WINDOW)
+            .map(|of| (of.value("max_mebibytes") * MEBIBYTE) as u64),
+    }
+}
+
+/// A detection's parameters.
+struct Parameters<'a>(&'a [(String, f64)]);
+
+impl<'a> Parameters<'a> {
+    /// None if it is switched off.
+    fn of(policy: &'a Policy, detection: u16) -> Option<Self> {
+        let id = CATALOGUE[usize::from(detection)].id;
+        let setting = policy.detections.iter().find(|setting| setting.id == id)?;
+        setting.enabled.then_some(Self(&setting.parameters))
+    }
+
+    /// The policy has every parameter of every detection.
+    fn value(&self, name: &str) -> f64 {
+        self.0.iter().find(|(known, _)| known == name).map_or(0.0, |(_, value)| *value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use weir_engine::detect::OF_CONTROL;
+
+    use super::*;
+    use crate::rulebook::{Rulebook, Texts};
+
+    #[test]
+    fn every_parameter_of_a_detection_of_control_arrives() {
+        let of = |policy: String| {
+            let texts = Texts { inventory: String::new(), policy };
+            Rulebook::restore(1, texts).unwrap().settings
+        };
+        let default = of(String::new());
+        for position in OF_CONTROL {
+            let id = CATALOGUE[usize::from(position)].id;
+            for parameter in weir_policy::Detection::find(id).unwrap().parameters {
+                let other = if parameter.most <= 1.0 { 1.0 } else { 77.0 };
+                let set = of(format!("[detections.{id}]\n{} = {other}\n", parameter.name));
+                assert_ne!(set, default, "{id} {}", parameter.name);
+            }
+            assert_ne!(of(format!("[detections.{id}]\nenabled = false\n")), default, "{id}");
+        }
+    }
+}
