@@ -230,9 +230,12 @@ impl Flow {
             self.offence = None;
         }
         self.allowed = self.is_allowed(rules, |_| true);
-        if self.allowed != was_allowed {
-            self.periodic = self.allowed && self.is_allowed(rules, |rule| rule.is_periodic);
-        }
+        self.periodic = self.allowed
+            && if was_allowed {
+                self.periodic
+            } else {
+                self.is_allowed(rules, |rule| rule.is_periodic)
+            };
     }
 
     /// Whether a rule like this allows the flow, in the orientation that the handshake proves, else
@@ -305,5 +308,68 @@ impl Flow {
             .fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
                 (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
             })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lpm::Prefix;
+    use crate::rules::{Allow, End, Equipment, RuleSet, Service};
+    use crate::track::FlowKey;
+
+    /// gnb-1, and what it may do under a policy of this version.
+    fn rules(version: u64, allowed: Option<bool>) -> Rules {
+        let any = Prefix::new(Address::v4([0, 0, 0, 0]), 0).unwrap();
+        let own = Prefix::new(Address::v4([10, 0, 0, 1]), 32).unwrap();
+        let end = End { equipment: None, prefix: Some(any) };
+        let services = vec![Service { protocol: 17, ports: None, either_way: true }];
+        let allow = allowed.map(|is_periodic| Allow {
+            from: end.clone(),
+            to: end.clone(),
+            services,
+            not_after: None,
+            is_periodic,
+        });
+        Rules::compile(RuleSet {
+            version,
+            sha256: [version as u8; 32],
+            equipment: vec![Equipment { prefixes: vec![own], ..Equipment::default() }],
+            allow: allow.into_iter().collect(),
+            ..RuleSet::default()
+        })
+        .unwrap()
+    }
+
+    #[test]
+    fn what_one_policy_declared_periodic_is_not_so_under_another() {
+        let side = Side { packets: 1, bytes: 60, ..Side::default() };
+        let mut flow = Flow::new(&FlowDelta {
+            key: FlowKey {
+                low: Address::v4([10, 0, 0, 1]),
+                high: Address::v4([198, 51, 100, 7]),
+                low_port: 5000,
+                high_port: 9,
+                protocol: 17,
+                fragments: false,
+            },
+            up: side,
+            down: Side::default(),
+            tap: TapId(0),
+            link: Link::Oam,
+            given: Link::Oam,
+            is_gtp_or_pfcp: false,
+            tunnels: (None, None),
+            inner: None,
+        });
+        let mut asked = |version, allowed| {
+            flow.ask(&rules(version, allowed));
+            (flow.allowed, flow.periodic)
+        };
+        assert_eq!(asked(1, Some(true)), (true, true));
+        assert_eq!(asked(1, Some(true)), (true, true));
+        assert_eq!(asked(2, None), (false, false));
+        assert_eq!(asked(3, Some(false)), (true, false));
+        assert_eq!(asked(4, Some(true)), (true, true));
     }
 }
