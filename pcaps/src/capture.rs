@@ -121,12 +121,19 @@ pub(crate) struct Capture {
     path: PathBuf,
     file: BufWriter<File>,
     format: Format,
+    snap_length: u32,
 }
 
 impl Capture {
-    pub(crate) fn create(path: &Path, format: Format, link: LinkType) -> io::Result<Self> {
+    pub(crate) fn create(
+        path: &Path,
+        format: Format,
+        link: LinkType,
+        snap_bytes: Option<u32>,
+    ) -> io::Result<Self> {
         let file = BufWriter::with_capacity(1 << 16, File::create(path)?);
-        let mut capture = Self { path: path.into(), file, format };
+        let snap_length = snap_bytes.unwrap_or(SNAP_LENGTH);
+        let mut capture = Self { path: path.into(), file, format, snap_length };
         match format {
             Format::Pcap => capture.pcap_header(link)?,
             Format::Pcapng => {
@@ -134,7 +141,7 @@ impl Capture {
                 let section = [&BYTE_ORDER.to_le_bytes()[..], &[1, 0, 0, 0], &length_unknown];
                 capture.block(SECTION_HEADER, &section.concat())?;
                 let linktype = u32::from(link.code()).to_le_bytes();
-                let snap = SNAP_LENGTH.to_le_bytes();
+                let snap = capture.snap_length.to_le_bytes();
                 let interface = [&linktype[..], &snap, &NANOSECONDS, &END_OF_OPTIONS];
                 capture.block(INTERFACE, &interface.concat())?;
             }
@@ -148,18 +155,20 @@ impl Capture {
 
     pub(crate) fn write(&mut self, packet: &Packet) -> io::Result<()> {
         let length = packet.frame.len() as u32;
+        let kept = length.min(self.snap_length);
+        let frame = &packet.frame[..kept as usize];
         match self.format {
             Format::Pcap => {
                 let micros = packet.time_ns / 1_000;
                 let time = [(micros / 1_000_000) as u32, (micros % 1_000_000) as u32];
-                self.words(&[time[0], time[1], length, length])?;
-                self.file.write_all(&packet.frame)
+                self.words(&[time[0], time[1], kept, length])?;
+                self.file.write_all(frame)
             }
             Format::Pcapng => {
                 let time = [(packet.time_ns >> 32) as u32, packet.time_ns as u32];
-                let words = [0, time[0], time[1], length, length];
+                let words = [0, time[0], time[1], kept, length];
                 let mut body: Vec<u8> = words.into_iter().flat_map(u32::to_le_bytes).collect();
-                body.extend_from_slice(&packet.frame);
+                body.extend_from_slice(frame);
                 body.resize(body.len().next_multiple_of(4), 0);
                 self.block(ENHANCED_PACKET, &body)
             }
@@ -178,7 +187,7 @@ impl Capture {
             self.file.write_all(&half.to_le_bytes())?;
         }
         // Time zone and accuracy of the time stamps are 0 by convention.
-        self.words(&[0, 0, SNAP_LENGTH, link.code().into()])
+        self.words(&[0, 0, self.snap_length, link.code().into()])
     }
 
     /// A block of pcapng; the body is a multiple of four octets.

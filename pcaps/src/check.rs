@@ -1,6 +1,7 @@
 //! Whether the parts of a scenario fit together, so that generating can't fail.
 
 mod n4;
+mod visits;
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
@@ -39,6 +40,7 @@ impl Scenario {
         self.check_confounders()?;
         self.check_thefts()?;
         self.check_evasions()?;
+        self.check_visits()?;
         self.check_shapes()?;
         self.check_n4()?;
         if let Some(imix) = &self.imix {
@@ -277,6 +279,9 @@ impl Scenario {
             once(id)?;
         }
         for id in thefts.session.iter().map(|attack| &attack.id) {
+            once(id)?;
+        }
+        for id in thefts.patient.iter().map(|theft| &theft.id) {
             once(id)?;
         }
         for theft in &thefts.unknown_box {

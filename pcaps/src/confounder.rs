@@ -14,6 +14,7 @@ use crate::plan::Link;
 use crate::scenario::{Role, Scanner, Scenario};
 use crate::stage::{Actor, MILLI, Micros, SECOND, Stage};
 use crate::tcp::{Connection, Side};
+use crate::visits;
 
 const MINUTE: Micros = 60 * SECOND;
 
@@ -54,6 +55,7 @@ pub(crate) fn enter(stage: &mut Stage, scenario: &Scenario) {
     if let Some(place) = &confounders.sessions {
         n4_confounder::enter(stage, place.get_ref(), scenario);
     }
+    visits::enter_routines(stage, scenario);
 }
 
 /// A declared management station that scans: answers are resets, ICMP errors, empty SYN-ACKs.

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::capture::{Capture, LinkType};
+use crate::chance::Chance;
 use crate::imix;
 use crate::labels::{Labels, Messages, Theft, rfc3339};
 use crate::n3::Path as GtpPath;
@@ -19,6 +20,8 @@ pub struct Generation {
     stage: Stage,
     labels: Labels,
     link_type: LinkType,
+    /// Share of frames that the tap loses, and by what chance.
+    loss: (f64, Chance),
 }
 
 impl Iterator for Generation {
@@ -30,6 +33,11 @@ impl Iterator for Generation {
             // What the link type has no room for was never captured.
             let Some(frame) = self.link_type.dress(packet.frame) else { continue };
             let packet = Packet { frame, ..packet };
+            self.labels.count_sent(&packet);
+            let (share, chance) = &mut self.loss;
+            if *share > 0.0 && chance.happens(*share) {
+                continue;
+            }
             self.labels.count(&packet);
             return Some(packet);
         }
@@ -87,6 +95,9 @@ pub enum WriteError {
     Toml(#[from] toml::ser::Error),
 }
 
+/// The stream of chance by which the tap loses frames: no actor comes to have it.
+const LOSS: u64 = u64::MAX;
+
 /// Frames between two reports of progress.
 const PROGRESS_FRAMES: u64 = 4_096;
 
@@ -113,7 +124,6 @@ impl Scenario {
             shapes::enter(&mut stage, shapes.get_ref());
         }
         let start = self.start.as_nanosecond();
-        let unsent = |expectation| Theft { expectation, first: None, last: None, packets: 0 };
         let labels = Labels {
             scenario: self.name.clone(),
             seed: self.seed,
@@ -121,12 +131,19 @@ impl Scenario {
             bytes: 0,
             start: rfc3339(start),
             end: rfc3339(start + i128::from(seconds) * 1_000_000_000),
-            thefts: thefts.into_iter().map(unsent).collect(),
+            thefts: thefts.into_iter().map(Theft::unsent).collect(),
             messages: Messages::default(),
             links: BTreeMap::new(),
             groups: std::mem::take(&mut stage.groups),
         };
-        Generation { stage, labels, link_type: self.link_type }
+        let lost = self.tap.as_ref().map_or(0.0, |tap| tap.get_ref().loss_share);
+        let loss = (lost, Chance::new(self.seed, LOSS));
+        Generation { stage, labels, link_type: self.link_type, loss }
+    }
+
+    /// Octets after which the tap cuts frames off.
+    pub(crate) fn snap_bytes(&self) -> Option<u32> {
+        self.tap.as_ref()?.get_ref().snap_bytes
     }
 
     /// Writes the capture (`capture.pcap` or `.pcapng`, or one file a link: `n3.pcap` …), `labels.json`,
@@ -148,7 +165,7 @@ impl Scenario {
         let mut captures = Vec::with_capacity(names.len());
         for name in names {
             let path = directory.join(format!("{name}.{}", self.format.extension()));
-            let capture = Capture::create(&path, self.format, self.link_type);
+            let capture = Capture::create(&path, self.format, self.link_type, self.snap_bytes());
             captures.push(capture.map_err(refused(&path))?);
         }
         let start = u64::try_from(self.start.as_nanosecond()).unwrap_or(0);

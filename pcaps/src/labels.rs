@@ -94,11 +94,71 @@ pub struct Theft {
     pub last: Option<String>,
     /// Its packets of both directions.
     pub packets: u64,
+    /// Bytes of their frames.
+    pub bytes: u64,
+    /// How it went on.
+    #[serde(skip)]
+    pub course: Course,
+}
+
+impl Theft {
+    /// One of which nothing was sent yet.
+    #[must_use]
+    pub fn unsent(expectation: Expectation) -> Self {
+        let course = Course::default();
+        Self { expectation, first: None, last: None, packets: 0, bytes: 0, course }
+    }
+}
+
+/// What a theft had sent by when: at most so many points of it, evenly many packets apart.
+#[derive(Clone, Debug, Default)]
+pub struct Course {
+    points: Vec<(u64, u64)>,
+    /// Every so many packets are a point, as a power of two.
+    stride: u32,
+}
+
+/// Points of a course: more are thinned out.
+const POINTS: usize = 4_096;
+
+impl Course {
+    fn add(&mut self, time_ns: u64, packet: u64, bytes: u64) {
+        if !packet.is_multiple_of(1 << self.stride) {
+            return;
+        }
+        self.points.push((time_ns, bytes));
+        if self.points.len() == POINTS {
+            self.stride += 1;
+            let mut n = 0;
+            self.points.retain(|_| {
+                n += 1;
+                n % 2 == 1
+            });
+        }
+    }
+
+    /// Bytes that were sent before a time, in nanoseconds since 1970.
+    #[must_use]
+    pub fn before(&self, time_ns: u64) -> u64 {
+        let until = self.points.partition_point(|(at, _)| *at <= time_ns);
+        until.checked_sub(1).map_or(0, |last| self.points[last].1)
+    }
 }
 
 impl Labels {
+    /// Counts what a theft sent, whether or not the tap saw it.
+    pub(crate) fn count_sent(&mut self, packet: &Packet) {
+        let Some(theft) = packet.theft.and_then(|index| self.thefts.get_mut(index)) else { return };
+        let time = || rfc3339(packet.time_ns.into());
+        theft.first.get_or_insert_with(time);
+        theft.last = Some(time());
+        theft.bytes += packet.frame.len() as u64;
+        theft.course.add(packet.time_ns, theft.packets, theft.bytes);
+        theft.packets += 1;
+    }
+
     /// Counts a packet of the capture.
-    pub fn count(&mut self, packet: &Packet) {
+    pub(crate) fn count(&mut self, packet: &Packet) {
         self.frames += 1;
         self.bytes += packet.frame.len() as u64;
         *self.links.entry(packet.link.name()).or_default() += 1;
@@ -110,12 +170,6 @@ impl Labels {
         }
         if let Some(group) = packet.group.and_then(|index| self.groups.get_mut(index)) {
             group.frames.push(self.frames);
-        }
-        if let Some(theft) = packet.theft.and_then(|index| self.thefts.get_mut(index)) {
-            let time = rfc3339(packet.time_ns.into());
-            theft.packets += 1;
-            theft.first.get_or_insert_with(|| time.clone());
-            theft.last = Some(time);
         }
     }
 }

@@ -39,6 +39,7 @@ mod subscriber;
 mod tcp;
 mod theft;
 mod tls;
+mod visits;
 
 pub use generation::{Generation, Progress, Report, WriteError};
 pub use labels::{Group, GroupKind, Labels, Messages, Theft};
@@ -46,3 +47,15 @@ pub use plan::Link;
 pub use scenario::{Scenario, ScenarioError};
 pub use stage::{Message, Packet};
 pub use theft::Expectation;
+
+/// The texts of bundled scenarios, which others may build on: attacks stand at their ends.
+pub mod bundled {
+    /// Minutes with everything that looks like misbehaviour, and no theft.
+    pub const BENIGN: &str = include_str!("../scenarios/benign.toml");
+    /// Four thefts in a small network.
+    pub const DEMO: &str = include_str!("../scenarios/demo.toml");
+    /// What hides in the user plane, and what only looks so.
+    pub const EVASION: &str = include_str!("../scenarios/evasion.toml");
+    /// What happens to sessions, and what is done to them.
+    pub const SESSIONS: &str = include_str!("../scenarios/sessions.toml");
+}

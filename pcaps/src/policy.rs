@@ -9,6 +9,7 @@ use toml::Spanned;
 use crate::lookalike::Lookalikes;
 use crate::n4_confounder::Upheavals;
 use crate::scenario::{Role, Scenario};
+use crate::visits::{Declared, Visits};
 
 #[derive(Serialize)]
 struct Policy<'a> {
@@ -146,6 +147,7 @@ pub(crate) fn text(scenario: &Scenario) -> Result<String, toml::ser::Error> {
     if let Some(said) = said {
         allow.extend(lookalikes(scenario, said));
     }
+    allow.extend(visits(scenario));
     let second = plan.second.as_ref();
     let mut ue_pools = vec![
         Pool::Everywhere((*plan.ue4.get_ref()).into()),
@@ -193,7 +195,54 @@ pub(crate) fn text(scenario: &Scenario) -> Result<String, toml::ser::Error> {
     for rule in allow {
         text.push_str(&rule.text()?);
     }
+    for routine in &scenario.confounders.routine {
+        if routine.declared == Declared::InWindows {
+            windows(&mut text, scenario, &routine.visits);
+        }
+    }
     Ok(text)
+}
+
+/// What is declared for routines that look like thefts, and for thefts that somebody was persuaded
+/// to allow: one rule for each end.
+fn visits(scenario: &Scenario) -> Vec<Allow> {
+    let routines = scenario.confounders.routine.iter();
+    let routines = routines
+        .map(|routine| (&routine.visits, routine.declared == Declared::Periodic, "a routine"));
+    let thefts = scenario.theft.patient.iter().filter(|theft| theft.allowed);
+    let thefts = thefts.map(|theft| (&theft.visits, false, "the vendor asked for it"));
+    let mut rules = Vec::new();
+    for (visits, periodic, note) in routines.chain(thefts) {
+        for equipment in &visits.equipment {
+            for peer in &visits.peers {
+                let own = Selector::Id(equipment.get_ref().clone());
+                let peer = Selector::Cidr(Ipv4Net::from(*peer.get_ref()));
+                let (from, to) = if visits.incoming { (peer, own) } else { (own, peer) };
+                let services = visits.service().into_iter().collect();
+                rules.push(Allow { from, to, services, note, periodic });
+            }
+        }
+    }
+    rules
+}
+
+/// How long before a visit its change window opens, and how long after it closes.
+const WINDOW_SECONDS: (u64, u64) = (600, 3_600);
+
+/// A change window for each visit.
+fn windows(text: &mut String, scenario: &Scenario, visits: &Visits) {
+    let seconds = std::time::Duration::from_secs;
+    for equipment in &visits.equipment {
+        for time in visits.times() {
+            let at = scenario.start + seconds(time);
+            let (start, end) = (at - seconds(WINDOW_SECONDS.0), at + seconds(WINDOW_SECONDS.1));
+            text.push_str(&format!(
+                "\n[[change_window]]\nequipment = {{ id = \"{}\" }}\nstart = {start}\nend = {end}\n\
+                 reason = \"planned work\"\n",
+                equipment.get_ref()
+            ));
+        }
+    }
 }
 
 /// What is declared for the look-alikes of evasions, so that they are none.

@@ -18,9 +18,10 @@ use crate::n4_attack::Attack;
 use crate::n4_confounder::Upheavals;
 use crate::plan::Realm;
 use crate::shapes::Shapes;
+use crate::visits::{Patient, Routine};
 
-/// A week: more is a mistake in the unit.
-pub(crate) const LONGEST_SECONDS: u64 = 7 * 86_400;
+/// Five weeks: more is a mistake in the unit.
+pub(crate) const LONGEST_SECONDS: u64 = 35 * 86_400;
 
 /// Why a scenario could not be taken. The text says what is wrong, where, and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -77,8 +78,19 @@ pub struct Scenario {
     pub(crate) confounders: Confounders,
     #[serde(default)]
     pub(crate) theft: Thefts,
+    pub(crate) tap: Option<Spanned<Tap>>,
     pub(crate) imix: Option<Spanned<Imix>>,
     pub(crate) shapes: Option<Spanned<Shapes>>,
+}
+
+/// What the tap makes of what passes.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Tap {
+    /// Share of frames that it loses.
+    pub loss_share: f64,
+    /// Octets after which it cuts frames off; absent: it keeps them whole.
+    pub snap_bytes: Option<u32>,
 }
 
 /// How the links are laid into files.
@@ -294,6 +306,8 @@ pub(crate) struct Confounders {
     pub lookalikes: Option<Spanned<Lookalikes>>,
     /// What detections by sessions must stay silent for.
     pub sessions: Option<Spanned<Upheavals>>,
+    /// What looks like a patient theft and is declared.
+    pub routine: Vec<Routine>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -325,6 +339,7 @@ pub(crate) struct Thefts {
     pub backdoor: Vec<Backdoor>,
     pub evasion: Vec<Evasion>,
     pub session: Vec<Attack>,
+    pub patient: Vec<Patient>,
 }
 
 /// Equipment looks a name up, opens TLS to it and reports periodically.
@@ -455,6 +470,18 @@ impl Scenario {
     pub fn name(&self) -> &str {
         &self.name
     }
+
+    /// How long it lasts.
+    #[must_use]
+    pub fn seconds(&self) -> u64 {
+        *self.duration_seconds.get_ref()
+    }
+
+    /// How many boxes are installed in it.
+    #[must_use]
+    pub fn equipment(&self) -> usize {
+        self.equipment.len()
+    }
 }
 
 impl std::str::FromStr for Scenario {
@@ -481,7 +508,7 @@ fn inner_mtu() -> u16 {
     1_400
 }
 
-fn https() -> u16 {
+pub(crate) fn https() -> u16 {
     443
 }
 

@@ -137,6 +137,8 @@ pub(crate) struct Stage {
     /// The node that answers nobody on N4 now.
     pub down: Option<usize>,
     pub habits: Habits,
+    /// Octets after which the tap cuts frames off.
+    pub snap_bytes: Option<u32>,
     /// What the tap does to N4.
     pub mishaps: Option<Mishaps>,
     /// The group of heartbeats whose time stamps follow the clock.
@@ -178,6 +180,7 @@ impl Stage {
             lost: None,
             down: None,
             habits,
+            snap_bytes: scenario.snap_bytes(),
             mishaps,
             clock_group,
             zero_group,

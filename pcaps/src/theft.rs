@@ -15,6 +15,7 @@ use crate::scenario::{CallHome, Flow, Role, Scenario, Target};
 use crate::stage::{Actor, MILLI, Micros, SECOND, Stage};
 use crate::tcp::{Connection, Side};
 use crate::tls;
+use crate::visits;
 
 /// What a scenario promises of one theft, before anything was sent.
 #[derive(Clone, Debug, Serialize)]
@@ -132,6 +133,8 @@ pub(crate) fn enter(stage: &mut Stage, scenario: &Scenario) -> Vec<Expectation> 
     expected.extend(evasions);
     let attacks = n4_attack::enter(stage, scenario, expected.len());
     expected.extend(attacks);
+    let patient = visits::enter(stage, scenario, expected.len());
+    expected.extend(patient);
     expected
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use weir_pcaps::{Report, Scenario};
+use weir_pcaps::{Report, Scenario, bundled};
 
 use crate::check::Files;
 use crate::failure::Failure;
@@ -15,8 +15,6 @@ use crate::supervise::{self, Outcome, Plan};
 use crate::verdict::Verdict;
 use crate::{generate, programs};
 
-/// The bundled scenario.
-const SCENARIO: &str = include_str!("../../../pcaps/scenarios/demo.toml");
 /// A DPDK that can't start says so within this time; a later failure is no matter of its set-up.
 const STARTING: Duration = Duration::from_secs(5);
 
@@ -32,7 +30,7 @@ pub(crate) struct Options {
 
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let place = Place::make()?;
-    let scenario = Scenario::parse(SCENARIO, Path::new("pcaps/scenarios/demo.toml"))
+    let scenario = Scenario::parse(bundled::DEMO, Path::new("pcaps/scenarios/demo.toml"))
         .map_err(generate::refuse)?;
     let report = generate::write(&scenario, place.path())?;
     let (frames, thefts) = (report.labels.frames, report.labels.thefts.len());

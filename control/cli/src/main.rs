@@ -7,6 +7,7 @@ mod demo;
 mod doctor;
 mod failure;
 mod generate;
+mod lab;
 mod output;
 mod programs;
 mod replay;
@@ -54,6 +55,9 @@ enum Command {
     Doctor(doctor::Options),
     /// Write a scenario's capture, labels, inventory and policy
     Generate(generate::Options),
+    /// Tell how often Weir is right: labelled attacks through the real sensor and control, scored
+    #[command(subcommand)]
+    Lab(lab::Command),
     /// Become weir-sensor, the dataplane process
     #[command(disable_help_flag = true)]
     Sensor(PassedOn),
@@ -81,6 +85,7 @@ fn main() -> ExitCode {
         Command::Check(options) => check::run(&options),
         Command::Doctor(options) => doctor::run(&options),
         Command::Generate(options) => generate::run(&options),
+        Command::Lab(command) => lab::run(&command),
         Command::Sensor(passed) => become_program(programs::SENSOR, passed),
         Command::Control(passed) => become_program(programs::CONTROL, passed),
     };

@@ -170,7 +170,7 @@ mod tests {
             peer: "198.51.100.7".parse().unwrap(),
             note: String::new(),
         };
-        Theft { expectation, first: None, last: None, packets: 9 }
+        Theft { packets: 9, ..Theft::unsent(expectation) }
     }
 
     fn alert(detection: &str, severity: &str, equipment: &str, peer: &str) -> Alert {

@@ -1,0 +1,130 @@
+//! A case's labels held against what Weir said. The labels are read here, after the replay, and
+//! nowhere before.
+
+use std::net::IpAddr;
+
+use weir_pcaps::{Labels, Theft};
+
+use crate::heard::{Alert, nanos};
+use crate::intensity::Intensity;
+
+/// What an alert may count after the last packet of its cause, in nanoseconds: a rate falls seconds
+/// after it rose, and what is done in consequence goes on for a while.
+const AFTERWARDS: u64 = 20_000_000_000;
+
+/// How a theft was found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hit {
+    /// From its first packet to the last one before the alert, in seconds of packet time.
+    pub latency_seconds: f64,
+    /// Bytes of it until then.
+    pub bytes_before: u64,
+    /// Whether the alert names its equipment.
+    pub names_equipment: bool,
+    /// Alerts about it, of its own detection and of others.
+    pub alerts: u64,
+}
+
+/// One theft, and what became of it.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The detection that should name it.
+    pub detection: String,
+    /// Bytes that it sent in all.
+    pub bytes: u64,
+    /// How it was found; none if it was missed.
+    pub hit: Option<Hit>,
+}
+
+/// A case, judged.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The family; none on a good day.
+    pub family: Option<&'static str>,
+    /// The detection of the family.
+    pub detection: Option<&'static str>,
+    /// How boldly it was made.
+    pub intensity: Option<Intensity>,
+    /// Its seed.
+    pub seed: u64,
+    /// Share of frames that the tap lost.
+    pub loss: f64,
+    /// Every theft in it.
+    pub thefts: Vec<Found>,
+    /// Alerts that nothing explains.
+    pub false_alarms: Vec<Alert>,
+    /// Alerts that accuse nobody: superseded ones, and the sensor about itself.
+    pub informative: u64,
+    /// Equipment × days that were watched.
+    pub equipment_days: f64,
+}
+
+/// The network that one alert is about: the peer's /24 or /48.
+fn neighbourhood(peer: IpAddr) -> IpAddr {
+    match peer {
+        IpAddr::V4(four) => {
+            let [a, b, c, _] = four.octets();
+            [a, b, c, 0].into()
+        }
+        IpAddr::V6(six) => {
+            let [a, b, c, ..] = six.segments();
+            [a, b, c, 0, 0, 0, 0, 0].into()
+        }
+    }
+}
+
+/// A theft's first and last packet; none if the scenario ended before.
+fn span(theft: &Theft) -> Option<(u64, u64)> {
+    let time = |text: &Option<String>| text.as_ref()?.parse().ok().map(nanos);
+    Some((time(&theft.first)?, time(&theft.last)?))
+}
+
+fn is_about(theft: &Theft, alert: &Alert) -> bool {
+    let Some((first, last)) = span(theft) else { return false };
+    let expected = &theft.expectation;
+    let peer = expected.peer;
+    let is_at_equipment = match &expected.equipment {
+        None => alert.equipment.is_none(),
+        own => alert.equipment == *own || alert.peer_equipment == *own,
+    };
+    let is_at_peer = alert.peer.is_some_and(|other| neighbourhood(other) == neighbourhood(peer));
+    let is_then = alert.first <= last + AFTERWARDS && first <= alert.last;
+    (is_at_equipment || is_at_peer) && is_then
+}
+
+/// Holds what was said against the labels.
+pub fn judge(labels: &Labels, said: &[Alert]) -> (Vec<Found>, Vec<Alert>, u64) {
+    let sent: Vec<&Theft> = labels.thefts.iter().filter(|theft| theft.packets > 0).collect();
+    let is_named = |theft: &Theft, alert: &Alert| {
+        alert.detection == theft.expectation.detection && is_about(theft, alert)
+    };
+    let is_beside = |theft: &Theft, alert: &Alert| {
+        theft.expectation.also.contains(&alert.detection.as_str()) && is_about(theft, alert)
+    };
+    let found = sent.iter().map(|theft| {
+        let mut hits = said.iter().filter(|alert| is_named(theft, alert)).peekable();
+        let alerts =
+            said.iter().filter(|alert| is_named(theft, alert) || is_beside(theft, alert)).count();
+        let first = hits.peek().copied();
+        let names_equipment = hits.any(|alert| alert.equipment == theft.expectation.equipment);
+        Found {
+            detection: theft.expectation.detection.into(),
+            bytes: theft.bytes,
+            hit: first.map(|alert| Hit {
+                latency_seconds: span(theft)
+                    .map_or(0.0, |(first, _)| alert.said.saturating_sub(first) as f64 / 1e9),
+                bytes_before: theft.course.before(alert.said),
+                names_equipment,
+                alerts: alerts as u64,
+            }),
+        }
+    });
+    let found = found.collect();
+    let is_informative = |alert: &&Alert| alert.severity == "info" || alert.is_superseded;
+    let informative = said.iter().filter(is_informative).count() as u64;
+    let is_explained =
+        |alert: &&Alert| sent.iter().any(|it| is_named(it, alert) || is_beside(it, alert));
+    let false_alarms =
+        said.iter().filter(|it| !is_informative(it) && !is_explained(it)).cloned().collect();
+    (found, false_alarms, informative)
+}

@@ -1,0 +1,227 @@
+//! What the outcomes of a run come to.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use crate::draw::Draw;
+use crate::intensity::Intensity;
+use crate::interval::{Estimate, quantile};
+use crate::judgement::{Found, Outcome};
+
+/// One detection's score. Evasive variants count for its precision alone.
+#[derive(Clone, Debug, Serialize)]
+pub struct OfDetection {
+    /// Of what it said, how much was true.
+    pub precision: Option<Estimate>,
+    /// Of what it should have found, how much it found.
+    pub recall: Option<Estimate>,
+    /// The harmonic mean of both.
+    pub f1: f64,
+    /// Thefts that it should have found, and those that it found.
+    pub thefts: u64,
+    /// Those that it found.
+    pub found: u64,
+    /// Alerts that nothing explains.
+    pub false_alarms: u64,
+    /// From a theft's first packet to its alert, in seconds: the median.
+    pub latency_seconds_p50: Option<f64>,
+    /// The 95th percentile.
+    pub latency_seconds_p95: Option<f64>,
+    /// Bytes that left before the alert: the median.
+    pub bytes_before_alert_p50: Option<f64>,
+    /// Of those that were found, whether the right equipment was named.
+    pub names_equipment: Option<Estimate>,
+    /// Alerts of any detection about one theft, on average.
+    pub alerts_per_incident: Option<f64>,
+}
+
+/// Everything that was scored.
+#[derive(Clone, Debug, Serialize)]
+pub struct Score {
+    /// The mean of all detections' F1.
+    pub macro_f1: f64,
+    /// How far it may be trusted: cases drawn anew.
+    pub macro_f1_interval: Estimate,
+    /// Of all thefts of an intensity, how many were found.
+    pub recall: BTreeMap<&'static str, f64>,
+    /// How far those may be trusted.
+    pub recall_interval: BTreeMap<&'static str, Estimate>,
+    /// Alerts that nothing explains, a day and 1,000 equipment.
+    pub false_positives_per_day_per_1000: f64,
+    /// How far that may be trusted.
+    pub false_positives_interval: Option<Estimate>,
+    /// Equipment × days that were watched.
+    pub equipment_days: f64,
+    /// Bytes that left before the alert: the median.
+    pub bytes_before_alert_p50: Option<f64>,
+    /// From a theft's first packet to its alert, in seconds: the median.
+    pub latency_seconds_p50: Option<f64>,
+    /// The 95th percentile.
+    pub latency_seconds_p95: Option<f64>,
+    /// Whether the right equipment was named.
+    pub names_equipment: Option<Estimate>,
+    /// Alerts about one theft, on average.
+    pub alerts_per_incident: Option<f64>,
+    /// By detection.
+    pub per_detection: BTreeMap<String, OfDetection>,
+    /// Recall by family and intensity, as found of made.
+    pub per_family: BTreeMap<String, BTreeMap<&'static str, (u64, u64)>>,
+    /// Recall of moderate attacks by the share of frames that the tap lost, in per cent.
+    pub recall_by_loss: BTreeMap<String, Estimate>,
+    /// Alerts that accuse nobody.
+    pub informative_alerts: u64,
+}
+
+fn is_counted(outcome: &&Outcome) -> bool {
+    outcome.intensity != Some(Intensity::Evasive) && outcome.loss == 0.0
+}
+
+fn thefts<'a>(of: impl Iterator<Item = &'a Outcome>) -> Vec<&'a Found> {
+    of.flat_map(|outcome| &outcome.thefts).collect()
+}
+
+fn found(of: &[&Found]) -> u64 {
+    of.iter().filter(|theft| theft.hit.is_some()).count() as u64
+}
+
+fn share(of: &[&Found]) -> Option<Estimate> {
+    Estimate::of_share(found(of), of.len() as u64)
+}
+
+/// F1 of each detection that some case was made for.
+fn f1(outcomes: &[&Outcome]) -> BTreeMap<String, f64> {
+    let detections: BTreeSet<&str> =
+        outcomes.iter().filter(|it| is_counted(it)).filter_map(|it| it.detection).collect();
+    let of = |detection: &str| {
+        let made = outcomes.iter().copied().filter(|it| is_counted(it));
+        let made = thefts(made.filter(|it| it.detection == Some(detection)));
+        let hits = found(&made) as f64;
+        let wrong = outcomes.iter().flat_map(|it| &it.false_alarms);
+        let wrong = wrong.filter(|alert| alert.detection == detection).count() as f64;
+        let missed = made.len() as f64 - hits;
+        if hits == 0.0 { 0.0 } else { 2.0 * hits / (2.0 * hits + wrong + missed) }
+    };
+    detections.into_iter().map(|detection| (detection.to_owned(), of(detection))).collect()
+}
+
+fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {
+    let count = values.len();
+    if count == 0 { 0.0 } else { values.sum::<f64>() / count as f64 }
+}
+
+impl Score {
+    /// Adds up.
+    #[must_use]
+    pub fn of(outcomes: &[Outcome]) -> Self {
+        let all: Vec<&Outcome> = outcomes.iter().collect();
+        let by_detection = f1(&all);
+        let macro_f1 = mean(by_detection.values().copied());
+        let macro_f1_interval =
+            Estimate::by_bootstrap(macro_f1, all.len(), &mut Draw::new("score", 1), |indices| {
+                let drawn: Vec<&Outcome> = indices.iter().map(|at| all[*at]).collect();
+                mean(f1(&drawn).into_values().collect::<Vec<_>>().into_iter())
+            });
+        let lossless = || outcomes.iter().filter(|it| it.loss == 0.0);
+        let recall_interval: BTreeMap<&str, Estimate> = Intensity::ALL
+            .into_iter()
+            .filter_map(|intensity| {
+                let of = thefts(lossless().filter(|it| it.intensity == Some(intensity)));
+                Some((intensity.name(), share(&of)?))
+            })
+            .collect();
+        let counted = thefts(outcomes.iter().filter(is_counted));
+        let equipment_days: f64 = outcomes.iter().map(|it| it.equipment_days).sum();
+        let wrong: usize = outcomes.iter().map(|it| it.false_alarms.len()).sum();
+        let rate = Estimate::of_rate(wrong as u64, equipment_days / 1_000.0);
+        let mut per_family: BTreeMap<String, BTreeMap<&str, (u64, u64)>> = BTreeMap::new();
+        for outcome in lossless() {
+            let (Some(family), Some(intensity)) = (outcome.family, outcome.intensity) else {
+                continue;
+            };
+            let of = per_family.entry(family.into()).or_default().entry(intensity.name());
+            let (hits, made) = of.or_default();
+            *hits += found(&thefts(std::iter::once(outcome)));
+            *made += outcome.thefts.len() as u64;
+        }
+        Self {
+            macro_f1,
+            macro_f1_interval,
+            recall: recall_interval.iter().map(|(name, it)| (*name, it.value)).collect(),
+            recall_interval,
+            false_positives_per_day_per_1000: rate.map_or(0.0, |rate| rate.value),
+            false_positives_interval: rate,
+            equipment_days,
+            bytes_before_alert_p50: bytes_before(&counted),
+            latency_seconds_p50: latency(&counted, 0.5),
+            latency_seconds_p95: latency(&counted, 0.95),
+            names_equipment: names_equipment(&counted),
+            alerts_per_incident: alerts_per_incident(&counted),
+            per_detection: by_detection
+                .into_iter()
+                .map(|(detection, f1)| {
+                    let of = OfDetection::of(&detection, f1, outcomes);
+                    (detection, of)
+                })
+                .collect(),
+            per_family,
+            recall_by_loss: by_loss(outcomes),
+            informative_alerts: outcomes.iter().map(|it| it.informative).sum(),
+        }
+    }
+}
+
+impl OfDetection {
+    fn of(detection: &str, f1: f64, outcomes: &[Outcome]) -> Self {
+        let made = outcomes.iter().filter(is_counted);
+        let made = thefts(made.filter(|it| it.detection == Some(detection)));
+        let wrong = outcomes.iter().flat_map(|it| &it.false_alarms);
+        let wrong = wrong.filter(|alert| alert.detection == detection).count() as u64;
+        Self {
+            precision: Estimate::of_share(found(&made), found(&made) + wrong),
+            recall: share(&made),
+            f1,
+            thefts: made.len() as u64,
+            found: found(&made),
+            false_alarms: wrong,
+            latency_seconds_p50: latency(&made, 0.5),
+            latency_seconds_p95: latency(&made, 0.95),
+            bytes_before_alert_p50: bytes_before(&made),
+            names_equipment: names_equipment(&made),
+            alerts_per_incident: alerts_per_incident(&made),
+        }
+    }
+}
+
+fn latency(of: &[&Found], share: f64) -> Option<f64> {
+    let values: Vec<f64> =
+        of.iter().filter_map(|it| Some(it.hit.as_ref()?.latency_seconds)).collect();
+    quantile(&values, share)
+}
+
+fn bytes_before(of: &[&Found]) -> Option<f64> {
+    let values: Vec<f64> =
+        of.iter().filter_map(|it| Some(it.hit.as_ref()?.bytes_before as f64)).collect();
+    quantile(&values, 0.5)
+}
+
+fn names_equipment(of: &[&Found]) -> Option<Estimate> {
+    let named = of.iter().filter(|it| it.hit.as_ref().is_some_and(|hit| hit.names_equipment));
+    Estimate::of_share(named.count() as u64, found(of))
+}
+
+fn alerts_per_incident(of: &[&Found]) -> Option<f64> {
+    let alerts: u64 = of.iter().filter_map(|it| Some(it.hit.as_ref()?.alerts)).sum();
+    (found(of) > 0).then(|| alerts as f64 / found(of) as f64)
+}
+
+fn by_loss(outcomes: &[Outcome]) -> BTreeMap<String, Estimate> {
+    let moderate = || outcomes.iter().filter(|it| it.intensity == Some(Intensity::Moderate));
+    let losses: BTreeSet<u64> = moderate().map(|it| it.loss.to_bits()).collect();
+    let of = |bits: u64| {
+        let loss = f64::from_bits(bits);
+        let share = share(&thefts(moderate().filter(|it| it.loss.to_bits() == bits)))?;
+        Some((format!("{}", loss * 100.0), share))
+    };
+    losses.into_iter().filter_map(of).collect()
+}
