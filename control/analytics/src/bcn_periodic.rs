@@ -26,8 +26,8 @@ const PEERS: usize = 16;
 /// A channel with fewer beats shows less the fewer it has; with more it shows enough to stay.
 const ENOUGH: usize = 4;
 /// Whatever the sizes and hours are like, with intervals scattered wider than this there is no
-/// beacon: a jitter of 30 % scatters them by 0.15, chance by 0.6.
-const WIDEST: f64 = 0.40;
+/// beacon: a jitter of 30 % scatters them by 0.15, evenly drawn times by 0.45, waiting times of chance by 0.7.
+const WIDEST: f64 = 0.25;
 
 /// What is periodic by its own standard, where the policy allows it: GTP-U's Echoes, PFCP's and
 /// SCTP's heartbeats, NTP, PTP, keep-alives of BGP and IKE.

@@ -5,10 +5,12 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 use indicatif::{ProgressBar, ProgressStyle};
+use weir_lab::ablation::{self, Row};
 use weir_lab::family::{Family, Half};
 use weir_lab::intensity::Intensity;
 use weir_lab::judgement::Outcome;
 use weir_lab::player::Player;
+use weir_lab::report::Results;
 use weir_lab::run::{Plan, side_by_side};
 use weir_lab::score::Score;
 
@@ -41,6 +43,12 @@ pub(crate) struct Options {
     /// Leave out the cases in which the tap loses frames
     #[arg(long)]
     without_loss: bool,
+    /// Do not play everything once more with each detection switched off
+    #[arg(long)]
+    without_ablation: bool,
+    /// Print lab.json instead of the table
+    #[arg(long)]
+    json: bool,
     /// Cases that are played at the same time; as many as there are cores if absent
     #[arg(long, value_name = "N")]
     jobs: Option<NonZero<usize>>,
@@ -70,24 +78,61 @@ pub(crate) fn run(Command::Run(options): &Command) -> Result<(), Failure> {
     })?;
     let player = Player { weir, keep: options.keep.clone() };
     let cores = std::thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN);
-    let cases = plan.cases();
-    let bar = ProgressBar::new(cases.len() as u64);
-    if let Ok(style) = ProgressStyle::with_template("playing {wide_bar} {pos}/{len} {msg} {eta}") {
+    let jobs = options.jobs.unwrap_or(cores);
+    let outcomes = play(&plan, &player, jobs)?;
+    let ablation = match options.without_ablation {
+        true => Vec::new(),
+        false => ablate(&plan, &player, jobs)?,
+    };
+    let score = Score::of(&outcomes);
+    let results = Results { command: command(), half: plan.half, score, ablation, outcomes };
+    let files = results.write_to(&options.out).map_err(|(path, why)| {
+        Failure::work(format!("{why}; {}; give --out another place", path.display()))
+    })?;
+    match options.json {
+        true => print(results.json()),
+        false => {
+            print(results.table())?;
+            print(files.each_ref().map(|path| path.display().to_string()).join("\n"))
+        }
+    }
+}
+
+/// A bar for so many steps of a kind.
+fn bar(what: &str, steps: usize) -> ProgressBar {
+    let bar = ProgressBar::new(steps as u64);
+    if let Ok(style) = ProgressStyle::with_template("{prefix} {wide_bar} {pos}/{len} {msg} {eta}") {
         bar.set_style(style);
     }
-    let outcomes: Vec<Outcome> =
-        side_by_side(&cases, options.jobs.unwrap_or(cores), |case| {
-            let began = std::time::Instant::now();
-            let outcome = case.judge(&player, false)?.0;
-            bar.inc(1);
-            bar.set_message(case.name());
-            if std::env::var_os("WEIR_LAB_TRACE").is_some() {
-                eprintln!("{} {:?} hits {:?} false {:?}", case.name(), began.elapsed(), outcome.thefts.iter().map(|t| t.hit.as_ref().map(|h| h.latency_seconds)).collect::<Vec<_>>(), outcome.false_alarms.iter().map(|a| format!("{} {:?} {:?} {} {}", a.detection, a.equipment, a.peer, a.severity, a.observed)).collect::<Vec<_>>());
-            }
-            Ok(outcome)
-        })
-        .map_err(Failure::work)?;
+    bar.set_prefix(what.to_owned());
+    bar
+}
+
+fn play(plan: &Plan, player: &Player, jobs: NonZero<usize>) -> Result<Vec<Outcome>, Failure> {
+    let cases = plan.cases();
+    let bar = bar("playing", cases.len());
+    let outcomes = side_by_side(&cases, jobs, |case| {
+        let (outcome, _) = case.judge(player, false)?;
+        bar.set_message(case.name());
+        bar.inc(1);
+        Ok(outcome)
+    });
     bar.finish_and_clear();
-    let score = Score::of(&outcomes);
-    print(serde_json::to_string_pretty(&score).unwrap_or_default())
+    outcomes.map_err(Failure::work)
+}
+
+fn ablate(plan: &Plan, player: &Player, jobs: NonZero<usize>) -> Result<Vec<Row>, Failure> {
+    let bar = bar("switching off", 0);
+    let rows = ablation::run(player, &plan.families, jobs, |done, of| {
+        bar.set_length(of as u64);
+        bar.set_position(done as u64);
+    });
+    bar.finish_and_clear();
+    rows.map_err(Failure::work)
+}
+
+/// The command as it was typed, without the path of the program.
+fn command() -> String {
+    let words = std::env::args().skip(1);
+    std::iter::once("weir".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
 }

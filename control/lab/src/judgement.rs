@@ -28,6 +28,8 @@ pub struct Hit {
 /// One theft, and what became of it.
 #[derive(Clone, Debug)]
 pub struct Found {
+    /// Its id in the scenario.
+    pub id: String,
     /// The detection that should name it.
     pub detection: String,
     /// Bytes that it sent in all.
@@ -103,11 +105,16 @@ pub fn judge(labels: &Labels, said: &[Alert]) -> (Vec<Found>, Vec<Alert>, u64) {
     };
     let found = sent.iter().map(|theft| {
         let mut hits = said.iter().filter(|alert| is_named(theft, alert)).peekable();
-        let alerts =
-            said.iter().filter(|alert| is_named(theft, alert) || is_beside(theft, alert)).count();
+        let own = &theft.expectation.equipment;
+        let is_own = |alert: &&Alert| {
+            (own.is_none() || alert.equipment == *own)
+                && (is_named(theft, alert) || is_beside(theft, alert))
+        };
+        let alerts = said.iter().filter(is_own).count();
         let first = hits.peek().copied();
         let names_equipment = hits.any(|alert| alert.equipment == theft.expectation.equipment);
         Found {
+            id: theft.expectation.id.clone(),
             detection: theft.expectation.detection.into(),
             bytes: theft.bytes,
             hit: first.map(|alert| Hit {

@@ -5,6 +5,7 @@
 //! [`site::Site`]. A [`run::Plan`] has many such cases; each is generated with its labels, replayed
 //! by `weir replay`, and [`judgement`] holds the alerts against the labels. [`score`] adds up.
 
+pub mod ablation;
 pub mod draw;
 mod families;
 pub mod family;
@@ -13,6 +14,7 @@ pub mod intensity;
 pub mod interval;
 pub mod judgement;
 pub mod player;
+pub mod report;
 pub mod run;
 pub mod score;
 pub mod site;

@@ -79,8 +79,21 @@ impl Directory {
     }
 }
 
+/// A policy with detections switched off, whatever else is set of them.
+fn switched_off(policy: &str, off: &[&str]) -> Result<String, String> {
+    let mut policy: toml::Table = policy.parse().map_err(|why: toml::de::Error| why.to_string())?;
+    let detections = policy.entry("detections").or_insert_with(|| toml::Table::new().into());
+    for detection in off {
+        let switched = toml::Table::from_iter([("enabled".to_owned(), toml::Value::from(false))]);
+        if let Some(detections) = detections.as_table_mut() {
+            detections.insert((*detection).into(), switched.into());
+        }
+    }
+    toml::to_string(&policy).map_err(|why| why.to_string())
+}
+
 impl Player {
-    /// Plays a scenario, with something added to its policy; `flows`: whether these are read too.
+    /// Plays a scenario with these detections switched off; `flows`: whether these are read too.
     ///
     /// # Errors
     /// It can't be generated, written, replayed or read.
@@ -88,7 +101,7 @@ impl Player {
         &self,
         name: &str,
         text: &str,
-        added_policy: &str,
+        off: &[&str],
         flows: bool,
     ) -> Result<Played, LabError> {
         let failed = |path: &Path| {
@@ -105,10 +118,11 @@ impl Player {
         let scenario = Scenario::parse(text, Path::new(name))
             .map_err(|why| LabError::Scenario(why.to_string()))?;
         let report = scenario.write_to(directory.path(), |_| {})?;
-        if !added_policy.is_empty() {
+        if !off.is_empty() {
             let path = &report.policy_file;
             let policy = std::fs::read_to_string(path).map_err(failed(path))?;
-            std::fs::write(path, policy + added_policy).map_err(failed(path))?;
+            let policy = switched_off(&policy, off).map_err(LabError::Scenario)?;
+            std::fs::write(path, policy).map_err(failed(path))?;
         }
         let events = directory.path().join("events.json");
         let output = Command::new(&self.weir)

@@ -46,6 +46,8 @@ pub struct Case {
 
 /// gNBs of a site on which nothing happens.
 const QUIET_GNBS: u32 = 60;
+/// The first seed of good days that are only scored.
+const QUIET_SCORED: u64 = 101;
 
 impl Plan {
     /// Every case, the longest first.
@@ -53,7 +55,8 @@ impl Plan {
     pub fn cases(&self) -> Vec<Case> {
         let mut cases = Vec::new();
         if let Some(days) = self.quiet_days {
-            let seeds = if self.half == Half::Tuned { 1..=1 } else { 2..=self.seeds + 1 };
+            let first = if self.half == Half::Tuned { 1 } else { QUIET_SCORED };
+            let seeds = first..first + self.seeds;
             let weeks = Site::Weeks { days: days.get(), gnbs: QUIET_GNBS };
             for seed in seeds {
                 let quiet = |site| Case { attack: None, site, seed, loss: 0.0 };
@@ -130,7 +133,7 @@ impl Case {
     /// It can't be played.
     pub fn judge(&self, player: &Player, flows: bool) -> Result<(Outcome, Played), LabError> {
         let text = self.text().unwrap_or_default();
-        let played = player.play(&self.name(), &text, "", flows)?;
+        let played = player.play(&self.name(), &text, &[], flows)?;
         let (thefts, false_alarms, informative) = judge(&played.labels, &played.alerts);
         let outcome = Outcome {
             family: self.attack.map(|(family, _)| family.name),

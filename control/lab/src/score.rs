@@ -94,7 +94,7 @@ fn f1(outcomes: &[&Outcome]) -> BTreeMap<String, f64> {
     let detections: BTreeSet<&str> =
         outcomes.iter().filter(|it| is_counted(it)).filter_map(|it| it.detection).collect();
     let of = |detection: &str| {
-        let made = outcomes.iter().copied().filter(|it| is_counted(it));
+        let made = outcomes.iter().copied().filter(is_counted);
         let made = thefts(made.filter(|it| it.detection == Some(detection)));
         let hits = found(&made) as f64;
         let wrong = outcomes.iter().flat_map(|it| &it.false_alarms);

@@ -61,7 +61,7 @@ pub fn gnb(number: u32) -> String {
 
 /// The maker and the build of a gNB of a site of weeks: three makers in turn, each with two builds.
 fn make(number: u32) -> (char, &'static str, &'static str) {
-    let old = number / 3 % 2 == 0;
+    let old = (number / 3).is_multiple_of(2);
     match number % 3 {
         0 => ('A', "AAU5613", if old { "V3.00.30" } else { "V3.01.02" }),
         1 => ('B', "AIR6449", if old { "22.Q4.1" } else { "23.Q2.3" }),

@@ -97,6 +97,12 @@ impl Rates {
         self.kind(message).request(time, u64::from(bytes), settings)
     }
 
+    /// Counts a request of the storm after a restart: that there are many says nothing, that they
+    /// fail does.
+    pub(crate) fn request_in_storm(&mut self, message: u8, time: Nanos, bytes: u32) {
+        self.kind(message).count(time.slice(Nanos::SECOND), time, u64::from(bytes));
+    }
+
     /// A request was not answered, or rejected.
     pub(crate) fn failed(
         &mut self,
@@ -109,9 +115,7 @@ impl Rates {
 }
 
 impl Kind {
-    fn request(&mut self, time: Nanos, bytes: u64, settings: &Settings) -> Option<Flood> {
-        let number = time.slice(Nanos::SECOND);
-        self.turn(number);
+    fn count(&mut self, number: u64, time: Nanos, bytes: u64) {
         match self.seconds.back_mut() {
             Some(second) if second.number >= number => {
                 second.requests += 1;
@@ -131,6 +135,12 @@ impl Kind {
                 });
             }
         }
+    }
+
+    fn request(&mut self, time: Nanos, bytes: u64, settings: &Settings) -> Option<Flood> {
+        let number = time.slice(Nanos::SECOND);
+        self.turn(number);
+        self.count(number, time, bytes);
         self.in_minute = self.in_minute.saturating_add(1);
         let now = self.seconds.back().map_or(0, |second| second.requests);
         if self.flood_until.is_some_and(|until| number > until) {
@@ -282,6 +292,24 @@ mod tests {
         let busy: Vec<_> =
             (0..3000).map(|i| rates.request(ESTABLISHMENT, at(i * 2), 200, &settings)).collect();
         assert_eq!(total(busy), 0, "a busy hour has no history to be measured by");
+    }
+
+    #[test]
+    fn in_the_storm_after_a_restart_only_failure_is_a_flood() {
+        let settings = Settings::default();
+        let storm = |failing: u64| {
+            let mut rates = Rates::default();
+            let mut floods = Vec::new();
+            for i in 0..300 {
+                rates.request_in_storm(ESTABLISHMENT, at(i * 20), 200);
+                if i % failing == 0 {
+                    floods.push(rates.failed(ESTABLISHMENT, at(i * 20), &settings));
+                }
+            }
+            total(floods)
+        };
+        assert!(storm(2) >= 100);
+        assert_eq!(storm(5), 0);
     }
 
     #[test]

@@ -153,10 +153,10 @@ impl Signalling {
                 .iter()
                 .any(|node| node.restarted > Nanos(0) && datagram.time < node.restarted.plus(grace))
         });
-        if restarted && message >= 50 {
-            return;
-        }
         let Some(row) = self.nodes.pair_mut(pair) else { return };
+        if restarted && message >= 50 {
+            return row.rates.request_in_storm(message, datagram.time, datagram.wire_len);
+        }
         let flood = row.rates.request(message, datagram.time, datagram.wire_len, &self.settings);
         if let Some(flood) = flood {
             self.accuse_flood(pair, &flood, datagram.time);
