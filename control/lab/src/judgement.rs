@@ -135,3 +135,80 @@ pub fn judge(labels: &Labels, said: &[Alert]) -> (Vec<Found>, Vec<Alert>, u64) {
         said.iter().filter(|it| !is_informative(it) && !is_explained(it)).cloned().collect();
     (found, false_alarms, informative)
 }
+
+#[cfg(test)]
+mod tests {
+    use weir_pcaps::Scenario;
+
+    use super::*;
+    use crate::draw::Draw;
+    use crate::family::Family;
+
+    /// A case's labels, all of it played.
+    fn labels(family: &str) -> Labels {
+        let [family] = Family::chosen(&[family.into()]).unwrap()[..] else { panic!() };
+        let attack = (family.attack)(Intensity::Moderate, &mut Draw::new("test", 1)).unwrap();
+        let text = family.site.text("test", 1) + &attack;
+        let scenario: Scenario = text.parse().unwrap();
+        let mut generation = scenario.generate();
+        while generation.next().is_some() {}
+        generation.labels().clone()
+    }
+
+    fn alert(theft: &Theft, detection: &str) -> Alert {
+        let (first, last) = span(theft).unwrap();
+        Alert {
+            detection: detection.into(),
+            severity: "high".into(),
+            equipment: theft.expectation.equipment.clone(),
+            peer: Some(theft.expectation.peer),
+            peer_equipment: None,
+            is_superseded: false,
+            first,
+            last,
+            said: first + 2_000_000_000,
+            observed: String::new(),
+        }
+    }
+
+    #[test]
+    fn an_alert_is_a_hit_a_companion_or_false() {
+        let labels = labels("orphan-tunnel");
+        let theft = &labels.thefts[0];
+        let hit = alert(theft, "GTP-ORPHAN");
+        let elsewhere = Alert {
+            equipment: Some("gnb-9".into()),
+            peer: Some([192, 0, 2, 1].into()),
+            ..hit.clone()
+        };
+        let later = Alert { first: hit.last + 60_000_000_000, ..hit.clone() };
+        let of_another = alert(theft, "PFCP-FLOOD");
+        let info = Alert { severity: "info".into(), ..of_another.clone() };
+        let (found, wrong, informative) =
+            judge(&labels, &[hit, elsewhere.clone(), later.clone(), of_another.clone(), info]);
+        assert_eq!(wrong, [elsewhere, later, of_another]);
+        assert_eq!(informative, 1);
+        let hit = found[0].hit.as_ref().unwrap();
+        assert_eq!((hit.latency_seconds, hit.alerts, hit.names_equipment), (2.0, 1, true));
+        // Two of the ten seconds that it takes.
+        let share = hit.bytes_before as f64 / found[0].bytes as f64;
+        assert!((0.1..0.35).contains(&share), "{hit:?}");
+    }
+
+    #[test]
+    fn what_the_precedence_allows_is_neither() {
+        let labels = labels("teid-scan");
+        let beside = alert(&labels.thefts[0], "GTP-ORPHAN");
+        let (found, wrong, _) = judge(&labels, &[beside]);
+        assert!(found[0].hit.is_none() && wrong.is_empty());
+    }
+
+    #[test]
+    fn whoever_is_named_instead_is_told_of() {
+        let labels = labels("orphan-tunnel");
+        let theft = &labels.thefts[0];
+        let wrong = Alert { equipment: Some("upf-1".into()), ..alert(theft, "GTP-ORPHAN") };
+        let (found, ..) = judge(&labels, &[wrong]);
+        assert!(!found[0].hit.as_ref().unwrap().names_equipment);
+    }
+}

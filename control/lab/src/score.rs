@@ -225,3 +225,85 @@ fn by_loss(outcomes: &[Outcome]) -> BTreeMap<String, Estimate> {
     };
     losses.into_iter().filter_map(of).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::heard::Alert;
+    use crate::judgement::Hit;
+
+    fn outcome(detection: &'static str, intensity: Intensity, is_found: bool) -> Outcome {
+        let hit = is_found.then_some(Hit {
+            latency_seconds: 4.0,
+            bytes_before: 100,
+            names_equipment: true,
+            alerts: 3,
+        });
+        let (id, of) = (String::from("theft"), detection.into());
+        Outcome {
+            family: Some("family"),
+            detection: Some(detection),
+            intensity: Some(intensity),
+            seed: 1,
+            loss: 0.0,
+            thefts: vec![Found { id, detection: of, bytes: 900, hit }],
+            false_alarms: Vec::new(),
+            informative: 0,
+            equipment_days: 50.0,
+        }
+    }
+
+    fn false_alarm(detection: &str) -> Alert {
+        Alert {
+            detection: detection.into(),
+            severity: "high".into(),
+            equipment: None,
+            peer: None,
+            peer_equipment: None,
+            is_superseded: false,
+            first: 0,
+            last: 0,
+            said: 0,
+            observed: String::new(),
+        }
+    }
+
+    #[test]
+    fn evasive_attacks_and_losses_count_apart() {
+        use Intensity::{Evasive, Loud, Moderate};
+        let lossy = Outcome { loss: 0.05, ..outcome("A", Moderate, false) };
+        let score = Score::of(&[
+            outcome("A", Loud, true),
+            outcome("A", Moderate, true),
+            outcome("A", Evasive, false),
+            lossy,
+            outcome("B", Loud, true),
+            outcome("B", Loud, false),
+        ]);
+        assert_eq!(score.per_detection["A"].f1, 1.0);
+        assert_eq!((score.per_detection["B"].found, score.per_detection["B"].thefts), (1, 2));
+        assert!((score.per_detection["B"].f1 - 2.0 / 3.0).abs() < 1e-9);
+        assert!((score.macro_f1 - 5.0 / 6.0).abs() < 1e-9);
+        assert_eq!((score.recall["loud"], score.recall["evasive"]), (2.0 / 3.0, 0.0));
+        assert_eq!(score.recall_by_loss["0"].value, 1.0);
+        assert_eq!(score.recall_by_loss["5"].value, 0.0);
+        assert_eq!((score.alerts_per_incident, score.latency_seconds_p95), (Some(3.0), Some(4.0)));
+    }
+
+    #[test]
+    fn false_alarms_count_against_their_detection_and_all_equipment() {
+        let mut quiet = Outcome {
+            family: None,
+            detection: None,
+            intensity: None,
+            thefts: Vec::new(),
+            equipment_days: 1_950.0,
+            ..outcome("A", Intensity::Loud, true)
+        };
+        quiet.false_alarms = vec![false_alarm("A"), false_alarm("C")];
+        let score = Score::of(&[outcome("A", Intensity::Loud, true), quiet]);
+        assert!((score.per_detection["A"].f1 - 2.0 / 3.0).abs() < 1e-9);
+        assert_eq!(score.false_positives_per_day_per_1000, 1.0);
+        assert_eq!(score.equipment_days, 2_000.0);
+    }
+}
