@@ -12,6 +12,7 @@ pub mod heard;
 pub mod intensity;
 pub mod interval;
 pub mod judgement;
+pub mod peers;
 pub mod player;
 pub mod run;
 pub mod score;
