@@ -1,5 +1,5 @@
-//! What a peer said of a case, held against the labels. The peer is believed what it can be: whatever
-//! it says of a theft's pair while that goes on has found it, and says nothing wrong.
+//! What a peer said of a case, held against the labels. It is given the benefit of every doubt: whatever
+//! it says of a theft's pair while that goes on has found it, and is not wrong.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -90,9 +90,9 @@ impl Statement {
     }
 }
 
-/// What became of each theft, and how many pairs were accused of what is none of theirs. However often
-/// a pair is accused, it counts once; where a peer accuses a host with all that it talks to, the host
-/// does. What is said of none of the equipment counts for nothing.
+/// What became of each theft, and how many pairs, or of Elastic hosts, were accused without a cause.
+/// However often one is accused in a case, it counts once, and what is said of no equipment does not
+/// count.
 pub(super) fn hold(
     peer: Peer,
     labels: &Labels,
@@ -114,15 +114,16 @@ pub(super) fn hold(
     let mut accused = BTreeSet::new();
     for statement in statements {
         let Statement { host, peers, .. } = statement;
-        let far = if let [only] = peers[..] { Some(only) } else { None };
-        let pair = match (installed.id(*host), far.and_then(|far| installed.id(far))) {
+        // Elastic speaks of a host, whether it has one destination to name or ten.
+        let far = peers.first().copied().filter(|_| peer != Peer::Elastic);
+        let (own, far) = match (installed.id(*host), far.and_then(|far| installed.id(far))) {
             (Some(own), _) => (own, far),
             (None, Some(own)) => (own, Some(*host)),
             (None, None) => continue,
         };
-        // Equipment has several addresses, and its far end may be equipment: ids are what is counted.
-        let pair =
-            (pair.0, pair.1.map(|far| installed.id(far).map_or(far.to_string(), str::to_owned)));
+        // A box has several addresses, and the far end may be one too.
+        let name = |far: IpAddr| installed.id(far).map_or_else(|| far.to_string(), str::to_owned);
+        let pair = (own, far.map(name));
         if !accused.contains(&pair) && !sent.iter().any(|it| statement.is_about(it, installed)) {
             accused.insert(pair);
         }
@@ -224,14 +225,19 @@ mod tests {
     #[test]
     fn false_alarms_are_counted_by_pair() {
         let labels = labels(&[]);
-        let wrong = |statements: &[Statement]| answers(Peer::Elastic, &labels, statements).1;
-        let twice = said("10.0.10.1", &["198.51.100.9"], 5, 6);
-        assert_eq!(wrong(&[twice.clone(), Statement { last: 99 * SECOND, ..twice.clone() }]), 1);
-        // By another address of the same box.
-        assert_eq!(wrong(&[twice.clone(), said("10.0.0.1", &["198.51.100.9"], 5, 6)]), 1);
-        assert_eq!(wrong(&[twice, said("10.0.10.2", &["198.51.100.9"], 5, 6)]), 2);
-        let host = said("10.0.10.1", &["198.51.100.9", "198.51.100.10"], 5, 6);
-        assert_eq!(wrong(&[host.clone(), said("10.0.10.1", &["192.0.2.1", "192.0.2.2"], 5, 6)]), 1);
-        assert_eq!(wrong(&[host, said("10.60.0.9", &["198.51.100.9"], 5, 6)]), 1);
+        let wrong = |peer, statements: &[Statement]| answers(peer, &labels, statements).1;
+        let once = said("10.0.10.1", &["198.51.100.9"], 5, 6);
+        let later = Statement { last: 99 * SECOND, ..once.clone() };
+        // By another address of the same box, and of another box.
+        let same = said("10.0.0.1", &["198.51.100.9"], 5, 6);
+        let other = said("10.0.10.2", &["198.51.100.9"], 5, 6);
+        assert_eq!(wrong(Peer::Rita, &[once.clone(), later, same]), 1);
+        assert_eq!(wrong(Peer::Rita, &[once.clone(), other]), 2);
+        let elsewhere = said("10.0.10.1", &["198.51.100.10", "198.51.100.9"], 5, 6);
+        assert_eq!(wrong(Peer::Elastic, &[once.clone(), elsewhere.clone()]), 1);
+        assert_eq!(wrong(Peer::Rita, &[once.clone(), elsewhere]), 2);
+        // Of subscribers nothing is counted; who opened does not matter.
+        assert_eq!(wrong(Peer::Rita, &[said("10.60.0.9", &["198.51.100.9"], 5, 6)]), 0);
+        assert_eq!(wrong(Peer::Ndpi, &[once, said("198.51.100.9", &["10.0.0.1"], 5, 6)]), 1);
     }
 }

@@ -60,11 +60,11 @@ fn seen(line: &str) -> Option<(Ends, (u64, u64))> {
 /// Why there is nothing from nDPI; what the reader of a column is told.
 pub(super) type Skipped = String;
 
-/// Reads the risks of one capture.
-fn of_capture(capture: &Path) -> io::Result<Result<Vec<Statement>, Skipped>> {
+/// Reads the risks of one capture by a program.
+fn of_capture(program: &str, capture: &Path) -> io::Result<Result<Vec<Statement>, Skipped>> {
     let scratch = tempfile::tempdir()?;
     let csv = scratch.path().join("flows.csv");
-    let child = Command::new(PROGRAM)
+    let child = Command::new(program)
         .arg("-i")
         .arg(capture)
         // Inside GTP-U too, with each flow's text, on one thread.
@@ -77,7 +77,7 @@ fn of_capture(capture: &Path) -> io::Result<Result<Vec<Statement>, Skipped>> {
     let mut child = match child {
         Ok(child) => child,
         Err(why) if why.kind() == io::ErrorKind::NotFound => {
-            return Ok(Err(format!("{PROGRAM} is not installed (Debian: libndpi-bin)")));
+            return Ok(Err(format!("{program} is not installed (Debian: libndpi-bin)")));
         }
         Err(why) => return Err(why),
     };
@@ -89,7 +89,7 @@ fn of_capture(capture: &Path) -> io::Result<Result<Vec<Statement>, Skipped>> {
     }
     let status = child.wait()?;
     if !status.success() {
-        return Ok(Err(format!("{PROGRAM} failed on {}: {status}", capture.display())));
+        return Ok(Err(format!("{program} failed on {}: {status}", capture.display())));
     }
     let mut spans: BTreeMap<Ends, (u64, u64)> = BTreeMap::new();
     for line in BufReader::new(std::fs::File::open(&csv)?).split(b'\n') {
@@ -102,7 +102,7 @@ fn of_capture(capture: &Path) -> io::Result<Result<Vec<Statement>, Skipped>> {
     for (source, destination) in risky_ends {
         let Some((first, last)) = spans.get(&ends(source, destination)).copied() else {
             return Ok(Err(format!(
-                "{PROGRAM} gives a risk to {source} and {destination}, and does not tell when"
+                "{program} gives a risk to {source} and {destination}, and does not tell when"
             )));
         };
         let (host, peers) = (source.ip(), vec![destination.ip()]);
@@ -121,7 +121,7 @@ pub(super) fn statements(directory: &Path) -> io::Result<Result<Vec<Statement>, 
     captures.sort();
     let mut all = Vec::new();
     for capture in captures {
-        match of_capture(&capture)? {
+        match of_capture(PROGRAM, &capture)? {
             Ok(statements) => all.extend(statements),
             Err(skipped) => return Ok(Err(skipped)),
         }
@@ -161,6 +161,15 @@ mod tests {
         assert_eq!(seen(line), Some(((at("[2001:db8::1]:443"), at("[2001:db8::2]:9")), span)));
         assert_eq!(seen("#flow_id,protocol,first_seen,last_seen,duration,src_ip"), None);
         assert_eq!(seen("6,17,99999999999999999999.1,1.2"), None);
+    }
+
+    #[test]
+    fn who_can_not_be_asked_is_skipped_with_the_reason() {
+        let why = |program| of_capture(program, Path::new("none.pcap")).unwrap().unwrap_err();
+        assert!(why("ndpiReader-that-is-not-here").contains("not installed"));
+        assert!(why("false").contains("failed on none.pcap"));
+        // Nothing is written where nothing is read, and that is told too.
+        assert!(of_capture("true", Path::new("none.pcap")).is_err());
     }
 
     /// Where the program is not, its column says so, and there is nothing to test.
