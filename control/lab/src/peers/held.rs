@@ -238,6 +238,8 @@ mod tests {
         assert_eq!(wrong(Peer::Rita, &[once.clone(), elsewhere]), 2);
         // Of subscribers nothing is counted; who opened does not matter.
         assert_eq!(wrong(Peer::Rita, &[said("10.60.0.9", &["198.51.100.9"], 5, 6)]), 0);
-        assert_eq!(wrong(Peer::Ndpi, &[once, said("198.51.100.9", &["10.0.0.1"], 5, 6)]), 1);
+        let turned = said("198.51.100.9", &["10.0.0.1"], 5, 6);
+        assert_eq!(wrong(Peer::Ndpi, std::slice::from_ref(&turned)), 1);
+        assert_eq!(wrong(Peer::Ndpi, &[once, turned]), 1);
     }
 }

@@ -385,6 +385,8 @@ mod tests {
         assert_eq!(score(&[98, 99, 99, 100, 100, 100, 101, 101, 102]), Some(0.995));
         assert_eq!(score(&[98, 300, 98, 300, 98, 300, 98, 300, 98, 300]), Some(0.746));
         assert_eq!(score(&[1, 299, 25, 4_975, 90, 2, 42, 500, 1_500]), Some(0.083));
+        // Quartiles of 60, 62 and 64.5 are skewed, and too near to each other to count.
+        assert_eq!(score(&[60, 60, 60, 61, 62, 63, 64, 65, 66]), Some(0.984));
         assert_eq!(score(&[0, 60, 0, 60]), None);
         assert_eq!(size_score(&[60.0; 9]), Some(1.0));
         let numbers: Vec<f64> = (1..=10).map(f64::from).collect();
@@ -405,6 +407,15 @@ mod tests {
         assert_eq!(histogram_score(&bars), 0.0);
         let two: [u32; BARS] = std::array::from_fn(|hour| if hour % 2 == 0 { 100 } else { 2 });
         assert_eq!(histogram_score(&two), 1.0);
+        // One outlier is forgiven, and two are not.
+        let outliers = |count: usize| {
+            let mut bars = two;
+            for (bar, height) in bars.iter_mut().zip([40, 60]).take(count) {
+                *bar = height;
+            }
+            histogram_score(&bars)
+        };
+        assert_eq!((outliers(1), outliers(2)), (1.0, 0.957));
         let many: [u32; BARS] = std::array::from_fn(|hour| 20 * hour as u32);
         assert!(histogram_score(&many) < 0.5);
     }
@@ -464,6 +475,16 @@ mod tests {
         assert_eq!(of(3), 0);
         // One connection kept open all day is one, with a beat or without.
         assert!(of(30) > 0);
+    }
+
+    #[test]
+    fn a_day_is_analysed_and_no_more() {
+        let mut log = timer("10.0.10.1", "203.0.113.7");
+        let told = statements(&log).len();
+        assert!(told > 0);
+        // Whoever comes again after two days begins anew.
+        log.push(connection("10.0.10.1", "203.0.113.7", 3 * DAY, 2, 500));
+        assert_eq!(statements(&log).len(), told);
     }
 
     #[test]
