@@ -268,7 +268,7 @@ mod tests {
 
     #[test]
     fn bytes_are_even_by_the_connection_however_many_a_minute_has() {
-        let mut log = chance(60, 6, 2);
+        let mut log = chance(300, 6, 2);
         assert!(statements(&log).is_empty());
         for it in &mut log {
             it.sent = 500;
