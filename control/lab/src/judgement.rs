@@ -10,7 +10,7 @@ use crate::intensity::Intensity;
 
 /// What an alert may count after the last packet of its cause, in nanoseconds: a rate falls seconds
 /// after it rose, and what is done in consequence goes on for a while.
-const AFTERWARDS: u64 = 20_000_000_000;
+pub(crate) const AFTERWARDS: u64 = 20_000_000_000;
 
 /// How a theft was found.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,7 +62,7 @@ pub struct Outcome {
 }
 
 /// The network that one alert is about: the peer's /24 or /48.
-fn neighbourhood(peer: IpAddr) -> IpAddr {
+pub(crate) fn neighbourhood(peer: IpAddr) -> IpAddr {
     match peer {
         IpAddr::V4(four) => {
             let [a, b, c, _] = four.octets();
@@ -76,7 +76,7 @@ fn neighbourhood(peer: IpAddr) -> IpAddr {
 }
 
 /// A theft's first and last packet; none if the scenario ended before.
-fn span(theft: &Theft) -> Option<(u64, u64)> {
+pub(crate) fn span(theft: &Theft) -> Option<(u64, u64)> {
     let time = |text: &Option<String>| text.as_ref()?.parse().ok().map(nanos);
     Some((time(&theft.first)?, time(&theft.last)?))
 }

@@ -3,7 +3,8 @@
 //!
 //! A [`family::Family`] makes an attack at an [`intensity::Intensity`] by the chance of a seed, on a
 //! [`site::Site`]. A [`run::Plan`] has many such cases; each is generated with its labels, replayed
-//! by `weir replay`, and [`judgement`] holds the alerts against the labels. [`score`] adds up.
+//! by `weir replay`, and [`judgement`] holds the alerts against the labels. [`score`] adds up. [`peers`]
+//! asks others about the same cases.
 
 pub mod ablation;
 pub mod draw;
@@ -13,6 +14,7 @@ pub mod heard;
 pub mod intensity;
 pub mod interval;
 pub mod judgement;
+pub mod peers;
 pub mod player;
 pub mod report;
 pub mod run;
