@@ -25,9 +25,11 @@ const BEATS: usize = 256;
 const PEERS: usize = 16;
 /// A channel with fewer beats shows less the fewer it has; with more it shows enough to stay.
 const ENOUGH: usize = 4;
-/// Whatever the sizes and hours are like, with intervals scattered wider than this there is no
-/// beacon: a jitter of 30 % scatters them by 0.15, evenly drawn times by 0.45, waiting times of chance by 0.7.
+/// Whatever the sizes and hours are like, with intervals scattered wider than this, or fewer of them
+/// near the period, there is no beacon: a jitter of 30 % scatters them by 0.15 and leaves nearly
+/// all of them near, times that are drawn evenly scatter them by 0.45 and leave two thirds.
 const WIDEST: f64 = 0.25;
+const FEWEST_NEAR: f64 = 0.85;
 
 /// What is periodic by its own standard, where the policy allows it: GTP-U's Echoes, PFCP's and
 /// SCTP's heartbeats, NTP, PTP, keep-alives of BGP and IKE.
@@ -210,6 +212,7 @@ impl Channel {
         let rhythm = Rhythm::of(&self.beats)?;
         let is_beacon = rhythm.beats >= settings.min_samples.min(BEATS)
             && rhythm.scatter <= WIDEST
+            && rhythm.near >= FEWEST_NEAR
             && rhythm.score() >= settings.min_score;
         is_beacon.then(|| Fact::Beacon {
             period: rhythm.period,

@@ -30,6 +30,9 @@ pub struct Rhythm {
     pub intervals: f64,
     /// How far half of the intervals are from the usual one, at most, as a share of it.
     pub scatter: f64,
+    /// The share of intervals that are near a whole number of periods, of that half of them, the
+    /// earlier or the later, of which fewer are.
+    pub near: f64,
     /// That of the sizes.
     pub sizes: f64,
     /// How evenly they are spread over the times in which there are any.
@@ -52,6 +55,9 @@ const MISSING: f64 = 1.5;
 const MOST_MISSING: f64 = 1.0 / 3.0;
 const WIDEST: f64 = 0.25;
 
+/// As far from a period as an interval may be to be near it, as a share: more than a jitter of 30 %.
+const NEAR: f64 = 1.0 / 3.0;
+
 /// A spread of the middle half below this share of the median has no skew worth the name.
 const NARROW: f64 = 0.02;
 
@@ -59,16 +65,20 @@ impl Rhythm {
     /// The rhythm of beats in the order of time; none of fewer than four, or of one time.
     pub fn of(beats: &[Beat]) -> Option<Self> {
         let beats = joined(beats);
-        let mut intervals = intervals(&beats);
-        if intervals.len() < 3 {
+        let in_order = intervals(&beats);
+        if in_order.len() < 3 {
             return None;
         }
-        fold_missing(&mut intervals);
+        let mut intervals = in_order.clone();
+        intervals.sort_by(f64::total_cmp);
+        let may_miss = fold_missing(&mut intervals);
         intervals.sort_by(f64::total_cmp);
         let period = quantile(&intervals, 0.5);
         if period <= 0.0 {
             return None;
         }
+        let (early, late) = in_order.split_at(in_order.len() / 2);
+        let near = near(early, period, may_miss).min(near(late, period, may_miss));
         let mut sizes: Vec<f64> = beats.iter().map(|beat| beat.bytes as f64).collect();
         sizes.sort_by(f64::total_cmp);
         let (spread, persistence) = over_time(&beats, period);
@@ -77,6 +87,7 @@ impl Rhythm {
             beats: beats.len(),
             intervals: regularity(&intervals),
             scatter: scatter(&intervals),
+            near,
             sizes: regularity(&sizes),
             spread,
             persistence,
@@ -89,17 +100,16 @@ impl Rhythm {
     }
 }
 
-/// The times between beats, sorted.
+/// The times between beats.
 fn intervals(beats: &[Beat]) -> Vec<f64> {
-    let mut intervals: Vec<f64> =
-        beats.windows(2).map(|pair| pair[1].at.since(pair[0].at).0 as f64).collect();
-    intervals.sort_by(f64::total_cmp);
-    intervals
+    beats.windows(2).map(|pair| pair[1].at.since(pair[0].at).0 as f64).collect()
 }
 
 /// Beats in quick succession as one, with the sum of their bytes.
 fn joined(beats: &[Beat]) -> Vec<Beat> {
-    let together = quantile(&intervals(beats), 0.75) * TOGETHER;
+    let mut apart = intervals(beats);
+    apart.sort_by(f64::total_cmp);
+    let together = quantile(&apart, 0.75) * TOGETHER;
     let mut joined: Vec<Beat> = Vec::with_capacity(beats.len());
     for beat in beats {
         match joined.last_mut() {
@@ -113,8 +123,8 @@ fn joined(beats: &[Beat]) -> Vec<Beat> {
 }
 
 /// Divides sorted intervals that span missing beats, and silences of a night, by how many periods
-/// they are long.
-fn fold_missing(intervals: &mut [f64]) {
+/// they are long; whether there is a rhythm that they could be missing from.
+fn fold_missing(intervals: &mut [f64]) -> bool {
     let longest = MISSING * quantile(intervals, 0.5);
     let (short, long) = intervals.split_at_mut(intervals.partition_point(|it| *it <= longest));
     let is_rhythm = long.len() as f64 <= MOST_MISSING * (short.len() + long.len()) as f64
@@ -123,6 +133,17 @@ fn fold_missing(intervals: &mut [f64]) {
     for interval in long.iter_mut().filter(|_| is_rhythm) {
         *interval /= (*interval / period).round().max(1.0);
     }
+    is_rhythm
+}
+
+/// The share of intervals that are near a period, or near as many as may be missing: what several
+/// jitters add up to is further away by the root of how many they are.
+fn near(intervals: &[f64], period: f64, may_miss: bool) -> f64 {
+    let is_near = |interval: &&f64| {
+        let periods = if may_miss { (**interval / period).round().max(1.0) } else { 1.0 };
+        (**interval - periods * period).abs() <= NEAR * period * periods.sqrt()
+    };
+    intervals.iter().filter(is_near).count() as f64 / intervals.len().max(1) as f64
 }
 
 /// Half for how little skewed the middle of sorted values is, half for how close they are to it.
@@ -201,13 +222,17 @@ mod tests {
 
     #[test]
     fn jitter_of_a_third_hides_no_beacon() {
+        let mut far = 0;
         for seed in 1..50 {
             for (count, period) in [(60, 420.0), (24, 25_200.0), (256, 90.0)] {
                 let rhythm = Rhythm::of(&beats(jittered(seed, count, period, 0.3))).unwrap();
                 assert!(rhythm.score() > 0.85 && rhythm.scatter < 0.25, "{rhythm:?}");
                 assert!((rhythm.period.0 as f64 / 1e9 / period - 1.0).abs() < 0.2, "{rhythm:?}");
+                far += u32::from(rhythm.near < 0.85);
             }
         }
+        // Of the fewest beats that count one in five; more of them come.
+        assert!(far < 15, "{far} of 147");
     }
 
     #[test]
@@ -245,6 +270,23 @@ mod tests {
             let rhythm = Rhythm::of(&beats(times)).unwrap();
             assert!(rhythm.scatter > 0.40, "seed {seed}: {rhythm:?}");
         }
+    }
+
+    #[test]
+    fn evenly_drawn_times_are_near_no_period() {
+        let is_near = |seed: &u64| {
+            let mut drawn = Drawn(*seed);
+            let mut now = 1e9;
+            let times: Vec<f64> = (0..30)
+                .map(|_| {
+                    now += 80_000.0 * (0.1 + 1.8 * drawn.next());
+                    now
+                })
+                .collect();
+            let rhythm = Rhythm::of(&beats(times)).unwrap();
+            rhythm.scatter <= 0.25 && rhythm.near >= 0.85
+        };
+        assert!((1..1_000).filter(is_near).count() < 10);
     }
 
     #[test]
