@@ -21,6 +21,7 @@ fn attacks_are_scored_by_detection_and_intensity() {
         "1",
         "--without-loss",
         "--without-ablation",
+        "--without-peers",
     ]);
     assert!(output.status.success(), "{}", said(&output));
     let scored = &json["scored"];
@@ -47,7 +48,7 @@ fn attacks_are_scored_by_detection_and_intensity() {
 #[test]
 fn a_half_is_never_played_with_the_other() {
     let arguments = ["--families", "call-home", "--seeds", "2", "--intensity", "loud"];
-    let rest = ["--without-loss", "--without-ablation", "--json"];
+    let rest = ["--without-loss", "--without-ablation", "--without-peers", "--json"];
     let seeds = |tuning: &[&str]| -> Vec<u64> {
         let (json, output, _) = lab(&[&arguments, &rest[..], tuning].concat());
         assert!(output.status.success(), "{}", said(&output));

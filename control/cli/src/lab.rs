@@ -1,5 +1,6 @@
 //! `weir lab`: labelled attacks through the real sensor and control, scored.
 
+use std::collections::BTreeMap;
 use std::num::NonZero;
 use std::path::PathBuf;
 
@@ -9,6 +10,7 @@ use weir_lab::ablation::{self, Row};
 use weir_lab::family::{Family, Half};
 use weir_lab::intensity::Intensity;
 use weir_lab::judgement::Outcome;
+use weir_lab::peers::{self, Peer, Verdict};
 use weir_lab::player::Player;
 use weir_lab::report::Results;
 use weir_lab::run::{Plan, side_by_side};
@@ -46,6 +48,9 @@ pub(crate) struct Options {
     /// Do not play everything once more with each detection switched off
     #[arg(long)]
     without_ablation: bool,
+    /// Do not ask RITA, Elastic and nDPI about the same cases
+    #[arg(long)]
+    without_peers: bool,
     /// Print lab.json instead of the table
     #[arg(long)]
     json: bool,
@@ -79,13 +84,14 @@ pub(crate) fn run(Command::Run(options): &Command) -> Result<(), Failure> {
     let player = Player { weir, keep: options.keep.clone() };
     let cores = std::thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN);
     let jobs = options.jobs.unwrap_or(cores);
-    let outcomes = play(&plan, &player, jobs)?;
+    let asked = if options.without_peers { &[][..] } else { &peers::ALL[..] };
+    let (outcomes, peers) = play(&plan, &player, jobs, asked)?;
     let ablation = match options.without_ablation {
         true => Vec::new(),
         false => ablate(&plan, &player, jobs)?,
     };
     let score = Score::of(&outcomes);
-    let results = Results { command: command(), half: plan.half, score, ablation, outcomes };
+    let results = Results { command: command(), half: plan.half, score, ablation, peers, outcomes };
     let files = results.write_to(&options.out).map_err(|(path, why)| {
         Failure::work(format!("{why}; {}; give --out another place", path.display()))
     })?;
@@ -108,17 +114,30 @@ fn bar(what: &str, steps: usize) -> ProgressBar {
     bar
 }
 
-fn play(plan: &Plan, player: &Player, jobs: NonZero<usize>) -> Result<Vec<Outcome>, Failure> {
+/// Plays every case; what is told of each, and what peers come to.
+fn play(
+    plan: &Plan,
+    player: &Player,
+    jobs: NonZero<usize>,
+    asked: &[Peer],
+) -> Result<(Vec<Outcome>, BTreeMap<Peer, peers::Score>), Failure> {
     let cases = plan.cases();
     let bar = bar("playing", cases.len());
-    let outcomes = side_by_side(&cases, jobs, |case| {
-        let (outcome, _) = case.judge(player, false)?;
+    let judged = side_by_side(&cases, jobs, |case| {
+        let asked = if case.is_counted() { asked } else { &[] };
+        let judged = case.judge(player, asked)?;
         bar.set_message(case.name());
         bar.inc(1);
-        Ok(outcome)
+        Ok(judged)
     });
     bar.finish_and_clear();
-    outcomes.map_err(Failure::work)
+    let (outcomes, said): (Vec<_>, Vec<_>) = judged.map_err(Failure::work)?.into_iter().unzip();
+    let mut verdicts: BTreeMap<Peer, Vec<Verdict>> = BTreeMap::new();
+    for (peer, verdict) in said.into_iter().flatten() {
+        verdicts.entry(peer).or_default().push(verdict);
+    }
+    let scores = verdicts.into_iter().map(|(peer, of)| (peer, peers::Score::of(&of)));
+    Ok((outcomes, scores.collect()))
 }
 
 fn ablate(plan: &Plan, player: &Player, jobs: NonZero<usize>) -> Result<Vec<Row>, Failure> {

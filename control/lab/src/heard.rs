@@ -70,17 +70,20 @@ pub(crate) fn nanos(time: jiff::Timestamp) -> u64 {
 }
 
 /// Reads the alerts of an event file, in the order in which they were first said, and gives every
-/// other line of some type to `other`.
+/// other line to `other`.
 ///
 /// # Errors
-/// The file can't be read, or an alert in it is none.
-pub fn alerts(path: &Path, mut other: impl FnMut(&str)) -> io::Result<Vec<Alert>> {
+/// The file can't be read, or an event in it is none.
+pub fn alerts(
+    path: &Path,
+    mut other: impl FnMut(&str) -> Result<(), serde_json::Error>,
+) -> io::Result<Vec<Alert>> {
     let mut alerts: Vec<Alert> = Vec::new();
     let mut known = BTreeMap::new();
     for line in BufReader::new(File::open(path)?).lines() {
         let line = line?;
         if !line.contains(r#""event_type":"alert""#) {
-            other(&line);
+            other(&line)?;
             continue;
         }
         let Line { timestamp, weir } = serde_json::from_str(&line)?;

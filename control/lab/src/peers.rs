@@ -14,7 +14,6 @@ mod reach;
 mod rita;
 
 use std::collections::BTreeMap;
-use std::io;
 
 use serde::Serialize;
 
@@ -103,14 +102,9 @@ impl Peer {
             let path = directory.join(file);
             move |why| LabError::File { path, why }
         };
-        let log = || {
-            connections::connections(&played.flows)
-                .map_err(io::Error::from)
-                .map_err(failed("events.json"))
-        };
         let statements: Vec<Statement> = match self {
-            Self::Rita => rita::statements(&log()?),
-            Self::Elastic => elastic::statements(&log()?),
+            Self::Rita => rita::statements(&played.connections),
+            Self::Elastic => elastic::statements(&played.connections),
             Self::Ndpi => match ndpi::statements(directory).map_err(failed("capture.pcap"))? {
                 Ok(statements) => statements,
                 Err(skipped) => {

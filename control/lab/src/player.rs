@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use weir_pcaps::{Labels, Scenario};
 
 use crate::heard::{self, Alert};
+use crate::peers::connections::{Connection, Log};
 
 /// Why a case could not be played. The text says what, where, and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -51,8 +52,8 @@ pub struct Played {
     pub labels: Labels,
     /// What was said.
     pub alerts: Vec<Alert>,
-    /// The flows as connections, if they were asked for.
-    pub flows: Vec<String>,
+    /// Its flows as a connection log, if that was asked for.
+    pub connections: Vec<Connection>,
     /// Where its capture is, as long as this lives.
     pub directory: Directory,
     /// Equipment × days.
@@ -143,15 +144,14 @@ impl Player {
             let said = said.lines().last().unwrap_or("nothing").to_owned();
             return Err(LabError::Replay { case: name.into(), said });
         }
-        let mut kept = Vec::new();
-        let alerts = heard::alerts(&events, |line| {
-            if flows && line.contains(r#""event_type":"flow""#) {
-                kept.push(line.to_owned());
-            }
+        let mut log = Log::default();
+        let alerts = heard::alerts(&events, |line| match line.contains(r#""event_type":"flow""#) {
+            true if flows => log.add(line),
+            _ => Ok(()),
         })
         .map_err(failed(&events))?;
         let equipment = scenario.equipment() as f64;
         let equipment_days = equipment * scenario.seconds() as f64 / 86_400.0;
-        Ok(Played { labels: report.labels, alerts, flows: kept, directory, equipment_days })
+        Ok(Played { labels: report.labels, alerts, connections: log.connections(), directory, equipment_days })
     }
 }

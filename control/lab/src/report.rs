@@ -4,6 +4,7 @@ mod page;
 mod plot;
 mod table;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -12,6 +13,7 @@ use serde::Serialize;
 use crate::ablation::Row;
 use crate::family::Half;
 use crate::judgement::Outcome;
+use crate::peers::{self, Peer};
 use crate::score::Score;
 
 /// Everything that a run found out.
@@ -25,6 +27,9 @@ pub struct Results {
     pub score: Score,
     /// What each detection's absence costs; none if it was not asked.
     pub ablation: Vec<Row>,
+    /// What peers come to on the same cases, evasive and lossy ones left out; none if they were not
+    /// asked.
+    pub peers: BTreeMap<Peer, peers::Score>,
     /// Every case.
     pub outcomes: Vec<Outcome>,
 }
@@ -94,10 +99,12 @@ impl Results {
             Half::Scored => "scored",
             Half::Tuned => "tuned",
         };
+        let peers = self.peers.iter().map(|(peer, score)| (peer.name(), score));
         serde_json::json!({
             "command": self.command,
             half: self.score,
             "ablation": self.ablation,
+            "peers": peers.collect::<BTreeMap<_, _>>(),
             "cases": self.outcomes.iter().map(CaseLine::of).collect::<Vec<_>>(),
         })
     }

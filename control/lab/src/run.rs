@@ -8,7 +8,8 @@ use crate::draw::Draw;
 use crate::family::{Family, Half};
 use crate::intensity::Intensity;
 use crate::judgement::{Outcome, judge};
-use crate::player::{LabError, Played, Player};
+use crate::peers::{Peer, Verdict};
+use crate::player::{LabError, Player};
 use crate::site::Site;
 
 /// Shares of frames that the tap loses, beside none.
@@ -127,13 +128,23 @@ impl Case {
         Some(text)
     }
 
-    /// Plays it and holds it against its labels.
+    /// Whether it counts for a score, or is told of apart.
+    #[must_use]
+    pub fn is_counted(&self) -> bool {
+        self.loss == 0.0 && self.attack.is_none_or(|(_, how)| how != Intensity::Evasive)
+    }
+
+    /// Plays it and holds what was said against its labels, and what each of these peers says.
     ///
     /// # Errors
     /// It can't be played.
-    pub fn judge(&self, player: &Player, flows: bool) -> Result<(Outcome, Played), LabError> {
+    pub fn judge(
+        &self,
+        player: &Player,
+        peers: &[Peer],
+    ) -> Result<(Outcome, Vec<(Peer, Verdict)>), LabError> {
         let text = self.text().unwrap_or_default();
-        let played = player.play(&self.name(), &text, &[], flows)?;
+        let played = player.play(&self.name(), &text, &[], !peers.is_empty())?;
         let (thefts, false_alarms, informative) = judge(&played.labels, &played.alerts);
         let outcome = Outcome {
             family: self.attack.map(|(family, _)| family.name),
@@ -146,7 +157,8 @@ impl Case {
             informative,
             equipment_days: played.equipment_days,
         };
-        Ok((outcome, played))
+        let said = peers.iter().map(|peer| Ok((*peer, peer.judge(&played)?)));
+        Ok((outcome, said.collect::<Result<_, LabError>>()?))
     }
 }
 

@@ -62,15 +62,18 @@ struct Counts {
     end: jiff::Timestamp,
 }
 
-/// Reads flow events, in the order of the connections' starts. A flow that goes on has a record every
-/// hour, each of them of the whole flow so far: the last one tells all. A flow's id alone does not do,
-/// since it comes again with its ports at the same minute of another hour.
-///
-/// # Errors
-/// A line is no flow event.
-pub fn connections(events: &[String]) -> Result<Vec<Connection>, serde_json::Error> {
-    let mut whole: BTreeMap<(u64, String), Connection> = BTreeMap::new();
-    for line in events {
+/// A connection log as it is read from flow events. A flow that goes on has a record every hour, each
+/// of them of the whole flow so far: the last one tells all. A flow's id alone does not do, since it
+/// comes again with its ports at the same minute of another hour.
+#[derive(Debug, Default)]
+pub struct Log(BTreeMap<(u64, String), Connection>);
+
+impl Log {
+    /// Reads a flow event.
+    ///
+    /// # Errors
+    /// The line is none.
+    pub fn add(&mut self, line: &str) -> Result<(), serde_json::Error> {
         let Line { flow_id, src_ip, src_port, dest_ip, dest_port, proto, flow } =
             serde_json::from_str(line)?;
         let record = Connection {
@@ -85,11 +88,17 @@ pub fn connections(events: &[String]) -> Result<Vec<Connection>, serde_json::Err
             received: flow.bytes_toclient,
         };
         let key = (record.start, flow_id);
-        if whole.get(&key).is_none_or(|earlier| earlier.end <= record.end) {
-            whole.insert(key, record);
+        if self.0.get(&key).is_none_or(|earlier| earlier.end <= record.end) {
+            self.0.insert(key, record);
         }
+        Ok(())
     }
-    Ok(whole.into_values().collect())
+
+    /// The connections in the order of their starts.
+    #[must_use]
+    pub fn connections(self) -> Vec<Connection> {
+        self.0.into_values().collect()
+    }
 }
 
 #[cfg(test)]
@@ -117,6 +126,14 @@ pub(super) mod tests {
         }
     }
 
+    fn read(events: &[String]) -> Vec<Connection> {
+        let mut log = Log::default();
+        for event in events {
+            log.add(event).unwrap();
+        }
+        log.connections()
+    }
+
     fn event(id: &str, start: &str, end: &str, sent: u64, reason: &str) -> String {
         format!(
             r#"{{"timestamp":"{end}","flow_id":"{id}","event_type":"flow","src_ip":"10.0.10.1",
@@ -136,7 +153,7 @@ pub(super) mod tests {
             event("0xb", "2026-01-05T00:30:00Z", "2026-01-05T00:30:09Z", 5, "closed"),
             event("0xa", start, "2026-01-05T02:40:00Z", 240, "closed"),
         ];
-        let read = connections(&events).unwrap();
+        let read = read(&events);
         assert_eq!(read.len(), 2);
         // What each record tells is the whole so far: nothing is added up.
         assert_eq!((read[0].sent, read[0].received, read[0].seconds()), (240, 70, 9_000.0));
@@ -149,7 +166,7 @@ pub(super) mod tests {
             event("0xa", "2026-01-05T00:10:00Z", "2026-01-05T00:10:05Z", 100, "closed"),
             event("0xa", "2026-01-05T01:10:00Z", "2026-01-05T01:10:05Z", 100, "closed"),
         ];
-        assert_eq!(connections(&events).unwrap().len(), 2);
-        assert!(connections(&["{}".into()]).is_err());
+        assert_eq!(read(&events).len(), 2);
+        assert!(Log::default().add("{}").is_err());
     }
 }

@@ -185,7 +185,7 @@ mod tests {
         let played = Played {
             labels: report.labels,
             alerts: Vec::new(),
-            flows: Vec::new(),
+            connections: Vec::new(),
             directory: Directory::Scratch(directory),
             equipment_days: 1.0,
         };

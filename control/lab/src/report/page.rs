@@ -2,7 +2,7 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::table::{amount, time};
+use super::table::{amount, said, time};
 use super::{Results, plot};
 use crate::intensity::Intensity;
 use crate::interval::Estimate;
@@ -75,6 +75,7 @@ pub(super) fn html(results: &Results) -> String {
                     plot::latencies(&latencies),
                     "From a theft's first packet to its alert: the median, and to the 95th percentile.",
                 ))
+                (peers(results))
                 h2 { "By family" }
                 (families(results))
                 (ablation(results))
@@ -122,6 +123,45 @@ fn detections(results: &Results) -> Markup {
                         td { (amount(of.bytes_before_alert_p50)) }
                     }
                 }
+            }
+        }
+    }
+}
+
+fn peers(results: &Results) -> Markup {
+    html! {
+        @if !results.peers.is_empty() {
+            h2 { "Peers on the same scenarios" }
+            div class="wide" {
+                table {
+                    tr {
+                        th scope="col" { "found" }
+                        th scope="col" { "Weir" }
+                        @for peer in results.peers.keys() { th scope="col" { (peer.name()) } }
+                    }
+                    @for (detection, of) in &results.score.per_detection {
+                        tr {
+                            th scope="row" { (detection) }
+                            td { (of.found) " of " (of.thefts) }
+                            @for score in results.peers.values() {
+                                td { (said(score.per_detection.get(detection.as_str()))) }
+                            }
+                        }
+                    }
+                    tr {
+                        th scope="row" { "false alarms a day and 1,000 equipment" }
+                        td { (share(results.score.false_positives_interval)) }
+                        @for score in results.peers.values() {
+                            @match &score.skipped {
+                                Some(why) => { td { "skipped: " (why) } }
+                                None => { td { (share(score.false_positives_per_day_per_1000)) } }
+                            }
+                        }
+                    }
+                }
+            }
+            ul {
+                @for peer in results.peers.keys() { li { (peer.name()) ": " (peer.says()) "." } }
             }
         }
     }

@@ -87,6 +87,8 @@ pub(super) fn markdown(results: &Results) -> String {
         );
     }
 
+    peers(&mut text, results);
+
     line!(text, "\n| family | loud | moderate | threshold | evasive |\n|---|---|---|---|---|");
     for (family, of) in &score.per_family {
         let cells = Intensity::ALL.map(|intensity| {
@@ -104,4 +106,37 @@ pub(super) fn markdown(results: &Results) -> String {
         }
     }
     text
+}
+
+/// What a peer found of what it could have spoken of; apart what it has no words for.
+pub(super) fn said(of: Option<&crate::peers::OfDetection>) -> String {
+    match of {
+        None => "–".into(),
+        Some(of) if of.found + of.missed == 0 => "can't express".into(),
+        Some(of) => format!("{} of {}", of.found, of.found + of.missed),
+    }
+}
+
+fn peers(text: &mut String, results: &Results) {
+    if results.peers.is_empty() {
+        return;
+    }
+    let names: Vec<&str> = results.peers.keys().map(|peer| peer.name()).collect();
+    line!(text, "\n| found | Weir | {} |\n|---|---{}|", names.join(" | "), "|---".repeat(names.len()));
+    for (detection, of) in &results.score.per_detection {
+        let peers = results.peers.values();
+        let cells: Vec<String> =
+            peers.map(|score| said(score.per_detection.get(detection.as_str()))).collect();
+        line!(text, "| {detection} | {} of {} | {} |", of.found, of.thefts, cells.join(" | "));
+    }
+    let rates = results.peers.values().map(|score| match &score.skipped {
+        Some(why) => format!("skipped: {why}"),
+        None => share(score.false_positives_per_day_per_1000),
+    });
+    line!(
+        text,
+        "| false alarms a day and 1,000 equipment | {} | {} |",
+        share(results.score.false_positives_interval),
+        rates.collect::<Vec<_>>().join(" | ")
+    );
 }
