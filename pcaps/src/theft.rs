@@ -44,15 +44,16 @@ pub struct Expectation {
 /// that their packets carry.
 pub(crate) fn enter(stage: &mut Stage, scenario: &Scenario) -> Vec<Expectation> {
     let thefts = &scenario.theft;
+    const EGRESS: &str = "EGR-NOTALLOWED";
     let mut expected = Vec::new();
     let mut expect = |id: &str, kind, detection, equipment: Option<&str>, peer, note: String| {
         let equipment = equipment.map(str::to_owned);
         let id = id.into();
-        let (severity, also) = (None, &[][..]);
+        let also = if detection == EGRESS { &visits::BESIDE[..] } else { &[] };
+        let severity = None;
         expected.push(Expectation { id, kind, detection, severity, also, equipment, peer, note });
         expected.len() - 1
     };
-    const EGRESS: &str = "EGR-NOTALLOWED";
 
     for call in &thefts.call_home {
         let (node, peer) = (stage.plan.named(call.equipment.get_ref()), *call.peer.get_ref());

@@ -116,7 +116,7 @@ pub(crate) enum Declared {
 }
 
 /// What a flow that nobody allowed may be told of beside its own alert, and one that is allowed.
-const BESIDE: [&str; 7] = [
+pub(crate) const BESIDE: [&str; 7] = [
     "EGR-NOTALLOWED",
     "EGR-LONGCONN",
     "EGR-COHORT",
