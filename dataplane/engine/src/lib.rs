@@ -24,6 +24,7 @@ mod keyed_hash;
 pub mod lpm;
 mod pairs;
 pub mod reassembly;
+pub mod proof;
 pub mod record;
 pub mod report;
 pub mod rules;
