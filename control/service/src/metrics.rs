@@ -17,7 +17,9 @@ use prometheus::proto::{
 use prometheus::{Registry, TextEncoder};
 use weir_analytics::memory::Kind;
 use weir_engine::contract::verdict::Severity;
-use weir_engine::contract::words::{Reason, Table, fragment_names, reassembly_names};
+use weir_engine::contract::words::{
+    BalanceStatus, Reason, SampleFate, Table, fragment_names, reassembly_names,
+};
 use weir_engine::detect::CATALOGUE;
 use weir_engine::record::ERRORS;
 use weir_shm::Loss;

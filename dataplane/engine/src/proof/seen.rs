@@ -254,10 +254,10 @@ impl Table {
 
 /// Of more hops than are kept, the first stays: it is the one that others are doubles of.
 fn note_hop(seen: &mut Seen, hop: u64, at: Nanos) {
-    match seen.hops.iter_mut().find(|(of, _)| *of == hop) {
-        Some((_, last)) => *last = (*last).max(at),
-        None if seen.hops.is_full() => {}
-        None => seen.hops.push((hop, at)),
+    if let Some((_, last)) = seen.hops.iter_mut().find(|(of, _)| *of == hop) {
+        *last = (*last).max(at);
+    } else if !seen.hops.is_full() {
+        seen.hops.push((hop, at));
     }
 }
 
