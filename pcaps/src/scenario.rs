@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 use toml::Spanned;
 
 use crate::capture::{Format, LinkType};
+use crate::conservation::{Followed, Leak};
 use crate::evasion::Evasion;
 use crate::frame::MacAddr;
 use crate::lookalike::Lookalikes;
@@ -294,6 +295,8 @@ pub(crate) struct Confounders {
     pub lookalikes: Option<Spanned<Lookalikes>>,
     /// What detections by sessions must stay silent for.
     pub sessions: Option<Spanned<Upheavals>>,
+    /// What proof of conservation must stay silent for.
+    pub followed: Option<Spanned<Followed>>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -325,6 +328,7 @@ pub(crate) struct Thefts {
     pub backdoor: Vec<Backdoor>,
     pub evasion: Vec<Evasion>,
     pub session: Vec<Attack>,
+    pub leak: Vec<Leak>,
 }
 
 /// Equipment looks a name up, opens TLS to it and reports periodically.

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use serde::Serialize;
 
 use crate::chance::Chance;
+use crate::conservation;
 use crate::evasion;
 use crate::frame::{self, MacAddr, Route};
 use crate::gtpu::{self, Container, Direction};
@@ -132,6 +133,8 @@ pub(crate) fn enter(stage: &mut Stage, scenario: &Scenario) -> Vec<Expectation> 
     expected.extend(evasions);
     let attacks = n4_attack::enter(stage, scenario, expected.len());
     expected.extend(attacks);
+    let leaks = conservation::enter(stage, scenario, expected.len());
+    expected.extend(leaks);
     expected
 }
 
