@@ -145,7 +145,7 @@ pub(crate) fn enter(stage: &mut Stage, scenario: &Scenario, first: usize) -> Vec
             severity: Some(if detection == "CNS-DUP" { "critical" } else { "high" }),
             also,
             equipment: Some(leak.equipment.get_ref().clone()),
-            peer: peer.into(),
+            peer: (detection == "CNS-DUP").then_some(peer.into()),
             note: note.into(),
         });
         let actor = Talk {
@@ -308,13 +308,7 @@ impl Talk {
         }
     }
 
-    fn silent(
-        &mut self,
-        now: Micros,
-        stage: &mut Stage,
-        kind: Silent,
-        [there, back]: [&[u8]; 2],
-    ) {
+    fn silent(&mut self, now: Micros, stage: &mut Stage, kind: Silent, [there, back]: [&[u8]; 2]) {
         let slot = self.victim.slot;
         let down = (now + 2 * MILLI, (QFI, false));
         match kind {

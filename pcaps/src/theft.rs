@@ -34,8 +34,9 @@ pub struct Expectation {
     pub also: &'static [&'static str],
     /// The suspect's inventory id; absent when no listed equipment takes part.
     pub equipment: Option<String>,
-    /// The far end.
-    pub peer: IpAddr,
+    /// The far end, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peer: Option<IpAddr>,
     /// What happens, in words.
     pub note: String,
 }
@@ -48,7 +49,7 @@ pub(crate) fn enter(stage: &mut Stage, scenario: &Scenario) -> Vec<Expectation> 
     let mut expect = |id: &str, kind, detection, equipment: Option<&str>, peer, note: String| {
         let equipment = equipment.map(str::to_owned);
         let id = id.into();
-        let (severity, also) = (None, &[][..]);
+        let (severity, also, peer) = (None, &[][..], Some(peer));
         expected.push(Expectation { id, kind, detection, severity, also, equipment, peer, note });
         expected.len() - 1
     };

@@ -171,7 +171,8 @@ const IDLE_NAP: Duration = Duration::from_micros(100);
 /// Whether the taps that see these links are all complete.
 fn is_complete(config: Option<&Config>, links: &[Link]) -> bool {
     let sees = |link: weir_policy::Link| {
-        Link::from_code(link.code()).is_some_and(|link| link == Link::Mixed || links.contains(&link))
+        Link::from_code(link.code())
+            .is_some_and(|link| link == Link::Mixed || links.contains(&link))
     };
     let mut taps = config.iter().flat_map(|config| &config.taps).filter(|tap| sees(tap.link));
     taps.all(|tap| tap.complete)

@@ -5,7 +5,8 @@ use weir_engine::contract::verdict::Direction;
 use super::sessions::session;
 use super::{About, Story, counted};
 
-const DOUBLED: &str = "a tap or broker that tells twice: the same place at the same time counts once";
+const DOUBLED: &str =
+    "a tap or broker that tells twice: the same place at the same time counts once";
 const WAY: &str =
     "the session's own way: N3, N9 and N6, its handovers and what gNBs forward around them";
 const REPEATED: &str = "a user who sends again: what comes twice on one way is no copy";

@@ -6,8 +6,8 @@ use weir_engine::Nanos;
 use weir_engine::contract::session::{Forwarding, SessionContext, Slice, TunnelEnd};
 use weir_engine::contract::verdict::{Direction, Hidden, Oddity, Spoof, Tunnel, Tuple};
 use weir_engine::detect::{
-    CNS_BALANCE, CNS_DUP, EGR_NOTALLOWED, GTP_ORPHAN, GTP_PEER, GTP_TEIDCLONE, GTP_TEIDSCAN, GTP_UESPOOF, INV_UNKNOWN,
-    OPS_BLIND, PFCP_DUPL, PFCP_FLOOD, PFCP_GHOST, PFCP_PEER, PFCP_REDIR,
+    CNS_BALANCE, CNS_DUP, EGR_NOTALLOWED, GTP_ORPHAN, GTP_PEER, GTP_TEIDCLONE, GTP_TEIDSCAN,
+    GTP_UESPOOF, INV_UNKNOWN, OPS_BLIND, PFCP_DUPL, PFCP_FLOOD, PFCP_GHOST, PFCP_PEER, PFCP_REDIR,
 };
 use weir_engine::rules::Link;
 

@@ -33,7 +33,8 @@ impl Judge {
             match finding {
                 Finding::Copied { sample, copies, owner, passed, is_secret } => {
                     let about = (&sample, owner, passed);
-                    let mut alert = self.copied(about, Fact::Copied { digests: copies.digests }, rules);
+                    let mut alert =
+                        self.copied(about, Fact::Copied { digests: copies.digests }, rules);
                     // Who is intercepted nobody else may know: it is told as an order is.
                     let detection = if is_secret { PFCP_DUPL } else { CNS_DUP };
                     (alert.detection, alert.day) = (detection, copies.last.day());
@@ -61,7 +62,8 @@ impl Judge {
     ) -> Alert {
         let suspect = rules.holder(sample.from).or(passed);
         let is_tunnel = sample.carrier == Carrier::GPdu;
-        let direction = owner.map(|owner| if owner.is_source { Direction::Ul } else { Direction::Dl });
+        let direction =
+            owner.map(|owner| if owner.is_source { Direction::Ul } else { Direction::Dl });
         Alert {
             equipment: suspect,
             peer_equipment: rules.holder(sample.to).filter(|id| Some(*id) != suspect),

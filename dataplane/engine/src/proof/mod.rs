@@ -15,8 +15,8 @@ mod users_packet;
 
 use std::collections::VecDeque;
 
-pub use digest::Digests;
 pub(crate) use digest::Digester;
+pub use digest::Digests;
 pub(crate) use ledger::{Flow, Window};
 pub use sample::{Carrier, Sample, Samples};
 pub(crate) use users_packet::UsersPacket;
@@ -70,19 +70,24 @@ struct Waiting {
 #[derive(Clone, Copy, Debug)]
 struct Original {
     passed: Option<EquipmentId>,
+    /// Its user's session, which a copy with other ends does not tell.
+    owner: Option<Owner>,
     has_left: bool,
 }
 
 impl Original {
-    fn of(seen: &Seen) -> Self {
+    fn of(seen: &Seen, signalling: &Signalling) -> Self {
         let passed = seen.visits.first().map(|visit| visit.upf);
-        Self { passed, has_left: seen.has_left() }
+        let ends = (seen.user.source.into(), seen.user.destination.into());
+        let owner = signalling.owner(ends, seen.first);
+        Self { passed, owner, has_left: seen.has_left() }
     }
 
     /// What both know.
     fn or(self, other: Option<Self>) -> Self {
         Self {
             passed: self.passed.or(other.and_then(|other| other.passed)),
+            owner: self.owner.or(other.and_then(|other| other.owner)),
             has_left: self.has_left || other.is_some_and(|other| other.has_left),
         }
     }
@@ -182,14 +187,19 @@ impl Proof {
                 self.settle(&first, ground);
             }
         }
-        let original = self.original(sample);
+        let original = self.original(sample, ground);
         let interception = ground.signalling.interception(sample.user, sample.to, sample.time);
         let due = self.now.max(sample.time).plus(HOLD);
         self.waiting.push_back(Waiting { due, sample: *sample, original, interception });
     }
 
     /// Notes a packet that is on its way; no if it is not.
-    fn settle_on_path(&mut self, sample: &Sample, owner: Option<Owner>, ground: &Ground<'_>) -> bool {
+    fn settle_on_path(
+        &mut self,
+        sample: &Sample,
+        owner: Option<Owner>,
+        ground: &Ground<'_>,
+    ) -> bool {
         let Path::Hop(hop) = path(sample, owner, ground.signalling, ground.rules) else {
             // Its user may be behind a NAT that nobody declared.
             let is_bare = sample.carrier == Carrier::Bare && sample.link == Link::N6;
@@ -207,9 +217,10 @@ impl Proof {
     }
 
     /// The packet that a sample is a copy of, if one was on its way.
-    fn original(&self, sample: &Sample) -> Option<Original> {
+    fn original(&self, sample: &Sample, ground: &Ground<'_>) -> Option<Original> {
         let rewritten = || self.seen.find_rewritten(sample);
-        self.seen.find(sample).or_else(rewritten).map(Original::of)
+        let seen = self.seen.find(sample).or_else(rewritten)?;
+        Some(Original::of(seen, ground.signalling))
     }
 
     /// Judges a packet that was nowhere on its way.
@@ -222,7 +233,7 @@ impl Proof {
         if path(sample, owner, ground.signalling, ground.rules) == Path::Unknown {
             return self.fate(SampleFate::NotCovered);
         }
-        let later = self.original(sample);
+        let later = self.original(sample, ground);
         let Some(original) = waiting.original.or(later).map(|original| original.or(later)) else {
             return self.fate(SampleFate::Unmatched);
         };
@@ -248,7 +259,7 @@ impl Proof {
             self.findings.push(Finding::Copied {
                 sample: *sample,
                 copies,
-                owner,
+                owner: owner.or(original.owner),
                 passed: original.passed,
                 is_secret: interception == Interception::Unauthorised,
             });

@@ -49,9 +49,8 @@ pub(crate) fn path(
         let id = rules.holder(address).filter(|_| firm.is_some())?;
         rules.equipment(id)?.roles.any(Roles::UPF).then_some(id)
     };
-    let through = || {
-        Path::Hop(Hop { left: upf(sample.from), came: upf(sample.to), is_up, is_masked: false })
-    };
+    let through =
+        || Path::Hop(Hop { left: upf(sample.from), came: upf(sample.to), is_up, is_masked: false });
     match sample.carrier {
         Carrier::GPdu => {
             let end = FTeid { address: sample.to, teid: sample.teid };
@@ -78,12 +77,7 @@ pub(crate) fn path(
 }
 
 /// A G-PDU in a tunnel that is not its session's, which is known whole.
-fn beside(
-    sample: &Sample,
-    owner: Option<Owner>,
-    signalling: &Signalling,
-    rules: &Rules,
-) -> Path {
+fn beside(sample: &Sample, owner: Option<Owner>, signalling: &Signalling, rules: &Rules) -> Path {
     let ends = [sample.from, sample.to];
     let roles = ends.map(|end| {
         let entry = rules.holder(end).and_then(|id| rules.equipment(id));

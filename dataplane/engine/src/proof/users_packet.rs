@@ -43,12 +43,7 @@ impl<'a> UsersPacket<'a> {
     }
 
     #[inline]
-    fn at(
-        frame: &Frame<'a>,
-        start: u16,
-        (kind, l4): (u8, u16),
-        carrier: Carrier,
-    ) -> Option<Self> {
+    fn at(frame: &Frame<'a>, start: u16, (kind, l4): (u8, u16), carrier: Carrier) -> Option<Self> {
         let bytes = within(frame.bytes.get(usize::from(start)..)?)?;
         let is_plain = matches!(kind, protocol::TCP | protocol::UDP) && l4 != Record::ABSENT;
         let transport = match l4.checked_sub(start) {

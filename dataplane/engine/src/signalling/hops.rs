@@ -46,7 +46,11 @@ impl Signalling {
 
     /// The session of a user's packet by its ends, source first; N4 may be later than it by the
     /// grace.
-    pub(crate) fn owner(&self, (source, destination): (Address, Address), time: Nanos) -> Option<Owner> {
+    pub(crate) fn owner(
+        &self,
+        (source, destination): (Address, Address),
+        time: Nanos,
+    ) -> Option<Owner> {
         let of = |user, is_source| {
             let owners = self.owners(user, time);
             let (at, first) = *owners.first()?;

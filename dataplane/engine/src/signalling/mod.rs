@@ -108,7 +108,13 @@ pub struct SignallingSetup {
 
 impl Default for SignallingSetup {
     fn default() -> Self {
-        Self { tunnels: 2_000_000, secret: 7, site_key: [0; 32], is_complete: true, is_n6_complete: true }
+        Self {
+            tunnels: 2_000_000,
+            secret: 7,
+            site_key: [0; 32],
+            is_complete: true,
+            is_n6_complete: true,
+        }
     }
 }
 

@@ -40,9 +40,8 @@ struct Known {
 impl Homeless {
     /// The sessions that have a route to an address.
     pub(super) fn routes_to(&self, user: Address) -> impl Iterator<Item = SessionRef> {
-        let behind = move |(route, _): &&(Route, SessionRef)| {
-            is_within(user, route.address, route.prefix)
-        };
+        let behind =
+            move |(route, _): &&(Route, SessionRef)| is_within(user, route.address, route.prefix);
         self.routes.iter().filter(behind).map(|(_, at)| *at)
     }
 }

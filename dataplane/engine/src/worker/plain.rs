@@ -7,8 +7,8 @@
 
 use weir_wire::gtpu::G_PDU;
 
-use super::common::tell;
 use super::Worker;
+use super::common::tell;
 use crate::Nanos;
 use crate::attribute::CommonPacket;
 use crate::finding::{INSIDE, is_suspicious};

@@ -216,10 +216,7 @@ fn copies_that_are_ordered_are_nobodys_to_know_but_the_restricted_roles() {
 }
 
 /// Seven minutes of two subscribers, as many packets a minute each way.
-fn minutes(
-    packets: u32,
-    mut each: impl FnMut(&mut World, f64, u32),
-) -> Vec<Alert> {
+fn minutes(packets: u32, mut each: impl FnMut(&mut World, f64, u32)) -> Vec<Alert> {
     let mut world = World::new(480);
     world.establish(1.0, 1, GNB);
     for n in 0..packets * 7 {

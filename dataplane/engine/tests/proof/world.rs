@@ -100,7 +100,15 @@ impl World {
         self.shots.push(Shot { time: at(time), bytes });
     }
 
-    fn agree(&mut self, time: f64, upf: &str, kind: u8, seids: [u64; 2], ask: &[Vec<u8>], answer: &[Vec<u8>]) {
+    fn agree(
+        &mut self,
+        time: f64,
+        upf: &str,
+        kind: u8,
+        seids: [u64; 2],
+        ask: &[Vec<u8>],
+        answer: &[Vec<u8>],
+    ) {
         self.sequence += 1;
         let ends = (format!("{SMF}:8805"), format!("{upf}:8805"));
         let request = message(kind, seids[0], self.sequence, ask, false);
@@ -197,9 +205,8 @@ impl World {
 }
 
 fn pdr(id: u16, source: u8, end: Option<(u32, &str)>, n: u32) -> Vec<u8> {
-    let end = end.map(|(teid, upf)| {
-        ie(21, &[&[1][..], &teid.to_be_bytes(), &octets(upf)].concat())
-    });
+    let end =
+        end.map(|(teid, upf)| ie(21, &[&[1][..], &teid.to_be_bytes(), &octets(upf)].concat()));
     let ue = ie(93, &[&[2][..], &ue(n)].concat());
     let pdi = group(2, &[ie(20, &[source]), end.unwrap_or_default(), ue]);
     group(1, &[ie(56, &id.to_be_bytes()), ie(29, &[0, 0, 0, 255]), pdi])
