@@ -309,3 +309,72 @@ impl Proof {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::{Link, RuleSet};
+    use crate::{Nanos, SignallingSetup};
+
+    fn stray(millis: u64, whole: u64) -> Sample {
+        Sample {
+            time: Nanos(1_000_000_000_000 + millis * 1_000_000),
+            digests: Digests { whole, content: 0 },
+            from: weir_wire::Address(1),
+            to: weir_wire::Address(2),
+            protocol: 6,
+            port: 443,
+            teid: 0,
+            tap: 0,
+            link: Link::Oam,
+            carrier: Carrier::Bare,
+            user: (weir_wire::Address(1), weir_wire::Address(2)),
+            ports: (1, 443),
+            kind: 6,
+            source_port: 1,
+            is_fragment: false,
+            is_report: false,
+            bytes: 100,
+            wire_len: 114,
+        }
+    }
+
+    fn with(run: impl FnOnce(&mut Proof, &Ground<'_>)) {
+        let setup = SignallingSetup { tunnels: 64, ..SignallingSetup::default() };
+        let signalling = Signalling::new(&setup).unwrap();
+        let rules = Rules::compile(RuleSet::default()).unwrap();
+        let ground = Ground { signalling: &signalling, rules: &rules, loss: 0.0 };
+        run(&mut Proof::default(), &ground);
+    }
+
+    #[test]
+    fn a_flood_of_strays_is_judged_before_its_time_and_counted() {
+        with(|proof, ground| {
+            for n in 0..WAITING as u64 + 100 {
+                proof.take(&stray(0, n), ground);
+            }
+            assert_eq!((proof.waiting.len(), proof.evictions()), (WAITING, [100, 0, 0]));
+            assert_eq!(proof.fates[SampleFate::Unmatched as usize], 100);
+            proof.finish(ground);
+            assert_eq!(proof.fates[SampleFate::Unmatched as usize], WAITING as u64 + 100);
+            assert!(proof.waiting.is_empty());
+        });
+    }
+
+    #[test]
+    fn a_clock_set_back_begins_anew_and_reordering_does_not() {
+        with(|proof, ground| {
+            proof.slice(&[], stray(10_000, 0).time, ground);
+            proof.take(&stray(9_000, 1), ground);
+            proof.slice(&[], stray(9_500, 0).time, ground);
+            assert_eq!(proof.waiting.len(), 1);
+            proof.slice(&[], stray(1_000, 0).time, ground);
+            assert!(proof.waiting.is_empty());
+            // What jumps ahead is over at once.
+            proof.take(&stray(1_000, 2), ground);
+            proof.slice(&[], stray(9_000_000, 0).time, ground);
+            assert!(proof.waiting.is_empty());
+            assert_eq!(proof.fates[SampleFate::Unmatched as usize], 1);
+        });
+    }
+}

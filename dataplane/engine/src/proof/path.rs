@@ -62,8 +62,12 @@ pub(crate) fn path(
         }
         Carrier::Bare if sample.link == Link::N6 => match owner {
             Some(owner) => {
-                let upf = owner.upf.filter(|_| owner.is_firm);
-                let (left, came) = if is_up { (upf, None) } else { (None, upf) };
+                // Users of two UPFs may talk to each other: it leaves one and comes to the other.
+                let other = || signalling.owner_of(sample.user.1, false, sample.time);
+                let to = if is_up { other() } else { Some(owner) };
+                let firm = |owner: Owner| owner.upf.filter(|_| owner.is_firm);
+                let left = is_up.then_some(owner).and_then(firm);
+                let came = to.and_then(firm).filter(|upf| Some(*upf) != left);
                 Path::Hop(Hop { left, came, is_up, is_masked: false })
             }
             None if is_subscribers(sample.from, rules) || is_subscribers(sample.to, rules) => {

@@ -22,7 +22,7 @@ pub(crate) const WINDOW: Nanos = Nanos::from_secs(60);
 /// A copy on the same hop within this time is the tap's: of its lines, or its broker.
 const DOUBLED: Nanos = Nanos(50_000_000);
 /// Rows at a time.
-pub(crate) const DIGESTS: usize = 1 << 19;
+const DIGESTS: usize = 1 << 19;
 /// Hops and UPFs of a packet that are kept.
 const HOPS: usize = 8;
 const VISITS: usize = 4;
@@ -110,8 +110,9 @@ impl Seen {
 type Map<V> = HashMap<u64, V, BuildHasherDefault<KeyedHasher>>;
 
 /// The table.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Table {
+    bound: usize,
     rows: Map<Seen>,
     /// The rows of each content.
     contents: Map<ArrayVec<u64, ALIKE>>,
@@ -120,7 +121,25 @@ pub(crate) struct Table {
     evictions: u64,
 }
 
+impl Default for Table {
+    fn default() -> Self {
+        Self::of(DIGESTS)
+    }
+}
+
 impl Table {
+    /// An empty table of at most so many rows.
+    fn of(bound: usize) -> Self {
+        Self {
+            bound,
+            rows: Map::default(),
+            contents: Map::default(),
+            order: VecDeque::new(),
+            latest: Nanos(0),
+            evictions: 0,
+        }
+    }
+
     /// The row of a packet.
     pub(crate) fn find(&self, sample: &Sample) -> Option<&Seen> {
         self.rows.get(&sample.digests.whole)
@@ -169,7 +188,7 @@ impl Table {
         let whole = sample.digests.whole;
         let mut evicted = None;
         if !self.rows.contains_key(&whole) {
-            if self.rows.len() >= DIGESTS {
+            if self.rows.len() >= self.bound {
                 evicted = self.pop();
                 self.evictions += 1;
             }
@@ -269,4 +288,82 @@ fn hop_of(sample: &Sample) -> u64 {
         [fold(sample.from), fold(sample.to), port, u64::from(sample.teid), sample.link as u64],
         sample.digests.whole,
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proof::Carrier;
+    use crate::rules::Link;
+
+    const UPF: EquipmentId = EquipmentId(2);
+
+    fn sample(millis: u64, whole: u64, to: u128) -> Sample {
+        Sample {
+            time: Nanos(1_000_000_000_000 + millis * 1_000_000),
+            digests: Digests { whole, content: whole ^ 0xff00 },
+            from: Address(1),
+            to: Address(to),
+            protocol: 17,
+            port: 2152,
+            teid: 1,
+            tap: 0,
+            link: Link::N3,
+            carrier: Carrier::GPdu,
+            user: (Address(3), Address(4)),
+            ports: (1, 2),
+            kind: 17,
+            source_port: 2152,
+            is_fragment: false,
+            is_report: false,
+            bytes: 100,
+            wire_len: 150,
+        }
+    }
+
+    fn came() -> Hop {
+        Hop { came: Some(UPF), is_up: true, ..Hop::default() }
+    }
+
+    #[test]
+    fn the_same_hop_within_50_ms_is_the_taps_doing() {
+        let mut table = Table::of(16);
+        table.note(&sample(0, 7, 2), came());
+        assert!(table.is_doubled(&sample(50, 7, 2)));
+        assert!(!table.is_doubled(&sample(51, 7, 2)), "sent again");
+        assert!(!table.is_doubled(&sample(1, 7, 5)), "another hop");
+        assert!(!table.is_doubled(&Sample { teid: 2, ..sample(1, 7, 2) }));
+    }
+
+    #[test]
+    fn a_row_is_judged_when_its_minute_is_over_whatever_came_first() {
+        let mut table = Table::of(16);
+        let left = Hop { left: Some(UPF), is_up: true, ..Hop::default() };
+        table.note(&sample(20, 7, 3), left);
+        table.note(&sample(0, 7, 2), came());
+        assert!(table.due(sample(59_000, 0, 0).time).is_none());
+        let seen = table.due(sample(61_000, 0, 0).time).unwrap();
+        let [visit] = seen.visits[..] else { panic!("{:?}", seen.visits) };
+        assert!(visit.came.is_some() && visit.left.is_some() && seen.has_left());
+        assert_eq!(table.len(), 0);
+        assert!(table.contents.is_empty() && table.order.is_empty());
+    }
+
+    #[test]
+    fn a_flood_of_digests_pushes_the_oldest_out_and_nothing_else_grows() {
+        let mut table = Table::of(64);
+        let mut pushed = Vec::new();
+        for n in 0..1_000 {
+            pushed.extend(table.note(&sample(n, n + 1, 2), came()).map(|seen| seen.first));
+        }
+        assert_eq!((table.len(), table.evictions()), (64, 936));
+        assert_eq!((table.order.len(), table.contents.len()), (64, 64));
+        assert!(pushed.is_sorted() && pushed.len() == 936);
+        // One packet on ever new hops.
+        for to in 0..1_000 {
+            table.note(&Sample { time: sample(1_001, 0, 0).time, ..sample(0, 5_000, to) }, came());
+        }
+        let seen = table.find(&sample(0, 5_000, 0)).unwrap();
+        assert_eq!((seen.hops.len(), seen.visits.len()), (HOPS, 1));
+    }
 }

@@ -44,29 +44,25 @@ impl Signalling {
         self.is_complete && self.is_n6_complete
     }
 
-    /// The session of a user's packet by its ends, source first; N4 may be later than it by the
-    /// grace.
-    pub(crate) fn owner(
-        &self,
-        (source, destination): (Address, Address),
-        time: Nanos,
-    ) -> Option<Owner> {
-        let of = |user, is_source| {
-            let owners = self.owners(user, time);
-            let (at, first) = *owners.first()?;
-            // A session that sends on to another UPF is not the one at the data network.
-            let mut anchors = owners.iter().filter(|(_, session)| !self.sends_on(session));
-            let mut upf = anchors.next().and_then(|(_, session)| self.upf_of(session));
-            if anchors.any(|(_, session)| self.upf_of(session) != upf) {
-                upf = None;
-            }
-            let is_firm = owners.iter().all(|(_, session)| self.is_firm(session, time))
-                && !self.asked.is_doubtful(user, time);
-            let moved = owners.iter().map(|(_, session)| session.moved).max();
-            let moved = moved.unwrap_or(first.moved);
-            Some(Owner { session: at, upf, is_source, is_firm, moved })
-        };
-        of(source, true).or_else(|| of(destination, false))
+    /// The session of a user's packet by its ends, source first.
+    pub(crate) fn owner(&self, (source, destination): (Address, Address), time: Nanos) -> Option<Owner> {
+        self.owner_of(source, true, time).or_else(|| self.owner_of(destination, false, time))
+    }
+
+    /// The session that has an address at a packet's time; N4 may be later than it by the grace.
+    pub(crate) fn owner_of(&self, user: Address, is_source: bool, time: Nanos) -> Option<Owner> {
+        let owners = self.owners(user, time);
+        let (session, _) = *owners.first()?;
+        // A session that sends on to another UPF is not the one at the data network.
+        let mut anchors = owners.iter().filter(|(_, session)| !self.sends_on(session));
+        let mut upf = anchors.next().and_then(|(_, session)| self.upf_of(session));
+        if anchors.any(|(_, session)| self.upf_of(session) != upf) {
+            upf = None;
+        }
+        let is_firm = owners.iter().all(|(_, session)| self.is_firm(session, time))
+            && !self.asked.is_doubtful(user, time);
+        let moved = owners.iter().map(|(_, session)| session.moved).max().unwrap_or_default();
+        Some(Owner { session, upf, is_source, is_firm, moved })
     }
 
     /// The sessions that have an address, by their places.

@@ -4,6 +4,7 @@
 
 #[path = "../lab/mod.rs"]
 mod lab;
+mod choice;
 mod world;
 
 use weir_engine::contract::verdict::{Alert, Direction, Fact, Severity};
