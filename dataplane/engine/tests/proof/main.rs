@@ -289,6 +289,26 @@ fn what_waits_for_its_user_and_what_a_upf_may_make_is_even() {
 }
 
 #[test]
+fn users_who_talk_to_each_other_pass_one_upf_or_two() {
+    let alerts = minutes(6_000, |world, time, n| {
+        if n == 0 {
+            world.establish_at(2.0, 3, GNB2, UPF2);
+            world.establish(2.1, 2, GNB2);
+        }
+        // Over the data network to another UPF, and within one.
+        let far = world.packet(ue(1), ue(3), 90);
+        world.n3(time, GNB, UPF, 1, &far);
+        world.n6(time + 0.000_05, &far.forwarded());
+        world.n3(time + 0.000_1, UPF2, GNB2, 3 | 1 << 24, &far.forwarded());
+        let near = world.packet(ue(1), ue(2), 90);
+        world.n3(time + 0.001, GNB, UPF, 1, &near);
+        world.n3(time + 0.001_05, UPF, GNB2, 2 | 1 << 24, &near.forwarded());
+        world.down(time + 0.002, 1, GNB);
+    });
+    assert_eq!(about_proof(&alerts), [] as [&Alert; 0]);
+}
+
+#[test]
 fn a_nat_behind_the_upf_is_neither_copy_nor_traffic_of_its_own() {
     // Declared, and one that nobody declared.
     for nat in [[203, 0, 113, 1], [192, 0, 2, 200]] {

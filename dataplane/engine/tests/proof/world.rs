@@ -119,14 +119,19 @@ impl World {
 
     /// A session of the user `n`: uplink TEID n, downlink TEID n + 2^24 at a gNB.
     pub fn establish(&mut self, time: f64, n: u32, gnb: &str) {
+        self.establish_at(time, n, gnb, UPF);
+    }
+
+    /// The same at any UPF.
+    pub fn establish_at(&mut self, time: f64, n: u32, gnb: &str, upf: &str) {
         let ask = [
             ie(60, &[&[0][..], &octets(SMF)].concat()),
             f_seid(u64::from(n), octets(SMF)),
-            pdr(1, 0, Some((n, UPF)), n),
+            pdr(1, 0, Some((n, upf)), n),
             far(3, 1, 0, (n | 1 << 24, gnb)),
         ];
-        let answer = [cause(1), f_seid(u64::from(n) + 0x1000, octets(UPF))];
-        self.agree(time, UPF, 50, [0, u64::from(n)], &ask, &answer);
+        let answer = [cause(1), f_seid(u64::from(n) + 0x1000, octets(upf))];
+        self.agree(time, upf, 50, [0, u64::from(n)], &ask, &answer);
     }
 
     /// The same with upf-2 between: uplink TEID n + 2^20 there, downlink TEID n + 2^21.
