@@ -10,6 +10,7 @@ use super::sample::Carrier;
 use crate::decode::protocol;
 use crate::frame::Frame;
 use crate::record::{Flags, Kind, Record};
+use crate::rules::{Link, Party};
 
 /// IPv6's fixed header.
 const IPV6: usize = 40;
@@ -34,7 +35,9 @@ impl<'a> UsersPacket<'a> {
                 let kind = (record.inner_protocol, record.inner_l4);
                 Self::at(frame, record.inner_ip, kind, Carrier::GPdu)
             }
-            Kind::Ip if record.tunnel.is_some() => Self::in_tunnel(frame, record),
+            Kind::Ip if record.tunnel.is_some() && !is_users_own(record) => {
+                Self::in_tunnel(frame, record)
+            }
             Kind::Ip => {
                 Self::at(frame, record.outer_ip, (record.protocol, record.outer_l4), Carrier::Bare)
             }
@@ -107,6 +110,13 @@ impl<'a> UsersPacket<'a> {
     pub(crate) fn payload(&self) -> &'a [u8] {
         self.bytes.get(self.transport..).unwrap_or_default()
     }
+}
+
+/// Whether a tunnel is one of users, who may have what they like: then it is their packet, as it
+/// is in a G-PDU, and not what is in it.
+fn is_users_own(record: &Record) -> bool {
+    let is_equipment = |party| Party::unpack(party).equipment().is_some();
+    record.link == Link::N6 && !is_equipment(record.source) && !is_equipment(record.destination)
 }
 
 /// An IP packet without what stands behind its end.

@@ -45,7 +45,11 @@ impl Signalling {
     }
 
     /// The session of a user's packet by its ends, source first.
-    pub(crate) fn owner(&self, (source, destination): (Address, Address), time: Nanos) -> Option<Owner> {
+    pub(crate) fn owner(
+        &self,
+        (source, destination): (Address, Address),
+        time: Nanos,
+    ) -> Option<Owner> {
         self.owner_of(source, true, time).or_else(|| self.owner_of(destination, false, time))
     }
 

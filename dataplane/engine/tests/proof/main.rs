@@ -2,9 +2,9 @@
 //! what a UPF makes of its own is found, what only looks so is silent; on any number of workers,
 //! in bursts and without the common path.
 
+mod choice;
 #[path = "../lab/mod.rs"]
 mod lab;
-mod choice;
 mod world;
 
 use weir_engine::contract::verdict::{Alert, Direction, Fact, Severity};

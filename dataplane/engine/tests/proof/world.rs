@@ -234,7 +234,8 @@ pub fn g_pdu(from: &str, to: &str, teid: u32, packet: &Packet) -> Vec<u8> {
 }
 
 pub fn bare(packet: &Packet) -> Vec<u8> {
-    let mut frame = vec![2, 0, 0, 0, 0, 9, 2, 0, 0, 0, 0, 8, 8, 0];
+    let mut frame = vec![2, 0, 0, 0, 0, 9, 2, 0, 0, 0, 0, 8];
+    frame.extend(if packet.0[0] >> 4 == 4 { [8, 0] } else { [0x86, 0xdd] });
     frame.extend(&packet.0);
     // What an Ethernet link pads.
     frame.resize(frame.len().max(60), 0);
