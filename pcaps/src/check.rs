@@ -41,6 +41,7 @@ impl Scenario {
         self.check_thefts()?;
         self.check_evasions()?;
         self.check_visits()?;
+        self.check_leaks()?;
         self.check_shapes()?;
         self.check_n4()?;
         if let Some(imix) = &self.imix {
@@ -342,6 +343,33 @@ impl Scenario {
         self.need(place, Role::Gnb, "oam", |e| e.oam.is_some())?;
         self.need(place, Role::Upf, "n3", |e| e.n3.is_some())?;
         self.need(place, Role::Dns, "oam", |e| e.oam.is_some())
+    }
+
+    fn check_leaks(&self) -> Result<(), Fault> {
+        for leak in &self.theft.leak {
+            seconds(&leak.id, leak.start_seconds)?;
+            seconds(&leak.id, leak.every_milliseconds)?;
+            seconds(&leak.id, leak.packets)?;
+            self.has(&leak.equipment, Role::Upf, &[Link::N3, Link::N4, Link::N6])?;
+            self.need(&leak.id, Role::Gnb, "n3", |e| e.n3.is_some())?;
+            self.need(&leak.id, Role::Smf, "n4", |e| e.n4.is_some())?;
+            match &leak.peer {
+                Some(peer) => self.undeclared(peer)?,
+                None if leak.how.needs_peer() => {
+                    let remedy = "give the address of nobody that takes part: peer = \"192.0.2.1\"";
+                    return Err(fault(&leak.id, "this leak has a far end", remedy));
+                }
+                None => {}
+            }
+        }
+        let Some(place) = &self.confounders.followed else { return Ok(()) };
+        let said = place.get_ref();
+        for time in [said.start_seconds, said.every_milliseconds, said.packets] {
+            seconds(place, time)?;
+        }
+        self.has(&said.upf, Role::Upf, &[Link::N3, Link::N4, Link::N6])?;
+        self.need(place, Role::Gnb, "n3", |e| e.n3.is_some())?;
+        self.need(place, Role::Smf, "n4", |e| e.n4.is_some())
     }
 
     fn check_shapes(&self) -> Result<(), Fault> {

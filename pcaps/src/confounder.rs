@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use ipnet::Ipv4Net;
 
 use crate::chance::Chance;
+use crate::conservation;
 use crate::frame::{self, MacAddr, Route};
 use crate::lookalike;
 use crate::n4_confounder;
@@ -48,6 +49,9 @@ pub(crate) fn enter(stage: &mut Stage, scenario: &Scenario) {
         let every = MINUTE / nat.flows_per_minute.min(MINUTE);
         let addresses = *nat.addresses.get_ref();
         stage.enter(every, Masqueraded { addresses, every, chance });
+    }
+    if let Some(place) = &confounders.followed {
+        conservation::enter_silent(stage, place.get_ref());
     }
     if let Some(place) = &confounders.lookalikes {
         lookalike::enter(stage, place.get_ref());

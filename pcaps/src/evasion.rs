@@ -163,7 +163,7 @@ pub(crate) fn enter(stage: &mut Stage, scenario: &Scenario, first: usize) -> Vec
             severity: None,
             also: &[],
             equipment: (!by_subscriber).then(|| evasion.equipment.get_ref().clone()),
-            peer: IpAddr::V4(*evasion.peer.get_ref()),
+            peer: Some(IpAddr::V4(*evasion.peer.get_ref())),
             note: note.into(),
         });
         stage.enter(evasion.start_seconds * SECOND, hidden);

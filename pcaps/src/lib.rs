@@ -10,6 +10,7 @@ mod capture;
 mod chance;
 mod check;
 mod confounder;
+mod conservation;
 mod dns;
 mod encapsulation;
 mod evasion;

@@ -311,7 +311,7 @@ pub(crate) fn enter(stage: &mut Stage, scenario: &Scenario, first: usize) -> Vec
             severity: Some(said.severity),
             also: said.also,
             equipment: Some(attack.equipment.get_ref().clone()),
-            peer: far,
+            peer: Some(far),
             note: said.note.into(),
         });
         let playing = Playing {

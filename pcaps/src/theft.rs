@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use serde::Serialize;
 
 use crate::chance::Chance;
+use crate::conservation;
 use crate::evasion;
 use crate::frame::{self, MacAddr, Route};
 use crate::gtpu::{self, Container, Direction};
@@ -34,8 +35,9 @@ pub struct Expectation {
     pub also: &'static [&'static str],
     /// The suspect's inventory id; absent when no listed equipment takes part.
     pub equipment: Option<String>,
-    /// The far end.
-    pub peer: IpAddr,
+    /// The far end, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peer: Option<IpAddr>,
     /// What happens, in words.
     pub note: String,
 }
@@ -50,7 +52,7 @@ pub(crate) fn enter(stage: &mut Stage, scenario: &Scenario) -> Vec<Expectation> 
         let equipment = equipment.map(str::to_owned);
         let id = id.into();
         let also = if detection == EGRESS { &visits::BESIDE[..] } else { &[] };
-        let severity = None;
+        let (severity, peer) = (None, Some(peer));
         expected.push(Expectation { id, kind, detection, severity, also, equipment, peer, note });
         expected.len() - 1
     };
@@ -136,6 +138,8 @@ pub(crate) fn enter(stage: &mut Stage, scenario: &Scenario) -> Vec<Expectation> 
     expected.extend(attacks);
     let patient = visits::enter(stage, scenario, expected.len());
     expected.extend(patient);
+    let leaks = conservation::enter(stage, scenario, expected.len());
+    expected.extend(leaks);
     expected
 }
 

@@ -160,7 +160,7 @@ pub(crate) fn enter(stage: &mut Stage, scenario: &Scenario, first: usize) -> Vec
                 severity: Some(severity),
                 also: if theft.allowed { &BESIDE_ALLOWED } else { &BESIDE },
                 equipment: Some(node.clone()),
-                peer: (*visits.peers[0].get_ref()).into(),
+                peer: Some((*visits.peers[0].get_ref()).into()),
                 note: visits.to_string(),
             });
             Visitor::enter(stage, visits, node, Some(first + expected.len() - 1));
@@ -225,8 +225,15 @@ impl Visitor {
     fn enter(stage: &mut Stage, visits: &Visits, node: &str, theft: Option<usize>) {
         let (node, chance) = (stage.plan.named(node), stage.chance());
         let segment = if stage.snap_bytes.is_some() { JOINED } else { SEGMENT };
-        let mut visitor =
-            Self { theft, node, visits: visits.clone(), made: 0, connection: None, segment, chance };
+        let mut visitor = Self {
+            theft,
+            node,
+            visits: visits.clone(),
+            made: 0,
+            connection: None,
+            segment,
+            chance,
+        };
         // Who is not on time is not so together with others.
         let late = (visits.every_seconds as f64 * visits.jitter.min(1.0)) as u64;
         let late = visitor.chance.below(late * SECOND);

@@ -49,7 +49,7 @@ fn every_evasion_is_played_and_its_frames_are_numbered() {
     assert!(packets == play().0, "bytes repeat");
     let mut detections: BTreeMap<&str, u32> = BTreeMap::new();
     for (index, theft) in labels.thefts.iter().enumerate() {
-        let (id, peer) = (&theft.expectation.id, theft.expectation.peer);
+        let (id, peer) = (&theft.expectation.id, theft.expectation.peer.unwrap());
         *detections.entry(theft.expectation.detection).or_default() += 1;
         let frames = of(&packets, &labels, id);
         assert!(theft.packets >= 4, "{id}: {}", theft.packets);

@@ -83,7 +83,7 @@ fn every_theft_is_played_and_nothing_else_is_blamed() {
             for packet in sent {
                 let ip = Ipv4Packet::new(&packet.frame[ETHERNET..]).unwrap();
                 let ends = [IpAddr::from(ip.get_source()), ip.get_destination().into()];
-                assert!(ends.contains(&theft.expectation.peer));
+                assert!(ends.contains(&theft.expectation.peer.unwrap()));
             }
         }
     }

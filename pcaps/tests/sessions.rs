@@ -163,7 +163,7 @@ fn bytes_repeat_and_every_attack_is_played_with_its_frames_numbered() {
         let expected = &theft.expectation;
         let (id, severity) = (&expected.id, expected.severity.expect("a severity"));
         *detections.entry((expected.detection, severity)).or_default() += 1;
-        let network = match expected.peer {
+        let network = match expected.peer.unwrap() {
             IpAddr::V4(four) => four.octets()[..3].to_vec(),
             IpAddr::V6(six) => six.octets()[..6].to_vec(),
         };

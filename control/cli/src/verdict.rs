@@ -100,7 +100,7 @@ impl Alert {
         let expected = &theft.expectation;
         let suspect = self.equipment.as_ref().map(|suspect| &suspect.id);
         self.detection == expected.detection
-            && self.peer.as_ref().is_some_and(|peer| peer.ip == expected.peer)
+            && self.peer.as_ref().map(|peer| peer.ip) == expected.peer
             && (suspect.is_none()
                 || expected.equipment.is_none()
                 || suspect == expected.equipment.as_ref())
@@ -143,7 +143,8 @@ impl fmt::Display for Verdict<'_> {
             let columns = alert.as_ref().map(Alert::columns).unwrap_or_else(|| {
                 let equipment = expected.equipment.clone().unwrap_or_default();
                 let detection = expected.detection.to_owned();
-                [detection, "MISSED".into(), equipment, String::new(), expected.peer.to_string()]
+                let peer = expected.peer.map(|peer| peer.to_string()).unwrap_or_default();
+                [detection, "MISSED".into(), equipment, String::new(), peer]
             });
             row(&expected.id, &columns)?;
         }
@@ -167,7 +168,7 @@ mod tests {
             severity: None,
             also: &[],
             equipment: Some("gnb-1".into()),
-            peer: "198.51.100.7".parse().unwrap(),
+            peer: Some("198.51.100.7".parse().unwrap()),
             note: String::new(),
         };
         Theft { packets: 9, ..Theft::unsent(expectation) }

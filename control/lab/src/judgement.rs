@@ -84,12 +84,14 @@ pub(crate) fn span(theft: &Theft) -> Option<(u64, u64)> {
 fn is_about(theft: &Theft, alert: &Alert) -> bool {
     let Some((first, last)) = span(theft) else { return false };
     let expected = &theft.expectation;
-    let peer = expected.peer;
     let is_at_equipment = match &expected.equipment {
         None => alert.equipment.is_none(),
         own => alert.equipment == *own || alert.peer_equipment == *own,
     };
-    let is_at_peer = alert.peer.is_some_and(|other| neighbourhood(other) == neighbourhood(peer));
+    let is_at_peer = match (alert.peer, expected.peer) {
+        (Some(other), Some(peer)) => neighbourhood(other) == neighbourhood(peer),
+        _ => false,
+    };
     let is_then = alert.first <= last + AFTERWARDS && first <= alert.last;
     (is_at_equipment || is_at_peer) && is_then
 }
@@ -161,7 +163,7 @@ mod tests {
             detection: detection.into(),
             severity: "high".into(),
             equipment: theft.expectation.equipment.clone(),
-            peer: Some(theft.expectation.peer),
+            peer: theft.expectation.peer,
             peer_equipment: None,
             is_superseded: false,
             first,

@@ -152,6 +152,12 @@ impl Player {
         .map_err(failed(&events))?;
         let equipment = scenario.equipment() as f64;
         let equipment_days = equipment * scenario.seconds() as f64 / 86_400.0;
-        Ok(Played { labels: report.labels, alerts, connections: log.connections(), directory, equipment_days })
+        Ok(Played {
+            labels: report.labels,
+            alerts,
+            connections: log.connections(),
+            directory,
+            equipment_days,
+        })
     }
 }

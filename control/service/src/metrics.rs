@@ -17,7 +17,9 @@ use prometheus::proto::{
 use prometheus::{Registry, TextEncoder};
 use weir_analytics::memory::Kind;
 use weir_engine::contract::verdict::Severity;
-use weir_engine::contract::words::{Reason, Table, fragment_names, reassembly_names};
+use weir_engine::contract::words::{
+    BalanceStatus, Reason, SampleFate, Table, fragment_names, reassembly_names,
+};
 use weir_engine::detect::CATALOGUE;
 use weir_engine::record::ERRORS;
 use weir_shm::Loss;
@@ -318,6 +320,27 @@ fn protocols(counts: &Counts, families: &mut Families) {
 
 fn engine(counts: &Counts, families: &mut Families) {
     let judge = &counts.judge;
+    families.gauge(
+        "weir_proof_digests",
+        "Digests of packets chosen for proof in the table.",
+        [(vec![], judge.proof_digests as f64)],
+    );
+    families.counter(
+        "weir_proof_packets_total",
+        "Packets chosen for proof by what they turned out to be.",
+        SampleFate::ALL
+            .into_iter()
+            .zip(judge.sample_fates)
+            .map(|(fate, count)| (vec![("kind", fate.name())], count)),
+    );
+    families.counter(
+        "weir_balance_windows_total",
+        "Windows of the UPFs' directions by what CNS-BALANCE could say of them.",
+        BalanceStatus::ALL
+            .into_iter()
+            .zip(judge.balance_statuses)
+            .map(|(status, count)| (vec![("status", status.name())], count)),
+    );
     families.gauge(
         "weir_equipment_flows",
         "Equipment flows in the table.",

@@ -5,6 +5,7 @@ mod flows;
 mod health;
 mod links;
 mod memory;
+mod proof;
 mod sessions;
 mod signalling;
 #[cfg(test)]
@@ -189,6 +190,10 @@ pub fn tell(alert: &Alert, names: Names<'_>) -> Story {
             memory::volume(about, (bytes, usual), hours, is_same_hour)
         }
         Fact::OutsideWindow { sent, is_remote } => memory::outside_window(about, sent, is_remote),
+        Fact::Copied { digests } => proof::copied(about, digests),
+        Fact::Imbalance { extra, came, windows, .. } => {
+            proof::imbalance(about, (extra, came), windows)
+        }
     };
     if alert.superseded_by.is_some() {
         return story.next("See the alert of the more specific detection about the same peer.");

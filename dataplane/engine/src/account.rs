@@ -89,10 +89,10 @@ impl Tally {
         self.words.gtpu_messages[gtpu::Message::GPdu.counter()] += packets;
     }
 
-    /// Counts a user's packet that is chosen for proof.
+    /// Counts a packet that is chosen for proof.
     #[inline]
-    pub(crate) fn sample(&mut self, is_chosen: bool) {
-        self.words.sampled += u64::from(is_chosen);
+    pub(crate) fn sampled(&mut self) {
+        self.words.sampled += 1;
     }
 
     /// Counts the GTP-U or PFCP message inside another tunnel.

@@ -23,6 +23,7 @@ pub mod judge;
 mod keyed_hash;
 pub mod lpm;
 mod pairs;
+pub mod proof;
 pub mod reassembly;
 pub mod record;
 pub mod report;

@@ -4,6 +4,7 @@ use weir_wire::Address;
 
 use crate::finding::Findings;
 use crate::frame::TapId;
+use crate::proof::Samples;
 use crate::rules::EquipmentId;
 use crate::series::Evictions;
 use crate::signalling::Pouch;
@@ -130,6 +131,8 @@ pub struct Report {
     pub n4: Pouch,
     /// G-PDUs that only the session machine can place.
     pub unresolved: Unresolved,
+    /// Packets chosen for proof.
+    pub samples: Samples,
     /// The largest backward step of the clock in the slice.
     pub clock_back: Nanos,
     /// The largest forward step of the clock in the slice.
@@ -151,6 +154,7 @@ impl Report {
             vendors: VendorElements::with_room(),
             n4: Pouch::with_room(),
             unresolved: Unresolved::with_room(),
+            samples: Samples::with_room(),
             ..Self::default()
         }
     }
@@ -176,6 +180,7 @@ impl Report {
         self.vendors.clear();
         self.n4.clear();
         self.unresolved.clear();
+        self.samples.clear();
         self.clock_back = Nanos(0);
         self.clock_ahead = Nanos(0);
         self.clock_steps = 0;

@@ -31,7 +31,8 @@ impl Sampler {
     }
 
     /// Whether an IP packet is chosen, whose transport header stands at `transport` of it. What
-    /// is behind the packet's end, or the capture's, counts as zero.
+    /// is behind its end, or the capture's, counts as zero; what a link pads or appends is to be
+    /// taken off before.
     pub(crate) fn chooses(&self, packet: &[u8], transport: usize) -> bool {
         let Some(header) = packet.first_chunk::<IPV4>() else { return false };
         let (shape, kind) = if header[0] >> 4 == 4 {
@@ -45,7 +46,8 @@ impl Sampler {
     }
 
     /// The same by an IPv4 packet's length and identification, its protocol, and what stands
-    /// from its transport header on.
+    /// from its transport header on: nothing of what is behind its end is read if that is 16 octets
+    /// or more, 12 of TCP.
     #[inline]
     pub(crate) fn chooses_by(&self, shape: u32, kind: u8, transport: &[u8]) -> bool {
         // No branch could foretell which: users speak both as they like.
@@ -60,10 +62,12 @@ impl Sampler {
     }
 }
 
-/// Fewer than eight octets.
+/// Fewer than eight octets, and zeros behind them.
 #[cold]
 fn short(octets: &[u8]) -> u64 {
-    octets.iter().fold(0, |content, octet| content << 8 | u64::from(*octet))
+    let mut padded = [0; 8];
+    padded.iter_mut().zip(octets).for_each(|(to, octet)| *to = *octet);
+    u64::from_be_bytes(padded)
 }
 
 #[cfg(test)]

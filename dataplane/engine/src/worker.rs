@@ -18,6 +18,7 @@ use crate::finding::is_suspicious;
 use crate::frame::{BURST, Frame, TapId};
 use crate::gather::{Shown, listen, sight, uplink};
 use crate::pairs::{NONE, OF_FRAGMENTS, Pair, PairKey, Pairs, Run};
+use crate::proof::{Digester, UsersPacket};
 use crate::record::{Flags, Kind, Record};
 use crate::report::Report;
 use crate::rules::{Link, Party, Rules};
@@ -78,6 +79,7 @@ pub struct Worker {
     others: [u8; BURST],
     series: Series,
     sampler: Sampler,
+    digester: Digester,
     attributor: Attributor,
     ledger: Ledger,
     tally: Tally,
@@ -103,6 +105,7 @@ impl Worker {
             attributor: Attributor::new(tunnels),
             series: Series::new(setup.hash_key),
             sampler: Sampler::new(setup.sample_key),
+            digester: Digester::new(setup.sample_key),
             ledger: Ledger::new(setup.hash_key)?,
             tally: Tally::new(setup.hash_key),
             pairs: Pairs::new(setup.hash_key),
@@ -132,9 +135,10 @@ impl Worker {
         self.attributor.watch(sources);
     }
 
-    /// Whether the slice's ledger, or its N4, must be handed over before the next burst.
+    /// Whether the slice's ledger, its N4 or its chosen packets must be handed over before the next
+    /// burst.
     pub fn is_full(&self) -> bool {
-        self.ledger.is_full() || self.report.n4.is_filling()
+        self.ledger.is_full() || self.report.n4.is_filling() || self.report.samples.is_filling()
     }
 
     /// Whether flows of the open slice must be given up unless they are handed over.
@@ -188,7 +192,7 @@ impl Worker {
             self.track(others, rules);
         }
         self.tally.g_pdus((frames.len() - count) as u64);
-        self.account(others);
+        self.account(others, rules.is_some());
         self.series.count(&mut self.tally);
         self.gather_n4(others);
         frames.len()
@@ -448,11 +452,16 @@ impl Worker {
     }
 
     #[inline(never)]
-    fn account(&mut self, frames: &[Frame<'_>]) {
+    fn account(&mut self, frames: &[Frame<'_>], is_judged: bool) {
         for (frame, record) in frames.iter().zip(&self.records) {
             self.tally.frame(record, frame.bytes);
-            if let Some((packet, transport)) = users_packet(frame, record) {
-                self.tally.sample(self.sampler.chooses(packet, transport));
+            if let Some(packet) = UsersPacket::of(frame, record)
+                && self.sampler.chooses(packet.bytes, packet.transport)
+            {
+                self.tally.sampled();
+                if is_judged {
+                    self.report.samples.add(frame, record, &packet, &self.digester);
+                }
             }
         }
     }
@@ -470,18 +479,6 @@ fn pair_at<'p>(
     } else {
         fragment_pairs.at(place ^ OF_FRAGMENTS)
     }
-}
-
-/// The user's packet that a frame carries, inside a G-PDU or on the link to the data network,
-/// and where its transport header stands in it.
-fn users_packet<'a>(frame: &Frame<'a>, record: &Record) -> Option<(&'a [u8], usize)> {
-    let (start, transport) = match record.kind {
-        Kind::Gtpu if record.flags.has(Flags::VERIFIED_GPDU) => (record.inner_ip, record.inner_l4),
-        Kind::Ip if record.link == Link::N6 => (record.outer_ip, record.outer_l4),
-        _ => return None,
-    };
-    let packet = frame.bytes.get(usize::from(start)..)?;
-    Some((packet, usize::from(transport.checked_sub(start)?)))
 }
 
 /// What follows from a pair's ends, found out for the first packet between them.

@@ -82,6 +82,8 @@ pub(crate) struct Plan {
     pub(crate) tunnels: usize,
     /// Whether every path of the N3 links is tapped.
     pub(crate) is_complete: bool,
+    /// Whether every path of the N6 links is tapped.
+    pub(crate) is_n6_complete: bool,
     pub(crate) ports: Ports,
     /// The ports of N4, for devices that can give it a queue of its own.
     #[cfg_attr(not(feature = "dpdk"), allow(dead_code))]
@@ -148,7 +150,8 @@ impl Plan {
                 Duration::from_micros(u64::from(config.sensor.idle_nap_us))
             }),
             tunnels: config.map_or(TUNNELS, |config| config.sensor.tunnels as usize),
-            is_complete: config.is_none_or(is_complete) || options.is_replay(),
+            is_complete: options.is_replay() || is_complete(config, &[Link::N3, Link::N9]),
+            is_n6_complete: options.is_replay() || is_complete(config, &[Link::N6]),
             ports,
             n4_ports: config.map_or_else(
                 || vec![weir_wire::pfcp::PORT],
@@ -165,12 +168,14 @@ impl Plan {
 const TUNNELS: usize = 2_000_000;
 const IDLE_NAP: Duration = Duration::from_micros(100);
 
-/// Whether the taps of users' links are all complete.
-fn is_complete(config: &Config) -> bool {
-    let of_users = |link: weir_policy::Link| {
-        matches!(Link::from_code(link.code()), Some(Link::N3 | Link::N9 | Link::Mixed))
+/// Whether the taps that see these links are all complete.
+fn is_complete(config: Option<&Config>, links: &[Link]) -> bool {
+    let sees = |link: weir_policy::Link| {
+        Link::from_code(link.code())
+            .is_some_and(|link| link == Link::Mixed || links.contains(&link))
     };
-    config.taps.iter().filter(|tap| of_users(tap.link)).all(|tap| tap.complete)
+    let mut taps = config.iter().flat_map(|config| &config.taps).filter(|tap| sees(tap.link));
+    taps.all(|tap| tap.complete)
 }
 
 fn replayed(options: &Options) -> anyhow::Result<(Vec<Tap>, Sources)> {

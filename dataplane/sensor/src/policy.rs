@@ -224,6 +224,16 @@ fn settings(message: &PolicyMessage) -> Settings {
     count(&mut s.flood_establishments, "PFCP-FLOOD", "min_establishments");
     number(&mut s.ghost_user_id_share, "PFCP-GHOST", "user_id_share");
 
+    number(&mut s.balance_max_ratio, "CNS-BALANCE", "max_ratio");
+    number(&mut s.balance_sigmas, "CNS-BALANCE", "sigmas");
+    count(&mut s.balance_windows, "CNS-BALANCE", "windows");
+    seconds(&mut s.balance_window, "CNS-BALANCE", "window_seconds");
+    // A shorter one would be none: it divides time.
+    s.balance_window = s.balance_window.max(Nanos::SECOND);
+    number(&mut s.balance_max_mebibytes, "CNS-BALANCE", "max_mebibytes_per_minute");
+    count(&mut s.dup_min_digests, "CNS-DUP", "min_digests");
+    seconds(&mut s.dup_window, "CNS-DUP", "window_seconds");
+
     number(&mut s.blind_coverage, "OPS-BLIND", "n4_coverage");
     count(&mut s.blind_transactions, "OPS-BLIND", "min_n4_transactions");
     number(&mut s.blind_loss_ratio, "OPS-BLIND", "loss_ratio");

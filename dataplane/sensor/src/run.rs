@@ -385,8 +385,13 @@ fn setup_of(plan: &Plan, slice: Nanos, site_key: &[u8; 32]) -> anyhow::Result<Se
 
 /// The session machine.
 fn signalling(plan: &Plan, secret: u64, site_key: [u8; 32]) -> anyhow::Result<Signalling> {
-    let setup =
-        SignallingSetup { tunnels: plan.tunnels, secret, site_key, is_complete: plan.is_complete };
+    let setup = SignallingSetup {
+        tunnels: plan.tunnels,
+        secret,
+        site_key,
+        is_complete: plan.is_complete,
+        is_n6_complete: plan.is_n6_complete,
+    };
     Signalling::new(&setup).with_context(|| {
         format!("no memory for {} tunnels; [sensor] tunnels; lower it or add memory", plan.tunnels)
     })

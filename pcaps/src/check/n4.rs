@@ -86,7 +86,12 @@ impl Scenario {
         self.need(place, Role::Router, "n6", |e| e.n6.is_some())
     }
 
-    fn has(&self, id: &Spanned<String>, role: Role, links: &[Link]) -> Result<(), Fault> {
+    pub(super) fn has(
+        &self,
+        id: &Spanned<String>,
+        role: Role,
+        links: &[Link],
+    ) -> Result<(), Fault> {
         let equipment: &Equipment = self.known(id)?;
         let addresses = equipment.addresses();
         let missing = links.iter().find(|link| addresses[**link as usize].is_none());

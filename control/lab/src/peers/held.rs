@@ -71,11 +71,13 @@ fn is_pair(theft: &Theft, installed: &Installed, host: IpAddr, peer: IpAddr) -> 
     let expected = &theft.expectation;
     let is_own =
         expected.equipment.is_none() || expected.equipment.as_deref() == installed.id(host);
-    let is_there = peer == expected.peer;
-    if is_within(expected.peer, &INSIDE) {
+    // What a node makes up itself leads to nobody in particular.
+    let Some(far) = expected.peer else { return is_own };
+    let is_there = peer == far;
+    if is_within(far, &INSIDE) {
         return is_own && is_there;
     }
-    is_there || (is_own && neighbourhood(peer) == neighbourhood(expected.peer))
+    is_there || (is_own && neighbourhood(peer) == neighbourhood(far))
 }
 
 impl Statement {
@@ -154,7 +156,7 @@ mod tests {
                     severity: None,
                     also: &[],
                     equipment: equipment.map(str::to_owned),
-                    peer: peer.parse().unwrap(),
+                    peer: Some(peer.parse().unwrap()),
                     note: String::new(),
                 });
                 theft.packets = 9;

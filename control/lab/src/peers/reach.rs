@@ -16,6 +16,8 @@ use Peer::{Elastic, Ndpi, Rita};
 use Reach::{Beyond, Within};
 
 const NO_SESSIONS: Reach = Beyond("it knows no PFCP session, tunnel or subscriber's address");
+const NO_BALANCE: Reach =
+    Beyond("it looks at one place and follows no packet from there to another");
 const OUTSIDE_ONLY: Reach = Beyond("its filter drops what stays inside");
 const NO_INVENTORY: Reach = Beyond("it knows no inventory and no policy");
 
@@ -95,6 +97,8 @@ const TABLE: &[(&str, [Reach; 3])] = &[
     ("PFCP-DUPL", [NO_SESSIONS; 3]),
     ("PFCP-FLOOD", [NO_SESSIONS; 3]),
     ("PFCP-GHOST", [NO_SESSIONS; 3]),
+    ("CNS-BALANCE", [NO_BALANCE; 3]),
+    ("CNS-DUP", [NO_BALANCE; 3]),
     ("OPS-BLIND", [Beyond("it does not tell what it failed to see"); 3]),
 ];
 

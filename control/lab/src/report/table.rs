@@ -92,7 +92,8 @@ pub(super) fn markdown(results: &Results) -> String {
     line!(text, "\n| family | loud | moderate | threshold | evasive |\n|---|---|---|---|---|");
     for (family, of) in &score.per_family {
         let cells = Intensity::ALL.map(|intensity| {
-            of.get(intensity.name()).map_or("–".into(), |(found, made)| format!("{found} of {made}"))
+            of.get(intensity.name())
+                .map_or("–".into(), |(found, made)| format!("{found} of {made}"))
         });
         line!(text, "| {family} | {} |", cells.join(" | "));
     }
@@ -122,7 +123,12 @@ fn peers(text: &mut String, results: &Results) {
         return;
     }
     let names: Vec<&str> = results.peers.keys().map(|peer| peer.name()).collect();
-    line!(text, "\n| found | Weir | {} |\n|---|---{}|", names.join(" | "), "|---".repeat(names.len()));
+    line!(
+        text,
+        "\n| found | Weir | {} |\n|---|---{}|",
+        names.join(" | "),
+        "|---".repeat(names.len())
+    );
     for (detection, of) in &results.score.per_detection {
         let peers = results.peers.values();
         let cells: Vec<String> =

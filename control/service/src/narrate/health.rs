@@ -76,6 +76,9 @@ pub(super) fn table_full(index: u8) -> Story {
         Some(Table::Parked) => {
             "Look who sends on so many tunnels without a session; see weir_gpdu_attribution_total."
         }
+        Some(Table::Samples | Table::Digests | Table::Copies) => {
+            "Look whether more users' packets come than there is room to follow; see weir_proof_packets_total."
+        }
         _ => "Look who opens so many flows; see weir_table_evictions_total.",
     };
     Story::of(

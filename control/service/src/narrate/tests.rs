@@ -6,8 +6,8 @@ use weir_engine::Nanos;
 use weir_engine::contract::session::{Forwarding, SessionContext, Slice, TunnelEnd};
 use weir_engine::contract::verdict::{Direction, Hidden, Oddity, Spoof, Tunnel, Tuple};
 use weir_engine::detect::{
-    EGR_NOTALLOWED, GTP_ORPHAN, GTP_PEER, GTP_TEIDCLONE, GTP_TEIDSCAN, GTP_UESPOOF, INV_UNKNOWN,
-    OPS_BLIND, PFCP_DUPL, PFCP_FLOOD, PFCP_GHOST, PFCP_PEER, PFCP_REDIR,
+    CNS_BALANCE, CNS_DUP, EGR_NOTALLOWED, GTP_ORPHAN, GTP_PEER, GTP_TEIDCLONE, GTP_TEIDSCAN,
+    GTP_UESPOOF, INV_UNKNOWN, OPS_BLIND, PFCP_DUPL, PFCP_FLOOD, PFCP_GHOST, PFCP_PEER, PFCP_REDIR,
 };
 use weir_engine::rules::Link;
 
@@ -239,6 +239,10 @@ fn of_sessions() -> Vec<(u16, Fact)> {
         (PFCP_PEER, Fact::SecondSequence),
         (PFCP_DUPL, Fact::Duplication { sessions: 3, authorised: 0 }),
         (PFCP_DUPL, Fact::Duplication { sessions: 3, authorised: 2 }),
+        (CNS_DUP, Fact::Copied { digests: 1 }),
+        (CNS_DUP, Fact::Copied { digests: 3 }),
+        (CNS_BALANCE, imbalance(1)),
+        (CNS_BALANCE, imbalance(5)),
         (PFCP_REDIR, Fact::Redirected),
         (PFCP_REDIR, Fact::AddressClaimed { older_alive: true }),
         (PFCP_REDIR, Fact::TunnelClaimed { older_alive: false }),
@@ -249,6 +253,10 @@ fn of_sessions() -> Vec<(u16, Fact)> {
     let spoofs = spoofs.map(|spoof| (GTP_UESPOOF, Fact::Spoofed(spoof)));
     let oddities = oddities.map(|oddity| (PFCP_GHOST, Fact::Ghost(oddity)));
     others.into_iter().chain(spoofs).chain(oddities).collect()
+}
+
+fn imbalance(windows: u32) -> Fact {
+    Fact::Imbalance { direction: Direction::Ul, extra: 30, bytes: 9_000, came: 1_000, windows }
 }
 
 fn signalled() -> Signalled {

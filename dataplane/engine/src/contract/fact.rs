@@ -229,6 +229,25 @@ pub enum Fact {
         /// Whether the other side is not in the inventory.
         is_remote: bool,
     },
+    /// Copies of users' packets where their sessions do not lead; of packets chosen for proof.
+    Copied {
+        /// Different ones within the window.
+        digests: u32,
+    },
+    /// A UPF let out users' packets that had not come to it; of packets chosen for proof, one of
+    /// 256.
+    Imbalance {
+        /// Which way they went.
+        direction: Direction,
+        /// How many of those that left in the window had not come.
+        extra: u64,
+        /// Their bytes.
+        bytes: u64,
+        /// How many came.
+        came: u64,
+        /// Windows in a row that were like that.
+        windows: u32,
+    },
 }
 
 /// How a user's source address is wrong.
@@ -301,7 +320,8 @@ impl Fact {
             | Fact::Lasting { .. }
             | Fact::Cohort { .. }
             | Fact::Volume { .. }
-            | Fact::OutsideWindow { .. } => 0,
+            | Fact::OutsideWindow { .. }
+            | Fact::Copied { .. } => 0,
             Fact::NewMac([a, b, c, d, e, f]) => {
                 1 << 24 | u32::from_be_bytes([0, d ^ a, e ^ b, f ^ c])
             }
@@ -316,6 +336,7 @@ impl Fact {
             Fact::ControlAway => 10 << 24,
             Fact::N4Coverage { .. } => 11 << 24,
             Fact::N4Dropped { .. } => 12 << 24,
+            Fact::Imbalance { direction, .. } => 13 << 24 | *direction as u32,
         }
     }
 

@@ -85,11 +85,17 @@ pub enum Table {
     Parked,
     /// PFCP nodes, and pairs of them.
     Nodes,
+    /// Packets chosen for proof, on their way to the judge and while they wait there.
+    Samples,
+    /// Their digests.
+    Digests,
+    /// Where copies go, and what UPFs let out in windows that are not judged.
+    Copies,
 }
 
 impl Table {
     /// Every table, in the order of its counter.
-    pub const ALL: [Table; 13] = [
+    pub const ALL: [Table; 16] = [
         Table::Flows,
         Table::Unknown,
         Table::Alerts,
@@ -103,6 +109,9 @@ impl Table {
         Table::Transactions,
         Table::Parked,
         Table::Nodes,
+        Table::Samples,
+        Table::Digests,
+        Table::Copies,
     ];
 
     /// The metric label `table`.
@@ -121,6 +130,74 @@ impl Table {
             Table::Transactions => "pfcp_transactions",
             Table::Parked => "parked_tunnels",
             Table::Nodes => "pfcp_nodes",
+            Table::Samples => "samples",
+            Table::Digests => "digests",
+            Table::Copies => "copies",
+        }
+    }
+}
+
+/// What a packet that was chosen for proof turned out to be.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(usize)]
+pub enum SampleFate {
+    /// Where its session leads.
+    OnPath,
+    /// The tap's own second sighting.
+    Doubled,
+    /// A copy where its session does not lead.
+    Copied,
+    /// No user's packet that was seen on its way.
+    Unmatched,
+    /// Where N4 does not tell enough.
+    NotCovered,
+}
+
+impl SampleFate {
+    /// All, in the order of their counters.
+    pub const ALL: [SampleFate; 5] = [
+        SampleFate::OnPath,
+        SampleFate::Doubled,
+        SampleFate::Copied,
+        SampleFate::Unmatched,
+        SampleFate::NotCovered,
+    ];
+
+    /// The metric label `kind`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            SampleFate::OnPath => "on_path",
+            SampleFate::Doubled => "doubled",
+            SampleFate::Copied => "copied",
+            SampleFate::Unmatched => "unmatched",
+            SampleFate::NotCovered => "not_covered",
+        }
+    }
+}
+
+/// What could be said of one direction of a UPF in a window.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(usize)]
+pub enum BalanceStatus {
+    /// Whether too much left.
+    Judged,
+    /// Lines lost too much to say.
+    Degraded,
+    /// A side of it is not tapped whole.
+    NotCovered,
+}
+
+impl BalanceStatus {
+    /// All, in the order of their counters.
+    pub const ALL: [BalanceStatus; 3] =
+        [BalanceStatus::Judged, BalanceStatus::Degraded, BalanceStatus::NotCovered];
+
+    /// The metric label `status`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            BalanceStatus::Judged => "judged",
+            BalanceStatus::Degraded => "degraded",
+            BalanceStatus::NotCovered => "not_covered",
         }
     }
 }
@@ -343,6 +420,12 @@ words! {
         usage_mismatches: one,
         /// Usage reports that were compared.
         usage_reports: one,
+        /// Digests of packets chosen for proof in the table.
+        proof_digests: one,
+        /// Packets chosen for proof by what they turned out to be, by [`SampleFate`].
+        sample_fates: (SampleFate::ALL.len()),
+        /// Windows of a UPF's directions by what could be said of them, by [`BalanceStatus`].
+        balance_statuses: (BalanceStatus::ALL.len()),
     }
 }
 

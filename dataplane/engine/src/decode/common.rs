@@ -20,6 +20,9 @@ const IPV4: usize = 20;
 const IPV6: usize = 40;
 const UDP: usize = 8;
 const TCP: usize = 20;
+/// Octets of a datagram's payload by which packets are chosen for proof: behind a shorter one
+/// stands what is not its own.
+const CHOSEN_BY: usize = 8;
 const GTPU: usize = 8;
 /// Where GTP-U stands behind the outer IP header's start, and what is behind its fixed part.
 const GTP: usize = IPV4 + UDP;
@@ -140,7 +143,7 @@ impl Plain {
         match self.user.protocol {
             protocol::UDP => {
                 let udp = self.transport;
-                self.total >= header + UDP
+                self.total >= header + UDP + CHOSEN_BY
                     && (udp >> 16) as u16 >= UDP as u16
                     && !ports.may_be_signalling((udp >> 48) as u16, (udp >> 32) as u16)
             }

@@ -1,5 +1,7 @@
 //! The detections: each a module of its own, a function of the state it names.
 
+pub mod cns_balance;
+pub mod cns_dup;
 pub mod egr_notallowed;
 pub mod gtp_cpinup;
 pub mod gtp_hdrcov;
@@ -39,7 +41,7 @@ pub struct Detection {
 }
 
 /// Every detection of this version. What refers to one does so by its position.
-pub const CATALOGUE: [Detection; 22] = [
+pub const CATALOGUE: [Detection; 24] = [
     inv_unknown::DETECTION,
     egr_notallowed::DETECTION,
     gtp_peer::DETECTION,
@@ -62,6 +64,8 @@ pub const CATALOGUE: [Detection; 22] = [
     long_memory::EGR_COHORT,
     long_memory::EGR_VOLUME,
     long_memory::OAM_WINDOW,
+    cns_balance::DETECTION,
+    cns_dup::DETECTION,
 ];
 
 /// Position of INV-UNKNOWN in [`CATALOGUE`].
@@ -108,6 +112,10 @@ pub const EGR_COHORT: u16 = 19;
 pub const EGR_VOLUME: u16 = 20;
 /// Position of OAM-WINDOW.
 pub const OAM_WINDOW: u16 = 21;
+/// Position of CNS-BALANCE.
+pub const CNS_BALANCE: u16 = 22;
+/// Position of CNS-DUP.
+pub const CNS_DUP: u16 = 23;
 
 /// The detections that control makes, by position: their parameters have their effect there.
 pub const OF_CONTROL: [u16; 5] = [EGR_LONGCONN, BCN_PERIODIC, EGR_COHORT, EGR_VOLUME, OAM_WINDOW];
@@ -146,6 +154,8 @@ mod tests {
             (EGR_COHORT, "EGR-COHORT"),
             (EGR_VOLUME, "EGR-VOLUME"),
             (OAM_WINDOW, "OAM-WINDOW"),
+            (CNS_BALANCE, "CNS-BALANCE"),
+            (CNS_DUP, "CNS-DUP"),
         ] {
             assert_eq!(CATALOGUE[usize::from(position)].id, id);
         }

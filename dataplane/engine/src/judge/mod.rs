@@ -14,6 +14,7 @@ mod flows;
 mod n4;
 mod names;
 pub mod offence;
+mod proof;
 mod raised;
 pub mod spell;
 mod unknown;
@@ -33,6 +34,7 @@ use crate::detect::{
     EGR_NOTALLOWED, GTP_PEER, INV_UNKNOWN, OPS_BLIND, TUN_FOREIGN, egr_notallowed, gtp_peer, rank,
     tun_foreign,
 };
+use crate::proof::Proof;
 use crate::report::{Report, Speech};
 use crate::rules::{EquipmentId, Link, Roles, Rules};
 use crate::series::Evictions;
@@ -77,6 +79,7 @@ pub struct Judge {
     fragments: Evictions,
     vendors: VendorElements,
     signalling: Signalling,
+    proof: Proof,
     words: JudgeWords,
     raised: Raised,
     /// When the slice before began, or what this one's reports tell of did, if that is earlier.
@@ -100,6 +103,7 @@ impl Judge {
             fragments: Evictions::default(),
             vendors: VendorElements::default(),
             signalling,
+            proof: Proof::default(),
             words: JudgeWords::default(),
             raised: Raised::default(),
             since: Nanos(0),
@@ -143,6 +147,7 @@ impl Judge {
         self.names.forget();
         self.strangers.forget();
         self.held.clear();
+        self.proof.forget();
     }
 
     /// Counters, as they are published.
@@ -187,6 +192,7 @@ impl Judge {
         }
         self.signalling.settle(reports, self.now);
         self.accuse_by_n4(say);
+        self.judge_samples(reports, say);
         let evictions = self.evictions();
         let settings = self.rules.as_ref().map(|rules| rules.settings().clone());
         let n4 = N4Sight { coverage: self.signalling.coverage(), lost: self.signalling.lost() };
@@ -199,6 +205,7 @@ impl Judge {
 
     /// Lets time run on until every timer has fired, and ends the input.
     pub fn finish(&mut self, end: InputEnd, say: &mut impl FnMut(Verdict)) {
+        self.finish_proof(say);
         self.signalling.finish(self.now);
         self.accuse_by_n4(say);
         self.run_timers(Nanos::MAX, say);
@@ -228,10 +235,12 @@ impl Judge {
         }
         self.words.vendor_other = self.vendors.other();
         self.signalling.count(&mut self.words);
+        self.proof.count(&mut self.words);
     }
 
     fn evictions(&self) -> [u64; Table::ALL.len()] {
         let [sessions, tunnels, transactions, parked, nodes] = self.signalling.evictions();
+        let [samples, digests, copies] = self.proof.evictions();
         [
             self.flows.evictions(),
             self.strangers.evictions(),
@@ -246,6 +255,9 @@ impl Judge {
             transactions,
             parked,
             nodes,
+            samples,
+            digests,
+            copies,
         ]
     }
 

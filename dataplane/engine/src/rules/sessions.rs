@@ -74,6 +74,11 @@ impl Rules {
             .fold(0, |sum, order| sum.saturating_add(order.sessions))
     }
 
+    /// Whether copies of any session may go to an address.
+    pub fn is_mediation(&self, to: Address) -> bool {
+        self.sessions.authorised.iter().any(|order| order.to == to)
+    }
+
     /// How long after a policy came peers that the SMF signals may be undeclared.
     pub fn import_grace(&self) -> Nanos {
         self.sessions.import_grace

@@ -56,6 +56,20 @@ pub struct Settings {
     pub flood_establishments: u64,
     /// PFCP-GHOST `user_id_share`.
     pub ghost_user_id_share: f64,
+    /// CNS-BALANCE `max_ratio`.
+    pub balance_max_ratio: f64,
+    /// CNS-BALANCE `sigmas`.
+    pub balance_sigmas: f64,
+    /// CNS-BALANCE `windows`.
+    pub balance_windows: u64,
+    /// CNS-BALANCE `window_seconds`.
+    pub balance_window: Nanos,
+    /// CNS-BALANCE `max_mebibytes_per_minute`.
+    pub balance_max_mebibytes: f64,
+    /// CNS-DUP `min_digests`.
+    pub dup_min_digests: u64,
+    /// CNS-DUP `window_seconds`.
+    pub dup_window: Nanos,
     /// OPS-BLIND `n4_coverage`.
     pub blind_coverage: f64,
     /// OPS-BLIND `min_n4_transactions`.
@@ -98,6 +112,13 @@ impl Default for Settings {
             flood_failed_share: 0.30,
             flood_establishments: 100,
             ghost_user_id_share: 0.95,
+            balance_max_ratio: 0.005,
+            balance_sigmas: 3.0,
+            balance_windows: 5,
+            balance_window: Nanos::from_secs(60),
+            balance_max_mebibytes: 1.0,
+            dup_min_digests: 3,
+            dup_window: Nanos::from_secs(3600),
             blind_coverage: 0.9,
             blind_transactions: 20,
             blind_loss_ratio: 0.000_01,

@@ -101,6 +101,12 @@ impl Claims {
         self.targets.contains(&address)
     }
 
+    /// How many sessions of a UP function are copied to a target, if this is one of them.
+    pub(crate) fn copied(&self, at: SessionRef, up: Address, target: Address) -> u32 {
+        let sessions = self.copies.get(&(up, Some(target)));
+        sessions.filter(|sessions| sessions.contains(&at)).map_or(0, BTreeSet::len) as u32
+    }
+
     /// A session is copied nowhere any more.
     pub(crate) fn end_copies(&mut self, at: SessionRef) {
         self.copies.retain(|_, sessions| {

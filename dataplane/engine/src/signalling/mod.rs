@@ -17,6 +17,7 @@ mod contradiction;
 mod coverage;
 mod datagram;
 mod foresight;
+mod hops;
 mod keyed;
 mod listing;
 mod names;
@@ -57,7 +58,7 @@ use accusation::Accusations;
 use asked::Asked;
 use claims::Claims;
 use contradiction::Removed;
-use keyed::KeyedHasher;
+pub(crate) use keyed::KeyedHasher;
 use names::Names;
 use node::Nodes;
 use pseudonym::Pseudonyms;
@@ -69,6 +70,8 @@ use strays::Strays;
 use transactions::{Timed, Transactions};
 use tunnels::Closing;
 use users::Homeless;
+
+pub(crate) use hops::{Interception, Owner};
 
 pub use accusation::Accusation;
 pub use datagram::{HeaderShape, N4Datagram, Pouch, Room};
@@ -99,11 +102,19 @@ pub struct SignallingSetup {
     pub site_key: [u8; 32],
     /// Whether every path of the N3 links is tapped.
     pub is_complete: bool,
+    /// Whether every path of the N6 links is.
+    pub is_n6_complete: bool,
 }
 
 impl Default for SignallingSetup {
     fn default() -> Self {
-        Self { tunnels: 2_000_000, secret: 7, site_key: [0; 32], is_complete: true }
+        Self {
+            tunnels: 2_000_000,
+            secret: 7,
+            site_key: [0; 32],
+            is_complete: true,
+            is_n6_complete: true,
+        }
     }
 }
 
@@ -167,6 +178,7 @@ pub struct Signalling {
     /// When the policy in force came.
     policy_since: Nanos,
     is_complete: bool,
+    is_n6_complete: bool,
     transactions: Transactions,
     nodes: Nodes,
     store: Store,
@@ -216,6 +228,7 @@ impl Signalling {
             settings: Settings::default(),
             policy_since: Nanos(0),
             is_complete: setup.is_complete,
+            is_n6_complete: setup.is_n6_complete,
             transactions: Transactions::default(),
             nodes: Nodes::default(),
             store: Store::new(sessions),

@@ -99,12 +99,7 @@ pub(crate) struct Spaces {
 impl Spaces {
     /// Takes a request in. `interleave` is how close in time two spaces lie that are
     /// one amid the other; `restarted`, when the sender last said that it restarted.
-    pub(crate) fn take(
-        &mut self,
-        request: &Request,
-        interleave: Nanos,
-        restarted: Nanos,
-    ) -> Told {
+    pub(crate) fn take(&mut self, request: &Request, interleave: Nanos, restarted: Nanos) -> Told {
         // A heartbeat may be outside all counting.
         if request.message == HEARTBEAT_REQUEST && request.sequence == 0 {
             return Told::default();

@@ -180,7 +180,7 @@ impl Signalling {
     }
 
     /// The UP node whose N4 tells of this end, if one of the two is one.
-    fn up_node_of(&self, address: Address) -> Option<u32> {
+    pub(super) fn up_node_of(&self, address: Address) -> Option<u32> {
         if let Some(node) = self.places.get(&address).and_then(|place| place.up_node) {
             return Some(node);
         }

@@ -37,6 +37,15 @@ struct Known {
     sum: Sum,
 }
 
+impl Homeless {
+    /// The sessions that have a route to an address.
+    pub(super) fn routes_to(&self, user: Address) -> impl Iterator<Item = SessionRef> {
+        let behind =
+            move |(route, _): &&(Route, SessionRef)| is_within(user, route.address, route.prefix);
+        self.routes.iter().filter(behind).map(|(_, at)| *at)
+    }
+}
+
 impl Signalling {
     /// A user's row in the table of users.
     pub(super) fn open_user(

@@ -12,6 +12,7 @@ use crate::decode::{Common, decode};
 use crate::frame::Frame;
 use crate::gather::{Shown, sight};
 use crate::pairs::{OF_FRAGMENTS, Pair, PairKey, Run};
+use crate::proof::UsersPacket;
 use crate::record::{Record, addresses};
 use crate::report::Report;
 use crate::rules::{Party, Rules};
@@ -55,8 +56,21 @@ impl Worker {
         self.attributor.ask(number, packet);
         let transport = common.inner_transport(frame);
         let (shape, kind) = (common.user.shape, common.user.protocol);
-        self.tally.sample(self.sampler.chooses_by(shape, kind, transport));
+        if self.sampler.chooses_by(shape, kind, transport) {
+            self.choose(frame, rules);
+        }
         true
+    }
+
+    /// Notes a packet that is chosen for proof.
+    #[cold]
+    #[inline(never)]
+    fn choose(&mut self, frame: &Frame<'_>, rules: &Rules) {
+        self.tally.sampled();
+        let record = recall(frame, &self.setup, Some(rules));
+        if let Some(packet) = UsersPacket::of(frame, &record) {
+            self.report.samples.add(frame, &record, &packet, &self.digester);
+        }
     }
 
     /// Tells of a packet alone, and lets later ones that are like it follow in a run.

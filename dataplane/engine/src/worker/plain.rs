@@ -7,14 +7,15 @@
 
 use weir_wire::gtpu::G_PDU;
 
+use super::Worker;
 use super::common::tell;
-use super::{Worker, users_packet};
 use crate::Nanos;
 use crate::attribute::CommonPacket;
 use crate::finding::{INSIDE, is_suspicious};
 use crate::frame::Frame;
 use crate::gather::Shown;
 use crate::pairs::{OF_FRAGMENTS, PairKey};
+use crate::proof::UsersPacket;
 use crate::record::{Flags, Kind, Record};
 use crate::rules::Rules;
 use crate::track::has_any_source_port;
@@ -61,15 +62,18 @@ impl Worker {
             // Were the run to end, frames that take turns with others would end one each.
             tell(pair, frame, record, setup, ledger, report, rules);
         }
-        let Self { records, others, attributor, tally, sampler, report, .. } = self;
+        let Self { records, others, attributor, tally, sampler, digester, report, .. } = self;
         let record = &records[number];
         if is_suspicious(record) {
             report.dropped += report.findings.examine(frame, record, key.ends(), rules);
         }
         attributor.ask(usize::from(others[number]), packet);
         tally.error(record);
-        if let Some((packet, transport)) = users_packet(frame, record) {
-            tally.sample(sampler.chooses(packet, transport));
+        if let Some(packet) = UsersPacket::of(frame, record)
+            && sampler.chooses(packet.bytes, packet.transport)
+        {
+            tally.sampled();
+            report.samples.add(frame, record, &packet, digester);
         }
         true
     }

@@ -10,6 +10,7 @@ pub fn said(report: &Report) -> Vec<String> {
     said.extend(report.heard.iter().map(|heard| format!("{:?} {:?}", heard.time, heard.client)));
     said.extend(report.findings.rows().iter().map(|finding| format!("{finding:?}")));
     said.extend(report.directions.iter().map(|direction| format!("{direction:?}")));
+    said.extend(report.samples.rows().iter().map(|sample| format!("{sample:?}")));
     let unresolved = &report.unresolved;
     said.extend(unresolved.strays.rows().iter().map(|row| format!("{row:?}")));
     said.extend(unresolved.changes.rows().iter().map(|row| format!("{row:?}")));
