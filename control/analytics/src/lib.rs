@@ -3,12 +3,14 @@
 //! bounded, kept row by row, and can be stored and taken up again.
 //!
 //! - [`bcn_periodic`]: a rhythm that nobody declared.
+//! - [`cov_dns`]: names that carry more than names do.
 //! - [`egr_cohort`]: a place to which one build turns and nobody else.
 //! - [`egr_longconn`]: a flow that the policy does not allow and that never ends.
 //! - [`egr_volume`]: far more than usual, or every night the same heap.
 //! - [`oam_window`]: work on equipment that nobody declared.
 
 pub mod bcn_periodic;
+pub mod cov_dns;
 pub mod egr_cohort;
 pub mod egr_longconn;
 pub mod egr_volume;
@@ -25,9 +27,11 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 use weir_engine::Nanos;
+use weir_engine::contract::content::Questions;
 use weir_engine::contract::verdict::{Fact, Severity};
 
 use bcn_periodic::Beacons;
+use cov_dns::Domains;
 use egr_cohort::Cohorts;
 use egr_volume::Volumes;
 use memory::{Kind, Remembered, Stored};
@@ -52,6 +56,8 @@ pub struct Settings {
     pub volumes: Option<egr_volume::Settings>,
     /// OAM-WINDOW's `max_mebibytes`, in bytes.
     pub most_outside_windows: Option<u64>,
+    /// COV-DNS's.
+    pub names: Option<cov_dns::Settings>,
 }
 
 /// What a detection found, about the equipment of the spell that showed it.
@@ -88,6 +94,7 @@ pub struct Analytics {
     cohorts: Cohorts,
     volumes: Volumes,
     management: Management,
+    domains: Domains,
 }
 
 impl Analytics {
@@ -115,19 +122,41 @@ impl Analytics {
         }
     }
 
+    /// Takes in what an equipment asked the DNS for, and says what that shows.
+    pub fn ask(
+        &mut self,
+        equipment: &str,
+        asked: &Questions,
+        day: u32,
+        settings: &Settings,
+        say: &mut impl FnMut(Finding),
+    ) {
+        if let Some(settings) = &settings.names {
+            self.domains.observe(equipment, asked, day, settings, say);
+        }
+    }
+
     /// Another life of the sensor begins: what was counted for alerts counts from 0 again.
     pub fn restarted(&mut self) {
         self.memories_mut().into_iter().for_each(Remembered::restart);
     }
 
     fn memories(&self) -> [&dyn Remembered; Kind::ALL.len()] {
-        let Self { beacons, cohorts, volumes, management } = self;
-        [&beacons.channels, &cohorts.visits, &volumes.hours, &management.sessions]
+        let Self { beacons, cohorts, volumes, management, domains } = self;
+        let sessions = &management.sessions;
+        [&beacons.channels, &cohorts.visits, &volumes.hours, sessions, &domains.domains]
     }
 
     fn memories_mut(&mut self) -> [&mut dyn Remembered; Kind::ALL.len()] {
-        let Self { beacons, cohorts, volumes, management } = self;
-        [&mut beacons.channels, &mut cohorts.visits, &mut volumes.hours, &mut management.sessions]
+        let Self { beacons, cohorts, volumes, management, domains } = self;
+        let sessions = &mut management.sessions;
+        [
+            &mut beacons.channels,
+            &mut cohorts.visits,
+            &mut volumes.hours,
+            sessions,
+            &mut domains.domains,
+        ]
     }
 
     /// Takes over a stored row; no if it is none of this version.

@@ -23,11 +23,14 @@ pub enum Kind {
     Hours = 3,
     /// Of OAM-WINDOW: a session on a service of management.
     Session = 4,
+    /// Of COV-DNS: names that equipment asked for under a domain.
+    Domain = 5,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 4] = [Self::Channel, Self::Visit, Self::Hours, Self::Session];
+    pub const ALL: [Self; 5] =
+        [Self::Channel, Self::Visit, Self::Hours, Self::Session, Self::Domain];
 
     /// The label `table` of its evictions.
     pub const fn table(self) -> &'static str {
@@ -36,6 +39,7 @@ impl Kind {
             Self::Visit => "cohort_visits",
             Self::Hours => "volume_hours",
             Self::Session => "management_sessions",
+            Self::Domain => "dns_domains",
         }
     }
 }

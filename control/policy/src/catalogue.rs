@@ -114,10 +114,10 @@ pub const DETECTIONS: &[Detection] = &[
     detection(
         "COV-DNS",
         &[
-            count("min_names", 100.0),
+            Parameter { most: 1024.0, ..count("min_names", 100.0) },
             positive("window_hours", 24.0),
             positive("min_kibibytes_per_day", 4.0),
-            count("max_label_bytes", 48.0),
+            Parameter { most: 63.0, ..count("max_label_bytes", 48.0) },
         ],
     ),
     detection("COV-ICMP", &[count("min_packets", 8.0), count("min_bytes", 256.0)]),

@@ -1,6 +1,7 @@
 //! Findings in plain English: what was seen, what the policy expected, why it
 //! was flagged, what was ruled out, what to do next.
 
+mod content;
 mod flows;
 mod health;
 mod links;
@@ -189,6 +190,9 @@ pub fn tell(alert: &Alert, names: Names<'_>) -> Story {
             memory::volume(about, (bytes, usual), hours, is_same_hour)
         }
         Fact::OutsideWindow { sent, is_remote } => memory::outside_window(about, sent, is_remote),
+        Fact::Names { names, octets, first_label, .. } => {
+            content::names(about, names, octets, first_label)
+        }
     };
     if alert.superseded_by.is_some() {
         return story.next("See the alert of the more specific detection about the same peer.");

@@ -165,6 +165,7 @@ impl Recorder {
         match verdict {
             Verdict::Alert(alert) => Some(alert.at),
             Verdict::Activity(activity) => Some(activity.last),
+            Verdict::Questions(asked) => Some(asked.last),
             _ => None,
         }
     }
@@ -179,6 +180,7 @@ impl Recorder {
             Verdict::Flow(flow) => self.flow(&flow, store),
             Verdict::Session(record) => self.session(&record, store),
             Verdict::Activity(activity) => self.activity(&activity, store),
+            Verdict::Questions(asked) => self.questions(&asked, store),
             Verdict::Policy(swap) => self.policy(&swap, store),
             Verdict::End(_) => {}
         }

@@ -9,8 +9,9 @@ use weir_wire::udp::Udp;
 use crate::decode::{Common, protocol};
 use crate::frame::{Frame, LinkType};
 use crate::record::{Evidence, Kind, Record};
-use crate::report::{Report, Speech, Trait};
+use crate::report::{Report, Seen, Speech, Trait};
 use crate::rules::{Equipment, EquipmentId, Party, Roles, Rules};
+use crate::track::FlowKey;
 
 /// UDP port of DNS.
 const DNS: u16 = 53;
@@ -91,7 +92,7 @@ fn sight_below_ip(report: &mut Report, frame: &Frame<'_>, record: &Record, rules
     }
 }
 
-/// Keeps DNS answers to equipment and its TLS hellos, and counts the user
+/// Keeps what equipment asks the DNS and is answered, and its TLS hellos, and counts the user
 /// plane's directions.
 #[inline]
 pub(crate) fn listen(report: &mut Report, frame: &Frame<'_>, record: &Record, rules: &Rules) {
@@ -99,31 +100,65 @@ pub(crate) fn listen(report: &mut Report, frame: &Frame<'_>, record: &Record, ru
         if let Some(uplink) = uplink(record, rules) {
             report.direction(record.tap, uplink, 1);
         }
-    } else if record.protocol == protocol::TCP {
-        if record.evidence.any(Evidence::DATA)
-            && let Some(client) = Party::unpack(record.source).equipment()
-        {
-            hello(report, frame, record, client);
-        }
-    } else if record.source_port == DNS
-        && record.protocol == protocol::UDP
-        && let Some(client) = Party::unpack(record.destination).equipment()
-        && let Ok(udp) = Udp::parse(transport(frame, record))
-    {
-        report.hear(record.time, client, Speech::DnsAnswer, udp.payload());
+    } else if record.evidence.any(Evidence::DATA) && !record.is_gtp_or_pfcp() {
+        overhear(report, frame, record, rules);
     }
 }
 
-/// Keeps the segment if a ClientHello begins in it: a handshake record, of which
-/// servers ignore the minor version, with a message of type 1 (RFC 8446 §4, §5.1).
-fn hello(report: &mut Report, frame: &Frame<'_>, record: &Record, client: EquipmentId) {
-    let Ok(tcp) = Tcp::parse(transport(frame, record)) else { return };
+/// Keeps what a packet of equipment says, if it is of a kind that is looked at.
+fn overhear(report: &mut Report, frame: &Frame<'_>, record: &Record, rules: &Rules) {
+    let parties = (Party::unpack(record.source), Party::unpack(record.destination));
+    let (from, to) = (parties.0.equipment(), parties.1.equipment());
+    if from.is_none() && to.is_none() {
+        return;
+    }
+    let Some(ends) = record.outer_addresses(frame.bytes) else { return };
+    let seen = |client| {
+        let (flow, upward) = FlowKey::of(record, ends.0, ends.1);
+        let (time, bytes, tap, link) = (record.time, record.wire_len, record.tap, record.link);
+        Seen { time, client, flow, upward, bytes, tap, link }
+    };
+    let transport = transport(frame, record);
+    let payload = match record.protocol {
+        protocol::TCP => Tcp::parse(transport).ok().map(|tcp| tcp.payload()),
+        protocol::UDP => Udp::parse(transport).ok().map(|udp| udp.payload()),
+        _ => None,
+    };
+    let Some(payload) = payload else { return };
     // Behind the segment may stand what pads or trails the frame.
-    let segment = tcp.payload().get(..usize::from(record.payload_len)).unwrap_or(tcp.payload());
-    if let [0x16, 3, _, _, _, 1, ..] = segment
-        && let Some((_, server)) = record.outer_addresses(frame.bytes)
+    let payload = payload.get(..usize::from(record.payload_len)).unwrap_or(payload);
+    let is_tcp = record.protocol == protocol::TCP;
+    if record.source_port == DNS
+        && let Some(client) = to
     {
-        report.hear(record.time, client, Speech::ClientHello(server), segment);
+        if !is_tcp {
+            report.hear(seen(client), Speech::DnsAnswer, payload);
+        }
+    } else if record.destination_port == DNS
+        && let Some(client) = from
+        // What resolvers ask they ask for others.
+        && !rules.equipment(client).is_some_and(|equipment| equipment.roles.any(Roles::DNS))
+    {
+        let message = if is_tcp { in_stream(payload) } else { payload };
+        report.hear(seen(client), Speech::DnsQuestion, message);
+    } else if is_tcp
+        && let Some(client) = from
+        // A ClientHello: a handshake record, of which servers ignore the minor version, with a
+        // message of type 1 (RFC 8446 §4, §5.1).
+        && let [0x16, 3, _, _, _, 1, ..] = payload
+    {
+        report.hear(seen(client), Speech::ClientHello(ends.1), payload);
+    }
+}
+
+/// The DNS message that begins in a segment: behind its length (RFC 1035 §4.2.2), unless that came
+/// in a segment of its own.
+fn in_stream(segment: &[u8]) -> &[u8] {
+    match segment.split_first_chunk::<2>() {
+        Some((len, message)) if usize::from(u16::from_be_bytes(*len)) <= message.len() => {
+            message.get(..u16::from_be_bytes(*len).into()).unwrap_or(message)
+        }
+        _ => segment,
     }
 }
 

@@ -435,6 +435,7 @@ fn control_hash(policy: &Policy) -> [u8; 32] {
         sorted(suppressions),
         windows.collect::<Vec<_>>(),
         partners.collect::<Vec<_>>(),
+        sorted(policy.dns_zones.iter().cloned()),
     ));
     Sha256::digest(said).into()
 }

@@ -72,6 +72,7 @@ fn check(
         "link_defaults",
         "dnns",
         "slices",
+        "dns_zones",
         "esp_only",
         "import_grace_seconds",
         "smf_set",
@@ -102,6 +103,7 @@ fn check(
             link_defaults: link_defaults(&root),
             dnns: root.place("dnns").map(|_| texts("dnns")),
             slices: root.place("slices").map(|_| slices()),
+            dns_zones: dns_zones(&root),
             esp_only: esp_only(&root),
             import_grace_seconds: grace.unwrap_or(IMPORT_GRACE_SECONDS),
             smf_sets: smf_sets(&root, &selectors, inventory),
@@ -204,6 +206,25 @@ fn link_defaults(root: &Section<'_>) -> Vec<(IpNet, Link)> {
     let mut defaults: Vec<_> = defaults.into_iter().collect();
     defaults.sort_unstable();
     defaults
+}
+
+/// Zones in lower case, without the dot of the root.
+fn dns_zones(root: &Section<'_>) -> Vec<String> {
+    let zone = |text: Spanned<Text>| {
+        let zone = text.get_ref().0.trim_matches('.').to_ascii_lowercase();
+        let is_label = |label: &str| {
+            (1..=63).contains(&label.len())
+                && label.bytes().all(|c| c.is_ascii_alphanumeric() || b"-_".contains(&c))
+        };
+        if zone.split('.').all(is_label) {
+            return Some(zone);
+        }
+        let message = format!("{} is no name of a zone", quoted(&text.get_ref().0));
+        let remedy = "write it as in the DNS, such as `operator.example`";
+        root.findings.error(text.span(), Mistake::new(message, remedy));
+        None
+    };
+    root.list::<Text>("dns_zones").into_iter().filter_map(zone).collect()
 }
 
 fn esp_only(root: &Section<'_>) -> Vec<EspOnly> {

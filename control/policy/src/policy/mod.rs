@@ -30,6 +30,8 @@ pub struct Policy {
     pub dnns: Option<Vec<String>>,
     /// The slices that there are; `None`: not judged.
     pub slices: Option<Vec<Slice>>,
+    /// Zones whose names may be as they like, in lower case.
+    pub dns_zones: Vec<String>,
     /// Paths on which clear GTP-U is a finding.
     pub esp_only: Vec<EspOnly>,
     /// How long after an import peers that the SMF signals may be undeclared.

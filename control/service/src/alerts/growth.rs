@@ -52,6 +52,7 @@ pub(super) fn grow(fact: &mut Fact, seen: Fact) {
         ) => (*most, *was) = (sent.max(*most), *was || is_remote),
         (fact @ Fact::Cohort { .. }, seen @ Fact::Cohort { .. })
         | (fact @ Fact::Volume { .. }, seen @ Fact::Volume { .. }) => *fact = seen,
+        (fact @ Fact::Names { .. }, seen @ Fact::Names { .. }) => fact.enlarge(seen),
         // The newest beats are what it is like now.
         (fact @ Fact::Beacon { .. }, seen @ Fact::Beacon { .. }) => *fact = seen,
         // What was seen itself is better than what was inferred.

@@ -1,9 +1,9 @@
 //! How the policy sets the detections that control makes.
 
-use weir_analytics::{Settings, bcn_periodic, egr_cohort, egr_volume};
+use weir_analytics::{Settings, bcn_periodic, cov_dns, egr_cohort, egr_volume};
 use weir_engine::Nanos;
 use weir_engine::detect::{
-    BCN_PERIODIC, CATALOGUE, EGR_COHORT, EGR_LONGCONN, EGR_VOLUME, OAM_WINDOW,
+    BCN_PERIODIC, CATALOGUE, COV_DNS, EGR_COHORT, EGR_LONGCONN, EGR_VOLUME, OAM_WINDOW,
 };
 use weir_policy::Policy;
 
@@ -34,6 +34,12 @@ pub(super) fn settings(policy: &Policy) -> Settings {
         }),
         most_outside_windows: of(OAM_WINDOW)
             .map(|of| (of.value("max_mebibytes") * MEBIBYTE) as u64),
+        names: of(COV_DNS).map(|of| cov_dns::Settings {
+            min_names: of.value("min_names") as usize,
+            window: hours(of.value("window_hours")),
+            min_bits: (of.value("min_kibibytes_per_day") * 8.0 * 1024.0) as u64,
+            max_label: of.value("max_label_bytes") as u8,
+        }),
     }
 }
 

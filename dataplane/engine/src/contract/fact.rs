@@ -229,6 +229,17 @@ pub enum Fact {
         /// Whether the other side is not in the inventory.
         is_remote: bool,
     },
+    /// Names under one registered domain that carry more than names do.
+    Names {
+        /// How many different ones, as far as they are told apart.
+        names: u32,
+        /// Their information content, in octets.
+        octets: u32,
+        /// Octets of the longest first label.
+        first_label: u8,
+        /// Tells domains of one equipment apart, from 1; 0 for many at once.
+        domain: u8,
+    },
 }
 
 /// How a user's source address is wrong.
@@ -316,6 +327,20 @@ impl Fact {
             Fact::ControlAway => 10 << 24,
             Fact::N4Coverage { .. } => 11 << 24,
             Fact::N4Dropped { .. } => 12 << 24,
+            Fact::Names { domain, .. } => 13 << 24 | u32::from(*domain),
+        }
+    }
+
+    /// Takes over the larger numbers of what was seen of the same names before.
+    pub fn enlarge(&mut self, before: Fact) {
+        if let (
+            Fact::Names { names, octets, first_label, .. },
+            Fact::Names { names: names_before, octets: octets_before, first_label: longest, .. },
+        ) = (self, before)
+        {
+            *names = names_before.max(*names);
+            *octets = octets_before.max(*octets);
+            *first_label = longest.max(*first_label);
         }
     }
 

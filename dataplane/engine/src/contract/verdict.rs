@@ -8,6 +8,8 @@ use crate::Nanos;
 use crate::contract::session::{SessionRecord, Signalled};
 use crate::rules::{EquipmentId, Link};
 
+use crate::contract::content::Questions;
+
 pub use crate::contract::fact::{Fact, Hidden, Oddity, Spoof};
 
 /// How grave an alert is.
@@ -310,6 +312,8 @@ pub enum Verdict {
     Session(SessionRecord),
     /// A spell of activity on a flow.
     Activity(Box<Activity>),
+    /// Names that equipment asked the DNS for.
+    Questions(Box<Questions>),
 }
 
 /// The most bytes that an encoded verdict has: what fits a slot of the ring.
@@ -334,6 +338,7 @@ impl Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::contract::content::{AskedName, MAX_ASKED};
     use crate::contract::session::{
         Forwarding, MAX_SESSION_ENDS, MAX_SESSION_NAME, MAX_TEIDS, SessionContext, SessionState,
         Slice, TunnelEnd, Usage,
@@ -460,6 +465,35 @@ mod tests {
     #[test]
     fn the_largest_alert_fits_a_slot_and_survives_it() {
         let verdict = Verdict::Alert(Box::new(largest()));
+        let mut slot = [0; MAX_BYTES];
+        let written = verdict.encode(&mut slot).unwrap();
+        assert_eq!(Verdict::decode(written), Some(verdict));
+    }
+
+    #[test]
+    fn the_most_questions_fit_a_slot_and_survive_it() {
+        let far = IpAddr::from([0xff; 16]);
+        let verdict = Verdict::Questions(Box::new(Questions {
+            equipment: EquipmentId(u32::MAX),
+            domain: "x".repeat(MAX_NAME),
+            name: "x".repeat(MAX_NAME),
+            names: vec![AskedName { digest: [0xff; 8], bits: u16::MAX }; MAX_ASKED],
+            folded: u64::MAX,
+            total: (u64::MAX, u64::MAX),
+            first_label: 63,
+            tuple: Tuple {
+                source: far,
+                destination: far,
+                source_port: u16::MAX,
+                destination_port: u16::MAX,
+                protocol: u8::MAX,
+            },
+            first: Nanos::MAX,
+            last: Nanos::MAX,
+            tap: u16::MAX,
+            link: Link::Mixed,
+            policy: u64::MAX,
+        }));
         let mut slot = [0; MAX_BYTES];
         let written = verdict.encode(&mut slot).unwrap();
         assert_eq!(Verdict::decode(written), Some(verdict));

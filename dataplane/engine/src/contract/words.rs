@@ -85,11 +85,13 @@ pub enum Table {
     Parked,
     /// PFCP nodes, and pairs of them.
     Nodes,
+    /// Names that equipment asks for; those that find no row of their domain are counted.
+    Questions,
 }
 
 impl Table {
     /// Every table, in the order of its counter.
-    pub const ALL: [Table; 13] = [
+    pub const ALL: [Table; 14] = [
         Table::Flows,
         Table::Unknown,
         Table::Alerts,
@@ -103,6 +105,7 @@ impl Table {
         Table::Transactions,
         Table::Parked,
         Table::Nodes,
+        Table::Questions,
     ];
 
     /// The metric label `table`.
@@ -121,6 +124,7 @@ impl Table {
             Table::Transactions => "pfcp_transactions",
             Table::Parked => "parked_tunnels",
             Table::Nodes => "pfcp_nodes",
+            Table::Questions => "dns_questions",
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The detections: each a module of its own, a function of the state it names.
 
+pub mod cov_icmp;
+pub mod cov_time;
 pub mod egr_notallowed;
 pub mod gtp_cpinup;
 pub mod gtp_hdrcov;
@@ -39,7 +41,7 @@ pub struct Detection {
 }
 
 /// Every detection of this version. What refers to one does so by its position.
-pub const CATALOGUE: [Detection; 22] = [
+pub const CATALOGUE: [Detection; 26] = [
     inv_unknown::DETECTION,
     egr_notallowed::DETECTION,
     gtp_peer::DETECTION,
@@ -62,6 +64,10 @@ pub const CATALOGUE: [Detection; 22] = [
     long_memory::EGR_COHORT,
     long_memory::EGR_VOLUME,
     long_memory::OAM_WINDOW,
+    cov_icmp::DETECTION,
+    cov_time::DETECTION,
+    long_memory::COV_DNS,
+    long_memory::EGR_CRYPTO,
 ];
 
 /// Position of INV-UNKNOWN in [`CATALOGUE`].
@@ -108,9 +114,18 @@ pub const EGR_COHORT: u16 = 19;
 pub const EGR_VOLUME: u16 = 20;
 /// Position of OAM-WINDOW.
 pub const OAM_WINDOW: u16 = 21;
+/// Position of COV-ICMP.
+pub const COV_ICMP: u16 = 22;
+/// Position of COV-TIME.
+pub const COV_TIME: u16 = 23;
+/// Position of COV-DNS.
+pub const COV_DNS: u16 = 24;
+/// Position of EGR-CRYPTO.
+pub const EGR_CRYPTO: u16 = 25;
 
 /// The detections that control makes, by position: their parameters have their effect there.
-pub const OF_CONTROL: [u16; 5] = [EGR_LONGCONN, BCN_PERIODIC, EGR_COHORT, EGR_VOLUME, OAM_WINDOW];
+pub const OF_CONTROL: [u16; 7] =
+    [EGR_LONGCONN, BCN_PERIODIC, EGR_COHORT, EGR_VOLUME, OAM_WINDOW, COV_DNS, EGR_CRYPTO];
 
 /// The rank of a detection by its position.
 pub fn rank(position: u16) -> u8 {
@@ -146,6 +161,10 @@ mod tests {
             (EGR_COHORT, "EGR-COHORT"),
             (EGR_VOLUME, "EGR-VOLUME"),
             (OAM_WINDOW, "OAM-WINDOW"),
+            (COV_ICMP, "COV-ICMP"),
+            (COV_TIME, "COV-TIME"),
+            (COV_DNS, "COV-DNS"),
+            (EGR_CRYPTO, "EGR-CRYPTO"),
         ] {
             assert_eq!(CATALOGUE[usize::from(position)].id, id);
         }

@@ -14,6 +14,7 @@ mod flows;
 mod n4;
 mod names;
 pub mod offence;
+mod questions;
 mod raised;
 pub mod spell;
 mod unknown;
@@ -45,6 +46,7 @@ use flow::{Flow, Way};
 use flows::Flows;
 use names::Names;
 use offence::Offence;
+use questions::Asked;
 use raised::Raised;
 
 /// How long a general detection waits for a more specific one, in packet time.
@@ -68,6 +70,7 @@ pub struct Judge {
     rules: Option<Arc<Rules>>,
     flows: Flows,
     names: Names,
+    asked: Asked,
     strangers: Strangers,
     echoes: Echoes,
     alerts: Alerts,
@@ -92,6 +95,7 @@ impl Judge {
             rules: None,
             flows: Flows::default(),
             names: Names::default(),
+            asked: Asked::default(),
             strangers: Strangers::default(),
             echoes: Echoes::default(),
             alerts: Alerts::default(),
@@ -127,6 +131,7 @@ impl Judge {
             equipment: (before.0, now.0),
             rules: (before.1, now.1),
         }));
+        self.say_questions(Nanos::MAX, say);
         self.words.policy_version = rules.version();
         self.signalling.set_rules(rules.clone(), at);
         if self.rules.replace(rules).is_some() {
@@ -180,7 +185,7 @@ impl Judge {
         if let Some(rules) = self.rules.clone() {
             // Numbers of another inventory say nothing here.
             let of_today = |report: &&Report| report.policy == rules.identity();
-            self.learn_names(reports.iter().filter(of_today));
+            self.learn_names(reports.iter().filter(of_today), &rules);
             self.judge_sightings(reports.iter().filter(of_today), &rules, say);
             self.judge_flows(reports, &rules, say);
             self.judge_findings(reports.iter().filter(of_today), &rules, say);
@@ -246,10 +251,12 @@ impl Judge {
             transactions,
             parked,
             nodes,
+            self.asked.shared(),
         ]
     }
 
     fn run_timers(&mut self, until: Nanos, say: &mut impl FnMut(Verdict)) {
+        self.say_questions(until, say);
         self.release_held(until, say);
         for due in self.flows.due(until) {
             self.say_flow(&due, say);
@@ -265,16 +272,23 @@ impl Judge {
         }
     }
 
-    fn learn_names<'a>(&mut self, reports: impl Iterator<Item = &'a Report>) {
+    fn learn_names<'a>(&mut self, reports: impl Iterator<Item = &'a Report>, rules: &Rules) {
         let mut heard: Vec<_> = reports
             .flat_map(|report| report.heard.iter().map(|heard| (heard, report.message(heard))))
             .collect();
-        heard.sort_by_key(|(heard, message)| (heard.time, heard.client, heard.speech, *message));
+        heard.sort_by_key(|(heard, message)| (heard.seen, heard.speech, *message));
         for (heard, message) in heard {
+            let seen = &heard.seen;
             match heard.speech {
-                Speech::DnsAnswer => self.names.learn_answer(heard.client, message),
+                Speech::DnsAnswer => {
+                    self.names.learn_answer(seen.client, message);
+                    if !is_resolver(rules, seen.client) {
+                        self.note_question(seen, heard.speech, message);
+                    }
+                }
+                Speech::DnsQuestion => self.note_question(seen, heard.speech, message),
                 Speech::ClientHello(server) => {
-                    self.names.learn_hello(heard.client, server, message);
+                    self.names.learn_hello(seen.client, server, message);
                 }
             }
         }
@@ -542,6 +556,11 @@ fn since(begin: Nanos, end: Nanos, reports: &[Report]) -> Nanos {
     let earliest =
         reports.iter().map(|report| Nanos(report.slice.saturating_mul(end.since(begin).0)));
     earliest.fold(begin, Nanos::min)
+}
+
+/// Whether what an equipment asks the DNS it asks for others.
+fn is_resolver(rules: &Rules, client: EquipmentId) -> bool {
+    rules.equipment(client).is_some_and(|equipment| equipment.roles.any(Roles::DNS))
 }
 
 /// Whether a flow is on a port where a GTP or PFCP detection may explain it.

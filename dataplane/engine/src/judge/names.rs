@@ -90,6 +90,20 @@ impl Names {
     }
 }
 
+/// The labels of the name that a DNS message asks for, which may be cut behind its question. None if
+/// it has not one question.
+pub(super) fn asked(message: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let mut message = bounded(message)?;
+    message.get_mut(6..8)?.fill(0);
+    let packet = Packet::parse(&message).ok()?;
+    Some(packet.questions.first()?.qname.as_bytes().map(<[u8]>::to_vec).collect())
+}
+
+/// A label as events carry it, in which no octet stands for the end of another.
+pub(super) fn defused(label: &[u8]) -> String {
+    printable(&String::from_utf8_lossy(label)).replace('.', "?")
+}
+
 /// A DNS message cut down to its question and first answers, so that its parser,
 /// which follows every name of every section, has little to do whoever wrote it.
 /// None if it has not one question, or is a maze of compression pointers.
