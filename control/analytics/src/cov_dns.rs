@@ -280,7 +280,11 @@ mod tests {
     fn a_clock_that_was_far_ahead_keeps_no_name_for_ever() {
         let ahead = (0..60).map(|n| asked("evil.example", n..n + 1, 8, hours(9_000.0)));
         let later = (60..110).map(|n| asked("evil.example", n..n + 1, 8, hours(40.0)));
-        assert_eq!(told(ahead.chain(later)).len(), 11, "they count as if asked for when it came back");
+        assert_eq!(
+            told(ahead.chain(later)).len(),
+            11,
+            "they count as if asked for when it came back"
+        );
         let ahead = (0..60).map(|n| asked("evil.example", n..n + 1, 8, hours(9_000.0)));
         let back = [asked("evil.example", 60..61, 8, hours(1.0))];
         let later = (61..130).map(|n| asked("evil.example", n..n + 1, 8, hours(30.0)));

@@ -121,7 +121,10 @@ pub const DETECTIONS: &[Detection] = &[
         ],
     ),
     detection("COV-ICMP", &[count("min_packets", 8.0), count("min_bytes", 256.0)]),
-    detection("COV-TIME", &[positive("max_packets_per_second", 0.0625)]),
+    detection(
+        "COV-TIME",
+        &[Parameter { least: 1e-6, ..positive("max_packets_per_second", 0.0625) }],
+    ),
     detection("TUN-FOREIGN", &[]),
     detection("GTP-PEER", &[]),
     detection(

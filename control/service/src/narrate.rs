@@ -193,6 +193,8 @@ pub fn tell(alert: &Alert, names: Names<'_>) -> Story {
         Fact::Names { names, octets, first_label, .. } => {
             content::names(about, names, octets, first_label)
         }
+        Fact::Echoes(oddity) => content::echoes(about, oddity),
+        Fact::Time(oddity) => content::time(about, oddity),
     };
     if alert.superseded_by.is_some() {
         return story.next("See the alert of the more specific detection about the same peer.");

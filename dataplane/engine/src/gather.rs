@@ -1,15 +1,20 @@
 //! What a frame shows besides its flow: equipment in unlisted clothes, messages
 //! that name equipment's peers, and which way the user plane goes.
 
-use weir_wire::ethernet::{self, Ethernet};
+use weir_wire::Layer;
+use weir_wire::ethernet::{self, Ethernet, Vlan};
 use weir_wire::gtpu::G_PDU;
+use weir_wire::icmp::Icmp;
+use weir_wire::ptp::{self, Ptp};
 use weir_wire::tcp::Tcp;
 use weir_wire::udp::Udp;
 
 use crate::decode::{Common, protocol};
+use crate::detect::cov_icmp::Echo;
+use crate::detect::cov_time::{self, Ntp};
 use crate::frame::{Frame, LinkType};
 use crate::record::{Evidence, Kind, Record};
-use crate::report::{Report, Seen, Speech, Trait};
+use crate::report::{Report, Seen, Shows, Speech, Trait};
 use crate::rules::{Equipment, EquipmentId, Party, Roles, Rules};
 use crate::track::FlowKey;
 
@@ -85,11 +90,43 @@ impl Shown {
 #[cold]
 fn sight_below_ip(report: &mut Report, frame: &Frame<'_>, record: &Record, rules: &Rules) {
     let Ok(ethernet) = Ethernet::parse(frame.bytes) else { return };
+    if record.ether_type == ptp::ETHER_TYPE
+        && let Some(client) = rules.equipment_by_mac(ethernet.source())
+        && let Some(element) = unusual_element(behind_tags(ethernet))
+    {
+        let seen = Seen {
+            time: record.time,
+            client,
+            flow: FlowKey::default(),
+            upward: true,
+            bytes: record.wire_len,
+            tap: record.tap,
+            link: record.link,
+        };
+        report.mark(seen, Shows::Ptp(element));
+    }
     if let Some(id) = rules.equipment_by_mac(ethernet.source())
         && !is_common(record.ether_type)
     {
         report.sight(frame, id, Trait::EtherType(record.ether_type));
     }
+}
+
+/// What stands behind the VLAN tags of a frame, as far as the decoder goes.
+fn behind_tags(ethernet: Ethernet<'_>) -> &[u8] {
+    let (mut kind, mut payload) = (ethernet.ether_type(), ethernet.payload());
+    while ethernet::is_vlan(kind)
+        && let Ok(vlan) = Vlan::parse(payload)
+    {
+        (kind, payload) = (vlan.ether_type(), vlan.payload());
+    }
+    payload
+}
+
+/// The first element of a PTP message that no profile asks for.
+fn unusual_element(message: &[u8]) -> Option<u16> {
+    let ptp = Ptp::parse(message).ok()?;
+    ptp.elements().find(|element| !cov_time::is_usual(ptp.kind(), *element))
 }
 
 /// Keeps what equipment asks the DNS and is answered, and its TLS hellos, and counts the user
@@ -100,7 +137,9 @@ pub(crate) fn listen(report: &mut Report, frame: &Frame<'_>, record: &Record, ru
         if let Some(uplink) = uplink(record, rules) {
             report.direction(record.tap, uplink, 1);
         }
-    } else if record.evidence.any(Evidence::DATA) && !record.is_gtp_or_pfcp() {
+    } else if record.evidence.any(Evidence::DATA.or(Evidence::OPENS).or(Evidence::REPORTS))
+        && !record.is_gtp_or_pfcp()
+    {
         overhear(report, frame, record, rules);
     }
 }
@@ -119,6 +158,26 @@ fn overhear(report: &mut Report, frame: &Frame<'_>, record: &Record, rules: &Rul
         Seen { time, client, flow, upward, bytes, tap, link }
     };
     let transport = transport(frame, record);
+    let echo = match record.protocol {
+        protocol::ICMP => Some((Layer::Icmp, [8, 0])),
+        protocol::ICMPV6 => Some((Layer::Icmpv6, [128, 129])),
+        _ => None,
+    };
+    if let Some((layer, kinds)) = echo {
+        if let Ok(icmp) = Icmp::parse(transport, layer)
+            && kinds.contains(&icmp.kind())
+            && let Some(client) = from.or(to)
+        {
+            let body = icmp.body().get(..usize::from(record.payload_len)).unwrap_or(icmp.body());
+            if let Some(echo) = Echo::parse(icmp.kind() == kinds[1], body) {
+                report.mark(seen(client), Shows::Echo(echo));
+            }
+        }
+        return;
+    }
+    if !record.evidence.any(Evidence::DATA) {
+        return;
+    }
     let payload = match record.protocol {
         protocol::TCP => Tcp::parse(transport).ok().map(|tcp| tcp.payload()),
         protocol::UDP => Udp::parse(transport).ok().map(|udp| udp.payload()),
@@ -128,6 +187,7 @@ fn overhear(report: &mut Report, frame: &Frame<'_>, record: &Record, rules: &Rul
     // Behind the segment may stand what pads or trails the frame.
     let payload = payload.get(..usize::from(record.payload_len)).unwrap_or(payload);
     let is_tcp = record.protocol == protocol::TCP;
+    let ports = [record.source_port, record.destination_port];
     if record.source_port == DNS
         && let Some(client) = to
     {
@@ -141,6 +201,14 @@ fn overhear(report: &mut Report, frame: &Frame<'_>, record: &Record, rules: &Rul
     {
         let message = if is_tcp { in_stream(payload) } else { payload };
         report.hear(seen(client), Speech::DnsQuestion, message);
+    } else if !is_tcp && ports.contains(&cov_time::NTP) {
+        if let (Some(client), Some(ntp)) = (from.or(to), Ntp::parse(payload)) {
+            report.mark(seen(client), Shows::Ntp(ntp));
+        }
+    } else if !is_tcp && [ptp::EVENT_PORT, ptp::GENERAL_PORT].contains(&record.destination_port) {
+        if let (Some(client), Some(element)) = (from, unusual_element(payload)) {
+            report.mark(seen(client), Shows::Ptp(element));
+        }
     } else if is_tcp
         && let Some(client) = from
         // A ClientHello: a handshake record, of which servers ignore the minor version, with a

@@ -2,6 +2,8 @@
 
 use weir_wire::Address;
 
+use crate::detect::cov_icmp::Echo;
+use crate::detect::cov_time::Ntp;
 use crate::finding::Findings;
 use crate::frame::TapId;
 use crate::rules::{EquipmentId, Link};
@@ -99,6 +101,28 @@ pub struct Heard {
     pub len: u32,
 }
 
+/// What a packet of equipment shows of echoes and time synchronisation.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Mark {
+    /// The packet.
+    pub seen: Seen,
+    /// What it shows.
+    pub shows: Shows,
+}
+
+/// What single packets show.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Shows {
+    /// An ICMP echo, or its reply.
+    Echo(Echo),
+    /// NTP.
+    Ntp(Ntp),
+    /// PTP with an element of this type, which is not usual.
+    Ptp(u16),
+}
+
+/// Marks per slice.
+const MARKS: usize = 4096;
 /// Sightings per slice.
 const SIGHTINGS: usize = 1024;
 /// Messages with names per slice.
@@ -141,11 +165,13 @@ pub struct Report {
     pub heard: Vec<Heard>,
     /// Their bytes.
     pub heard_bytes: Vec<u8>,
+    /// Echoes and time synchronisation of equipment.
+    pub marks: Vec<Mark>,
     /// What single packets of GTP-U showed.
     pub findings: Findings,
     /// User packets per direction and tap: (tap, uplink, downlink).
     pub directions: Vec<(TapId, u64, u64)>,
-    /// Sightings, findings and messages with names that found no room.
+    /// Sightings, findings, marks and messages that found no room.
     pub dropped: u64,
     /// What the worker's tables of fragments gave up for lack of room.
     pub evictions: Evictions,
@@ -171,6 +197,7 @@ impl Report {
             hints: vec![0; SIGHTINGS],
             heard: Vec::with_capacity(HEARD),
             heard_bytes: Vec::with_capacity(HEARD_BYTES),
+            marks: Vec::with_capacity(MARKS),
             findings: Findings::with_room(),
             directions: Vec::with_capacity(64),
             vendors: VendorElements::with_room(),
@@ -193,6 +220,7 @@ impl Report {
         self.sightings.clear();
         self.heard.clear();
         self.heard_bytes.clear();
+        self.marks.clear();
         self.findings.clear();
         self.directions.clear();
         self.partial = false;
@@ -281,6 +309,15 @@ impl Report {
         let start = self.heard_bytes.len() as u32;
         self.heard_bytes.extend_from_slice(message);
         self.heard.push(Heard { seen, speech, start, len: message.len() as u32 });
+    }
+
+    /// Notes what a packet shows.
+    pub fn mark(&mut self, seen: Seen, shows: Shows) {
+        if self.marks.len() < MARKS {
+            self.marks.push(Mark { seen, shows });
+        } else {
+            self.dropped += 1;
+        }
     }
 
     /// The bytes of a message that was heard.

@@ -224,6 +224,12 @@ fn settings(message: &PolicyMessage) -> Settings {
     count(&mut s.flood_establishments, "PFCP-FLOOD", "min_establishments");
     number(&mut s.ghost_user_id_share, "PFCP-GHOST", "user_id_share");
 
+    count(&mut s.icmp_min_packets, "COV-ICMP", "min_packets");
+    count(&mut s.icmp_min_bytes, "COV-ICMP", "min_bytes");
+    if let Some(rate) = message.parameter("COV-TIME", "max_packets_per_second") {
+        s.ntp_pause = Nanos((1e9 / rate) as u64);
+    }
+
     number(&mut s.blind_coverage, "OPS-BLIND", "n4_coverage");
     count(&mut s.blind_transactions, "OPS-BLIND", "min_n4_transactions");
     number(&mut s.blind_loss_ratio, "OPS-BLIND", "loss_ratio");
@@ -405,7 +411,8 @@ members = ["upf-1", "gnb-1"]
             for parameter in known.parameters {
                 let (id, name) = (detection.id, parameter.name);
                 // Half a year, a ratio of 1, or a count that no default is.
-                let other = if parameter.most <= 1.0 { 1.0 } else { 15_552_001.0 };
+                let other = if parameter.most <= 1.0 { 1.0 } else { 15_552_001.0_f64 };
+                let other = other.min(parameter.most);
                 let set = settings(&format!("[detections.{id}]\n{name} = {other}\n"));
                 // One-way sessions are judged from memory that is longer than the sensor's, too.
                 let elsewhere = OF_CONTROL.contains(&position) || name == "one_way_minutes";

@@ -409,7 +409,7 @@ fn quirks(root: &Section<'_>, selectors: &mut Selectors<'_>) -> Vec<Quirk> {
             section.findings.warning(section.span(), Mistake::new(message, remedy));
             continue;
         }
-        let canonical = quirk::canonical(&value.get_ref().0);
+        let canonical = quirk::canonical(detection.id, &value.get_ref().0);
         let value = canonical.map_err(|mistake| section.findings.error(value.span(), mistake));
         let (Some(set), Ok(value)) = (set, value) else { continue };
         if !selectors.members(set).is_empty() {

@@ -1,5 +1,7 @@
 //! What equipment's packets say that they should not.
 
+use weir_engine::contract::verdict::{EchoOddity, TimeOddity};
+
 use super::{About, Story, counted};
 
 pub(super) fn names(about: &About<'_>, names: u32, octets: u32, first_label: u8) -> Story {
@@ -26,4 +28,76 @@ pub(super) fn names(about: &About<'_>, names: u32, octets: u32, first_label: u8)
     .next(format!(
         "Look at the questions in the resolver's log, and ask the vendor what {domain} is for; list it in `dns_zones` of policy.toml if it is wanted, else block it at the resolver."
     ))
+}
+
+pub(super) fn echoes(about: &About<'_>, oddity: EchoOddity) -> Story {
+    let About { suspect, peer, .. } = about;
+    let (observed, why, expected) = match oddity {
+        EchoOddity::Changing => (
+            format!(
+                "ICMP echoes between {suspect} and {peer} carry another content each time, and none by which a ping fills its own."
+            ),
+            "A ping repeats one filling; what changes with every packet is data.",
+            "A filling that counts up, stays the same, or comes again and again, behind a time stamp.",
+        ),
+        EchoOddity::Unlike => (
+            format!(
+                "ICMP echo replies between {suspect} and {peer} do not repeat what the requests carried."
+            ),
+            "Who answers an echo sends the content back; another content is an answer to something else.",
+            "Replies with the content of their requests.",
+        ),
+        EchoOddity::Large => (
+            format!(
+                "{suspect} and {peer}, which nobody declared, exchange ICMP echoes of a size that a ping does not need."
+            ),
+            "A ping to a stranger is small; large ones carry data out or commands in.",
+            "Large echoes between declared nodes only.",
+        ),
+    };
+    Story::of(observed, why)
+        .expected(expected)
+        .ruled_out(&[
+            "pings of the usual makers and IP-SLA: their fillings count up or stay the same",
+            "a time stamp in front: it is left out",
+            "a search for the path's MTU between declared nodes: size alone is silent there",
+        ])
+        .next(format!(
+            "Look which process of {suspect} sends raw ICMP, keep some of the packets, and block ICMP to {peer} at the router meanwhile."
+        ))
+}
+
+pub(super) fn time(about: &About<'_>, oddity: TimeOddity) -> Story {
+    let About { suspect, peer, .. } = about;
+    let (observed, why) = match oddity {
+        TimeOddity::Unlisted => (
+            format!("{suspect} and {peer} exchange NTP; {peer} is no server that the inventory or a rule of the policy names."),
+            "Whoever tells the time can move it, and the time stamps of a question carry data.".to_owned(),
+        ),
+        TimeOddity::Mode(mode) => (
+            format!("NTP in mode {mode} between {suspect} and {peer}."),
+            "Clients ask in mode 3 and servers answer in mode 4; other modes configure, list or carry what they like.".to_owned(),
+        ),
+        TimeOddity::Length(octets) => (
+            format!("NTP of {octets} octets between {suspect} and {peer}."),
+            "A question and its answer have 48 octets; nobody declared that this equipment authenticates, or what else stands behind.".to_owned(),
+        ),
+        TimeOddity::Rate(asked) => (
+            format!("{suspect} asked {peer} for the time {asked} times without ever slowing down to one question in 16 s."),
+            "A clock that is set asks every minute or less; a stream of questions is a channel.".to_owned(),
+        ),
+        TimeOddity::Element(kind) => (
+            format!("{suspect} sends PTP with an element (TLV) of type {kind:#06x}."),
+            "The profiles of telecom networks do not ask for it: an element of one's own carries what its sender likes.".to_owned(),
+        ),
+    };
+    Story::of(observed, why)
+        .expected("NTP of 48 octets in modes 3 and 4 with listed servers; PTP with the elements of its profile.")
+        .ruled_out(&[
+            "a start (iburst): some questions in a row are no rate",
+            "servers of the inventory, and what a [[quirk]] declares",
+        ])
+        .next(format!(
+            "Ask the vendor what it is for; declare it as [[quirk]] of COV-TIME with value = \"{oddity}\" if it is wanted, else correct the time sources of {suspect}."
+        ))
 }

@@ -48,7 +48,8 @@ impl Recorder {
         let number = asked.equipment;
         let id = rulebook.entry(number).map_or_else(|| unnamed(number), |entry| entry.id.clone());
         let mut found = None;
-        self.analytics.ask(&id, asked, day, &rulebook.settings, &mut |finding| found = Some(finding));
+        self.analytics
+            .ask(&id, asked, day, &rulebook.settings, &mut |finding| found = Some(finding));
         if let Some(finding) = found {
             self.alert(about_questions(&finding, asked), store);
         }

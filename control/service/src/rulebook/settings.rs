@@ -77,7 +77,7 @@ mod tests {
         for position in OF_CONTROL {
             let id = CATALOGUE[usize::from(position)].id;
             for parameter in weir_policy::Detection::find(id).unwrap().parameters {
-                let other = if parameter.most <= 1.0 { 1.0 } else { 77.0 };
+                let other = if parameter.most <= 1.0 { 1.0 } else { parameter.most.min(77.0) };
                 let set = of(format!("[detections.{id}]\n{} = {other}\n", parameter.name));
                 assert_ne!(set, default, "{id} {}", parameter.name);
             }

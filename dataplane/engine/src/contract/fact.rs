@@ -240,6 +240,49 @@ pub enum Fact {
         /// Tells domains of one equipment apart, from 1; 0 for many at once.
         domain: u8,
     },
+    /// Echoes that carry data.
+    Echoes(EchoOddity),
+    /// Time synchronisation that carries what it need not.
+    Time(TimeOddity),
+}
+
+/// How echoes are wrong.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub enum EchoOddity {
+    /// Their content changes and is no ping's.
+    Changing,
+    /// Replies do not repeat their requests.
+    Unlike,
+    /// They are large, to who is not declared.
+    Large,
+}
+
+/// What is odd about time synchronisation.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub enum TimeOddity {
+    /// NTP with a server that nobody listed.
+    Unlisted,
+    /// NTP in a mode that is neither a client's nor a server's.
+    Mode(u8),
+    /// NTP of another length than 48 octets.
+    Length(u16),
+    /// NTP too often, for long: so many questions.
+    Rate(u32),
+    /// A PTP element of this type.
+    Element(u16),
+}
+
+impl fmt::Display for TimeOddity {
+    /// As a `[[quirk]]` names it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TimeOddity::Unlisted => f.write_str("ntp server"),
+            TimeOddity::Mode(mode) => write!(f, "ntp mode {mode}"),
+            TimeOddity::Length(_) => f.write_str("ntp extensions"),
+            TimeOddity::Rate(_) => f.write_str("ntp rate"),
+            TimeOddity::Element(kind) => write!(f, "ptp tlv {kind:#06x}"),
+        }
+    }
 }
 
 /// How a user's source address is wrong.
@@ -312,7 +355,8 @@ impl Fact {
             | Fact::Lasting { .. }
             | Fact::Cohort { .. }
             | Fact::Volume { .. }
-            | Fact::OutsideWindow { .. } => 0,
+            | Fact::OutsideWindow { .. }
+            | Fact::Echoes(_) => 0,
             Fact::NewMac([a, b, c, d, e, f]) => {
                 1 << 24 | u32::from_be_bytes([0, d ^ a, e ^ b, f ^ c])
             }
@@ -327,6 +371,8 @@ impl Fact {
             Fact::ControlAway => 10 << 24,
             Fact::N4Coverage { .. } => 11 << 24,
             Fact::N4Dropped { .. } => 12 << 24,
+            Fact::Time(TimeOddity::Element(kind)) => 14 << 24 | u32::from(*kind),
+            Fact::Time(_) => 0,
             Fact::Names { domain, .. } => 13 << 24 | u32::from(*domain),
         }
     }
@@ -335,7 +381,9 @@ impl Fact {
     pub fn enlarge(&mut self, before: Fact) {
         if let (
             Fact::Names { names, octets, first_label, .. },
-            Fact::Names { names: names_before, octets: octets_before, first_label: longest, .. },
+            Fact::Names {
+                names: names_before, octets: octets_before, first_label: longest, ..
+            },
         ) = (self, before)
         {
             *names = names_before.max(*names);

@@ -10,7 +10,7 @@ use crate::rules::{EquipmentId, Link};
 
 use crate::contract::content::Questions;
 
-pub use crate::contract::fact::{Fact, Hidden, Oddity, Spoof};
+pub use crate::contract::fact::{EchoOddity, Fact, Hidden, Oddity, Spoof, TimeOddity};
 
 /// How grave an alert is.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]

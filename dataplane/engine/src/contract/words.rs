@@ -87,11 +87,13 @@ pub enum Table {
     Nodes,
     /// Names that equipment asks for; those that find no row of their domain are counted.
     Questions,
+    /// Echoes and time synchronisation of equipment.
+    Marks,
 }
 
 impl Table {
     /// Every table, in the order of its counter.
-    pub const ALL: [Table; 14] = [
+    pub const ALL: [Table; 15] = [
         Table::Flows,
         Table::Unknown,
         Table::Alerts,
@@ -106,6 +108,7 @@ impl Table {
         Table::Parked,
         Table::Nodes,
         Table::Questions,
+        Table::Marks,
     ];
 
     /// The metric label `table`.
@@ -125,6 +128,7 @@ impl Table {
             Table::Parked => "parked_tunnels",
             Table::Nodes => "pfcp_nodes",
             Table::Questions => "dns_questions",
+            Table::Marks => "echoes_and_time",
         }
     }
 }

@@ -11,6 +11,7 @@ mod findings;
 pub mod flow;
 mod flow_records;
 mod flows;
+mod marks;
 mod n4;
 mod names;
 pub mod offence;
@@ -44,6 +45,7 @@ use crate::{Nanos, TapId};
 use alerts::{Alerts, DAYS_GRACE};
 use flow::{Flow, Way};
 use flows::Flows;
+use marks::Marks;
 use names::Names;
 use offence::Offence;
 use questions::Asked;
@@ -71,6 +73,7 @@ pub struct Judge {
     flows: Flows,
     names: Names,
     asked: Asked,
+    marks: Marks,
     strangers: Strangers,
     echoes: Echoes,
     alerts: Alerts,
@@ -96,6 +99,7 @@ impl Judge {
             flows: Flows::default(),
             names: Names::default(),
             asked: Asked::default(),
+            marks: Marks::default(),
             strangers: Strangers::default(),
             echoes: Echoes::default(),
             alerts: Alerts::default(),
@@ -146,6 +150,7 @@ impl Judge {
             say(Verdict::Alert(Box::new(alert)));
         });
         self.names.forget();
+        self.marks.forget();
         self.strangers.forget();
         self.held.clear();
     }
@@ -189,6 +194,7 @@ impl Judge {
             self.judge_sightings(reports.iter().filter(of_today), &rules, say);
             self.judge_flows(reports, &rules, say);
             self.judge_findings(reports.iter().filter(of_today), &rules, say);
+            self.judge_marks(reports.iter().filter(of_today), &rules, say);
         }
         self.signalling.settle(reports, self.now);
         self.accuse_by_n4(say);
@@ -252,6 +258,7 @@ impl Judge {
             parked,
             nodes,
             self.asked.shared(),
+            self.marks.evictions(),
         ]
     }
 

@@ -137,8 +137,7 @@ impl Asked {
     fn is_due(&self, (since, key): &(Nanos, Key), now: Nanos) -> bool {
         let is_full = self.rows.get(key).is_some_and(|row| row.names.len() >= MAX_ASKED);
         // Of a clock that was set back nobody waits for the time that was.
-        now >= since.plus(if is_full { SOONEST } else { GATHERED })
-            || now.plus(GATHERED) < *since
+        now >= since.plus(if is_full { SOONEST } else { GATHERED }) || now.plus(GATHERED) < *since
     }
 
     /// Takes the rows that are due.

@@ -56,6 +56,12 @@ pub struct Settings {
     pub flood_establishments: u64,
     /// PFCP-GHOST `user_id_share`.
     pub ghost_user_id_share: f64,
+    /// COV-ICMP `min_packets`.
+    pub icmp_min_packets: u64,
+    /// COV-ICMP `min_bytes`.
+    pub icmp_min_bytes: u64,
+    /// What COV-TIME's `max_packets_per_second` leaves between two questions.
+    pub ntp_pause: Nanos,
     /// OPS-BLIND `n4_coverage`.
     pub blind_coverage: f64,
     /// OPS-BLIND `min_n4_transactions`.
@@ -98,6 +104,9 @@ impl Default for Settings {
             flood_failed_share: 0.30,
             flood_establishments: 100,
             ghost_user_id_share: 0.95,
+            icmp_min_packets: 8,
+            icmp_min_bytes: 256,
+            ntp_pause: Nanos::from_secs(16),
             blind_coverage: 0.9,
             blind_transactions: 20,
             blind_loss_ratio: 0.000_01,
