@@ -5,6 +5,7 @@
 //! - [`bcn_periodic`]: a rhythm that nobody declared.
 //! - [`cov_dns`]: names that carry more than names do.
 //! - [`egr_cohort`]: a place to which one build turns and nobody else.
+//! - [`egr_crypto`]: encrypted conversations that are not those that equipment is known for.
 //! - [`egr_longconn`]: a flow that the policy does not allow and that never ends.
 //! - [`egr_volume`]: far more than usual, or every night the same heap.
 //! - [`oam_window`]: work on equipment that nobody declared.
@@ -12,6 +13,7 @@
 pub mod bcn_periodic;
 pub mod cov_dns;
 pub mod egr_cohort;
+pub mod egr_crypto;
 pub mod egr_longconn;
 pub mod egr_volume;
 pub mod memory;
@@ -33,6 +35,7 @@ use weir_engine::contract::verdict::{Fact, Severity};
 use bcn_periodic::Beacons;
 use cov_dns::Domains;
 use egr_cohort::Cohorts;
+use egr_crypto::{Crypto, Opening};
 use egr_volume::Volumes;
 use memory::{Kind, Remembered, Stored};
 use oam_window::Management;
@@ -58,6 +61,8 @@ pub struct Settings {
     pub most_outside_windows: Option<u64>,
     /// COV-DNS's.
     pub names: Option<cov_dns::Settings>,
+    /// EGR-CRYPTO's.
+    pub crypto: Option<egr_crypto::Settings>,
 }
 
 /// What a detection found, about the equipment of the spell that showed it.
@@ -95,6 +100,7 @@ pub struct Analytics {
     volumes: Volumes,
     management: Management,
     domains: Domains,
+    crypto: Crypto,
 }
 
 impl Analytics {
@@ -136,19 +142,32 @@ impl Analytics {
         }
     }
 
+    /// Takes in what an equipment's flow begins with, and says what of it is new.
+    pub fn open(
+        &mut self,
+        opening: &Opening<'_>,
+        settings: &Settings,
+        say: &mut impl FnMut(Finding),
+    ) {
+        if let Some(settings) = &settings.crypto {
+            self.crypto.observe(opening, settings, say);
+        }
+    }
+
     /// Another life of the sensor begins: what was counted for alerts counts from 0 again.
     pub fn restarted(&mut self) {
         self.memories_mut().into_iter().for_each(Remembered::restart);
     }
 
     fn memories(&self) -> [&dyn Remembered; Kind::ALL.len()] {
-        let Self { beacons, cohorts, volumes, management, domains } = self;
+        let Self { beacons, cohorts, volumes, management, domains, crypto } = self;
         let sessions = &management.sessions;
-        [&beacons.channels, &cohorts.visits, &volumes.hours, sessions, &domains.domains]
+        let (domains, traits) = (&domains.domains, &crypto.traits);
+        [&beacons.channels, &cohorts.visits, &volumes.hours, sessions, domains, traits]
     }
 
     fn memories_mut(&mut self) -> [&mut dyn Remembered; Kind::ALL.len()] {
-        let Self { beacons, cohorts, volumes, management, domains } = self;
+        let Self { beacons, cohorts, volumes, management, domains, crypto } = self;
         let sessions = &mut management.sessions;
         [
             &mut beacons.channels,
@@ -156,6 +175,7 @@ impl Analytics {
             &mut volumes.hours,
             sessions,
             &mut domains.domains,
+            &mut crypto.traits,
         ]
     }
 

@@ -25,12 +25,14 @@ pub enum Kind {
     Session = 4,
     /// Of COV-DNS: names that equipment asked for under a domain.
     Domain = 5,
+    /// Of EGR-CRYPTO: what equipment shows of its encrypted conversations.
+    Trait = 6,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 5] =
-        [Self::Channel, Self::Visit, Self::Hours, Self::Session, Self::Domain];
+    pub const ALL: [Self; 6] =
+        [Self::Channel, Self::Visit, Self::Hours, Self::Session, Self::Domain, Self::Trait];
 
     /// The label `table` of its evictions.
     pub const fn table(self) -> &'static str {
@@ -40,6 +42,7 @@ impl Kind {
             Self::Hours => "volume_hours",
             Self::Session => "management_sessions",
             Self::Domain => "dns_domains",
+            Self::Trait => "crypto_traits",
         }
     }
 }

@@ -102,8 +102,8 @@ pub const DETECTIONS: &[Detection] = &[
         "EGR-CRYPTO",
         &[
             positive("learning_days", 14.0),
-            positive("min_entropy_bits", 7.3),
-            count("entropy_bytes", 512.0),
+            Parameter { most: 8.0, ..positive("min_entropy_bits", 7.3) },
+            Parameter { most: 4096.0, ..count("entropy_bytes", 512.0) },
         ],
     ),
     detection("OAM-WINDOW", &[positive("max_mebibytes", 10.0)]),

@@ -195,6 +195,7 @@ pub fn tell(alert: &Alert, names: Names<'_>) -> Story {
         }
         Fact::Echoes(oddity) => content::echoes(about, oddity),
         Fact::Time(oddity) => content::time(about, oddity),
+        Fact::Crypto(news) => content::crypto(about, news),
     };
     if alert.superseded_by.is_some() {
         return story.next("See the alert of the more specific detection about the same peer.");

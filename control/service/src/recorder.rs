@@ -166,6 +166,7 @@ impl Recorder {
             Verdict::Alert(alert) => Some(alert.at),
             Verdict::Activity(activity) => Some(activity.last),
             Verdict::Questions(asked) => Some(asked.last),
+            Verdict::Features(features) => Some(features.at),
             _ => None,
         }
     }
@@ -181,6 +182,7 @@ impl Recorder {
             Verdict::Session(record) => self.session(&record, store),
             Verdict::Activity(activity) => self.activity(&activity, store),
             Verdict::Questions(asked) => self.questions(&asked, store),
+            Verdict::Features(features) => self.features(&features, store),
             Verdict::Policy(swap) => self.policy(&swap, store),
             Verdict::End(_) => {}
         }

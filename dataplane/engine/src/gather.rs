@@ -1,18 +1,19 @@
 //! What a frame shows besides its flow: equipment in unlisted clothes, messages
 //! that name equipment's peers, and which way the user plane goes.
 
-use weir_wire::Layer;
 use weir_wire::ethernet::{self, Ethernet, Vlan};
 use weir_wire::gtpu::G_PDU;
 use weir_wire::icmp::Icmp;
 use weir_wire::ptp::{self, Ptp};
 use weir_wire::tcp::Tcp;
 use weir_wire::udp::Udp;
+use weir_wire::{Address, Layer};
 
 use crate::decode::{Common, protocol};
 use crate::detect::cov_icmp::Echo;
 use crate::detect::cov_time::{self, Ntp};
 use crate::frame::{Frame, LinkType};
+use crate::judge::{quic, ssh};
 use crate::record::{Evidence, Kind, Record};
 use crate::report::{Report, Seen, Shows, Speech, Trait};
 use crate::rules::{Equipment, EquipmentId, Party, Roles, Rules};
@@ -188,6 +189,11 @@ fn overhear(report: &mut Report, frame: &Frame<'_>, record: &Record, rules: &Rul
     let payload = payload.get(..usize::from(record.payload_len)).unwrap_or(payload);
     let is_tcp = record.protocol == protocol::TCP;
     let ports = [record.source_port, record.destination_port];
+    if let Some(client) = from
+        && ports.iter().any(|port| is_clear(record.protocol, *port))
+    {
+        report.sample(seen(client), payload);
+    }
     if record.source_port == DNS
         && let Some(client) = to
     {
@@ -209,13 +215,39 @@ fn overhear(report: &mut Report, frame: &Frame<'_>, record: &Record, rules: &Rul
         if let (Some(client), Some(element)) = (from, unusual_element(payload)) {
             report.mark(seen(client), Shows::Ptp(element));
         }
-    } else if is_tcp
-        && let Some(client) = from
+    } else if let Some(client) = from
+        && let Some(speech) = opening(is_tcp, payload, ends.1)
+    {
+        report.hear(seen(client), speech, payload);
+    }
+}
+
+/// What begins a conversation, if a payload does.
+fn opening(is_tcp: bool, payload: &[u8], server: Address) -> Option<Speech> {
+    match payload {
+        _ if !is_tcp => quic::begins(payload).then_some(Speech::Quic),
         // A ClientHello: a handshake record, of which servers ignore the minor version, with a
         // message of type 1 (RFC 8446 §4, §5.1).
-        && let [0x16, 3, _, _, _, 1, ..] = payload
-    {
-        report.hear(seen(client), Speech::ClientHello(ends.1), payload);
+        [0x16, 3, _, _, _, 1, ..] => Some(Speech::ClientHello(server)),
+        _ if ssh::begins(payload) => Some(Speech::Ssh),
+        _ if is_request(payload) => Some(Speech::Http),
+        _ => None,
+    }
+}
+
+/// Whether a payload begins with a method of HTTP.
+fn is_request(payload: &[u8]) -> bool {
+    let methods = ["GET ", "POST ", "PUT ", "HEAD ", "PATCH ", "DELETE ", "OPTIONS ", "CONNECT "];
+    methods.iter().any(|method| payload.starts_with(method.as_bytes()))
+}
+
+/// Whether on this service everything is clear text by its standard: FTP, Telnet, SMTP, DNS, TFTP, HTTP,
+/// NTP, SNMP, LDAP, syslog.
+fn is_clear(protocol: u8, port: u16) -> bool {
+    match protocol {
+        protocol::TCP => matches!(port, 21 | 23 | 25 | 53 | 80 | 389 | 514 | 601 | 8080),
+        protocol::UDP => matches!(port, 53 | 69 | 123 | 161 | 162 | 514),
+        _ => false,
     }
 }
 

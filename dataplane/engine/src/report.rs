@@ -67,6 +67,14 @@ pub enum Speech {
     ClientHello(Address),
     /// The beginning of a DNS question of the equipment.
     DnsQuestion,
+    /// A QUIC Initial of the equipment, whole.
+    Quic,
+    /// The beginning of an SSH banner or key exchange of the equipment.
+    Ssh,
+    /// The beginning of an HTTP request of the equipment.
+    Http,
+    /// The beginning of what the equipment sends on a service in clear text.
+    Clear,
 }
 
 /// A packet of equipment, or to it.
@@ -139,6 +147,9 @@ const QUESTIONS: usize = 3 * HEARD / 4;
 const QUESTION_BYTES: usize = 3 * HEARD_BYTES / 4;
 /// How much is read of a question: the header and the longest name, its type and class.
 const QUESTION_LARGEST: usize = 12 + 255 + 4;
+/// Packets of clear-text services per slice that are looked at, and how much of each.
+const SAMPLES: u32 = 64;
+const SAMPLE_LARGEST: usize = 512;
 /// The largest DNS answer that is read; UDP answers are smaller as a rule.
 const DNS_LARGEST: usize = 4096;
 /// How much is read of a ClientHello; what follows is not looked at.
@@ -165,6 +176,8 @@ pub struct Report {
     pub heard: Vec<Heard>,
     /// Their bytes.
     pub heard_bytes: Vec<u8>,
+    /// How many of them are samples of clear text.
+    pub(crate) samples: u32,
     /// Echoes and time synchronisation of equipment.
     pub marks: Vec<Mark>,
     /// What single packets of GTP-U showed.
@@ -220,6 +233,7 @@ impl Report {
         self.sightings.clear();
         self.heard.clear();
         self.heard_bytes.clear();
+        self.samples = 0;
         self.marks.clear();
         self.findings.clear();
         self.directions.clear();
@@ -294,6 +308,10 @@ impl Report {
             Speech::ClientHello(_) => {
                 (message.get(..HELLO_LARGEST).unwrap_or(message), HELLOS, HELLO_BYTES)
             }
+            Speech::Clear => (message, HELLOS, HELLO_BYTES),
+            Speech::Quic | Speech::Ssh | Speech::Http => {
+                (message.get(..HELLO_LARGEST).unwrap_or(message), HELLOS, HELLO_BYTES)
+            }
             Speech::DnsQuestion => {
                 let beginning = message.get(..QUESTION_LARGEST).unwrap_or(message);
                 (beginning, QUESTIONS, QUESTION_BYTES)
@@ -309,6 +327,15 @@ impl Report {
         let start = self.heard_bytes.len() as u32;
         self.heard_bytes.extend_from_slice(message);
         self.heard.push(Heard { seen, speech, start, len: message.len() as u32 });
+    }
+
+    /// Keeps a sample of clear text. There is as much of it as equipment likes, and what comes when
+    /// the slice has enough of it is not missed.
+    pub fn sample(&mut self, seen: Seen, payload: &[u8]) {
+        if self.samples < SAMPLES {
+            self.samples += 1;
+            self.hear(seen, Speech::Clear, payload.get(..SAMPLE_LARGEST).unwrap_or(payload));
+        }
     }
 
     /// Notes what a packet shows.

@@ -230,6 +230,11 @@ fn settings(message: &PolicyMessage) -> Settings {
         s.ntp_pause = Nanos((1e9 / rate) as u64);
     }
 
+    number(&mut s.crypto_entropy, "EGR-CRYPTO", "min_entropy_bits");
+    if let Some(octets) = message.parameter("EGR-CRYPTO", "entropy_bytes") {
+        s.crypto_octets = octets as usize;
+    }
+
     number(&mut s.blind_coverage, "OPS-BLIND", "n4_coverage");
     count(&mut s.blind_transactions, "OPS-BLIND", "min_n4_transactions");
     number(&mut s.blind_loss_ratio, "OPS-BLIND", "loss_ratio");
@@ -415,7 +420,9 @@ members = ["upf-1", "gnb-1"]
                 let other = other.min(parameter.most);
                 let set = settings(&format!("[detections.{id}]\n{name} = {other}\n"));
                 // One-way sessions are judged from memory that is longer than the sensor's, too.
-                let elsewhere = OF_CONTROL.contains(&position) || name == "one_way_minutes";
+                let of_sensor = ["min_entropy_bits", "entropy_bytes"].contains(&name);
+                let elsewhere = OF_CONTROL.contains(&position) && !of_sensor;
+                let elsewhere = elsewhere || name == "one_way_minutes";
                 assert_eq!(set != default, !elsewhere, "{id} {name}");
             }
         }

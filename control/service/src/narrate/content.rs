@@ -1,6 +1,6 @@
 //! What equipment's packets say that they should not.
 
-use weir_engine::contract::verdict::{EchoOddity, TimeOddity};
+use weir_engine::contract::verdict::{CryptoNews, EchoOddity, TimeOddity};
 
 use super::{About, Story, counted};
 
@@ -99,5 +99,68 @@ pub(super) fn time(about: &About<'_>, oddity: TimeOddity) -> Story {
         ])
         .next(format!(
             "Ask the vendor what it is for; declare it as [[quirk]] of COV-TIME with value = \"{oddity}\" if it is wanted, else correct the time sources of {suspect}."
+        ))
+}
+
+pub(super) fn crypto(about: &About<'_>, news: CryptoNews) -> Story {
+    let About { suspect, peer, .. } = about;
+    let service = about.service();
+    let name = about.alert.peer_name.as_deref().unwrap_or("no name");
+    let text = |parts: &[&[u8]]| {
+        parts.iter().map(|part| String::from_utf8_lossy(part)).collect::<Vec<_>>().join("_")
+    };
+    let (observed, why, listing) = match news {
+        CryptoNews::Name => (
+            format!(
+                "{suspect} said a TLS hello to {peer} on {service}, under the name {name}, which it has not used before."
+            ),
+            "After its first weeks an equipment turns to the names that it turned to then.",
+            format!("`sni {name}`"),
+        ),
+        CryptoNews::Ja4(a, b, c) => {
+            let ja4 = text(&[&a, &b, &c]);
+            (
+                format!(
+                    "{suspect} said a TLS hello to {peer} on {service} whose offers (JA4 {ja4}) are of no library that it has used before."
+                ),
+                "A build has the TLS libraries that it came with; another one is another program.",
+                format!("`ja4 {ja4}`"),
+            )
+        }
+        CryptoNews::Ssh(hassh) => {
+            let hassh: String = hassh.iter().map(|octet| format!("{octet:02x}")).collect();
+            (
+                format!(
+                    "{suspect} exchanged SSH keys with {peer} on {service} with offers (HASSH {hassh}) that it has not made before."
+                ),
+                "A build has the SSH program that it came with; other offers are another program.",
+                format!("`hassh {hassh}`"),
+            )
+        }
+        CryptoNews::Entropy { hundredths, octets } => (
+            format!(
+                "The first {octets} octets that {suspect} sent to {peer} on {service} have {}.{:02} bits of entropy each.",
+                hundredths / 100,
+                hundredths % 100
+            ),
+            "The policy allows a service in clear text; what is sent is encrypted or compressed.",
+            "another service, if it is meant to be encrypted".to_owned(),
+        ),
+        CryptoNews::Doh => (
+            format!(
+                "{suspect} asks for names over HTTPS at {peer} on {service}, under the name {name}."
+            ),
+            "Names that are asked for over HTTPS pass the operator's resolver and its log by.",
+            format!("`sni {name}`"),
+        ),
+    };
+    Story::of(observed, why)
+        .expected(format!("The names, libraries and offers of the first weeks of {suspect}, or what `known_crypto` of the policy lists."))
+        .ruled_out(&[
+            "a new certificate: certificates are not looked at",
+            "declared work: no change window is open",
+        ])
+        .next(format!(
+            "Ask the vendor which program of {suspect} talks to {peer}; list {listing} in policy.toml if it is wanted, else block it."
         ))
 }

@@ -1,8 +1,9 @@
 //! Detections with a long memory: what they are told, and what becomes of what they find.
 
+use weir_analytics::egr_crypto::Opening;
 use weir_analytics::{Context, Finding, LATE, Side, Spell, cov_dns};
 use weir_engine::Nanos;
-use weir_engine::contract::content::Questions;
+use weir_engine::contract::content::{Feature, Features, Questions};
 use weir_engine::contract::verdict::{Activity, Alert, Initiator};
 use weir_engine::rules::{EquipmentId, Link};
 
@@ -55,6 +56,26 @@ impl Recorder {
         }
     }
 
+    /// Takes in what an equipment's flow begins with.
+    pub(super) fn features(&mut self, features: &Features, store: &Store) {
+        let Some(rulebook) = self.rulebook(features.policy, store) else { return };
+        self.pass(features.at);
+        let number = features.equipment;
+        let id = rulebook.entry(number).map_or_else(|| unnamed(number), |entry| entry.id.clone());
+        let opening = Opening {
+            equipment: &id,
+            features,
+            day: features.at.day().max(self.alerts.oldest_open_day(self.progress.latest)),
+            is_in_window: rulebook.is_in_change_window(number, features.at),
+            listed: &rulebook.policy.known_crypto,
+        };
+        let mut found = Vec::new();
+        self.analytics.open(&opening, &rulebook.settings, &mut |finding| found.push(finding));
+        for finding in found {
+            self.alert(about_features(&finding, features), store);
+        }
+    }
+
     /// Notes a time that has come. One far ahead of what comes later was a clock's mistake.
     pub fn pass(&mut self, time: Nanos) {
         let latest = &mut self.progress.latest;
@@ -82,6 +103,27 @@ fn about_questions(finding: &Finding, asked: &Questions) -> Alert {
         outer: Some(asked.tuple),
         at: asked.last,
         policy: asked.policy,
+        ..blank(finding)
+    }
+}
+
+fn about_features(finding: &Finding, features: &Features) -> Alert {
+    let name = match &features.shows {
+        Feature::Tls { name, .. } => name.clone(),
+        Feature::Http(host) => Some(host.clone()),
+        Feature::Ssh(_) | Feature::Clear(_) => None,
+    };
+    Alert {
+        equipment: Some(features.equipment),
+        peer_equipment: features.peer_equipment,
+        peer_name: name,
+        initiator: Initiator::Equipment,
+        tap: features.tap,
+        link: features.link,
+        outer: Some(features.tuple),
+        flow_id: features.flow_id,
+        at: features.at,
+        policy: features.policy,
         ..blank(finding)
     }
 }

@@ -244,6 +244,40 @@ pub enum Fact {
     Echoes(EchoOddity),
     /// Time synchronisation that carries what it need not.
     Time(TimeOddity),
+    /// Encrypted conversations that are not those that the equipment is known for.
+    Crypto(CryptoNews),
+}
+
+/// What is new or wrong about an equipment's encrypted conversations.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub enum CryptoNews {
+    /// It says hello to a name that it has not used before.
+    Name,
+    /// Its hello is of a TLS library that it has not used before: the three parts of its JA4.
+    Ja4([u8; 10], [u8; 12], [u8; 12]),
+    /// It offers another set of SSH algorithms than before: its HASSH.
+    Ssh([u8; 16]),
+    /// What it sends on a service in clear text is none.
+    Entropy {
+        /// Hundredths of a bit an octet.
+        hundredths: u16,
+        /// Of how many octets.
+        octets: u16,
+    },
+    /// It asks names over HTTPS.
+    Doh,
+}
+
+impl CryptoNews {
+    /// A JA4 by its text.
+    pub fn ja4(text: &str) -> Self {
+        let (mut a, mut b, mut c) = ([b'0'; 10], [b'0'; 12], [b'0'; 12]);
+        let parts: [&mut [u8]; 3] = [&mut a, &mut b, &mut c];
+        for (to, from) in parts.into_iter().zip(text.split('_')) {
+            to.iter_mut().zip(from.bytes()).for_each(|(to, from)| *to = from);
+        }
+        Self::Ja4(a, b, c)
+    }
 }
 
 /// How echoes are wrong.
@@ -371,6 +405,16 @@ impl Fact {
             Fact::ControlAway => 10 << 24,
             Fact::N4Coverage { .. } => 11 << 24,
             Fact::N4Dropped { .. } => 12 << 24,
+            Fact::Crypto(news) => {
+                15 << 24
+                    | match news {
+                        CryptoNews::Name => 1,
+                        CryptoNews::Ja4(..) => 2,
+                        CryptoNews::Ssh(_) => 3,
+                        CryptoNews::Entropy { .. } => 4,
+                        CryptoNews::Doh => 5,
+                    }
+            }
             Fact::Time(TimeOddity::Element(kind)) => 14 << 24 | u32::from(*kind),
             Fact::Time(_) => 0,
             Fact::Names { domain, .. } => 13 << 24 | u32::from(*domain),

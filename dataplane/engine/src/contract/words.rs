@@ -89,11 +89,13 @@ pub enum Table {
     Questions,
     /// Echoes and time synchronisation of equipment.
     Marks,
+    /// What the first packets of equipment's flows showed.
+    Openings,
 }
 
 impl Table {
     /// Every table, in the order of its counter.
-    pub const ALL: [Table; 15] = [
+    pub const ALL: [Table; 16] = [
         Table::Flows,
         Table::Unknown,
         Table::Alerts,
@@ -109,6 +111,7 @@ impl Table {
         Table::Nodes,
         Table::Questions,
         Table::Marks,
+        Table::Openings,
     ];
 
     /// The metric label `table`.
@@ -129,6 +132,7 @@ impl Table {
             Table::Nodes => "pfcp_nodes",
             Table::Questions => "dns_questions",
             Table::Marks => "echoes_and_time",
+            Table::Openings => "first_packets",
         }
     }
 }

@@ -7,17 +7,21 @@
 
 mod alerts;
 pub(crate) mod bounded;
+mod features;
 mod findings;
 pub mod flow;
 mod flow_records;
 mod flows;
+mod ja4;
 mod marks;
 mod n4;
 mod names;
 pub mod offence;
 mod questions;
+pub(crate) mod quic;
 mod raised;
 pub mod spell;
+pub(crate) mod ssh;
 mod unknown;
 
 use std::sync::Arc;
@@ -35,7 +39,7 @@ use crate::detect::{
     EGR_NOTALLOWED, GTP_PEER, INV_UNKNOWN, OPS_BLIND, TUN_FOREIGN, egr_notallowed, gtp_peer, rank,
     tun_foreign,
 };
-use crate::report::{Report, Speech};
+use crate::report::{Heard, Report, Seen, Speech};
 use crate::rules::{EquipmentId, Link, Roles, Rules};
 use crate::series::Evictions;
 use crate::signalling::Signalling;
@@ -43,6 +47,7 @@ use crate::track::FlowDelta;
 use crate::vendor_elements::VendorElements;
 use crate::{Nanos, TapId};
 use alerts::{Alerts, DAYS_GRACE};
+use features::Openings;
 use flow::{Flow, Way};
 use flows::Flows;
 use marks::Marks;
@@ -74,6 +79,7 @@ pub struct Judge {
     names: Names,
     asked: Asked,
     marks: Marks,
+    openings: Openings,
     strangers: Strangers,
     echoes: Echoes,
     alerts: Alerts,
@@ -100,6 +106,7 @@ impl Judge {
             names: Names::default(),
             asked: Asked::default(),
             marks: Marks::default(),
+            openings: Openings::default(),
             strangers: Strangers::default(),
             echoes: Echoes::default(),
             alerts: Alerts::default(),
@@ -151,6 +158,7 @@ impl Judge {
         });
         self.names.forget();
         self.marks.forget();
+        self.openings.forget();
         self.strangers.forget();
         self.held.clear();
     }
@@ -190,11 +198,12 @@ impl Judge {
         if let Some(rules) = self.rules.clone() {
             // Numbers of another inventory say nothing here.
             let of_today = |report: &&Report| report.policy == rules.identity();
-            self.learn_names(reports.iter().filter(of_today), &rules);
+            let heard = self.learn_names(reports.iter().filter(of_today), &rules);
             self.judge_sightings(reports.iter().filter(of_today), &rules, say);
             self.judge_flows(reports, &rules, say);
             self.judge_findings(reports.iter().filter(of_today), &rules, say);
             self.judge_marks(reports.iter().filter(of_today), &rules, say);
+            self.judge_openings(&heard, &rules, say);
         }
         self.signalling.settle(reports, self.now);
         self.accuse_by_n4(say);
@@ -259,6 +268,7 @@ impl Judge {
             nodes,
             self.asked.shared(),
             self.marks.evictions(),
+            self.openings.evictions(),
         ]
     }
 
@@ -279,26 +289,35 @@ impl Judge {
         }
     }
 
-    fn learn_names<'a>(&mut self, reports: impl Iterator<Item = &'a Report>, rules: &Rules) {
-        let mut heard: Vec<_> = reports
-            .flat_map(|report| report.heard.iter().map(|heard| (heard, report.message(heard))))
+    /// Learns names and notes questions; gives what else was heard, in order.
+    fn learn_names<'a>(
+        &mut self,
+        reports: impl Iterator<Item = &'a Report>,
+        rules: &Rules,
+    ) -> Vec<(Seen, Speech, &'a [u8])> {
+        let mut heard: Vec<(Seen, Speech, &[u8])> = reports
+            .flat_map(|report| {
+                let of = |heard: &Heard| (heard.seen, heard.speech, report.message(heard));
+                report.heard.iter().map(of)
+            })
             .collect();
-        heard.sort_by_key(|(heard, message)| (heard.seen, heard.speech, *message));
-        for (heard, message) in heard {
-            let seen = &heard.seen;
-            match heard.speech {
+        heard.sort_unstable();
+        for (seen, speech, message) in &heard {
+            match speech {
                 Speech::DnsAnswer => {
                     self.names.learn_answer(seen.client, message);
                     if !is_resolver(rules, seen.client) {
-                        self.note_question(seen, heard.speech, message);
+                        self.note_question(seen, *speech, message);
                     }
                 }
-                Speech::DnsQuestion => self.note_question(seen, heard.speech, message),
+                Speech::DnsQuestion => self.note_question(seen, *speech, message),
                 Speech::ClientHello(server) => {
-                    self.names.learn_hello(seen.client, server, message);
+                    self.names.learn_hello(seen.client, *server, message);
                 }
+                Speech::Quic | Speech::Ssh | Speech::Http | Speech::Clear => {}
             }
         }
+        heard
     }
 
     fn judge_flows(&mut self, reports: &[Report], rules: &Rules, say: &mut impl FnMut(Verdict)) {
