@@ -104,7 +104,7 @@ fn thefts(capture: &mut Capture) {
     for n in 0..20 {
         capture.ping(20_000 + u32::from(n) * 900, gnb(4), upf, n, &noise(n.into(), 56));
     }
-    let ntp = |first: u8, len| [&[first][..], &vec![0; len - 1]].concat();
+    let ntp = |first: u8, len: usize| [&[first][..], &vec![0; len - 1]].concat();
     capture.udp(30_000, gnb(5), ([203, 0, 113, 9], 123), &ntp(0x23, 48));
     let mut announce = vec![0x1b, 2, 0, 72];
     announce.resize(64, 0);

@@ -57,7 +57,7 @@ fn hello(name: &str, at: u64) -> Verdict {
 /// What is said of these records; control is killed after every so many.
 fn played(policy: &str, killed_after: Option<u64>, records: &[Verdict]) -> Place {
     let place = Place::new(policy);
-    let mut sensor = Sensor::start(&place.socket(), true, 64);
+    let mut sensor = Sensor::start(&place.socket(), true, 1024);
     let mut control = place.control(&["--until-end"]);
     let (mut connection, message) = sensor.accept();
     let sha256 = message.unwrap().sha256;
