@@ -3,13 +3,17 @@
 //! bounded, kept row by row, and can be stored and taken up again.
 //!
 //! - [`bcn_periodic`]: a rhythm that nobody declared.
+//! - [`cov_dns`]: names that carry more than names do.
 //! - [`egr_cohort`]: a place to which one build turns and nobody else.
+//! - [`egr_crypto`]: encrypted conversations that are not those that equipment is known for.
 //! - [`egr_longconn`]: a flow that the policy does not allow and that never ends.
 //! - [`egr_volume`]: far more than usual, or every night the same heap.
 //! - [`oam_window`]: work on equipment that nobody declared.
 
 pub mod bcn_periodic;
+pub mod cov_dns;
 pub mod egr_cohort;
+pub mod egr_crypto;
 pub mod egr_longconn;
 pub mod egr_volume;
 pub mod memory;
@@ -25,10 +29,13 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 use weir_engine::Nanos;
+use weir_engine::contract::content::Questions;
 use weir_engine::contract::verdict::{Fact, Severity};
 
 use bcn_periodic::Beacons;
+use cov_dns::Domains;
 use egr_cohort::Cohorts;
+use egr_crypto::{Crypto, Opening};
 use egr_volume::Volumes;
 use memory::{Kind, Remembered, Stored};
 use oam_window::Management;
@@ -52,6 +59,10 @@ pub struct Settings {
     pub volumes: Option<egr_volume::Settings>,
     /// OAM-WINDOW's `max_mebibytes`, in bytes.
     pub most_outside_windows: Option<u64>,
+    /// COV-DNS's.
+    pub names: Option<cov_dns::Settings>,
+    /// EGR-CRYPTO's.
+    pub crypto: Option<egr_crypto::Settings>,
 }
 
 /// What a detection found, about the equipment of the spell that showed it.
@@ -88,6 +99,8 @@ pub struct Analytics {
     cohorts: Cohorts,
     volumes: Volumes,
     management: Management,
+    domains: Domains,
+    crypto: Crypto,
 }
 
 impl Analytics {
@@ -115,19 +128,55 @@ impl Analytics {
         }
     }
 
+    /// Takes in what an equipment asked the DNS for, and says what that shows.
+    pub fn ask(
+        &mut self,
+        equipment: &str,
+        asked: &Questions,
+        day: u32,
+        settings: &Settings,
+        say: &mut impl FnMut(Finding),
+    ) {
+        if let Some(settings) = &settings.names {
+            self.domains.observe(equipment, asked, day, settings, say);
+        }
+    }
+
+    /// Takes in what an equipment's flow begins with, and says what of it is new.
+    pub fn open(
+        &mut self,
+        opening: &Opening<'_>,
+        settings: &Settings,
+        say: &mut impl FnMut(Finding),
+    ) {
+        if let Some(settings) = &settings.crypto {
+            self.crypto.observe(opening, settings, say);
+        }
+    }
+
     /// Another life of the sensor begins: what was counted for alerts counts from 0 again.
     pub fn restarted(&mut self) {
         self.memories_mut().into_iter().for_each(Remembered::restart);
     }
 
     fn memories(&self) -> [&dyn Remembered; Kind::ALL.len()] {
-        let Self { beacons, cohorts, volumes, management } = self;
-        [&beacons.channels, &cohorts.visits, &volumes.hours, &management.sessions]
+        let Self { beacons, cohorts, volumes, management, domains, crypto } = self;
+        let sessions = &management.sessions;
+        let (domains, traits) = (&domains.domains, &crypto.traits);
+        [&beacons.channels, &cohorts.visits, &volumes.hours, sessions, domains, traits]
     }
 
     fn memories_mut(&mut self) -> [&mut dyn Remembered; Kind::ALL.len()] {
-        let Self { beacons, cohorts, volumes, management } = self;
-        [&mut beacons.channels, &mut cohorts.visits, &mut volumes.hours, &mut management.sessions]
+        let Self { beacons, cohorts, volumes, management, domains, crypto } = self;
+        let sessions = &mut management.sessions;
+        [
+            &mut beacons.channels,
+            &mut cohorts.visits,
+            &mut volumes.hours,
+            sessions,
+            &mut domains.domains,
+            &mut crypto.traits,
+        ]
     }
 
     /// Takes over a stored row; no if it is none of this version.

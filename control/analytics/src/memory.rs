@@ -23,11 +23,16 @@ pub enum Kind {
     Hours = 3,
     /// Of OAM-WINDOW: a session on a service of management.
     Session = 4,
+    /// Of COV-DNS: names that equipment asked for under a domain.
+    Domain = 5,
+    /// Of EGR-CRYPTO: what equipment shows of its encrypted conversations.
+    Trait = 6,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 4] = [Self::Channel, Self::Visit, Self::Hours, Self::Session];
+    pub const ALL: [Self; 6] =
+        [Self::Channel, Self::Visit, Self::Hours, Self::Session, Self::Domain, Self::Trait];
 
     /// The label `table` of its evictions.
     pub const fn table(self) -> &'static str {
@@ -36,6 +41,8 @@ impl Kind {
             Self::Visit => "cohort_visits",
             Self::Hours => "volume_hours",
             Self::Session => "management_sessions",
+            Self::Domain => "dns_domains",
+            Self::Trait => "crypto_traits",
         }
     }
 }

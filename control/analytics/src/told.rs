@@ -29,6 +29,15 @@ pub(crate) struct Subject {
     pub(crate) instance: u64,
 }
 
+/// What belongs to an alert.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Size {
+    pub(crate) packets: u64,
+    pub(crate) bytes: u64,
+    /// The last packet's time.
+    pub(crate) last: Nanos,
+}
+
 impl Told {
     /// Nothing is counted yet.
     pub(crate) fn new(day: u32, fact: Fact, first: Nanos) -> Self {
@@ -43,8 +52,14 @@ impl Told {
 
     /// Counts a spell that belongs to it, and says how it stands.
     pub(crate) fn grow(&mut self, spell: &Spell<'_>, subject: Subject) -> Finding {
-        self.packets += spell.packets();
-        self.bytes += spell.bytes();
+        let (packets, bytes, last) = (spell.packets(), spell.bytes(), spell.activity.last);
+        self.grow_by(Size { packets, bytes, last }, subject)
+    }
+
+    /// Counts what else belongs to it, and says how it stands.
+    pub(crate) fn grow_by(&mut self, more: Size, subject: Subject) -> Finding {
+        self.packets += more.packets;
+        self.bytes += more.bytes;
         let Subject { detection, severity, peer, instance } = subject;
         Finding {
             detection,
@@ -57,7 +72,7 @@ impl Told {
             packets: self.packets,
             bytes: self.bytes,
             first: self.first,
-            last: spell.activity.last,
+            last: more.last,
         }
     }
 

@@ -102,8 +102,8 @@ pub const DETECTIONS: &[Detection] = &[
         "EGR-CRYPTO",
         &[
             positive("learning_days", 14.0),
-            positive("min_entropy_bits", 7.3),
-            count("entropy_bytes", 512.0),
+            Parameter { most: 8.0, ..positive("min_entropy_bits", 7.3) },
+            Parameter { most: 4096.0, ..count("entropy_bytes", 512.0) },
         ],
     ),
     detection("OAM-WINDOW", &[positive("max_mebibytes", 10.0)]),
@@ -114,14 +114,17 @@ pub const DETECTIONS: &[Detection] = &[
     detection(
         "COV-DNS",
         &[
-            count("min_names", 100.0),
+            Parameter { most: 1024.0, ..count("min_names", 100.0) },
             positive("window_hours", 24.0),
             positive("min_kibibytes_per_day", 4.0),
-            count("max_label_bytes", 48.0),
+            Parameter { most: 63.0, ..count("max_label_bytes", 48.0) },
         ],
     ),
     detection("COV-ICMP", &[count("min_packets", 8.0), count("min_bytes", 256.0)]),
-    detection("COV-TIME", &[positive("max_packets_per_second", 0.0625)]),
+    detection(
+        "COV-TIME",
+        &[Parameter { least: 1e-6, ..positive("max_packets_per_second", 0.0625) }],
+    ),
     detection("TUN-FOREIGN", &[]),
     detection("GTP-PEER", &[]),
     detection(

@@ -1,6 +1,7 @@
 //! Findings in plain English: what was seen, what the policy expected, why it
 //! was flagged, what was ruled out, what to do next.
 
+mod content;
 mod flows;
 mod health;
 mod links;
@@ -194,6 +195,12 @@ pub fn tell(alert: &Alert, names: Names<'_>) -> Story {
         Fact::Imbalance { extra, came, windows, .. } => {
             proof::imbalance(about, (extra, came), windows)
         }
+        Fact::Names { names, octets, first_label, .. } => {
+            content::names(about, names, octets, first_label)
+        }
+        Fact::Echoes(oddity) => content::echoes(about, oddity),
+        Fact::Time(oddity) => content::time(about, oddity),
+        Fact::Crypto(news) => content::crypto(about, news),
     };
     if alert.superseded_by.is_some() {
         return story.next("See the alert of the more specific detection about the same peer.");

@@ -165,6 +165,8 @@ impl Recorder {
         match verdict {
             Verdict::Alert(alert) => Some(alert.at),
             Verdict::Activity(activity) => Some(activity.last),
+            Verdict::Questions(asked) => Some(asked.last),
+            Verdict::Features(features) => Some(features.at),
             _ => None,
         }
     }
@@ -179,6 +181,8 @@ impl Recorder {
             Verdict::Flow(flow) => self.flow(&flow, store),
             Verdict::Session(record) => self.session(&record, store),
             Verdict::Activity(activity) => self.activity(&activity, store),
+            Verdict::Questions(asked) => self.questions(&asked, store),
+            Verdict::Features(features) => self.features(&features, store),
             Verdict::Policy(swap) => self.policy(&swap, store),
             Verdict::End(_) => {}
         }

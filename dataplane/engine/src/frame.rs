@@ -3,7 +3,7 @@
 use crate::Nanos;
 
 /// The index of a tap in the sensor's configuration.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct TapId(pub u16);
 
 /// How a frame's bytes begin (the registry of LINKTYPE_ values).

@@ -1,16 +1,23 @@
 //! What a frame shows besides its flow: equipment in unlisted clothes, messages
 //! that name equipment's peers, and which way the user plane goes.
 
-use weir_wire::ethernet::{self, Ethernet};
+use weir_wire::ethernet::{self, Ethernet, Vlan};
 use weir_wire::gtpu::G_PDU;
+use weir_wire::icmp::Icmp;
+use weir_wire::ptp::{self, Ptp};
 use weir_wire::tcp::Tcp;
 use weir_wire::udp::Udp;
+use weir_wire::{Address, Layer};
 
 use crate::decode::{Common, protocol};
+use crate::detect::cov_icmp::Echo;
+use crate::detect::cov_time::{self, Ntp};
 use crate::frame::{Frame, LinkType};
+use crate::judge::{quic, ssh};
 use crate::record::{Evidence, Kind, Record};
-use crate::report::{Report, Speech, Trait};
+use crate::report::{Report, Seen, Shows, Speech, Trait};
 use crate::rules::{Equipment, EquipmentId, Party, Roles, Rules};
+use crate::track::FlowKey;
 
 /// UDP port of DNS.
 const DNS: u16 = 53;
@@ -84,6 +91,21 @@ impl Shown {
 #[cold]
 fn sight_below_ip(report: &mut Report, frame: &Frame<'_>, record: &Record, rules: &Rules) {
     let Ok(ethernet) = Ethernet::parse(frame.bytes) else { return };
+    if record.ether_type == ptp::ETHER_TYPE
+        && let Some(client) = rules.equipment_by_mac(ethernet.source())
+        && let Some(element) = unusual_element(behind_tags(ethernet))
+    {
+        let seen = Seen {
+            time: record.time,
+            client,
+            flow: FlowKey::default(),
+            upward: true,
+            bytes: record.wire_len,
+            tap: record.tap,
+            link: record.link,
+        };
+        report.mark(seen, Shows::Ptp(element));
+    }
     if let Some(id) = rules.equipment_by_mac(ethernet.source())
         && !is_common(record.ether_type)
     {
@@ -91,7 +113,24 @@ fn sight_below_ip(report: &mut Report, frame: &Frame<'_>, record: &Record, rules
     }
 }
 
-/// Keeps DNS answers to equipment and its TLS hellos, and counts the user
+/// What stands behind the VLAN tags of a frame, as far as the decoder goes.
+fn behind_tags(ethernet: Ethernet<'_>) -> &[u8] {
+    let (mut kind, mut payload) = (ethernet.ether_type(), ethernet.payload());
+    while ethernet::is_vlan(kind)
+        && let Ok(vlan) = Vlan::parse(payload)
+    {
+        (kind, payload) = (vlan.ether_type(), vlan.payload());
+    }
+    payload
+}
+
+/// The first element of a PTP message that no profile asks for.
+fn unusual_element(message: &[u8]) -> Option<u16> {
+    let ptp = Ptp::parse(message).ok()?;
+    ptp.elements().find(|element| !cov_time::is_usual(ptp.kind(), *element))
+}
+
+/// Keeps what equipment asks the DNS and is answered, and its TLS hellos, and counts the user
 /// plane's directions.
 #[inline]
 pub(crate) fn listen(report: &mut Report, frame: &Frame<'_>, record: &Record, rules: &Rules) {
@@ -99,31 +138,127 @@ pub(crate) fn listen(report: &mut Report, frame: &Frame<'_>, record: &Record, ru
         if let Some(uplink) = uplink(record, rules) {
             report.direction(record.tap, uplink, 1);
         }
-    } else if record.protocol == protocol::TCP {
-        if record.evidence.any(Evidence::DATA)
-            && let Some(client) = Party::unpack(record.source).equipment()
-        {
-            hello(report, frame, record, client);
-        }
-    } else if record.source_port == DNS
-        && record.protocol == protocol::UDP
-        && let Some(client) = Party::unpack(record.destination).equipment()
-        && let Ok(udp) = Udp::parse(transport(frame, record))
+    } else if record.evidence.any(Evidence::DATA.or(Evidence::OPENS).or(Evidence::REPORTS))
+        && !record.is_gtp_or_pfcp()
     {
-        report.hear(record.time, client, Speech::DnsAnswer, udp.payload());
+        overhear(report, frame, record, rules);
     }
 }
 
-/// Keeps the segment if a ClientHello begins in it: a handshake record, of which
-/// servers ignore the minor version, with a message of type 1 (RFC 8446 §4, §5.1).
-fn hello(report: &mut Report, frame: &Frame<'_>, record: &Record, client: EquipmentId) {
-    let Ok(tcp) = Tcp::parse(transport(frame, record)) else { return };
+/// Keeps what a packet of equipment says, if it is of a kind that is looked at.
+fn overhear(report: &mut Report, frame: &Frame<'_>, record: &Record, rules: &Rules) {
+    let parties = (Party::unpack(record.source), Party::unpack(record.destination));
+    let (from, to) = (parties.0.equipment(), parties.1.equipment());
+    if from.is_none() && to.is_none() {
+        return;
+    }
+    let Some(ends) = record.outer_addresses(frame.bytes) else { return };
+    let seen = |client| {
+        let (flow, upward) = FlowKey::of(record, ends.0, ends.1);
+        let (time, bytes, tap, link) = (record.time, record.wire_len, record.tap, record.link);
+        Seen { time, client, flow, upward, bytes, tap, link }
+    };
+    let transport = transport(frame, record);
+    let echo = match record.protocol {
+        protocol::ICMP => Some((Layer::Icmp, [8, 0])),
+        protocol::ICMPV6 => Some((Layer::Icmpv6, [128, 129])),
+        _ => None,
+    };
+    if let Some((layer, kinds)) = echo {
+        if let Ok(icmp) = Icmp::parse(transport, layer)
+            && kinds.contains(&icmp.kind())
+            && let Some(client) = from.or(to)
+        {
+            let body = icmp.body().get(..usize::from(record.payload_len)).unwrap_or(icmp.body());
+            if let Some(echo) = Echo::parse(icmp.kind() == kinds[1], body) {
+                report.mark(seen(client), Shows::Echo(echo));
+            }
+        }
+        return;
+    }
+    if !record.evidence.any(Evidence::DATA) {
+        return;
+    }
+    let payload = match record.protocol {
+        protocol::TCP => Tcp::parse(transport).ok().map(|tcp| tcp.payload()),
+        protocol::UDP => Udp::parse(transport).ok().map(|udp| udp.payload()),
+        _ => None,
+    };
+    let Some(payload) = payload else { return };
     // Behind the segment may stand what pads or trails the frame.
-    let segment = tcp.payload().get(..usize::from(record.payload_len)).unwrap_or(tcp.payload());
-    if let [0x16, 3, _, _, _, 1, ..] = segment
-        && let Some((_, server)) = record.outer_addresses(frame.bytes)
+    let payload = payload.get(..usize::from(record.payload_len)).unwrap_or(payload);
+    let is_tcp = record.protocol == protocol::TCP;
+    let ports = [record.source_port, record.destination_port];
+    if let Some(client) = from
+        && ports.iter().any(|port| is_clear(record.protocol, *port))
     {
-        report.hear(record.time, client, Speech::ClientHello(server), segment);
+        report.sample(seen(client), payload);
+    }
+    if record.source_port == DNS
+        && let Some(client) = to
+    {
+        if !is_tcp {
+            report.hear(seen(client), Speech::DnsAnswer, payload);
+        }
+    } else if record.destination_port == DNS
+        && let Some(client) = from
+        // What resolvers ask they ask for others.
+        && !rules.equipment(client).is_some_and(|equipment| equipment.roles.any(Roles::DNS))
+    {
+        let message = if is_tcp { in_stream(payload) } else { payload };
+        report.hear(seen(client), Speech::DnsQuestion, message);
+    } else if !is_tcp && ports.contains(&cov_time::NTP) {
+        if let (Some(client), Some(ntp)) = (from.or(to), Ntp::parse(payload)) {
+            report.mark(seen(client), Shows::Ntp(ntp));
+        }
+    } else if !is_tcp && [ptp::EVENT_PORT, ptp::GENERAL_PORT].contains(&record.destination_port) {
+        if let (Some(client), Some(element)) = (from, unusual_element(payload)) {
+            report.mark(seen(client), Shows::Ptp(element));
+        }
+    } else if let Some(client) = from
+        && let Some(speech) = opening(is_tcp, payload, ends.1)
+    {
+        report.hear(seen(client), speech, payload);
+    }
+}
+
+/// What begins a conversation, if a payload does.
+fn opening(is_tcp: bool, payload: &[u8], server: Address) -> Option<Speech> {
+    match payload {
+        _ if !is_tcp => quic::begins(payload).then_some(Speech::Quic),
+        // A ClientHello: a handshake record, of which servers ignore the minor version, with a
+        // message of type 1 (RFC 8446 §4, §5.1).
+        [0x16, 3, _, _, _, 1, ..] => Some(Speech::ClientHello(server)),
+        _ if ssh::begins(payload) => Some(Speech::Ssh),
+        _ if is_request(payload) => Some(Speech::Http),
+        _ => None,
+    }
+}
+
+/// Whether a payload begins with a method of HTTP.
+fn is_request(payload: &[u8]) -> bool {
+    let methods = ["GET ", "POST ", "PUT ", "HEAD ", "PATCH ", "DELETE ", "OPTIONS ", "CONNECT "];
+    methods.iter().any(|method| payload.starts_with(method.as_bytes()))
+}
+
+/// Whether on this service everything is clear text by its standard: FTP, Telnet, SMTP, DNS, TFTP, HTTP,
+/// NTP, SNMP, LDAP, syslog.
+fn is_clear(protocol: u8, port: u16) -> bool {
+    match protocol {
+        protocol::TCP => matches!(port, 21 | 23 | 25 | 53 | 80 | 389 | 514 | 601 | 8080),
+        protocol::UDP => matches!(port, 53 | 69 | 123 | 161 | 162 | 514),
+        _ => false,
+    }
+}
+
+/// The DNS message that begins in a segment: behind its length (RFC 1035 §4.2.2), unless that came
+/// in a segment of its own.
+fn in_stream(segment: &[u8]) -> &[u8] {
+    match segment.split_first_chunk::<2>() {
+        Some((len, message)) if usize::from(u16::from_be_bytes(*len)) <= message.len() => {
+            message.get(..u16::from_be_bytes(*len).into()).unwrap_or(message)
+        }
+        _ => segment,
     }
 }
 

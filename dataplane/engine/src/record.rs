@@ -110,6 +110,12 @@ impl Evidence {
     /// The link's own housekeeping (neighbour and router discovery).
     pub const HOUSEKEEPING: Evidence = Evidence(1 << 7);
 
+    /// Both sets of bits.
+    #[inline]
+    pub const fn or(self, more: Evidence) -> Evidence {
+        Evidence(self.0 | more.0)
+    }
+
     /// Whether any bit of `wanted` is set.
     #[inline]
     pub const fn any(self, wanted: Evidence) -> bool {

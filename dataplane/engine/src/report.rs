@@ -2,13 +2,15 @@
 
 use weir_wire::Address;
 
+use crate::detect::cov_icmp::Echo;
+use crate::detect::cov_time::Ntp;
 use crate::finding::Findings;
 use crate::frame::TapId;
 use crate::proof::Samples;
-use crate::rules::EquipmentId;
+use crate::rules::{EquipmentId, Link};
 use crate::series::Evictions;
 use crate::signalling::Pouch;
-use crate::track::FlowDelta;
+use crate::track::{FlowDelta, FlowKey};
 use crate::tunnels::unresolved::Unresolved;
 use crate::vendor_elements::VendorElements;
 use crate::{Frame, Nanos};
@@ -56,22 +58,50 @@ pub enum Trait {
     EtherType(u16),
 }
 
-/// The kinds of messages from which equipment's names for addresses are learned.
+/// The kinds of messages from which equipment's names for addresses are learned, and which names
+/// it asks for.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Speech {
     /// A DNS answer to the equipment, whole.
     DnsAnswer,
     /// The beginning of a TLS ClientHello of the equipment to this address.
     ClientHello(Address),
+    /// The beginning of a DNS question of the equipment.
+    DnsQuestion,
+    /// A QUIC Initial of the equipment, whole.
+    Quic,
+    /// The beginning of an SSH banner or key exchange of the equipment.
+    Ssh,
+    /// The beginning of an HTTP request of the equipment.
+    Http,
+    /// The beginning of what the equipment sends on a service in clear text.
+    Clear,
 }
 
-/// A message that names an address; its bytes stand in [`Report::heard_bytes`].
+/// A packet of equipment, or to it.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Seen {
+    /// Its time.
+    pub time: Nanos,
+    /// Which equipment asked, answers, or says hello.
+    pub client: EquipmentId,
+    /// Its flow.
+    pub flow: FlowKey,
+    /// Whether it goes from the flow's low end to its high end.
+    pub upward: bool,
+    /// Its bytes on the wire.
+    pub bytes: u32,
+    /// Its tap.
+    pub tap: TapId,
+    /// Its link.
+    pub link: Link,
+}
+
+/// A message that was kept; its bytes stand in [`Report::heard_bytes`].
 #[derive(Clone, Copy, Debug)]
 pub struct Heard {
-    /// The packet's time.
-    pub time: Nanos,
-    /// Which equipment asked the DNS, or says hello.
-    pub client: EquipmentId,
+    /// The packet that it came in.
+    pub seen: Seen,
     /// What the message is.
     pub speech: Speech,
     /// Where the message starts.
@@ -80,6 +110,28 @@ pub struct Heard {
     pub len: u32,
 }
 
+/// What a packet of equipment shows of echoes and time synchronisation.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Mark {
+    /// The packet.
+    pub seen: Seen,
+    /// What it shows.
+    pub shows: Shows,
+}
+
+/// What single packets show.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Shows {
+    /// An ICMP echo, or its reply.
+    Echo(Echo),
+    /// NTP.
+    Ntp(Ntp),
+    /// PTP with an element of this type, which is not usual.
+    Ptp(u16),
+}
+
+/// Marks per slice.
+const MARKS: usize = 4096;
 /// Sightings per slice.
 const SIGHTINGS: usize = 1024;
 /// Messages with names per slice.
@@ -91,6 +143,14 @@ const HEARD_BYTES: usize = 256 << 10;
 const HELLO_BYTES: usize = HEARD_BYTES / 2;
 /// Hellos per slice beyond which no more are kept, for the same reason.
 const HELLOS: usize = HEARD / 2;
+/// Questions per slice beyond which no more are kept, and their bytes.
+const QUESTIONS: usize = 3 * HEARD / 4;
+const QUESTION_BYTES: usize = 3 * HEARD_BYTES / 4;
+/// How much is read of a question: the header and the longest name, its type and class.
+const QUESTION_LARGEST: usize = 12 + 255 + 4;
+/// Packets of clear-text services per slice that are looked at, and how much of each.
+const SAMPLES: u32 = 64;
+const SAMPLE_LARGEST: usize = 512;
 /// The largest DNS answer that is read; UDP answers are smaller as a rule.
 const DNS_LARGEST: usize = 4096;
 /// How much is read of a ClientHello; what follows is not looked at.
@@ -117,11 +177,15 @@ pub struct Report {
     pub heard: Vec<Heard>,
     /// Their bytes.
     pub heard_bytes: Vec<u8>,
+    /// How many of them are samples of clear text.
+    pub(crate) clear_heard: u32,
+    /// Echoes and time synchronisation of equipment.
+    pub marks: Vec<Mark>,
     /// What single packets of GTP-U showed.
     pub findings: Findings,
     /// User packets per direction and tap: (tap, uplink, downlink).
     pub directions: Vec<(TapId, u64, u64)>,
-    /// Sightings, findings and messages with names that found no room.
+    /// Sightings, findings, marks and messages that found no room.
     pub dropped: u64,
     /// What the worker's tables of fragments gave up for lack of room.
     pub evictions: Evictions,
@@ -149,6 +213,7 @@ impl Report {
             hints: vec![0; SIGHTINGS],
             heard: Vec::with_capacity(HEARD),
             heard_bytes: Vec::with_capacity(HEARD_BYTES),
+            marks: Vec::with_capacity(MARKS),
             findings: Findings::with_room(),
             directions: Vec::with_capacity(64),
             vendors: VendorElements::with_room(),
@@ -172,6 +237,8 @@ impl Report {
         self.sightings.clear();
         self.heard.clear();
         self.heard_bytes.clear();
+        self.clear_heard = 0;
+        self.marks.clear();
         self.findings.clear();
         self.directions.clear();
         self.partial = false;
@@ -238,13 +305,21 @@ impl Report {
         }
     }
 
-    /// Keeps a message that names an address. A DNS answer is kept whole or not
-    /// at all, since a cut one can't be read; of a ClientHello only the beginning.
-    pub fn hear(&mut self, time: Nanos, client: EquipmentId, speech: Speech, message: &[u8]) {
+    /// Keeps a message. A DNS answer is kept whole or not at all, since a cut one can't
+    /// be read; of a ClientHello, and of a question, only the beginning.
+    pub fn hear(&mut self, seen: Seen, speech: Speech, message: &[u8]) {
         let (message, messages, bytes) = match speech {
             Speech::DnsAnswer => (message, HEARD, HEARD_BYTES),
             Speech::ClientHello(_) => {
                 (message.get(..HELLO_LARGEST).unwrap_or(message), HELLOS, HELLO_BYTES)
+            }
+            Speech::Clear => (message, HELLOS, HELLO_BYTES),
+            Speech::Quic | Speech::Ssh | Speech::Http => {
+                (message.get(..HELLO_LARGEST).unwrap_or(message), HELLOS, HELLO_BYTES)
+            }
+            Speech::DnsQuestion => {
+                let beginning = message.get(..QUESTION_LARGEST).unwrap_or(message);
+                (beginning, QUESTIONS, QUESTION_BYTES)
             }
         };
         let room = self.heard.len() < messages
@@ -256,7 +331,25 @@ impl Report {
         }
         let start = self.heard_bytes.len() as u32;
         self.heard_bytes.extend_from_slice(message);
-        self.heard.push(Heard { time, client, speech, start, len: message.len() as u32 });
+        self.heard.push(Heard { seen, speech, start, len: message.len() as u32 });
+    }
+
+    /// Keeps a sample of clear text. There is as much of it as equipment likes, and what comes when
+    /// the slice has enough of it is not missed.
+    pub fn sample(&mut self, seen: Seen, payload: &[u8]) {
+        if self.clear_heard < SAMPLES {
+            self.clear_heard += 1;
+            self.hear(seen, Speech::Clear, payload.get(..SAMPLE_LARGEST).unwrap_or(payload));
+        }
+    }
+
+    /// Notes what a packet shows.
+    pub fn mark(&mut self, seen: Seen, shows: Shows) {
+        if self.marks.len() < MARKS {
+            self.marks.push(Mark { seen, shows });
+        } else {
+            self.dropped += 1;
+        }
     }
 
     /// The bytes of a message that was heard.
@@ -290,7 +383,16 @@ mod tests {
     const SERVER: Speech = Speech::ClientHello(Address(7));
 
     fn hear(report: &mut Report, speech: Speech, len: usize) {
-        report.hear(Nanos(1), EquipmentId(2), speech, &vec![3; len]);
+        let seen = Seen {
+            time: Nanos(1),
+            client: EquipmentId(2),
+            flow: FlowKey::default(),
+            upward: true,
+            bytes: len as u32,
+            tap: TapId(0),
+            link: Link::Oam,
+        };
+        report.hear(seen, speech, &vec![3; len]);
     }
 
     #[test]
@@ -304,18 +406,18 @@ mod tests {
     }
 
     #[test]
-    fn hellos_leave_room_for_answers_and_nothing_grows_beyond_its_room() {
+    fn hellos_and_questions_leave_room_for_answers_and_nothing_grows_beyond_its_room() {
         for len in [0, 6, HELLO_LARGEST] {
             let mut report = Report::with_room();
             let capacity = (report.heard.capacity(), report.heard_bytes.capacity());
-            for speech in [SERVER, Speech::DnsAnswer] {
+            for speech in [SERVER, Speech::DnsQuestion, Speech::DnsAnswer] {
                 let before = report.heard.len();
                 for _ in 0..10_000 {
                     hear(&mut report, speech, len);
                 }
                 assert!(report.heard.len() > before, "no room for {speech:?} of {len} bytes");
             }
-            assert_eq!(report.dropped + report.heard.len() as u64, 20_000);
+            assert_eq!(report.dropped + report.heard.len() as u64, 30_000);
             assert_eq!((report.heard.capacity(), report.heard_bytes.capacity()), capacity);
         }
     }

@@ -233,6 +233,16 @@ fn settings(message: &PolicyMessage) -> Settings {
     number(&mut s.balance_max_mebibytes, "CNS-BALANCE", "max_mebibytes_per_minute");
     count(&mut s.dup_min_digests, "CNS-DUP", "min_digests");
     seconds(&mut s.dup_window, "CNS-DUP", "window_seconds");
+    count(&mut s.icmp_min_packets, "COV-ICMP", "min_packets");
+    count(&mut s.icmp_min_bytes, "COV-ICMP", "min_bytes");
+    if let Some(rate) = message.parameter("COV-TIME", "max_packets_per_second") {
+        s.ntp_pause = Nanos((1e9 / rate) as u64);
+    }
+
+    number(&mut s.crypto_entropy, "EGR-CRYPTO", "min_entropy_bits");
+    if let Some(octets) = message.parameter("EGR-CRYPTO", "entropy_bytes") {
+        s.crypto_octets = octets as usize;
+    }
 
     number(&mut s.blind_coverage, "OPS-BLIND", "n4_coverage");
     count(&mut s.blind_transactions, "OPS-BLIND", "min_n4_transactions");
@@ -415,10 +425,13 @@ members = ["upf-1", "gnb-1"]
             for parameter in known.parameters {
                 let (id, name) = (detection.id, parameter.name);
                 // Half a year, a ratio of 1, or a count that no default is.
-                let other = if parameter.most <= 1.0 { 1.0 } else { 15_552_001.0 };
+                let other = if parameter.most <= 1.0 { 1.0 } else { 15_552_001.0_f64 };
+                let other = other.min(parameter.most);
                 let set = settings(&format!("[detections.{id}]\n{name} = {other}\n"));
                 // One-way sessions are judged from memory that is longer than the sensor's, too.
-                let elsewhere = OF_CONTROL.contains(&position) || name == "one_way_minutes";
+                let of_sensor = ["min_entropy_bits", "entropy_bytes"].contains(&name);
+                let elsewhere = OF_CONTROL.contains(&position) && !of_sensor;
+                let elsewhere = elsewhere || name == "one_way_minutes";
                 assert_eq!(set != default, !elsewhere, "{id} {name}");
             }
         }

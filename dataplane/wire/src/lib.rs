@@ -28,6 +28,7 @@ pub mod pfcp;
 pub mod pfcp_ie;
 pub mod pfcp_walk;
 pub mod pppoe;
+pub mod ptp;
 pub mod sctp;
 pub mod sll;
 pub mod sll2;

@@ -97,6 +97,33 @@ const TABLE: &[(&str, [Reach; 3])] = &[
     ("PFCP-DUPL", [NO_SESSIONS; 3]),
     ("PFCP-FLOOD", [NO_SESSIONS; 3]),
     ("PFCP-GHOST", [NO_SESSIONS; 3]),
+    (
+        "COV-DNS",
+        [
+            Within(
+                "its C2 over DNS counts subdomains; that module reads DNS logs and is not written out here",
+            ),
+            Beyond("it counts connections, and reads no names"),
+            Within("it has risks for suspicious DNS traffic and names"),
+        ],
+    ),
+    (
+        "COV-ICMP",
+        [
+            Beyond("it scores connections, and reads no echoes"),
+            Beyond("it counts connections, and reads no echoes"),
+            Within("it has risks for suspicious entropy and malformed packets"),
+        ],
+    ),
+    ("COV-TIME", [NO_INVENTORY; 3]),
+    (
+        "EGR-CRYPTO",
+        [
+            Beyond("a rare signature only raises a score"),
+            Beyond("it counts connections, and reads no hellos"),
+            Within("it has risks for TLS and for suspicious entropy"),
+        ],
+    ),
     ("CNS-BALANCE", [NO_BALANCE; 3]),
     ("CNS-DUP", [NO_BALANCE; 3]),
     ("OPS-BLIND", [Beyond("it does not tell what it failed to see"); 3]),

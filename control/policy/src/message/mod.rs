@@ -435,6 +435,8 @@ fn control_hash(policy: &Policy) -> [u8; 32] {
         sorted(suppressions),
         windows.collect::<Vec<_>>(),
         partners.collect::<Vec<_>>(),
+        sorted(policy.dns_zones.iter().cloned()),
+        sorted(policy.known_crypto.iter().cloned()),
     ));
     Sha256::digest(said).into()
 }

@@ -172,7 +172,7 @@ impl PolicyMessage {
             members += set.map_or(0, Vec::len);
             ensure(members <= MAX_MEMBERS, "the quirks name too much equipment", index)?;
             let known = quirk::are_known_to(&rule.detection)
-                && quirk::canonical(&rule.value).as_ref() == Ok(&rule.value);
+                && quirk::canonical(&rule.detection, &rule.value).as_ref() == Ok(&rule.value);
             ensure(known, "a quirk is none that its detection knows", index)?;
         }
         Ok(())

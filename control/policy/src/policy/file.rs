@@ -72,6 +72,8 @@ fn check(
         "link_defaults",
         "dnns",
         "slices",
+        "dns_zones",
+        "known_crypto",
         "esp_only",
         "import_grace_seconds",
         "smf_set",
@@ -102,6 +104,8 @@ fn check(
             link_defaults: link_defaults(&root),
             dnns: root.place("dnns").map(|_| texts("dnns")),
             slices: root.place("slices").map(|_| slices()),
+            dns_zones: dns_zones(&root),
+            known_crypto: known_crypto(&root),
             esp_only: esp_only(&root),
             import_grace_seconds: grace.unwrap_or(IMPORT_GRACE_SECONDS),
             smf_sets: smf_sets(&root, &selectors, inventory),
@@ -204,6 +208,53 @@ fn link_defaults(root: &Section<'_>) -> Vec<(IpNet, Link)> {
     let mut defaults: Vec<_> = defaults.into_iter().collect();
     defaults.sort_unstable();
     defaults
+}
+
+/// Zones in lower case, without the dot of the root.
+fn dns_zones(root: &Section<'_>) -> Vec<String> {
+    let zone = |text: Spanned<Text>| {
+        let zone = text.get_ref().0.trim_matches('.').to_ascii_lowercase();
+        let is_label = |label: &str| {
+            (1..=63).contains(&label.len())
+                && label.bytes().all(|c| c.is_ascii_alphanumeric() || b"-_".contains(&c))
+        };
+        if zone.split('.').all(is_label) {
+            return Some(zone);
+        }
+        let message = format!("{} is no name of a zone", quoted(&text.get_ref().0));
+        let remedy = "write it as in the DNS, such as `operator.example`";
+        root.findings.error(text.span(), Mistake::new(message, remedy));
+        None
+    };
+    root.list::<Text>("dns_zones").into_iter().filter_map(zone).collect()
+}
+
+/// What any equipment may show of its encrypted conversations, in lower case.
+fn known_crypto(root: &Section<'_>) -> Vec<String> {
+    let known = |text: Spanned<Text>| {
+        let said = text.get_ref().0.to_ascii_lowercase();
+        let is_hex = |text: &str| text.bytes().all(|c| c.is_ascii_hexdigit());
+        let is_right = match said.split_once(' ') {
+            Some(("sni", name)) => !name.is_empty() && !name.contains(' '),
+            Some(("ja4", value)) => {
+                let parts: Vec<&str> = value.split('_').collect();
+                let lengths: Vec<usize> = parts.iter().map(|part| part.len()).collect();
+                lengths == [10, 12, 12] && parts[1..].iter().all(|part| is_hex(part))
+            }
+            Some(("hassh", value)) => value.len() == 32 && is_hex(value),
+            _ => false,
+        };
+        if is_right {
+            return Some(said);
+        }
+        let message =
+            format!("{} is neither a name, nor a JA4, nor a HASSH", quoted(&text.get_ref().0));
+        let remedy = "write `sni update.vendor.example`, `ja4 t13d1516h2_8daaf6152771_e5627efa2ab1` or \
+                      `hassh` and 32 hexadecimal digits";
+        root.findings.error(text.span(), Mistake::new(message, remedy));
+        None
+    };
+    root.list::<Text>("known_crypto").into_iter().filter_map(known).collect()
 }
 
 fn esp_only(root: &Section<'_>) -> Vec<EspOnly> {
@@ -388,7 +439,7 @@ fn quirks(root: &Section<'_>, selectors: &mut Selectors<'_>) -> Vec<Quirk> {
             section.findings.warning(section.span(), Mistake::new(message, remedy));
             continue;
         }
-        let canonical = quirk::canonical(&value.get_ref().0);
+        let canonical = quirk::canonical(detection.id, &value.get_ref().0);
         let value = canonical.map_err(|mistake| section.findings.error(value.span(), mistake));
         let (Some(set), Ok(value)) = (set, value) else { continue };
         if !selectors.members(set).is_empty() {

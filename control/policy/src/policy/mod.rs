@@ -30,6 +30,11 @@ pub struct Policy {
     pub dnns: Option<Vec<String>>,
     /// The slices that there are; `None`: not judged.
     pub slices: Option<Vec<Slice>>,
+    /// Zones whose names may be as they like, in lower case.
+    pub dns_zones: Vec<String>,
+    /// Names, TLS libraries and SSH offers that any equipment may show: `sni `, `ja4 ` or `hassh `, and
+    /// the value in lower case.
+    pub known_crypto: Vec<String>,
     /// Paths on which clear GTP-U is a finding.
     pub esp_only: Vec<EspOnly>,
     /// How long after an import peers that the SMF signals may be undeclared.

@@ -57,6 +57,7 @@ pub(super) fn grow(fact: &mut Fact, seen: Fact) {
         }
         // The window that was told of last.
         (fact @ Fact::Imbalance { .. }, seen @ Fact::Imbalance { .. }) => *fact = seen,
+        (fact @ Fact::Names { .. }, seen @ Fact::Names { .. }) => fact.enlarge(seen),
         // The newest beats are what it is like now.
         (fact @ Fact::Beacon { .. }, seen @ Fact::Beacon { .. }) => *fact = seen,
         // What was seen itself is better than what was inferred.

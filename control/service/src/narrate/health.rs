@@ -70,6 +70,9 @@ pub(super) fn table_full(index: u8) -> Story {
         Some(Table::Sessions | Table::Tunnels) => {
             "Look who sets up so many sessions; see weir_sessions and weir_table_evictions_total."
         }
+        Some(Table::Questions) => {
+            "Look who asks the DNS for names under so many domains; see the log of the resolver."
+        }
         Some(Table::Transactions | Table::Nodes) => {
             "Look who sends so much PFCP; see weir_pfcp_messages_total and weir_n4_transactions_total."
         }

@@ -1,9 +1,11 @@
 //! Detections with a long memory: what they are told, and what becomes of what they find.
 
-use weir_analytics::{Context, Finding, LATE, Side, Spell};
+use weir_analytics::egr_crypto::Opening;
+use weir_analytics::{Context, Finding, LATE, Side, Spell, cov_dns};
 use weir_engine::Nanos;
+use weir_engine::contract::content::{Feature, Features, Questions};
 use weir_engine::contract::verdict::{Activity, Alert, Initiator};
-use weir_engine::rules::EquipmentId;
+use weir_engine::rules::{EquipmentId, Link};
 
 use super::{Recorder, unnamed};
 use crate::store::Store;
@@ -33,6 +35,47 @@ impl Recorder {
 }
 
 impl Recorder {
+    /// Takes in what an equipment asked the DNS for.
+    pub(super) fn questions(&mut self, asked: &Questions, store: &Store) {
+        let Some(rulebook) = self.rulebook(asked.policy, store) else { return };
+        self.pass(asked.last);
+        let zones = &rulebook.policy.dns_zones;
+        if cov_dns::is_excused(&asked.domain)
+            || zones.iter().any(|zone| cov_dns::is_within(&asked.domain, zone))
+        {
+            return;
+        }
+        let day = asked.last.day().max(self.alerts.oldest_open_day(self.progress.latest));
+        let number = asked.equipment;
+        let id = rulebook.entry(number).map_or_else(|| unnamed(number), |entry| entry.id.clone());
+        let mut found = None;
+        self.analytics
+            .ask(&id, asked, day, &rulebook.settings, &mut |finding| found = Some(finding));
+        if let Some(finding) = found {
+            self.alert(about_questions(&finding, asked), store);
+        }
+    }
+
+    /// Takes in what an equipment's flow begins with.
+    pub(super) fn features(&mut self, features: &Features, store: &Store) {
+        let Some(rulebook) = self.rulebook(features.policy, store) else { return };
+        self.pass(features.at);
+        let number = features.equipment;
+        let id = rulebook.entry(number).map_or_else(|| unnamed(number), |entry| entry.id.clone());
+        let opening = Opening {
+            equipment: &id,
+            features,
+            day: features.at.day().max(self.alerts.oldest_open_day(self.progress.latest)),
+            is_in_window: rulebook.is_in_change_window(number, features.at),
+            listed: &rulebook.policy.known_crypto,
+        };
+        let mut found = Vec::new();
+        self.analytics.open(&opening, &rulebook.settings, &mut |finding| found.push(finding));
+        for finding in found {
+            self.alert(about_features(&finding, features), store);
+        }
+    }
+
     /// Notes a time that has come. One far ahead of what comes later was a clock's mistake.
     pub fn pass(&mut self, time: Nanos) {
         let latest = &mut self.progress.latest;
@@ -49,8 +92,44 @@ fn equipment(activity: &Activity, side: Side) -> (Option<EquipmentId>, Option<Eq
     }
 }
 
-fn alert(finding: &Finding, activity: &Activity, side: Side) -> Alert {
-    let (equipment, other) = equipment(activity, side);
+/// The domain stands where else the name of the peer does: there are as many peers as resolvers.
+fn about_questions(finding: &Finding, asked: &Questions) -> Alert {
+    Alert {
+        equipment: Some(asked.equipment),
+        peer_name: Some(asked.domain.clone()),
+        initiator: Initiator::Equipment,
+        tap: asked.tap,
+        link: asked.link,
+        outer: Some(asked.tuple),
+        at: asked.last,
+        policy: asked.policy,
+        ..blank(finding)
+    }
+}
+
+fn about_features(finding: &Finding, features: &Features) -> Alert {
+    let name = match &features.shows {
+        Feature::Tls { name, .. } => name.clone(),
+        Feature::Http(host) => Some(host.clone()),
+        Feature::Ssh(_) | Feature::Clear(_) => None,
+    };
+    Alert {
+        equipment: Some(features.equipment),
+        peer_equipment: features.peer_equipment,
+        peer_name: name,
+        initiator: Initiator::Equipment,
+        tap: features.tap,
+        link: features.link,
+        outer: Some(features.tuple),
+        flow_id: features.flow_id,
+        at: features.at,
+        policy: features.policy,
+        ..blank(finding)
+    }
+}
+
+/// What a finding tells by itself.
+fn blank(finding: &Finding) -> Alert {
     Alert {
         detection: finding.detection,
         instance: finding.instance,
@@ -60,29 +139,46 @@ fn alert(finding: &Finding, activity: &Activity, side: Side) -> Alert {
         superseded_by: None,
         degraded: finding.is_degraded,
         loss_ratio: 0.0,
+        equipment: None,
+        peer_equipment: None,
+        peer: finding.peer,
+        peer_name: None,
+        initiator: Initiator::Unknown,
+        fact: finding.fact,
+        tap: 0,
+        link: Link::Mixed,
+        direction: None,
+        outer: None,
+        inner: None,
+        tunnel: None,
+        flow_id: 0,
+        packets: finding.packets,
+        bytes: finding.bytes,
+        first: finding.first,
+        last: finding.last,
+        at: finding.last,
+        policy: 0,
+        n4: None,
+    }
+}
+
+fn alert(finding: &Finding, activity: &Activity, side: Side) -> Alert {
+    let (equipment, other) = equipment(activity, side);
+    Alert {
         equipment,
         peer_equipment: other.filter(|_| finding.peer.is_some()),
-        peer: finding.peer,
         peer_name: activity.name.clone().filter(|_| finding.peer.is_some()),
         initiator: match (activity.initiator_known, side) {
             (false, _) => Initiator::Unknown,
             (true, Side::First) => Initiator::Equipment,
             (true, Side::Second) => Initiator::Peer,
         },
-        fact: finding.fact,
         tap: activity.tap,
         link: activity.link,
-        direction: None,
         outer: Some(activity.tuple),
-        inner: None,
-        tunnel: None,
         flow_id: activity.flow_id,
-        packets: finding.packets,
-        bytes: finding.bytes,
-        first: finding.first,
-        last: finding.last,
         at: activity.last,
         policy: activity.policy,
-        n4: None,
+        ..blank(finding)
     }
 }

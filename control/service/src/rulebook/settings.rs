@@ -1,9 +1,9 @@
 //! How the policy sets the detections that control makes.
 
-use weir_analytics::{Settings, bcn_periodic, egr_cohort, egr_volume};
+use weir_analytics::{Settings, bcn_periodic, cov_dns, egr_cohort, egr_crypto, egr_volume};
 use weir_engine::Nanos;
 use weir_engine::detect::{
-    BCN_PERIODIC, CATALOGUE, EGR_COHORT, EGR_LONGCONN, EGR_VOLUME, OAM_WINDOW,
+    BCN_PERIODIC, CATALOGUE, COV_DNS, EGR_COHORT, EGR_CRYPTO, EGR_LONGCONN, EGR_VOLUME, OAM_WINDOW,
 };
 use weir_policy::Policy;
 
@@ -34,6 +34,17 @@ pub(super) fn settings(policy: &Policy) -> Settings {
         }),
         most_outside_windows: of(OAM_WINDOW)
             .map(|of| (of.value("max_mebibytes") * MEBIBYTE) as u64),
+        crypto: of(EGR_CRYPTO).map(|of| egr_crypto::Settings {
+            learning: hours(of.value("learning_days") * 24.0),
+            min_entropy: (of.value("min_entropy_bits") * 100.0).round() as u16,
+            octets: of.value("entropy_bytes") as u16,
+        }),
+        names: of(COV_DNS).map(|of| cov_dns::Settings {
+            min_names: of.value("min_names") as usize,
+            window: hours(of.value("window_hours")),
+            min_bits: (of.value("min_kibibytes_per_day") * 8.0 * 1024.0) as u64,
+            max_label: of.value("max_label_bytes") as u8,
+        }),
     }
 }
 
@@ -71,7 +82,7 @@ mod tests {
         for position in OF_CONTROL {
             let id = CATALOGUE[usize::from(position)].id;
             for parameter in weir_policy::Detection::find(id).unwrap().parameters {
-                let other = if parameter.most <= 1.0 { 1.0 } else { 77.0 };
+                let other = if parameter.most <= 1.0 { 1.0 } else { parameter.most.min(77.0) };
                 let set = of(format!("[detections.{id}]\n{} = {other}\n", parameter.name));
                 assert_ne!(set, default, "{id} {}", parameter.name);
             }

@@ -248,6 +248,94 @@ pub enum Fact {
         /// Windows in a row that were like that.
         windows: u32,
     },
+    /// Names under one registered domain that carry more than names do.
+    Names {
+        /// How many different ones, as far as they are told apart.
+        names: u32,
+        /// Their information content, in octets.
+        octets: u32,
+        /// Octets of the longest first label.
+        first_label: u8,
+        /// Tells domains of one equipment apart, from 1; 0 for many at once.
+        domain: u8,
+    },
+    /// Echoes that carry data.
+    Echoes(EchoOddity),
+    /// Time synchronisation that carries what it need not.
+    Time(TimeOddity),
+    /// Encrypted conversations that are not those that the equipment is known for.
+    Crypto(CryptoNews),
+}
+
+/// What is new or wrong about an equipment's encrypted conversations.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub enum CryptoNews {
+    /// It says hello to a name that it has not used before.
+    Name,
+    /// Its hello is of a TLS library that it has not used before: the three parts of its JA4.
+    Ja4([u8; 10], [u8; 12], [u8; 12]),
+    /// It offers another set of SSH algorithms than before: its HASSH.
+    Ssh([u8; 16]),
+    /// What it sends on a service in clear text is none.
+    Entropy {
+        /// Hundredths of a bit an octet.
+        hundredths: u16,
+        /// Of how many octets.
+        octets: u16,
+    },
+    /// It asks names over HTTPS.
+    Doh,
+}
+
+impl CryptoNews {
+    /// A JA4 by its text.
+    pub fn ja4(text: &str) -> Self {
+        let (mut a, mut b, mut c) = ([b'0'; 10], [b'0'; 12], [b'0'; 12]);
+        let parts: [&mut [u8]; 3] = [&mut a, &mut b, &mut c];
+        for (to, from) in parts.into_iter().zip(text.split('_')) {
+            to.iter_mut().zip(from.bytes()).for_each(|(to, from)| *to = from);
+        }
+        Self::Ja4(a, b, c)
+    }
+}
+
+/// How echoes are wrong.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub enum EchoOddity {
+    /// Their content changes and is no ping's.
+    Changing,
+    /// Replies do not repeat their requests.
+    Unlike,
+    /// They are large, to who is not declared.
+    Large,
+}
+
+/// What is odd about time synchronisation.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub enum TimeOddity {
+    /// NTP with a server that nobody listed.
+    Unlisted,
+    /// NTP in a mode that is neither a client's nor a server's.
+    Mode(u8),
+    /// NTP of another length than 48 octets.
+    Length(u16),
+    /// NTP too often, for long: so many questions.
+    Rate(u32),
+    /// A PTP element of this type.
+    Element(u16),
+}
+
+impl fmt::Display for TimeOddity {
+    /// As a `[[quirk]]` names it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TimeOddity::Unlisted => f.write_str("ntp server"),
+            TimeOddity::Mode(mode) => write!(f, "ntp mode {mode}"),
+            TimeOddity::Length(_) => f.write_str("ntp extensions"),
+            TimeOddity::Rate(_) => f.write_str("ntp rate"),
+            TimeOddity::Element(kind) => write!(f, "ptp tlv {kind:#06x}"),
+        }
+    }
 }
 
 /// How a user's source address is wrong.
@@ -321,7 +409,8 @@ impl Fact {
             | Fact::Cohort { .. }
             | Fact::Volume { .. }
             | Fact::OutsideWindow { .. }
-            | Fact::Copied { .. } => 0,
+            | Fact::Copied { .. }
+            | Fact::Echoes(_) => 0,
             Fact::NewMac([a, b, c, d, e, f]) => {
                 1 << 24 | u32::from_be_bytes([0, d ^ a, e ^ b, f ^ c])
             }
@@ -336,7 +425,35 @@ impl Fact {
             Fact::ControlAway => 10 << 24,
             Fact::N4Coverage { .. } => 11 << 24,
             Fact::N4Dropped { .. } => 12 << 24,
-            Fact::Imbalance { direction, .. } => 13 << 24 | *direction as u32,
+            Fact::Imbalance { direction, .. } => 16 << 24 | *direction as u32,
+            Fact::Crypto(news) => {
+                15 << 24
+                    | match news {
+                        CryptoNews::Name => 1,
+                        CryptoNews::Ja4(..) => 2,
+                        CryptoNews::Ssh(_) => 3,
+                        CryptoNews::Entropy { .. } => 4,
+                        CryptoNews::Doh => 5,
+                    }
+            }
+            Fact::Time(TimeOddity::Element(kind)) => 14 << 24 | u32::from(*kind),
+            Fact::Time(_) => 0,
+            Fact::Names { domain, .. } => 13 << 24 | u32::from(*domain),
+        }
+    }
+
+    /// Takes over the larger numbers of what was seen of the same names before.
+    pub fn enlarge(&mut self, before: Fact) {
+        if let (
+            Fact::Names { names, octets, first_label, .. },
+            Fact::Names {
+                names: names_before, octets: octets_before, first_label: longest, ..
+            },
+        ) = (self, before)
+        {
+            *names = names_before.max(*names);
+            *octets = octets_before.max(*octets);
+            *first_label = longest.max(*first_label);
         }
     }
 

@@ -8,7 +8,9 @@ use crate::Nanos;
 use crate::contract::session::{SessionRecord, Signalled};
 use crate::rules::{EquipmentId, Link};
 
-pub use crate::contract::fact::{Fact, Hidden, Oddity, Spoof};
+use crate::contract::content::{Features, Questions};
+
+pub use crate::contract::fact::{CryptoNews, EchoOddity, Fact, Hidden, Oddity, Spoof, TimeOddity};
 
 /// How grave an alert is.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
@@ -310,6 +312,10 @@ pub enum Verdict {
     Session(SessionRecord),
     /// A spell of activity on a flow.
     Activity(Box<Activity>),
+    /// Names that equipment asked the DNS for.
+    Questions(Box<Questions>),
+    /// What the first packets of an equipment's flow show.
+    Features(Box<Features>),
 }
 
 /// The most bytes that an encoded verdict has: what fits a slot of the ring.
@@ -334,6 +340,7 @@ impl Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::contract::content::{AskedName, Feature, MAX_ASKED, MAX_PROTOCOL};
     use crate::contract::session::{
         Forwarding, MAX_SESSION_ENDS, MAX_SESSION_NAME, MAX_TEIDS, SessionContext, SessionState,
         Slice, TunnelEnd, Usage,
@@ -460,6 +467,67 @@ mod tests {
     #[test]
     fn the_largest_alert_fits_a_slot_and_survives_it() {
         let verdict = Verdict::Alert(Box::new(largest()));
+        let mut slot = [0; MAX_BYTES];
+        let written = verdict.encode(&mut slot).unwrap();
+        assert_eq!(Verdict::decode(written), Some(verdict));
+    }
+
+    #[test]
+    fn the_most_questions_fit_a_slot_and_survive_it() {
+        let far = IpAddr::from([0xff; 16]);
+        let verdict = Verdict::Questions(Box::new(Questions {
+            equipment: EquipmentId(u32::MAX),
+            domain: "x".repeat(MAX_NAME),
+            name: "x".repeat(MAX_NAME),
+            names: vec![AskedName { digest: [0xff; 8], bits: u16::MAX }; MAX_ASKED],
+            folded: u64::MAX,
+            total: (u64::MAX, u64::MAX),
+            first_label: 63,
+            tuple: Tuple {
+                source: far,
+                destination: far,
+                source_port: u16::MAX,
+                destination_port: u16::MAX,
+                protocol: u8::MAX,
+            },
+            first: Nanos::MAX,
+            last: Nanos::MAX,
+            tap: u16::MAX,
+            link: Link::Mixed,
+            policy: u64::MAX,
+        }));
+        let mut slot = [0; MAX_BYTES];
+        let written = verdict.encode(&mut slot).unwrap();
+        assert_eq!(Verdict::decode(written), Some(verdict));
+    }
+
+    #[test]
+    fn the_largest_features_fit_a_slot_and_survive_it() {
+        let far = IpAddr::from([0xff; 16]);
+        let verdict = Verdict::Features(Box::new(Features {
+            equipment: EquipmentId(u32::MAX),
+            peer_equipment: Some(EquipmentId(u32::MAX)),
+            tuple: Tuple {
+                source: far,
+                destination: far,
+                source_port: u16::MAX,
+                destination_port: u16::MAX,
+                protocol: u8::MAX,
+            },
+            flow_id: u64::MAX,
+            shows: Feature::Tls {
+                name: Some("x".repeat(MAX_NAME)),
+                protocol: Some("x".repeat(MAX_PROTOCOL)),
+                ja4: Some("x".repeat(36)),
+            },
+            folded: u64::MAX,
+            bytes: u64::MAX,
+            at: Nanos::MAX,
+            allowed: true,
+            tap: u16::MAX,
+            link: Link::Mixed,
+            policy: u64::MAX,
+        }));
         let mut slot = [0; MAX_BYTES];
         let written = verdict.encode(&mut slot).unwrap();
         assert_eq!(Verdict::decode(written), Some(verdict));

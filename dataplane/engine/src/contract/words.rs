@@ -91,11 +91,17 @@ pub enum Table {
     Digests,
     /// Where copies go, and what UPFs let out in windows that are not judged.
     Copies,
+    /// Names that equipment asks for; those that find no row of their domain are counted.
+    Questions,
+    /// Echoes and time synchronisation of equipment.
+    Marks,
+    /// What the first packets of equipment's flows showed.
+    Openings,
 }
 
 impl Table {
     /// Every table, in the order of its counter.
-    pub const ALL: [Table; 16] = [
+    pub const ALL: [Table; 19] = [
         Table::Flows,
         Table::Unknown,
         Table::Alerts,
@@ -112,6 +118,9 @@ impl Table {
         Table::Samples,
         Table::Digests,
         Table::Copies,
+        Table::Questions,
+        Table::Marks,
+        Table::Openings,
     ];
 
     /// The metric label `table`.
@@ -133,6 +142,9 @@ impl Table {
             Table::Samples => "samples",
             Table::Digests => "digests",
             Table::Copies => "copies",
+            Table::Questions => "dns_questions",
+            Table::Marks => "echoes_and_time",
+            Table::Openings => "first_packets",
         }
     }
 }

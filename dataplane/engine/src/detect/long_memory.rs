@@ -57,3 +57,25 @@ pub const OAM_WINDOW: Detection = Detection {
     technique: &["T1021", "T1133", "T1199"],
     restricted: false,
 };
+
+/// Names that carry data.
+pub const COV_DNS: Detection = Detection {
+    id: "COV-DNS",
+    signature_id: 5_290_009,
+    signature: "Equipment asks the DNS for names that carry more than names do",
+    category: "Potential Corporate Privacy Violation",
+    rank: 2,
+    technique: &["T1071.004", "T1048", "T1572"],
+    restricted: false,
+};
+
+/// Ciphers, names and keys that the equipment has not used before.
+pub const EGR_CRYPTO: Detection = Detection {
+    id: "EGR-CRYPTO",
+    signature_id: 5_290_006,
+    signature: "Equipment's encrypted conversations are not those that it is known for",
+    category: "Potential Corporate Privacy Violation",
+    rank: 1,
+    technique: &["T1573", "T1071.001", "T1095"],
+    restricted: false,
+};

@@ -2,6 +2,8 @@
 
 pub mod cns_balance;
 pub mod cns_dup;
+pub mod cov_icmp;
+pub mod cov_time;
 pub mod egr_notallowed;
 pub mod gtp_cpinup;
 pub mod gtp_hdrcov;
@@ -41,7 +43,7 @@ pub struct Detection {
 }
 
 /// Every detection of this version. What refers to one does so by its position.
-pub const CATALOGUE: [Detection; 24] = [
+pub const CATALOGUE: [Detection; 28] = [
     inv_unknown::DETECTION,
     egr_notallowed::DETECTION,
     gtp_peer::DETECTION,
@@ -66,6 +68,10 @@ pub const CATALOGUE: [Detection; 24] = [
     long_memory::OAM_WINDOW,
     cns_balance::DETECTION,
     cns_dup::DETECTION,
+    cov_icmp::DETECTION,
+    cov_time::DETECTION,
+    long_memory::COV_DNS,
+    long_memory::EGR_CRYPTO,
 ];
 
 /// Position of INV-UNKNOWN in [`CATALOGUE`].
@@ -116,9 +122,18 @@ pub const OAM_WINDOW: u16 = 21;
 pub const CNS_BALANCE: u16 = 22;
 /// Position of CNS-DUP.
 pub const CNS_DUP: u16 = 23;
+/// Position of COV-ICMP.
+pub const COV_ICMP: u16 = 24;
+/// Position of COV-TIME.
+pub const COV_TIME: u16 = 25;
+/// Position of COV-DNS.
+pub const COV_DNS: u16 = 26;
+/// Position of EGR-CRYPTO.
+pub const EGR_CRYPTO: u16 = 27;
 
 /// The detections that control makes, by position: their parameters have their effect there.
-pub const OF_CONTROL: [u16; 5] = [EGR_LONGCONN, BCN_PERIODIC, EGR_COHORT, EGR_VOLUME, OAM_WINDOW];
+pub const OF_CONTROL: [u16; 7] =
+    [EGR_LONGCONN, BCN_PERIODIC, EGR_COHORT, EGR_VOLUME, OAM_WINDOW, COV_DNS, EGR_CRYPTO];
 
 /// The rank of a detection by its position.
 pub fn rank(position: u16) -> u8 {
@@ -156,6 +171,10 @@ mod tests {
             (OAM_WINDOW, "OAM-WINDOW"),
             (CNS_BALANCE, "CNS-BALANCE"),
             (CNS_DUP, "CNS-DUP"),
+            (COV_ICMP, "COV-ICMP"),
+            (COV_TIME, "COV-TIME"),
+            (COV_DNS, "COV-DNS"),
+            (EGR_CRYPTO, "EGR-CRYPTO"),
         ] {
             assert_eq!(CATALOGUE[usize::from(position)].id, id);
         }

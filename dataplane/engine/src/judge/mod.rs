@@ -7,16 +7,22 @@
 
 mod alerts;
 pub(crate) mod bounded;
+mod features;
 mod findings;
 pub mod flow;
 mod flow_records;
 mod flows;
+mod ja4;
+mod marks;
 mod n4;
 mod names;
 pub mod offence;
 mod proof;
+mod questions;
+pub(crate) mod quic;
 mod raised;
 pub mod spell;
+pub(crate) mod ssh;
 mod unknown;
 
 use std::sync::Arc;
@@ -35,7 +41,7 @@ use crate::detect::{
     tun_foreign,
 };
 use crate::proof::Proof;
-use crate::report::{Report, Speech};
+use crate::report::{Heard, Report, Seen, Speech};
 use crate::rules::{EquipmentId, Link, Roles, Rules};
 use crate::series::Evictions;
 use crate::signalling::Signalling;
@@ -43,10 +49,13 @@ use crate::track::FlowDelta;
 use crate::vendor_elements::VendorElements;
 use crate::{Nanos, TapId};
 use alerts::{Alerts, DAYS_GRACE};
+use features::Openings;
 use flow::{Flow, Way};
 use flows::Flows;
+use marks::Marks;
 use names::Names;
 use offence::Offence;
+use questions::Asked;
 use raised::Raised;
 
 /// How long a general detection waits for a more specific one, in packet time.
@@ -70,6 +79,9 @@ pub struct Judge {
     rules: Option<Arc<Rules>>,
     flows: Flows,
     names: Names,
+    asked: Asked,
+    marks: Marks,
+    openings: Openings,
     strangers: Strangers,
     echoes: Echoes,
     alerts: Alerts,
@@ -95,6 +107,9 @@ impl Judge {
             rules: None,
             flows: Flows::default(),
             names: Names::default(),
+            asked: Asked::default(),
+            marks: Marks::default(),
+            openings: Openings::default(),
             strangers: Strangers::default(),
             echoes: Echoes::default(),
             alerts: Alerts::default(),
@@ -131,6 +146,7 @@ impl Judge {
             equipment: (before.0, now.0),
             rules: (before.1, now.1),
         }));
+        self.say_questions(Nanos::MAX, say);
         self.words.policy_version = rules.version();
         self.signalling.set_rules(rules.clone(), at);
         if self.rules.replace(rules).is_some() {
@@ -145,6 +161,8 @@ impl Judge {
             say(Verdict::Alert(Box::new(alert)));
         });
         self.names.forget();
+        self.marks.forget();
+        self.openings.forget();
         self.strangers.forget();
         self.held.clear();
         self.proof.forget();
@@ -185,10 +203,12 @@ impl Judge {
         if let Some(rules) = self.rules.clone() {
             // Numbers of another inventory say nothing here.
             let of_today = |report: &&Report| report.policy == rules.identity();
-            self.learn_names(reports.iter().filter(of_today));
+            let heard = self.learn_names(reports.iter().filter(of_today), &rules);
             self.judge_sightings(reports.iter().filter(of_today), &rules, say);
             self.judge_flows(reports, &rules, say);
             self.judge_findings(reports.iter().filter(of_today), &rules, say);
+            self.judge_marks(reports.iter().filter(of_today), &rules, say);
+            self.judge_openings(&heard, &rules, say);
         }
         self.signalling.settle(reports, self.now);
         self.accuse_by_n4(say);
@@ -258,10 +278,14 @@ impl Judge {
             samples,
             digests,
             copies,
+            self.asked.shared(),
+            self.marks.evictions(),
+            self.openings.evictions(),
         ]
     }
 
     fn run_timers(&mut self, until: Nanos, say: &mut impl FnMut(Verdict)) {
+        self.say_questions(until, say);
         self.release_held(until, say);
         for due in self.flows.due(until) {
             self.say_flow(&due, say);
@@ -277,19 +301,35 @@ impl Judge {
         }
     }
 
-    fn learn_names<'a>(&mut self, reports: impl Iterator<Item = &'a Report>) {
-        let mut heard: Vec<_> = reports
-            .flat_map(|report| report.heard.iter().map(|heard| (heard, report.message(heard))))
+    /// Learns names and notes questions; gives what else was heard, in order.
+    fn learn_names<'a>(
+        &mut self,
+        reports: impl Iterator<Item = &'a Report>,
+        rules: &Rules,
+    ) -> Vec<(Seen, Speech, &'a [u8])> {
+        let mut heard: Vec<(Seen, Speech, &[u8])> = reports
+            .flat_map(|report| {
+                let of = |heard: &Heard| (heard.seen, heard.speech, report.message(heard));
+                report.heard.iter().map(of)
+            })
             .collect();
-        heard.sort_by_key(|(heard, message)| (heard.time, heard.client, heard.speech, *message));
-        for (heard, message) in heard {
-            match heard.speech {
-                Speech::DnsAnswer => self.names.learn_answer(heard.client, message),
-                Speech::ClientHello(server) => {
-                    self.names.learn_hello(heard.client, server, message);
+        heard.sort_unstable();
+        for (seen, speech, message) in &heard {
+            match speech {
+                Speech::DnsAnswer => {
+                    self.names.learn_answer(seen.client, message);
+                    if !is_resolver(rules, seen.client) {
+                        self.note_question(seen, *speech, message);
+                    }
                 }
+                Speech::DnsQuestion => self.note_question(seen, *speech, message),
+                Speech::ClientHello(server) => {
+                    self.names.learn_hello(seen.client, *server, message);
+                }
+                Speech::Quic | Speech::Ssh | Speech::Http | Speech::Clear => {}
             }
         }
+        heard
     }
 
     fn judge_flows(&mut self, reports: &[Report], rules: &Rules, say: &mut impl FnMut(Verdict)) {
@@ -554,6 +594,11 @@ fn since(begin: Nanos, end: Nanos, reports: &[Report]) -> Nanos {
     let earliest =
         reports.iter().map(|report| Nanos(report.slice.saturating_mul(end.since(begin).0)));
     earliest.fold(begin, Nanos::min)
+}
+
+/// Whether what an equipment asks the DNS it asks for others.
+fn is_resolver(rules: &Rules, client: EquipmentId) -> bool {
+    rules.equipment(client).is_some_and(|equipment| equipment.roles.any(Roles::DNS))
 }
 
 /// Whether a flow is on a port where a GTP or PFCP detection may explain it.

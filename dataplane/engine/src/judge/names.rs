@@ -67,7 +67,7 @@ impl Names {
     /// Learns the name by which a ClientHello, of which `segment` has at least the
     /// beginning, calls its server. What is no hello, or names nobody, teaches nothing.
     pub(crate) fn learn_hello(&mut self, client: EquipmentId, server: Address, segment: &[u8]) {
-        if let Some(name) = server_name(&handshake(segment)) {
+        if let Some(name) = host_name(&handshake(segment)) {
             *self.claimed.entry((client, server), String::new) = name;
         }
     }
@@ -88,6 +88,20 @@ impl Names {
     pub(crate) fn evictions(&self) -> u64 {
         self.asked.evictions() + self.claimed.evictions()
     }
+}
+
+/// The labels of the name that a DNS message asks for, which may be cut behind its question. None if
+/// it has not one question.
+pub(super) fn asked(message: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let mut message = bounded(message)?;
+    message.get_mut(6..8)?.fill(0);
+    let packet = Packet::parse(&message).ok()?;
+    Some(packet.questions.first()?.qname.as_bytes().map(<[u8]>::to_vec).collect())
+}
+
+/// A label as events carry it, in which no octet stands for the end of another.
+pub(super) fn defused(label: &[u8]) -> String {
+    printable(&String::from_utf8_lossy(label)).replace('.', "?")
 }
 
 /// A DNS message cut down to its question and first answers, so that its parser,
@@ -119,7 +133,7 @@ fn pointers(message: &[u8]) -> usize {
 
 /// The handshake messages at the beginning of a TLS stream, out of their records:
 /// some clients spread a hello over many so that observers miss the name in it.
-fn handshake(mut segment: &[u8]) -> Vec<u8> {
+pub(super) fn handshake(mut segment: &[u8]) -> Vec<u8> {
     let mut messages = Vec::new();
     while let Ok((rest, header)) = parse_tls_record_header(segment)
         && header.record_type == TlsRecordType::Handshake
@@ -133,7 +147,24 @@ fn handshake(mut segment: &[u8]) -> Vec<u8> {
 
 /// The first host name of a ClientHello, if it is there in full; what may be cut
 /// off behind it does not matter. An address, which RFC 6066 forbids, is no name.
-fn server_name(message: &[u8]) -> Option<String> {
+pub(super) fn host_name(message: &[u8]) -> Option<String> {
+    let names = extension_of(message, TlsExtensionType::ServerName)?;
+    let (_, TlsExtension::SNI(names)) = parse_tls_extension_sni_content(&names).ok()? else {
+        return None;
+    };
+    let (_, name) = names.into_iter().find(|(kind, _)| *kind == SNIType::HostName)?;
+    let name = String::from_utf8_lossy(name);
+    let is_name = !name.is_empty() && name.parse::<IpAddr>().is_err();
+    is_name.then(|| printable(&name))
+}
+
+/// What a ClientHello says of application protocols.
+pub(super) fn alpn(message: &[u8]) -> Option<Vec<u8>> {
+    extension_of(message, TlsExtensionType::ApplicationLayerProtocolNegotiation)
+}
+
+/// The content of a ClientHello's first extension of a type, if it is there in full.
+fn extension_of(message: &[u8], wanted: TlsExtensionType) -> Option<Vec<u8>> {
     let (&[kind, a, b, c], body) = message.split_first_chunk()?;
     if kind != u8::from(TlsHandshakeType::ClientHello) {
         return None;
@@ -144,14 +175,12 @@ fn server_name(message: &[u8]) -> Option<String> {
     // Of extensions that are not all there the parser leaves everything, behind
     // their common length.
     let extensions = hello.ext.or_else(|| cut.get(2..))?;
-    let names = extension(extensions, TlsExtensionType::ServerName)?;
-    let (_, TlsExtension::SNI(names)) = parse_tls_extension_sni_content(names).ok()? else {
-        return None;
-    };
-    let (_, name) = names.into_iter().find(|(kind, _)| *kind == SNIType::HostName)?;
-    let name = String::from_utf8_lossy(name);
-    let is_name = !name.is_empty() && name.parse::<IpAddr>().is_err();
-    is_name.then(|| printable(&name))
+    extension(extensions, wanted).map(<[u8]>::to_vec)
+}
+
+/// A name as events carry it, of at most so many characters.
+pub(super) fn defused_to(name: &[u8], most: usize) -> String {
+    printable(&String::from_utf8_lossy(name)).chars().take(most).collect()
 }
 
 /// The content of the first extension of a type. The others are stepped over, not

@@ -99,6 +99,8 @@ impl Roles {
     pub const ROUTING: Roles = Roles(0b11 << 6);
     /// DNS.
     pub const DNS: Roles = Roles(1 << 9);
+    /// NTP.
+    pub const NTP: Roles = Roles(1 << 10);
     /// Operation and maintenance: O&M stations, DNS, NTP, syslog, mediation.
     pub const OAM: Roles = Roles(0b1_1111 << 8);
 

@@ -70,6 +70,16 @@ pub struct Settings {
     pub dup_min_digests: u64,
     /// CNS-DUP `window_seconds`.
     pub dup_window: Nanos,
+    /// COV-ICMP `min_packets`.
+    pub icmp_min_packets: u64,
+    /// COV-ICMP `min_bytes`.
+    pub icmp_min_bytes: u64,
+    /// What COV-TIME's `max_packets_per_second` leaves between two questions.
+    pub ntp_pause: Nanos,
+    /// EGR-CRYPTO `entropy_bytes`.
+    pub crypto_octets: usize,
+    /// EGR-CRYPTO `min_entropy_bits`.
+    pub crypto_entropy: f64,
     /// OPS-BLIND `n4_coverage`.
     pub blind_coverage: f64,
     /// OPS-BLIND `min_n4_transactions`.
@@ -119,6 +129,11 @@ impl Default for Settings {
             balance_max_mebibytes: 1.0,
             dup_min_digests: 3,
             dup_window: Nanos::from_secs(3600),
+            icmp_min_packets: 8,
+            icmp_min_bytes: 256,
+            ntp_pause: Nanos::from_secs(16),
+            crypto_octets: 512,
+            crypto_entropy: 7.3,
             blind_coverage: 0.9,
             blind_transactions: 20,
             blind_loss_ratio: 0.000_01,

@@ -7,7 +7,9 @@ pub fn said(report: &Report) -> Vec<String> {
     let mut said: Vec<String> = Vec::new();
     said.extend(report.flows.iter().map(|flow| format!("{flow:?}")));
     said.extend(report.sightings.iter().map(|seen| format!("{seen:?}")));
-    said.extend(report.heard.iter().map(|heard| format!("{:?} {:?}", heard.time, heard.client)));
+    said.extend(
+        report.heard.iter().map(|heard| format!("{:?} {:?}", heard.seen.time, heard.seen.client)),
+    );
     said.extend(report.findings.rows().iter().map(|finding| format!("{finding:?}")));
     said.extend(report.directions.iter().map(|direction| format!("{direction:?}")));
     said.extend(report.samples.rows().iter().map(|sample| format!("{sample:?}")));
