@@ -80,6 +80,8 @@ pub(crate) enum How {
     GhostDnn,
     /// Sessions without a User ID.
     GhostNameless,
+    /// A session whose packets go up and are never answered.
+    GhostOneWay,
     HeartbeatFlood,
     /// Establishments that are hardly answered.
     EstablishmentFlood,
@@ -218,6 +220,13 @@ impl How {
                 "medium",
                 &[],
                 "sessions without a User ID, where all others have one",
+            ),
+            Self::GhostOneWay => said(
+                "ghost-one-way",
+                "PFCP-GHOST",
+                "medium",
+                &[],
+                "a session that sends up a stream which nobody answers",
             ),
             Self::HeartbeatFlood => {
                 said("heartbeat-flood", "PFCP-FLOOD", "high", &[], "20 heartbeats a second")
@@ -396,6 +405,7 @@ impl Actor for Playing {
             How::OrphanTunnel => self.orphan_tunnel(now, stage),
             How::SpoofedSubscriber => self.spoofed_subscriber(now, stage),
             How::GhostAddress | How::GhostDnn | How::GhostNameless => self.ghost(now, stage),
+            How::GhostOneWay => self.one_way(now, stage),
             How::HeartbeatFlood => self.heartbeat(now, stage),
             How::EstablishmentFlood => self.establishment(now, stage),
         };

@@ -100,7 +100,7 @@ slice = "1-010203"
 snap_bytes = 640
 
 [subscribers]
-count = 4
+count = 12
 attach_seconds = 600
 hold_seconds = 40000
 pause_seconds = 7200
@@ -108,7 +108,7 @@ mix = {{ dns = 60, web = 5, ping = 5 }}
 
 [background]
 echo_seconds = 3600
-heartbeat_seconds = 1200
+heartbeat_seconds = 50
 dns_seconds = 3600
 ntp_seconds = 2048
 syslog_seconds = 1800

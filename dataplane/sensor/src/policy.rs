@@ -223,6 +223,9 @@ fn settings(message: &PolicyMessage) -> Settings {
     number(&mut s.flood_failed_share, "PFCP-FLOOD", "min_failed_share");
     count(&mut s.flood_establishments, "PFCP-FLOOD", "min_establishments");
     number(&mut s.ghost_user_id_share, "PFCP-GHOST", "user_id_share");
+    if let Some(minutes) = message.parameter("PFCP-GHOST", "one_way_minutes") {
+        s.ghost_one_way = Nanos((minutes * 60e9) as u64);
+    }
 
     number(&mut s.balance_max_ratio, "CNS-BALANCE", "max_ratio");
     number(&mut s.balance_sigmas, "CNS-BALANCE", "sigmas");

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use crate::guest;
 use crate::n4::{self, Attachment, rules};
 use crate::pfcp;
 use crate::plan::{Link, Realm};
@@ -29,6 +30,19 @@ impl Playing {
         };
         n4::establish(stage, now, &attachment, &mut self.chance);
         self.slots.push(attachment.slot);
+        None
+    }
+
+    /// A session in the first turn, and in each a packet up.
+    pub(super) fn one_way(&mut self, now: Micros, stage: &mut Stage) -> Option<Micros> {
+        let Some(slot) = self.slots.first().copied() else {
+            let attachment = self.place.attachment(stage);
+            self.slots.push(attachment.slot);
+            return Some(n4::establish(stage, now, &attachment, &mut self.chance) - now);
+        };
+        let ue = stage.sessions[slot].as_ref().map(|session| session.ue)?;
+        let packet = guest::outward(stage, ue, slot, &mut self.chance);
+        stage.uplink(now, slot, 9, &packet);
         None
     }
 

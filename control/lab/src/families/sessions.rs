@@ -2,7 +2,7 @@
 
 use crate::draw::Draw;
 use crate::family::{Family, Half};
-use crate::site::Site;
+use crate::site::{SUSPECTS, Site};
 
 /// Packets and milliseconds between them, from loud to evasive.
 type Pace = [Option<(u64, u64)>; 4];
@@ -12,7 +12,7 @@ macro_rules! families {
         pub(crate) const FAMILIES: &[Family] = &[$(Family {
             name: $name,
             detection: $detection,
-            site: Site::Sessions,
+            site: $who.site(),
             half: Half::$half,
             attack: |intensity, draw| attack($name, $who, intensity.of($pace)?, draw),
         },)*];
@@ -46,6 +46,8 @@ families! {
     ("ghost-address", "PFCP-GHOST", Tuned, Who::Smf, GHOSTS),
     ("ghost-dnn", "PFCP-GHOST", Scored, Who::Smf, GHOSTS),
     ("ghost-nameless", "PFCP-GHOST", Scored, Who::Smf, GHOSTS),
+    // A packet a second for ten minutes.
+    ("ghost-one-way", "PFCP-GHOST", Tuned, Who::OneOfWeeks, [Some((6_000, 200)), Some((2_400, 400)), Some((1_000, 800)), Some((500, 3_000))]),
     // Ten heartbeats a second for three seconds.
     ("heartbeat-flood", "PFCP-FLOOD", Scored, Who::OtherSmf, [Some((600, 20)), Some((160, 50)), Some((55, 80)), Some((40, 150))]),
     // A hundred establishments of which a third is not answered.
@@ -60,6 +62,17 @@ enum Who {
     SmfToReserved,
     UpfWithStranger,
     Gnb,
+    /// The SMF of a site where days pass.
+    OneOfWeeks,
+}
+
+impl Who {
+    const fn site(&self) -> Site {
+        match self {
+            Self::OneOfWeeks => Site::Weeks { days: 1, gnbs: SUSPECTS },
+            _ => Site::Sessions,
+        }
+    }
 }
 
 fn attack(how: &str, who: Who, (packets, every): (u64, u64), draw: &mut Draw) -> Option<String> {
@@ -69,6 +82,7 @@ fn attack(how: &str, who: Who, (packets, every): (u64, u64), draw: &mut Draw) ->
         Who::OtherSmf => ("smf-3", "upf-1"),
         Who::SmfToReserved => ("smf-3", "upf-4"),
         Who::UpfWithStranger => (upf, upf),
+        Who::OneOfWeeks => ("smf-1", *draw.one(&["upf-1", "upf-2"])),
         Who::Gnb => (*draw.one(&["gnb-2", "gnb-3", "gnb-4", "gnb-5"]), "upf-1"),
     };
     let peer = match who {

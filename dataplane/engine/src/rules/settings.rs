@@ -56,6 +56,8 @@ pub struct Settings {
     pub flood_establishments: u64,
     /// PFCP-GHOST `user_id_share`.
     pub ghost_user_id_share: f64,
+    /// PFCP-GHOST `one_way_minutes`.
+    pub ghost_one_way: Nanos,
     /// CNS-BALANCE `max_ratio`.
     pub balance_max_ratio: f64,
     /// CNS-BALANCE `sigmas`.
@@ -122,6 +124,7 @@ impl Default for Settings {
             flood_failed_share: 0.30,
             flood_establishments: 100,
             ghost_user_id_share: 0.95,
+            ghost_one_way: Nanos::from_secs(600),
             balance_max_ratio: 0.005,
             balance_sigmas: 3.0,
             balance_windows: 5,

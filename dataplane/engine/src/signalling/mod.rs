@@ -22,6 +22,7 @@ mod keyed;
 mod listing;
 mod names;
 mod node;
+mod one_way;
 mod order;
 mod pool;
 mod pseudonym;
@@ -61,6 +62,7 @@ use contradiction::Removed;
 pub(crate) use keyed::KeyedHasher;
 use names::Names;
 use node::Nodes;
+use one_way::Rounds;
 use pseudonym::Pseudonyms;
 use senders::Senders;
 use session::SessionRef;
@@ -201,6 +203,7 @@ pub struct Signalling {
     senders: Senders,
     sources: Sources,
     homeless: Homeless,
+    rounds: Rounds,
     accusations: Accusations,
     records: Vec<SessionRecord>,
     counters: Counters,
@@ -248,6 +251,7 @@ impl Signalling {
             senders: Senders::default(),
             sources: Sources::default(),
             homeless: Homeless::default(),
+            rounds: Rounds::default(),
             accusations: Accusations::default(),
             records: Vec::new(),
             counters: Counters::default(),
@@ -339,6 +343,7 @@ impl Signalling {
         self.settle_users(now);
         self.settle_disputes(now);
         self.settle_moves(now);
+        self.settle_ways(now);
     }
 
     /// Counts N4 datagrams that found no room.

@@ -3,6 +3,7 @@
 use weir_wire::Address;
 
 use super::names::NameId;
+use super::one_way::Ways;
 use super::order::PDR_URRS;
 use super::pool::NIL;
 use crate::Nanos;
@@ -94,6 +95,7 @@ pub(crate) struct Session {
     pub(crate) reported: Option<(u64, u64)>,
     pub(crate) mismatch: bool,
     pub(crate) was_flagged_for: Flagged,
+    pub(crate) ways: Ways,
 }
 
 /// Packets and bytes one way, and the QoS flows that they belong to.
@@ -112,6 +114,7 @@ impl Flagged {
     pub(crate) const GHOST: Flagged = Flagged(1);
     pub(crate) const DUPLICATES: Flagged = Flagged(1 << 1);
     pub(crate) const DOUBTED_END: Flagged = Flagged(1 << 2);
+    pub(crate) const ONE_WAY: Flagged = Flagged(1 << 3);
 
     pub(crate) const fn has(self, wanted: Flagged) -> bool {
         self.0 & wanted.0 != 0
@@ -167,6 +170,7 @@ impl Default for Session {
             reported: None,
             mismatch: false,
             was_flagged_for: Flagged::default(),
+            ways: Ways::default(),
         }
     }
 }

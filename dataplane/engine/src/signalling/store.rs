@@ -100,6 +100,11 @@ impl Store {
         Some(SessionRef { place, uses: session.uses })
     }
 
+    /// How many places were ever used.
+    pub(crate) fn places(&self) -> u32 {
+        self.places.len() as u32
+    }
+
     /// The session with this CP F-SEID.
     pub(crate) fn by_cp(&self, address: Address, seid: u64) -> Option<SessionRef> {
         self.alive(&self.by_cp, hash_key(&(address, seid)))
