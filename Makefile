@@ -1,6 +1,7 @@
 # make demo    shows Weir at work
 # make test    everything that must hold; what CI runs
 # make bench   the measurements, into target/bench
+# make lab     how often Weir is right: attacks of every family, scored, into target/lab
 # make build   the programs, into target/release
 # make setup   installs what the build needs
 
@@ -8,7 +9,7 @@
 OPTIONS =
 PROGRAMS = -p weir-cli -p weir-sensor -p weir-control -p weir-sender
 
-.PHONY: build demo test bench setup setup-test deny
+.PHONY: build demo test bench lab setup setup-test deny
 
 build: setup
 	cargo build --release --locked $(PROGRAMS)
@@ -35,6 +36,10 @@ deny:
 
 bench: build setup-test
 	cargo run --release --locked -p weir-benches --bin weir-bench
+
+# OPTIONS as of `weir lab run`, as in: make lab OPTIONS="--families beacon --seeds 4"
+lab: build setup-test
+	"$${CARGO_TARGET_DIR:-target}/release/weir" lab run $(OPTIONS)
 
 setup:
 	deploy/setup.sh build
