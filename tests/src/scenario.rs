@@ -31,14 +31,28 @@ impl Played {
     /// # Panics
     /// If it can't be played.
     pub fn seeded(scenario: &str, seed: Option<u64>) -> Self {
+        match seed {
+            Some(seed) => Self::changed(scenario, &[("seed", &seed.to_string())]),
+            None => Self::changed(scenario, &[]),
+        }
+    }
+
+    /// Plays a committed scenario with other values of some keys, wherever they stand.
+    ///
+    /// # Panics
+    /// If it can't be played.
+    pub fn changed(scenario: &str, values: &[(&str, &str)]) -> Self {
         let directory = tempfile::tempdir().expect("there is room for scratch files");
         let toml = directory.path().join("scenario.toml");
         let lines = std::fs::read_to_string(committed(scenario)).expect("the scenario is there");
-        let reseeded = |line: &str| match seed {
-            Some(seed) if line.starts_with("seed = ") => format!("seed = {seed}\n"),
-            _ => format!("{line}\n"),
+        let changed = |line: &str| {
+            let key = line.split(" = ").next().unwrap_or_default();
+            match values.iter().find(|(changed, _)| *changed == key) {
+                Some((_, value)) => format!("{key} = {value}\n"),
+                None => format!("{line}\n"),
+            }
         };
-        let lines: String = lines.lines().map(reseeded).collect();
+        let lines: String = lines.lines().map(changed).collect();
         std::fs::write(&toml, lines).expect("the scenario is written");
         let made = run(&["generate", text(&toml), "--out", text(directory.path())]);
         assert!(made.status.success(), "{}", said(&made));
