@@ -225,8 +225,15 @@ impl Visitor {
     fn enter(stage: &mut Stage, visits: &Visits, node: &str, theft: Option<usize>) {
         let (node, chance) = (stage.plan.named(node), stage.chance());
         let segment = if stage.snap_bytes.is_some() { JOINED } else { SEGMENT };
-        let mut visitor =
-            Self { theft, node, visits: visits.clone(), made: 0, connection: None, segment, chance };
+        let mut visitor = Self {
+            theft,
+            node,
+            visits: visits.clone(),
+            made: 0,
+            connection: None,
+            segment,
+            chance,
+        };
         // Who is not on time is not so together with others.
         let late = (visits.every_seconds as f64 * visits.jitter.min(1.0)) as u64;
         let late = visitor.chance.below(late * SECOND);

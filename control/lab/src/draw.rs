@@ -13,11 +13,9 @@ impl Draw {
     #[must_use]
     pub fn new(name: &str, seed: u64) -> Self {
         // FNV-1a: it has to be the same everywhere, and no more.
-        let stream = name
-            .bytes()
-            .fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
-                (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-            });
+        let stream = name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
         let mut chance = ChaCha8Rng::seed_from_u64(seed);
         chance.set_stream(stream);
         Self(chance)

@@ -43,8 +43,7 @@ impl Family {
     pub fn chosen(names: &[String]) -> Result<Vec<Self>, String> {
         let all = Self::all();
         let is = |family: &Self, name: &str| family.name == name || family.detection == name;
-        if let Some(stranger) =
-            names.iter().find(|name| !all.iter().any(|family| is(family, name)))
+        if let Some(stranger) = names.iter().find(|name| !all.iter().any(|family| is(family, name)))
         {
             let known: Vec<&str> = all.iter().map(|family| family.name).collect();
             return Err(format!(

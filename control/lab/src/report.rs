@@ -110,7 +110,8 @@ impl Results {
     pub fn write_to(&self, directory: &Path) -> Result<[PathBuf; 3], (PathBuf, io::Error)> {
         std::fs::create_dir_all(directory).map_err(|why| (directory.to_owned(), why))?;
         let json = serde_json::to_string_pretty(&self.json()).unwrap_or_default() + "\n";
-        let files = [("lab.json", json), ("lab.md", self.table()), ("index.html", page::html(self))];
+        let files =
+            [("lab.json", json), ("lab.md", self.table()), ("index.html", page::html(self))];
         let write = |(name, text): (&str, String)| {
             let path = directory.join(name);
             std::fs::write(&path, text).map_err(|why| (path.clone(), why))?;

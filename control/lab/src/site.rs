@@ -130,14 +130,15 @@ scanner = {{ address = "10.0.10.240", mac = "00:1b:bb:60:01:00", start_seconds =
 }
 
 fn equipment(text: &mut String, gnbs: u32) {
-    let mut entry = |id: &str, role: &str, maker: &str, build: &str, addresses: &str, mac: String| {
-        // Writing to a String can't fail.
-        let _ = writeln!(
-            text,
-            "\n[[equipment]]\nid = \"{id}\"\nrole = \"{role}\"\nvendor = \"{maker}\"\n{build}\n\
+    let mut entry =
+        |id: &str, role: &str, maker: &str, build: &str, addresses: &str, mac: String| {
+            // Writing to a String can't fail.
+            let _ = writeln!(
+                text,
+                "\n[[equipment]]\nid = \"{id}\"\nrole = \"{role}\"\nvendor = \"{maker}\"\n{build}\n\
              serial = \"{id}\"\nlocation = \"site of {id}\"\nmac = \"{mac}\"\n{addresses}"
-        );
-    };
+            );
+        };
     for number in 0..gnbs {
         let (maker, model, build) = make(number);
         let host = number + 1;

@@ -60,7 +60,8 @@ fn backdoor(intensity: Intensity, draw: &mut Draw) -> Option<String> {
 }
 
 fn gtp(intensity: Intensity, draw: &mut Draw, direction: &str) -> Option<String> {
-    let (packets, every) = intensity.of([Some((400, 200)), Some((40, 1_000)), Some((2, 500)), None])?;
+    let (packets, every) =
+        intensity.of([Some((400, 200)), Some((40, 1_000)), Some((2, 500)), None])?;
     let (peer, start) = (draw.stranger(), draw.between(70, 140));
     Some(format!(
         "\n[[theft.gtp_peer]]\nid = \"rogue-gtp\"\nequipment = \"upf-1\"\npeer = \"{peer}\"\n\
@@ -80,8 +81,7 @@ fn rogue_gtp_one_way(intensity: Intensity, draw: &mut Draw) -> Option<String> {
 
 /// Fires at three packets in a minute.
 fn unknown_box(intensity: Intensity, draw: &mut Draw) -> Option<String> {
-    let (packets, every) =
-        intensity.of([(60, 1_000), (12, 5_000), (4, 15_000), (4, 40_000)]);
+    let (packets, every) = intensity.of([(60, 1_000), (12, 5_000), (4, 15_000), (4, 40_000)]);
     let (node, host, start) = (draw.one(&NODES), draw.between(60, 90), draw.between(70, 120));
     let port = draw.one(&[161_u16, 514, 5_060]);
     Some(format!(

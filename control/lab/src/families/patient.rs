@@ -32,9 +32,8 @@ const fn family(
 
 /// A patient theft from its parts.
 fn patient(how: &str, is_allowed: bool, nodes: &[String], peers: &[String], rest: &str) -> String {
-    let list = |of: &[String]| {
-        of.iter().map(|one| format!("\"{one}\"")).collect::<Vec<_>>().join(", ")
-    };
+    let list =
+        |of: &[String]| of.iter().map(|one| format!("\"{one}\"")).collect::<Vec<_>>().join(", ");
     format!(
         "\n[[theft.patient]]\nid = \"{how}\"\nhow = \"{how}\"\nallowed = {is_allowed}\n\
          [theft.patient.visits]\nequipment = [{}]\npeers = [{}]\n{rest}\n",
@@ -55,7 +54,9 @@ fn rhythm(intensity: Intensity, draw: &mut Draw) -> String {
     let (every, jitter, missed, spread, quiet) = match intensity {
         Intensity::Loud => (draw.between(300, 900), 0.03, 0.0, 0.0, false),
         Intensity::Moderate => (draw.between(1_200, 3_600), 0.15, 0.05, 0.1, false),
-        Intensity::Threshold => (draw.between(2_400, 7 * HOUR), 0.30, 0.15, 0.2, draw.between(0, 1) == 1),
+        Intensity::Threshold => {
+            (draw.between(2_400, 7 * HOUR), 0.30, 0.15, 0.2, draw.between(0, 1) == 1)
+        }
         Intensity::Evasive => (draw.between(2_400, 7_200), 2.0, 0.0, 0.5, false),
     };
     // A night gap would leave too few beats of a slow rhythm within the days that are played.

@@ -39,7 +39,11 @@ pub(super) fn latencies(rows: &[(String, [f64; 2])]) -> Option<String> {
     draw(rows.iter().map(mark).collect(), [-2.0, 6.0], said)
 }
 
-fn draw(mut marks: Vec<Mark>, [from, to]: [f64; 2], said: impl Fn(&f64) -> String) -> Option<String> {
+fn draw(
+    mut marks: Vec<Mark>,
+    [from, to]: [f64; 2],
+    said: impl Fn(&f64) -> String,
+) -> Option<String> {
     // A plot counts upwards, a table downwards.
     marks.reverse();
     let mut svg = String::new();

@@ -90,7 +90,8 @@ pub(super) fn markdown(results: &Results) -> String {
     line!(text, "\n| family | loud | moderate | threshold | evasive |\n|---|---|---|---|---|");
     for (family, of) in &score.per_family {
         let cells = Intensity::ALL.map(|intensity| {
-            of.get(intensity.name()).map_or("–".into(), |(found, made)| format!("{found} of {made}"))
+            of.get(intensity.name())
+                .map_or("–".into(), |(found, made)| format!("{found} of {made}"))
         });
         line!(text, "| {family} | {} |", cells.join(" | "));
     }
