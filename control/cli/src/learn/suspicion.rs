@@ -10,10 +10,9 @@ use weir_policy::{EquipmentId, Role, RoleSet};
 use super::talks::{Far, Key, Place, Talk, Talks};
 use crate::text::{bytes, plain, span};
 
-/// Beats that make a rhythm, the regularity of their intervals, and how far they may scatter at most;
-/// BCN-PERIODIC asks for as little scatter.
+/// Beats that make a rhythm, and how far their intervals may scatter: as BCN-PERIODIC has it, which also
+/// looks at the hours over which they are spread, and so at more than a capture of minutes shows.
 const BEATS: usize = 8;
-const REGULAR: f64 = 0.7;
 const WIDEST: f64 = 0.25;
 /// What is a large upload: so many bytes, and so many times what came back.
 const LARGE: u64 = 1 << 20;
@@ -139,8 +138,7 @@ impl fmt::Display for Reason {
 /// The rhythm in which a talk's flows begin, if they do so in one.
 pub(crate) fn rhythm(talk: &Talk) -> Option<Rhythm> {
     let rhythm = Rhythm::of(&talk.beats())?;
-    let is_regular =
-        rhythm.beats >= BEATS && rhythm.intervals >= REGULAR && rhythm.scatter <= WIDEST;
+    let is_regular = rhythm.beats >= BEATS && rhythm.scatter <= WIDEST;
     is_regular.then_some(rhythm)
 }
 
