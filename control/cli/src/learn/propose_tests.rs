@@ -123,6 +123,14 @@ fn a_heartbeat_is_declared_between_equipment_where_no_standard_has_it() {
     assert_eq!(beats("10.0.0.21", 17, 53), (true, 1));
     assert_eq!(beats("10.0.0.11", 17, 2152), (false, 1), "GTP-U's Echoes");
     assert_eq!(beats("198.51.100.7", 6, 443), (false, 1), "a stranger's is never declared");
+    let own = Selector::Id("gnb-a1".into());
+    let stranger = Selector::Cidr("198.51.100.7/32".parse().unwrap());
+    let beating = Evidence { beating: 1, ..Evidence::default() };
+    let of = |from: &Selector, to: &Selector| {
+        rule((from.clone(), to.clone()), (17, Some(53)), beating.clone(), Vec::new()).unwrap()
+    };
+    assert!(of(&own, &own).is_periodic);
+    assert!(!of(&own, &stranger).is_periodic && !of(&stranger, &own).is_periodic);
 }
 
 #[test]

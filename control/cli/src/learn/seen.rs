@@ -175,11 +175,12 @@ impl Line {
         let peer = weir.peer?;
         Some(Record {
             flow_id: self.flow_id?,
-            source: (self.src_ip?, self.src_port),
-            destination: (self.dest_ip?, self.dest_port),
+            // A policy writes an IPv4 address in IPv6 form as IPv4.
+            source: (self.src_ip?.to_canonical(), self.src_port),
+            destination: (self.dest_ip?.to_canonical(), self.dest_port),
             protocol: protocol(&self.proto?)?,
             equipment: weir.equipment?.id?,
-            peer: (peer.ip, peer.equipment),
+            peer: (peer.ip.to_canonical(), peer.equipment),
             name: peer.name,
             is_opener_known: weir.initiator.as_deref() != Some("unknown"),
             is_allowed: weir.allowed,
@@ -201,7 +202,7 @@ impl Line {
         Some(Flagged {
             detection: weir.detection?,
             equipment: weir.equipment?.id?,
-            peer: peer.ip,
+            peer: peer.ip.to_canonical(),
             peer_equipment: peer.equipment,
             last: moment(&weir.last?)?,
         })
@@ -255,6 +256,15 @@ mod tests {
         assert_eq!((record.to_server, record.to_client), ((14, 5545), (7, 1857)));
         assert_eq!(record.name.as_deref(), Some("x.example"));
         assert!(record.is_opener_known && !record.is_allowed);
+    }
+
+    #[test]
+    fn an_ipv4_address_in_ipv6_form_is_read_as_ipv4() {
+        let mapped = FLOW.replace('\n', " ").replace("198.51.100.7", "::ffff:198.51.100.7");
+        let (_, seen) = lines(&mapped);
+        let [Seen::Flow(record)] = seen.as_slice() else { panic!("{seen:?}") };
+        assert_eq!(record.peer.0.to_string(), "198.51.100.7");
+        assert_eq!(record.destination.0, record.peer.0);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use weir_analytics::rhythm::Beat;
 use weir_engine::Nanos;
-use weir_policy::{EquipmentId, Inventory, ServiceMatch};
+use weir_policy::{Detection, EquipmentId, Inventory, ServiceMatch};
 
 use super::course::Course;
 use super::seen::{Flagged, Record};
@@ -321,7 +321,12 @@ impl<'i> Talks<'i> {
     }
 
     /// Notes an alert; what it says of a stranger holds for the stranger's network, as alerts do.
+    /// Restricted ones are left out.
     pub(crate) fn flag(&mut self, flagged: &Flagged) {
+        // A policy may be read by many, who must not learn from a proposal who is intercepted.
+        if Detection::find(&flagged.detection).is_none_or(Detection::is_restricted) {
+            return;
+        }
         let Some(equipment) = self.inventory.find(&flagged.equipment) else { return };
         if flagged.last < self.since || self.findings.len() >= FINDINGS {
             return;
@@ -387,7 +392,7 @@ impl<'i> Talks<'i> {
             })
             .collect();
         ranked.sort_by_key(|(rank, key, _)| (*rank, *key));
-        for (_, key, flows) in ranked.split_off(TALKS / 2) {
+        for (_, key, flows) in ranked.split_off(TALKS) {
             self.talks.remove(&key);
             self.counts.forgotten.0 += 1;
             self.counts.forgotten.1 += flows;

@@ -145,13 +145,16 @@ fn a_flood_of_peers_drives_out_its_own_only() {
 fn a_finding_about_a_stranger_is_one_about_its_network() {
     let inventory = inventory();
     let mut talks = Talks::since(&inventory, NEVER);
-    talks.flag(&Flagged {
-        detection: "BCN-PERIODIC".into(),
-        equipment: "gnb-a1".into(),
-        peer: "198.51.100.7".parse().unwrap(),
-        peer_equipment: None,
-        last: Nanos(1),
-    });
+    // Who reads a proposal must not learn of interception.
+    for detection in ["BCN-PERIODIC", "PFCP-DUPL", "no such"] {
+        talks.flag(&Flagged {
+            detection: detection.into(),
+            equipment: "gnb-a1".into(),
+            peer: "198.51.100.7".parse().unwrap(),
+            peer_equipment: None,
+            last: Nanos(1),
+        });
+    }
     let found = |address: &str| {
         let far = Far::Stranger(address.parse().unwrap());
         talks.findings(inventory.find("gnb-a1").unwrap(), far).collect::<Vec<_>>()
