@@ -84,7 +84,7 @@ mod tests {
         assert!(first < last / 3, "{first} {last}");
         assert_eq!(course((1..=24).map(|_| 50_000)).growth(), None);
         assert_eq!(course((1..=24).rev().map(|hour| hour * 10_000)).growth(), None);
-        assert_eq!(course((1..=24).map(|hour| hour)).growth(), None, "a trickle");
+        assert_eq!(course(1..=24).growth(), None, "a trickle");
         assert_eq!(course((1..=3).map(|hour| hour * 1_000_000)).growth(), None, "three hours");
     }
 

@@ -69,7 +69,7 @@ impl Kept {
             ([], None) => vec![Self::configured(files)?.join(EVENTS)],
             (named, _) => named.to_vec(),
         };
-        for path in files.iter().filter(|path| !path.is_file()) {
+        if let Some(path) = files.iter().find(|path| !path.is_file()) {
             return Err(Failure::usage(format!(
                 "no events are kept here: {}; control writes them to {EVENTS} in its state directory \
                  unless its --events names another file, and keeps none with --events -; name that \

@@ -158,6 +158,7 @@ pub(crate) fn propose(talks: &Talks<'_>) -> Candidate {
 
 type Service = (u8, Option<u16>);
 type Standing = (EquipmentId, bool, Service);
+type Listed<'t> = Vec<(&'t Key, &'t Talk)>;
 type Pairs<'t> = Vec<(EquipmentId, EquipmentId, &'t Key, &'t Talk)>;
 
 impl Candidate {
@@ -200,8 +201,8 @@ fn name(rule: &Proposal) -> (&Selector, &Selector, u8, Option<u16>) {
 fn listed<'t>(
     talks: &'t Talks<'_>,
     unlisted: &mut BTreeMap<EquipmentId, (u64, u64)>,
-) -> Vec<(&'t Key, &'t Talk)> {
-    let mut lists: BTreeMap<(EquipmentId, Option<Far>), Vec<(&Key, &Talk)>> = BTreeMap::new();
+) -> Listed<'t> {
+    let mut lists: BTreeMap<(EquipmentId, Option<Far>), Listed<'_>> = BTreeMap::new();
     for (key, talk) in &talks.talks {
         let with = Some(key.far).filter(|far| matches!(far, Far::Equipment(_)));
         lists.entry((key.equipment, with)).or_default().push((key, talk));

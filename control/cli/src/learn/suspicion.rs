@@ -211,7 +211,7 @@ fn company(key: &Key, talk: &Talk, talks: &Talks<'_>, reasons: &mut Vec<Reason>)
         })
     };
     let others = talks.active().filter(of_others).count();
-    if others > 0 && !visitors.iter().any(|id| of_others(id)) {
+    if others > 0 && !visitors.iter().any(of_others) {
         let same = |id: &&EquipmentId| {
             inventory
                 .entry(**id)

@@ -87,7 +87,7 @@ fn growth_nights_and_uploads_are_noticed() {
     let one_night = [3_600, 7_200, 9_000, 10_000];
     assert_eq!(names(&one_night.map(|at| web("10.0.0.1", at))), [""; 0], "all there is to see");
     let upload = Record { to_server: (900, 1 << 21), ..web("10.0.0.1", 0) };
-    assert_eq!(names(&[upload.clone()]), ["large_upload"]);
+    assert_eq!(names(std::slice::from_ref(&upload)), ["large_upload"]);
     assert_eq!(names(&[Record { to_client: (900, 1 << 20), ..upload }]), [""; 0]);
 }
 

@@ -392,7 +392,7 @@ impl<'i> Talks<'i> {
             })
             .collect();
         ranked.sort_by_key(|(rank, key, _)| (*rank, *key));
-        for (_, key, flows) in ranked.split_off(TALKS) {
+        for (_, key, flows) in ranked.split_off(TALKS / 2) {
             self.talks.remove(&key);
             self.counts.forgotten.0 += 1;
             self.counts.forgotten.1 += flows;
