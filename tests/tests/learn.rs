@@ -198,6 +198,11 @@ fn what_a_control_has_kept_teaches_the_same() {
     let (code, words, _) = from(&["--since", "7d", "--events", text(&events)]);
     assert_eq!(code, Some(1), "{words}");
     assert!(words.contains("its newest flow ended 2026-01-05"), "{words}");
+    let size = fs::metadata(&events).unwrap().len();
+    let since = ["--since", "2026-01-01", "--state-dir", text(&state), "--out", text(&events)];
+    let (code, words, _) = from(&since);
+    assert_eq!(code, Some(2), "{words}");
+    assert_eq!(fs::metadata(&events).unwrap().len(), size, "the events are still there");
     let empty = played.file("nothing");
     let (code, words, _) = from(&["--since", "7d", "--state-dir", text(&empty)]);
     assert_eq!(code, Some(2), "{words}");

@@ -61,7 +61,7 @@ pub(crate) struct Options {
 
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let present = Present::of(&options.rules)?;
-    keeps_its_inputs(options)?;
+    keeps_its_inputs(options, &options.captures)?;
     let since = options.since.map_or(Nanos(0), |since| since.moment());
     let mut talks = Talks::since(&present.inventory, since);
     let (inputs, code) = match options.since {
@@ -83,6 +83,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
         true => format!("{:#}\n", page::json(&candidate, &talks, &origin)),
         false => page::toml(&candidate, &talks, &origin),
     };
+    keeps_its_inputs(options, &inputs)?;
     write(&options.out, &text)?;
     if code == 0 { Ok(()) } else { Err(Failure::Said(code)) }
 }
@@ -190,12 +191,12 @@ fn read(
 }
 
 /// Refuses to write over what is read.
-fn keeps_its_inputs(options: &Options) -> Result<(), Failure> {
+fn keeps_its_inputs(options: &Options, inputs: &[PathBuf]) -> Result<(), Failure> {
     let place = |path: &Path| path.canonicalize().ok();
     let Some(out) = place(&options.out) else { return Ok(()) };
     let paths = options.rules.paths();
     let rules = [&options.rules.config, &paths.inventory, &paths.policy];
-    let inputs = rules.into_iter().flatten().chain(&options.captures).chain(&options.events);
+    let inputs = rules.into_iter().flatten().chain(inputs);
     if inputs.filter_map(|path| place(path)).any(|path| path == out) {
         return Err(Failure::usage(format!(
             "the candidate policy would be written over a file that is read; {}; give --out a file \
