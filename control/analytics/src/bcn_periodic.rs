@@ -33,7 +33,7 @@ const FEWEST_NEAR: f64 = 0.85;
 
 /// What is periodic by its own standard, where the policy allows it: GTP-U's Echoes, PFCP's and
 /// SCTP's heartbeats, NTP, PTP, keep-alives of BGP and IKE.
-const BY_STANDARD: [(u8, u16); 9] = [
+pub const BY_STANDARD: [(u8, u16); 9] = [
     (17, 2152),
     (17, 8805),
     (132, 38412),

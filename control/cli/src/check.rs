@@ -35,6 +35,18 @@ pub(crate) struct Files {
     pub(crate) policy: Option<PathBuf>,
 }
 
+impl Files {
+    /// Where inventory and policy are: as given, else as weir.toml says.
+    pub(crate) fn paths(&self) -> Paths {
+        let named = self.config.as_deref().map_or_else(Paths::default, weir_policy::load_paths);
+        Paths {
+            inventory: self.inventory.clone().or(named.inventory),
+            policy: self.policy.clone().or(named.policy),
+            ..named
+        }
+    }
+}
+
 /// What the files turned out to say.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Findings {

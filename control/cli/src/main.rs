@@ -8,12 +8,15 @@ mod doctor;
 mod failure;
 mod generate;
 mod lab;
+mod learn;
 mod output;
+mod policy;
 mod programs;
 mod replay;
 mod sessions;
 mod summary;
 mod supervise;
+mod text;
 mod verdict;
 
 use std::ffi::OsString;
@@ -58,6 +61,11 @@ enum Command {
     /// Tell how often Weir is right: labelled attacks through the real sensor and control, scored
     #[command(subcommand)]
     Lab(lab::Command),
+    /// Write a candidate policy from what was seen, with reasons; nothing in it is allowed
+    Learn(learn::Options),
+    /// Tell what a change of policy changes
+    #[command(subcommand)]
+    Policy(policy::Command),
     /// Become weir-sensor, the dataplane process
     #[command(disable_help_flag = true)]
     Sensor(PassedOn),
@@ -86,6 +94,8 @@ fn main() -> ExitCode {
         Command::Doctor(options) => doctor::run(&options),
         Command::Generate(options) => generate::run(&options),
         Command::Lab(command) => lab::run(&command),
+        Command::Learn(options) => learn::run(&options),
+        Command::Policy(command) => policy::run(&command),
         Command::Sensor(passed) => become_program(programs::SENSOR, passed),
         Command::Control(passed) => become_program(programs::CONTROL, passed),
     };

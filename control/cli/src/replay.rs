@@ -17,7 +17,7 @@ use crate::failure::Failure;
 use crate::output::print;
 use crate::programs;
 use crate::summary::Summary;
-use crate::supervise::{self, Plan};
+use crate::supervise::{self, Outcome, Plan};
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -146,6 +146,38 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
         ));
     }
     if outcome.code == 0 { Ok(()) } else { Err(Failure::Said(outcome.code)) }
+}
+
+/// Replays captures for their events alone, which go to a file, restricted ones among them, and the
+/// summary beside them. What is wrong with the captures or the files is said on stderr.
+pub(crate) fn rehearse(
+    rules: &Files,
+    captures: &[PathBuf],
+    place: &Place,
+    events: &Path,
+) -> Result<Outcome, Failure> {
+    let options = Options {
+        rules: rules.clone(),
+        taps: Vec::new(),
+        files: captures.to_vec(),
+        speed: Speed("max".into()),
+        passes: 1,
+        preload: false,
+        to: None,
+        source: Source::File,
+        workers: None,
+        events: Some(events.to_owned()),
+        restricted_events: None,
+        summary: Some(events.with_extension("summary")),
+    };
+    options.judge()?;
+    let outcome = supervise::run(&options.plan(place))?;
+    if outcome.interrupted {
+        return Err(Failure::work(
+            "stopped before the end; the captures; run it again for the whole of them",
+        ));
+    }
+    Ok(outcome)
 }
 
 impl Options {

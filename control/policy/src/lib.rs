@@ -13,6 +13,7 @@ mod catalogue;
 mod closed;
 mod config;
 mod diagnostic;
+mod difference;
 mod document;
 mod interception;
 mod inventory;
@@ -32,6 +33,7 @@ pub use config::{
     Config, ControlConfig, Paths, SensorConfig, Tap, config_from_str, load_config, load_paths,
 };
 pub use diagnostic::{Checked, Diagnostic, Mistake, Severity};
+pub use difference::{Became, Change, policy_changes};
 pub use interception::{LawfulIntercept, interception_from_str, load_interception};
 pub use inventory::{
     Component, Equipment, EquipmentId, Inventory, inventory_from_str, load_inventory,

@@ -67,6 +67,61 @@ const NAMED: &[(&str, &[ServiceMatch])] = &[
 ];
 
 impl ServiceMatch {
+    /// How `services` writes a protocol and the responder's port, and nothing besides: by a name that
+    /// stands for these alone, else as in `udp/53`. ICMP is one service in both families. None where
+    /// the protocol has ports and this one is not known.
+    pub fn narrowest(protocol: u8, port: Option<u16>) -> Option<String> {
+        let port = port.filter(|port| *port > 0);
+        if !Self::has_ports(protocol) {
+            let named = Self::named_alone(protocol, None).or((protocol == 58).then_some("icmp"));
+            let named = if protocol == 1 { Some("icmp") } else { named };
+            return Some(named.map_or_else(|| format!("ip/{protocol}"), str::to_owned));
+        }
+        let port = port?;
+        if let Some(name) = Self::named_alone(protocol, Some(port)) {
+            return Some(name.to_owned());
+        }
+        let transport = match protocol {
+            TCP => "tcp",
+            UDP => "udp",
+            _ => "sctp",
+        };
+        Some(format!("{transport}/{port}"))
+    }
+
+    /// What people call a protocol and port, if `services` has a name that stands for it among others.
+    pub fn known_as(protocol: u8, port: Option<u16>) -> Option<&'static str> {
+        let covers = |it: &Self| {
+            it.protocol == protocol
+                && it.ports.is_none_or(|(first, last)| {
+                    port.is_some_and(|port| (first..=last).contains(&port))
+                })
+        };
+        NAMED.iter().find(|(_, matches)| matches.iter().any(covers)).map(|(name, _)| *name)
+    }
+
+    /// Whether a rule for [`ServiceMatch::narrowest`] lets either end open the flow.
+    pub fn is_either_way(protocol: u8, port: Option<u16>) -> bool {
+        let Some(port) = port.filter(|_| Self::has_ports(protocol)) else {
+            return !Self::has_ports(protocol);
+        };
+        let alone = |(_, matches): &&(&str, &[Self])| match matches {
+            [only] => only.protocol == protocol && only.ports == Some((port, port)),
+            _ => false,
+        };
+        NAMED.iter().find(alone).is_some_and(|(_, matches)| matches[0].either_way)
+    }
+
+    /// The name that stands for this and for nothing else.
+    fn named_alone(protocol: u8, port: Option<u16>) -> Option<&'static str> {
+        let ports = port.map(|port| (port, port));
+        let alone = |matches: &[Self]| match matches {
+            [only] => only.protocol == protocol && only.ports == ports,
+            _ => false,
+        };
+        NAMED.iter().find(|(_, matches)| alone(matches)).map(|(name, _)| *name)
+    }
+
     /// Whether this protocol has ports to match.
     pub(crate) fn has_ports(protocol: u8) -> bool {
         matches!(protocol, TCP | UDP | SCTP)
@@ -182,6 +237,27 @@ mod tests {
         for wrong in ["ip/6", "ip/17", "ip/132"] {
             assert!(service(wrong).unwrap_err().remedy.contains("with a port"), "{wrong}");
         }
+    }
+
+    #[test]
+    fn the_narrowest_name_stands_for_what_was_seen_alone() {
+        let narrowest = |protocol, port| ServiceMatch::narrowest(protocol, port).unwrap();
+        assert_eq!(narrowest(17, Some(2152)), "gtpu");
+        assert_eq!(narrowest(6, Some(443)), "https");
+        assert_eq!(narrowest(17, Some(53)), "udp/53", "`dns` would open TCP too");
+        assert_eq!(narrowest(6, Some(514)), "tcp/514");
+        assert_eq!(narrowest(132, Some(9)), "sctp/9");
+        assert_eq!((narrowest(1, None), narrowest(58, None)), ("icmp".into(), "icmp".into()));
+        assert_eq!((narrowest(47, None), narrowest(4, None)), ("gre".into(), "ip/4".into()));
+        assert_eq!(ServiceMatch::narrowest(6, None), None);
+        assert_eq!(ServiceMatch::narrowest(17, Some(0)), None);
+        for (protocol, port) in [(17, Some(2152)), (6, Some(830)), (17, Some(53)), (47, None)] {
+            let only = service(&narrowest(protocol, port)).unwrap();
+            assert!(only.iter().all(|it| it.protocol == protocol), "{only:?}");
+            assert_eq!(only[0].either_way, ServiceMatch::is_either_way(protocol, port));
+        }
+        assert_eq!(ServiceMatch::known_as(17, Some(53)), Some("dns"));
+        assert_eq!(ServiceMatch::known_as(17, Some(4444)), None);
     }
 
     #[test]
