@@ -9,6 +9,7 @@ use weir_wire::tcp::Tcp;
 use weir_wire::udp::Udp;
 use weir_wire::{Address, Layer};
 
+use crate::beginnings::Beginnings;
 use crate::decode::{Common, protocol};
 use crate::detect::cov_icmp::Echo;
 use crate::detect::cov_time::{self, Ntp};
@@ -133,7 +134,13 @@ fn unusual_element(message: &[u8]) -> Option<u16> {
 /// Keeps what equipment asks the DNS and is answered, and its TLS hellos, and counts the user
 /// plane's directions.
 #[inline]
-pub(crate) fn listen(report: &mut Report, frame: &Frame<'_>, record: &Record, rules: &Rules) {
+pub(crate) fn listen(
+    report: &mut Report,
+    beginnings: &mut Beginnings,
+    frame: &Frame<'_>,
+    record: &Record,
+    rules: &Rules,
+) {
     if record.kind == Kind::Gtpu && record.message == G_PDU {
         if let Some(uplink) = uplink(record, rules) {
             report.direction(record.tap, uplink, 1);
@@ -141,12 +148,18 @@ pub(crate) fn listen(report: &mut Report, frame: &Frame<'_>, record: &Record, ru
     } else if record.evidence.any(Evidence::DATA.or(Evidence::OPENS).or(Evidence::REPORTS))
         && !record.is_gtp_or_pfcp()
     {
-        overhear(report, frame, record, rules);
+        overhear(report, beginnings, frame, record, rules);
     }
 }
 
 /// Keeps what a packet of equipment says, if it is of a kind that is looked at.
-fn overhear(report: &mut Report, frame: &Frame<'_>, record: &Record, rules: &Rules) {
+fn overhear(
+    report: &mut Report,
+    beginnings: &mut Beginnings,
+    frame: &Frame<'_>,
+    record: &Record,
+    rules: &Rules,
+) {
     let parties = (Party::unpack(record.source), Party::unpack(record.destination));
     let (from, to) = (parties.0.equipment(), parties.1.equipment());
     if from.is_none() && to.is_none() {
@@ -192,7 +205,10 @@ fn overhear(report: &mut Report, frame: &Frame<'_>, record: &Record, rules: &Rul
     if let Some(client) = from
         && ports.iter().any(|port| is_clear(record.protocol, *port))
     {
-        report.sample(seen(client), payload);
+        let (seen, enough) = (seen(client), rules.settings().crypto_octets);
+        if beginnings.admits((seen.flow, seen.upward), seen.time, payload.len(), enough) {
+            report.hear(seen, Speech::Clear, payload);
+        }
     }
     if record.source_port == DNS
         && let Some(client) = to
