@@ -221,8 +221,16 @@ fn overhear(
         // What resolvers ask they ask for others.
         && !rules.equipment(client).is_some_and(|equipment| equipment.roles.any(Roles::DNS))
     {
-        let message = if is_tcp { in_stream(payload) } else { payload };
-        report.hear(seen(client), Speech::DnsQuestion, message);
+        if is_tcp {
+            let mut seen = seen(client);
+            for message in in_stream(payload) {
+                report.hear(seen, Speech::DnsQuestion, message);
+                // The packet's bytes count once.
+                seen.bytes = 0;
+            }
+        } else {
+            report.hear(seen(client), Speech::DnsQuestion, payload);
+        }
     } else if !is_tcp && ports.contains(&cov_time::NTP) {
         if let (Some(client), Some(ntp)) = (from.or(to), Ntp::parse(payload)) {
             report.mark(seen(client), Shows::Ntp(ntp));
@@ -267,15 +275,27 @@ fn is_clear(protocol: u8, port: u16) -> bool {
     }
 }
 
-/// The DNS message that begins in a segment: behind its length (RFC 1035 §4.2.2), unless that came
-/// in a segment of its own.
-fn in_stream(segment: &[u8]) -> &[u8] {
-    match segment.split_first_chunk::<2>() {
-        Some((len, message)) if usize::from(u16::from_be_bytes(*len)) <= message.len() => {
-            message.get(..u16::from_be_bytes(*len).into()).unwrap_or(message)
-        }
-        _ => segment,
-    }
+/// The DNS questions that begin in a segment: each behind its length (RFC 1035 §4.2.2), unless
+/// that came in a segment of its own. Clients may ask several at once (RFC 7766 §6.2.1.1).
+fn in_stream(mut segment: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let whole = segment;
+        let (len, behind) = whole.split_first_chunk::<2>()?;
+        let len = usize::from(u16::from_be_bytes(*len));
+        // What looks like a length may be the number of a question.
+        let has_length = is_question(behind) || !is_question(whole) && len <= behind.len();
+        let Some((message, rest)) = behind.split_at_checked(len).filter(|_| has_length) else {
+            segment = &[];
+            return Some(if has_length { behind } else { whole });
+        };
+        segment = rest;
+        Some(message)
+    })
+}
+
+/// Whether a DNS message is a question, and one only.
+fn is_question(message: &[u8]) -> bool {
+    matches!(message, [_, _, flags, _, 0, 1, ..] if flags & 0x80 == 0)
 }
 
 /// The outer transport header and what follows it; nothing in a later fragment.
