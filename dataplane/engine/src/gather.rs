@@ -183,7 +183,7 @@ fn overhear(
             && let Some(client) = from.or(to)
         {
             let body = icmp.body().get(..usize::from(record.payload_len)).unwrap_or(icmp.body());
-            if let Some(echo) = Echo::parse(icmp.kind() == kinds[1], body) {
+            if let Some(echo) = Echo::parse(icmp.kind() == kinds[1], record.is_fragment(), body) {
                 report.mark(seen(client), Shows::Echo(echo));
             }
         }
