@@ -107,6 +107,10 @@ impl Judge {
         // Of one time a request comes before its reply.
         marks.sort_by_key(|mark| (mark.seen.time, mark.shows, mark.seen));
         for Mark { seen, shows } in marks {
+            // Where copies go is told of in confidence only.
+            if [seen.flow.low, seen.flow.high].iter().any(|end| self.signalling.is_ordered(*end)) {
+                continue;
+            }
             match shows {
                 Shows::Echo(echo) => self.judge_echo(&seen, &echo, rules, say),
                 Shows::Ntp(ntp) => self.judge_ntp(&seen, ntp, rules, say),
