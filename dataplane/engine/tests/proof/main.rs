@@ -250,6 +250,20 @@ fn what_a_upf_makes_of_its_own_is_found_either_way() {
     }
 }
 
+/// Twice, once in its user's name and once in another's: as if a NAT had changed it.
+#[test]
+fn what_a_upf_makes_hides_behind_no_nat_of_its_own_making() {
+    let alerts = minutes(6_000, |world, time, _| {
+        world.up(time, 1, GNB);
+        world.down(time + 0.001, 1, GNB);
+        let own = world.packet(ue(1), SERVER, 100);
+        world.n6(time + 0.002, &own);
+        world.n6(time + 0.002_1, &own.rewritten(Some([192, 0, 2, 200]), None));
+    });
+    let [found] = about_proof(&alerts)[..] else { panic!("{alerts:#?}") };
+    assert_eq!((found.detection, found.direction), (CNS_BALANCE, Some(Direction::Ul)));
+}
+
 #[test]
 fn losses_of_a_tap_are_no_traffic_of_the_upfs_own() {
     let alerts = minutes(12_000, |world, time, n| {
