@@ -26,7 +26,7 @@ use crate::contract::words::{BalanceStatus, JudgeWords, SampleFate};
 use crate::detect::cns_balance::{Balances, Outcome};
 use crate::detect::cns_dup::{Copies, Watched};
 use crate::report::Report;
-use crate::rules::{EquipmentId, Link, Party, Rules};
+use crate::rules::{EquipmentId, Link, Party, Roles, Rules};
 use crate::signalling::{Interception, Owner, Signalling};
 use crate::time::REORDER_TOLERANCE;
 use ledger::Ledger;
@@ -238,6 +238,9 @@ impl Proof {
             return self.fate(SampleFate::Unmatched);
         };
         let is_local = Party::unpack(ground.rules.party(sample.to)) == Party::Mec;
+        if is_upfs_echo(sample, owner, ground) {
+            return true;
+        }
         // What leaves in another way only was led there, and not copied.
         let is_copy = sample.carrier == Carrier::GPdu || original.has_left;
         if !is_copy || is_local && sample.carrier == Carrier::Bare {
@@ -341,6 +344,21 @@ mod tests {
 
     fn with(run: impl FnOnce(&mut Proof, &Ground<'_>)) {
         let setup = SignallingSetup { tunnels: 64, ..SignallingSetup::default() };
+/// Whether a UPF answers its user's echo itself: by an address of its own, or by its gateway's in
+/// the users' pool, that is no session's.
+fn is_upfs_echo(sample: &Sample, owner: Option<Owner>, ground: &Ground<'_>) -> bool {
+    if !sample.is_echo_reply || owner.is_none_or(|owner| owner.is_source) {
+        return false;
+    }
+    match Party::unpack(ground.rules.party(sample.user.0)) {
+        Party::Subscriber => true,
+        party => party
+            .equipment()
+            .and_then(|id| ground.rules.equipment(id))
+            .is_some_and(|equipment| equipment.roles.any(Roles::UPF)),
+    }
+}
+
         let signalling = Signalling::new(&setup).unwrap();
         let rules = Rules::compile(RuleSet::default()).unwrap();
         let ground = Ground { signalling: &signalling, rules: &rules, loss: 0.0 };
@@ -365,6 +383,7 @@ mod tests {
     fn a_clock_set_back_begins_anew_and_reordering_does_not() {
         with(|proof, ground| {
             proof.slice(&[], stray(10_000, 0).time, ground);
+            is_echo_reply: false,
             proof.take(&stray(9_000, 1), ground);
             proof.slice(&[], stray(9_500, 0).time, ground);
             assert_eq!(proof.waiting.len(), 1);
