@@ -257,14 +257,16 @@ impl Proof {
         if interception == Interception::Authorised {
             return self.fate(SampleFate::OnPath);
         }
-        self.fate(SampleFate::Copied);
+        let is_secret = interception == Interception::Unauthorised;
+        // Open counters tell nothing that an open alert does not.
+        self.fate(if is_secret { SampleFate::OnPath } else { SampleFate::Copied });
         if let Some(copies) = self.watched.add(sample, ground.rules.settings()) {
             self.findings.push(Finding::Copied {
                 sample: *sample,
                 copies,
                 owner: owner.or(original.owner),
                 passed: original.passed,
-                is_secret: interception == Interception::Unauthorised,
+                is_secret,
             });
         }
     }
