@@ -98,6 +98,12 @@ impl Ledger {
         Some((number, upf, window))
     }
 
+    /// The largest loss of a window that is not judged yet.
+    #[cfg(test)]
+    pub(super) fn worst(&self) -> Option<f64> {
+        self.windows.values().map(|window| window.loss).reduce(f64::max)
+    }
+
     pub(crate) fn forget(&mut self) {
         self.windows.clear();
     }
