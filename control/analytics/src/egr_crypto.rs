@@ -106,6 +106,9 @@ pub(crate) struct TraitKey {
 pub(crate) struct Known {
     /// Whether it is the equipment's own.
     is_own: bool,
+    /// Whether it says since when the equipment is known, without which all of it would be
+    /// learnt anew: it goes last.
+    is_since: bool,
     first: Nanos,
     last: Nanos,
     told: Option<Told>,
@@ -114,10 +117,10 @@ pub(crate) struct Known {
 impl Row for Known {
     const KIND: Kind = Kind::Trait;
     const BOUND: usize = TRAITS;
-    type Rank = (bool, bool, Nanos);
+    type Rank = (bool, bool, bool, Nanos);
 
     fn rank(&self) -> Self::Rank {
-        (self.is_own, self.told.is_some(), self.last)
+        (self.is_since, self.is_own, self.told.is_some(), self.last)
     }
 
     fn told(&mut self) -> Option<&mut Told> {
@@ -224,7 +227,7 @@ impl Crypto {
             // A clock that was ahead has come back.
             since.first = at;
         }
-        since.last = at;
+        (since.is_since, since.last) = (true, at);
         let is_learning = at.since(since.first) < settings.learning;
         let known = self.traits.entry(key(opening, shows.clone()), Known::default);
         known.is_own |= is_learning || is_listed || opening.is_in_window;
@@ -274,6 +277,7 @@ mod tests {
         listed: Vec<String>,
         is_in_window: bool,
         peer: Option<[u8; 4]>,
+        equipment: Option<&'static str>,
     }
 
     impl Site {
@@ -296,7 +300,7 @@ mod tests {
                 policy: 1,
             };
             let opening = Opening {
-                equipment: "gnb-1",
+                equipment: self.equipment.unwrap_or("gnb-1"),
                 features: &features,
                 day: hours(at).day(),
                 is_in_window: self.is_in_window,
@@ -370,5 +374,18 @@ mod tests {
             site.show(20.0 * DAY, tls(&format!("{n}.evil.example"), ""));
         }
         assert_eq!(site.show(21.0 * DAY, tls("own.example", JA4)), []);
+    }
+
+    #[test]
+    fn a_flood_while_one_node_is_learnt_lets_no_other_be_learnt_anew() {
+        let mut site = Site { crypto: Crypto { traits: Memory::new(100) }, ..Site::default() };
+        site.show(0.0, tls("own.example", JA4));
+        site.equipment = Some("gnb-2");
+        for n in 0..1_000 {
+            site.show(20.0 * DAY, tls(&format!("{n}.example"), ""));
+        }
+        site.equipment = None;
+        let told = site.show(21.0 * DAY, tls("evil.example", ""));
+        assert_eq!(told, [Fact::Crypto(CryptoNews::Name)]);
     }
 }

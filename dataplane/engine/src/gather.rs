@@ -9,6 +9,7 @@ use weir_wire::tcp::Tcp;
 use weir_wire::udp::Udp;
 use weir_wire::{Address, Layer};
 
+use crate::beginnings::Beginnings;
 use crate::decode::{Common, protocol};
 use crate::detect::cov_icmp::Echo;
 use crate::detect::cov_time::{self, Ntp};
@@ -133,7 +134,13 @@ fn unusual_element(message: &[u8]) -> Option<u16> {
 /// Keeps what equipment asks the DNS and is answered, and its TLS hellos, and counts the user
 /// plane's directions.
 #[inline]
-pub(crate) fn listen(report: &mut Report, frame: &Frame<'_>, record: &Record, rules: &Rules) {
+pub(crate) fn listen(
+    report: &mut Report,
+    beginnings: &mut Beginnings,
+    frame: &Frame<'_>,
+    record: &Record,
+    rules: &Rules,
+) {
     if record.kind == Kind::Gtpu && record.message == G_PDU {
         if let Some(uplink) = uplink(record, rules) {
             report.direction(record.tap, uplink, 1);
@@ -141,12 +148,18 @@ pub(crate) fn listen(report: &mut Report, frame: &Frame<'_>, record: &Record, ru
     } else if record.evidence.any(Evidence::DATA.or(Evidence::OPENS).or(Evidence::REPORTS))
         && !record.is_gtp_or_pfcp()
     {
-        overhear(report, frame, record, rules);
+        overhear(report, beginnings, frame, record, rules);
     }
 }
 
 /// Keeps what a packet of equipment says, if it is of a kind that is looked at.
-fn overhear(report: &mut Report, frame: &Frame<'_>, record: &Record, rules: &Rules) {
+fn overhear(
+    report: &mut Report,
+    beginnings: &mut Beginnings,
+    frame: &Frame<'_>,
+    record: &Record,
+    rules: &Rules,
+) {
     let parties = (Party::unpack(record.source), Party::unpack(record.destination));
     let (from, to) = (parties.0.equipment(), parties.1.equipment());
     if from.is_none() && to.is_none() {
@@ -170,7 +183,7 @@ fn overhear(report: &mut Report, frame: &Frame<'_>, record: &Record, rules: &Rul
             && let Some(client) = from.or(to)
         {
             let body = icmp.body().get(..usize::from(record.payload_len)).unwrap_or(icmp.body());
-            if let Some(echo) = Echo::parse(icmp.kind() == kinds[1], body) {
+            if let Some(echo) = Echo::parse(icmp.kind() == kinds[1], record.is_fragment(), body) {
                 report.mark(seen(client), Shows::Echo(echo));
             }
         }
@@ -192,7 +205,10 @@ fn overhear(report: &mut Report, frame: &Frame<'_>, record: &Record, rules: &Rul
     if let Some(client) = from
         && ports.iter().any(|port| is_clear(record.protocol, *port))
     {
-        report.sample(seen(client), payload);
+        let (seen, enough) = (seen(client), rules.settings().crypto_octets);
+        if beginnings.admits((seen.flow, seen.upward), seen.time, payload.len(), enough) {
+            report.hear(seen, Speech::Clear, payload);
+        }
     }
     if record.source_port == DNS
         && let Some(client) = to
@@ -205,8 +221,16 @@ fn overhear(report: &mut Report, frame: &Frame<'_>, record: &Record, rules: &Rul
         // What resolvers ask they ask for others.
         && !rules.equipment(client).is_some_and(|equipment| equipment.roles.any(Roles::DNS))
     {
-        let message = if is_tcp { in_stream(payload) } else { payload };
-        report.hear(seen(client), Speech::DnsQuestion, message);
+        if is_tcp {
+            let mut seen = seen(client);
+            for message in in_stream(payload) {
+                report.hear(seen, Speech::DnsQuestion, message);
+                // The packet's bytes count once.
+                seen.bytes = 0;
+            }
+        } else {
+            report.hear(seen(client), Speech::DnsQuestion, payload);
+        }
     } else if !is_tcp && ports.contains(&cov_time::NTP) {
         if let (Some(client), Some(ntp)) = (from.or(to), Ntp::parse(payload)) {
             report.mark(seen(client), Shows::Ntp(ntp));
@@ -251,15 +275,27 @@ fn is_clear(protocol: u8, port: u16) -> bool {
     }
 }
 
-/// The DNS message that begins in a segment: behind its length (RFC 1035 §4.2.2), unless that came
-/// in a segment of its own.
-fn in_stream(segment: &[u8]) -> &[u8] {
-    match segment.split_first_chunk::<2>() {
-        Some((len, message)) if usize::from(u16::from_be_bytes(*len)) <= message.len() => {
-            message.get(..u16::from_be_bytes(*len).into()).unwrap_or(message)
-        }
-        _ => segment,
-    }
+/// The DNS questions that begin in a segment: each behind its length (RFC 1035 §4.2.2), unless
+/// that came in a segment of its own. Clients may ask several at once (RFC 7766 §6.2.1.1).
+fn in_stream(mut segment: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let whole = segment;
+        let (len, behind) = whole.split_first_chunk::<2>()?;
+        let len = usize::from(u16::from_be_bytes(*len));
+        // What looks like a length may be the number of a question.
+        let has_length = is_question(behind) || !is_question(whole) && len <= behind.len();
+        let Some((message, rest)) = behind.split_at_checked(len).filter(|_| has_length) else {
+            segment = &[];
+            return Some(if has_length { behind } else { whole });
+        };
+        segment = rest;
+        Some(message)
+    })
+}
+
+/// Whether a DNS message is a question, and one only.
+fn is_question(message: &[u8]) -> bool {
+    matches!(message, [_, _, flags, _, 0, 1, ..] if flags & 0x80 == 0)
 }
 
 /// The outer transport header and what follows it; nothing in a later fragment.

@@ -10,6 +10,7 @@
 
 pub mod account;
 mod attribute;
+mod beginnings;
 pub mod classify;
 pub mod contract;
 pub mod decode;

@@ -148,8 +148,10 @@ const QUESTIONS: usize = 3 * HEARD / 4;
 const QUESTION_BYTES: usize = 3 * HEARD_BYTES / 4;
 /// How much is read of a question: the header and the longest name, its type and class.
 const QUESTION_LARGEST: usize = 12 + 255 + 4;
-/// Packets of clear-text services per slice that are looked at, and how much of each.
-const SAMPLES: u32 = 64;
+/// Beginnings of clear text per slice beyond which no more are kept, their bytes, and how much is
+/// read of a packet of them.
+const SAMPLES: usize = HELLOS / 2;
+const SAMPLE_BYTES: usize = HELLO_BYTES / 2;
 const SAMPLE_LARGEST: usize = 512;
 /// The largest DNS answer that is read; UDP answers are smaller as a rule.
 const DNS_LARGEST: usize = 4096;
@@ -177,8 +179,6 @@ pub struct Report {
     pub heard: Vec<Heard>,
     /// Their bytes.
     pub heard_bytes: Vec<u8>,
-    /// How many of them are samples of clear text.
-    pub(crate) clear_heard: u32,
     /// Echoes and time synchronisation of equipment.
     pub marks: Vec<Mark>,
     /// What single packets of GTP-U showed.
@@ -237,7 +237,6 @@ impl Report {
         self.sightings.clear();
         self.heard.clear();
         self.heard_bytes.clear();
-        self.clear_heard = 0;
         self.marks.clear();
         self.findings.clear();
         self.directions.clear();
@@ -313,7 +312,9 @@ impl Report {
             Speech::ClientHello(_) => {
                 (message.get(..HELLO_LARGEST).unwrap_or(message), HELLOS, HELLO_BYTES)
             }
-            Speech::Clear => (message, HELLOS, HELLO_BYTES),
+            Speech::Clear => {
+                (message.get(..SAMPLE_LARGEST).unwrap_or(message), SAMPLES, SAMPLE_BYTES)
+            }
             Speech::Quic | Speech::Ssh | Speech::Http => {
                 (message.get(..HELLO_LARGEST).unwrap_or(message), HELLOS, HELLO_BYTES)
             }
@@ -332,15 +333,6 @@ impl Report {
         let start = self.heard_bytes.len() as u32;
         self.heard_bytes.extend_from_slice(message);
         self.heard.push(Heard { seen, speech, start, len: message.len() as u32 });
-    }
-
-    /// Keeps a sample of clear text. There is as much of it as equipment likes, and what comes when
-    /// the slice has enough of it is not missed.
-    pub fn sample(&mut self, seen: Seen, payload: &[u8]) {
-        if self.clear_heard < SAMPLES {
-            self.clear_heard += 1;
-            self.hear(seen, Speech::Clear, payload.get(..SAMPLE_LARGEST).unwrap_or(payload));
-        }
     }
 
     /// Notes what a packet shows.

@@ -12,6 +12,7 @@ use weir_wire::gtpu::G_PDU;
 use crate::Nanos;
 use crate::account::Tally;
 use crate::attribute::{Attributor, Others};
+use crate::beginnings::Beginnings;
 use crate::classify::{classify, look_inside};
 use crate::decode::{Common, Ports, Wrapper, decode, walk};
 use crate::finding::is_suspicious;
@@ -82,6 +83,7 @@ pub struct Worker {
     digester: Digester,
     attributor: Attributor,
     ledger: Ledger,
+    beginnings: Beginnings,
     tally: Tally,
     report: Report,
 }
@@ -107,6 +109,7 @@ impl Worker {
             sampler: Sampler::new(setup.sample_key),
             digester: Digester::new(setup.sample_key),
             ledger: Ledger::new(setup.hash_key)?,
+            beginnings: Beginnings::new(setup.hash_key),
             tally: Tally::new(setup.hash_key),
             pairs: Pairs::new(setup.hash_key),
             fragment_pairs: Pairs::new(setup.hash_key),
@@ -128,6 +131,7 @@ impl Worker {
         self.rules = rules;
         self.pairs.forget();
         self.fragment_pairs.forget();
+        self.beginnings.forget();
     }
 
     /// Takes other sources to look for on the link to the data network.
@@ -406,7 +410,7 @@ impl Worker {
 
     #[inline(never)]
     fn track(&mut self, frames: &[Frame<'_>], rules: &Rules) {
-        let Self { setup, records, ends, places, pending, ledger, report, .. } = self;
+        let Self { setup, records, ends, places, pending, ledger, beginnings, report, .. } = self;
         let (pairs, fragment_pairs) = (&mut self.pairs, &mut self.fragment_pairs);
         let mut ready = 0;
         for (i, (frame, record)) in frames.iter().zip(records.iter()).enumerate() {
@@ -440,7 +444,7 @@ impl Worker {
                         report.direction(record.tap, uplink, 1);
                     }
                 }
-                _ => listen(report, frame, record, rules),
+                _ => listen(report, beginnings, frame, record, rules),
             }
         }
         for Pending { record: i, packet } in &mut pending[..ready] {

@@ -105,6 +105,29 @@ fn replies_that_are_unlike_their_requests_are_told_and_cut_ones_are_not() {
 }
 
 #[test]
+fn fragments_of_other_lengths_and_numbers_that_repeat_are_no_other_content() {
+    let mut script = Script::default();
+    for number in 0..6 {
+        // The way back lets longer fragments pass.
+        let content = linux(number, 1_400);
+        for (ends, kind, len) in [((SMF_IP, UPF_IP), 8, 1_300), ((UPF_IP, SMF_IP), 0, 1_400)] {
+            let mut frame = lab::ip(ends.0, ends.1, 1, &echo(kind, number, &content[..len]));
+            frame[14 + 6] = 0x20;
+            script.push(frame);
+        }
+    }
+    for number in 0..12 {
+        // All of one number, the next before the answer to the one before.
+        let (one, other) = (linux(100 + 2 * number, 56), linux(101 + 2 * number, 56));
+        script.push(lab::ip(UPF_IP, SMF_IP, 1, &echo(8, 7, &one)));
+        script.push(lab::ip(UPF_IP, SMF_IP, 1, &echo(8, 7, &other)));
+        script.push(lab::ip(SMF_IP, UPF_IP, 1, &echo(0, 7, &one)));
+        script.push(lab::ip(SMF_IP, UPF_IP, 1, &echo(0, 7, &other)));
+    }
+    assert_eq!(echoes(&script), []);
+}
+
+#[test]
 fn a_large_echo_to_who_is_declared_nowhere_is_told_and_explains_the_flow() {
     let mut script = Script::default();
     ping(&mut script, (GNB_IP, STRANGER), 1, &[0; 255], &[0; 255]);

@@ -135,6 +135,53 @@ fn sealed_messages_on_a_clear_service_are_told_and_clear_ones_are_not() {
     assert_eq!(told(&mut |_| noise.next() as u8, &rule_set()), []);
 }
 
+/// gnb-1 may also push files over HTTP to 192.0.2.10.
+fn with_http() -> RuleSet {
+    let mut set = rule_set();
+    set.allow[3].services[0].ports = Some((80, 80));
+    set
+}
+
+/// What is compressed is as even as what is sealed.
+#[test]
+fn a_connection_is_judged_by_its_beginning_and_not_amid_a_file() {
+    let sealed = |opens: bool, waits: f64| {
+        let mut script = Script::default();
+        let mut noise = lab::Noise(0x5eed);
+        if opens {
+            script.tcp("10.0.0.1:4000", "192.0.2.10:80", 0x02, 0, b"");
+            script.tcp("192.0.2.10:80", "10.0.0.1:4000", 0x12, 1, b"");
+        }
+        script.wait(waits);
+        for _ in 0..8 {
+            let part: Vec<u8> = (0..500).map(|_| noise.next() as u8).collect();
+            script.tcp("10.0.0.1:4000", "192.0.2.10:80", 0x18, 1, &part);
+        }
+        told_under(&script, &with_http()).len()
+    };
+    assert_eq!((sealed(true, 0.1), sealed(false, 0.1), sealed(true, 300.0)), (1, 0, 0));
+}
+
+/// However many others speak in the same slice, and whoever sees them.
+#[test]
+fn sealed_clear_text_hides_behind_no_crowd() {
+    let mut script = Script::default();
+    let mut noise = lab::Noise(0x5eed);
+    let text = b"<34>Oct 11 22:14:15 gnb-1 su: 'su root' failed for lonvick on /dev/pts/8 ";
+    for part in 0..6 {
+        for port in 0..200 {
+            let line: Vec<u8> = text.iter().copied().cycle().skip(part).take(100).collect();
+            script.udp(&format!("10.0.0.1:{}", 2_000 + port), "10.0.3.53:514", &line);
+            script.now -= 0.009_99;
+        }
+        let message: Vec<u8> = (0..100).map(|_| noise.next() as u8).collect();
+        script.udp("10.0.0.1:1999", "10.0.3.53:514", &message).wait(0.2);
+    }
+    let told = told_under(&script, &with_syslog());
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0].tuple.source_port, 1_999);
+}
+
 #[test]
 fn cut_and_noisy_openings_hurt_nobody() {
     let mut script = Script::default();

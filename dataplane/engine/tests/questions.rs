@@ -89,6 +89,39 @@ fn questions_in_a_stream_are_read_with_their_length_or_without() {
 }
 
 #[test]
+fn every_question_of_a_segment_is_read_whatever_its_number() {
+    let mut script = Script::default();
+    let mut several = Vec::new();
+    for n in 0..5 {
+        let message = question(&[format!("n{n}").as_bytes(), b"example", b"com"]);
+        several.extend((message.len() as u16).to_be_bytes());
+        several.extend(&message);
+    }
+    script.tcp("10.0.0.1:4000", RESOLVER, 0x18, 1, &several);
+    // The length came before, and the number looks like one.
+    let mut message = question(&[b"own", b"example", b"com"]);
+    message[..2].copy_from_slice(&[0, 20]);
+    script.tcp("10.0.0.1:4000", RESOLVER, 0x18, 1, &message);
+    // What is behind the question comes in the next segment.
+    let mut cut = question(&[b"cut", b"example", b"com"]);
+    cut.splice(0..0, (cut.len() as u16).to_be_bytes());
+    script.tcp("10.0.0.1:4000", RESOLVER, 0x18, 1, &cut[..cut.len() - 11]);
+    let told = told(&script);
+    assert_eq!((told[0].names.len(), told[0].total.0), (7, 7), "{told:?}");
+}
+
+#[test]
+fn asking_for_the_root_takes_no_domains_room() {
+    let mut script = Script::default();
+    for _ in 0..600 {
+        script.wait(11.0).udp("10.0.0.1:4000", RESOLVER, &question(&[]));
+    }
+    script.wait(11.0).udp("10.0.0.1:4000", RESOLVER, &question(&[b"a", b"example", b"com"]));
+    let told = told(&script);
+    assert_eq!((told.len(), told[600].domain.as_str()), (601, "example.com"));
+}
+
+#[test]
 fn labels_are_measured_as_they_are_and_names_defused() {
     let mut script = Script::default();
     let longest = [b'x'; 63];

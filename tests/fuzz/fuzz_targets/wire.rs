@@ -10,6 +10,7 @@ use weir_wire::pdu_session::PduSession;
 use weir_wire::pfcp::{Element, Pfcp};
 use weir_wire::pfcp_ie;
 use weir_wire::pfcp_walk::{MAX_DEPTH, walk};
+use weir_wire::ptp::Ptp;
 use weir_wire::sctp::Sctp;
 use weir_wire::{gtpc, ipv6};
 
@@ -35,7 +36,7 @@ fn value(element: &Element<'_>) {
 
 fuzz_target!(|input: &[u8]| {
     let [which, bytes @ ..] = input else { return };
-    match which % 8 {
+    match which % 9 {
         0 => {
             assert!(gtpu_element::needed(bytes) <= bytes.len());
             for element in Elements::new(bytes).flatten() {
@@ -83,6 +84,11 @@ fuzz_target!(|input: &[u8]| {
             let [high, low, octets @ ..] = bytes else { return };
             let kind = u16::from_be_bytes([*high, *low]);
             value(&Element { kind, enterprise: None, value: octets });
+        }
+        7 => {
+            if let Ok(ptp) = Ptp::parse(bytes) {
+                assert!(ptp.kind() < 16 && ptp.elements().count() <= bytes.len() / 4);
+            }
         }
         _ => {
             let [next, payload @ ..] = bytes else { return };

@@ -30,6 +30,8 @@ pub struct Echo {
     pub number: (u16, u16),
     /// Octets of its content.
     pub octets: u16,
+    /// Whether the rest of it comes in further fragments.
+    pub is_part: bool,
     /// A digest of its content's beginning, for replies repeat no more as a rule.
     pub beginning: u64,
     /// A digest of what stands behind the time stamp; none if it is filled as pings are.
@@ -41,13 +43,14 @@ const REPEATED: usize = 48;
 
 impl Echo {
     /// Reads an echo behind type, code and checksum.
-    pub(crate) fn parse(is_reply: bool, body: &[u8]) -> Option<Self> {
+    pub(crate) fn parse(is_reply: bool, is_part: bool, body: &[u8]) -> Option<Self> {
         let (&[a, b, c, d], content) = body.split_first_chunk()?;
         let behind = behind_time(content);
         Some(Self {
             is_reply,
             number: (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])),
             octets: content.len().min(u16::MAX.into()) as u16,
+            is_part,
             beginning: digest(content.get(..REPEATED).unwrap_or(content)),
             content: (!is_filled(behind)).then(|| digest(behind)),
         })
@@ -144,7 +147,7 @@ mod tests {
 
     fn is_plain(content: &[u8]) -> bool {
         let body = [&[0, 7, 0, 1][..], content].concat();
-        Echo::parse(false, &body).unwrap().content.is_none()
+        Echo::parse(false, false, &body).unwrap().content.is_none()
     }
 
     #[test]
@@ -169,10 +172,10 @@ mod tests {
         assert!(!is_plain(b"01234567root:x:0:0:root:/root:/bin/bash"));
         assert!(!is_plain(&[[0; 8], *b"abcdefgi"].concat()));
         assert!(!is_plain(&[[0; 8], [0, 2, 4, 6, 8, 10, 12, 14]].concat()));
-        assert_eq!(Echo::parse(true, &[1, 2, 3]), None);
+        assert_eq!(Echo::parse(true, false, &[1, 2, 3]), None);
         // Beyond what replies repeat, requests may differ.
-        let one = Echo::parse(false, &[0; 200]).unwrap();
-        let other = Echo::parse(true, &[[0; 100], [1; 100]].concat()).unwrap();
+        let one = Echo::parse(false, false, &[0; 200]).unwrap();
+        let other = Echo::parse(true, false, &[[0; 100], [1; 100]].concat()).unwrap();
         assert_eq!((one.beginning, one.number), (other.beginning, other.number));
     }
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use super::Judge;
 use super::bounded::Bounded;
-use super::flow::Way;
+use super::flow::{Flow, Way};
 use super::ja4::{Carrier, first_protocol, ja4};
 use super::names::{alpn, defused_to, handshake, host_name};
 use super::questions::entropy;
@@ -13,6 +13,7 @@ use super::{quic, ssh};
 use crate::Nanos;
 use crate::contract::content::{Feature, Features, MAX_PROTOCOL};
 use crate::contract::verdict::{MAX_NAME, Verdict};
+use crate::decode::protocol;
 use crate::report::{Seen, Speech};
 use crate::rules::{EquipmentId, Rules};
 use crate::track::FlowKey;
@@ -22,6 +23,8 @@ const AGAIN: Nanos = Nanos::from_secs(600);
 /// Features that are told of an equipment in [`PERIOD`]; further ones are counted.
 const MOST: u32 = 64;
 const PERIOD: Nanos = Nanos::from_secs(10);
+/// How long after its handshake a connection says its first words.
+const YOUNG: Nanos = Nanos::from_secs(10);
 /// Features, and flows of clear text, that are remembered at a time.
 const ROWS: usize = 1 << 14;
 
@@ -50,11 +53,11 @@ impl Default for Openings {
 }
 
 impl Openings {
-    /// Forgets what is known by equipment numbers.
+    /// Forgets what is known by equipment numbers. Flows go on: what was looked at of them is not
+    /// their beginning if it is looked at again.
     pub(crate) fn forget(&mut self) {
         self.told.clear();
         self.budgets.clear();
-        self.clear.clear();
     }
 
     /// Rows given up for others so far.
@@ -83,9 +86,10 @@ impl Openings {
     }
 
     /// The entropy of the first `enough` octets that a side sends, when they are there.
-    fn clear(&mut self, seen: &Seen, payload: &[u8], enough: usize) -> Option<f64> {
+    fn clear(&mut self, seen: &Seen, payload: &[u8], enough: usize, begins: bool) -> Option<f64> {
         let key = (seen.flow, seen.upward);
-        let row = self.clear.entry_ranked(key, || Some(Vec::new()), Option::is_some);
+        let fresh = || begins.then(Vec::new);
+        let row = self.clear.entry_ranked(key, fresh, Option::is_some);
         let octets = row.as_mut()?;
         octets.extend(payload.iter().take(enough - octets.len().min(enough)));
         if octets.len() < enough {
@@ -110,6 +114,7 @@ impl Judge {
             let own = if seen.upward { Way::Up } else { Way::Down };
             let (allowed, flow_id) = (flow.allowed, flow.id());
             let is_client = flow.opener().is_none_or(|opener| opener == own);
+            let begins = begins(flow, seen.time);
             let peer_equipment = flow.equipment(own.reverse());
             let ordered = [seen.flow.low, seen.flow.high];
             // Where copies go is told of in confidence only.
@@ -125,7 +130,8 @@ impl Judge {
                 Speech::Http => host(message).map(Feature::Http),
                 Speech::Clear if allowed && !is_sealed_snmp(seen, message) => {
                     let settings = rules.settings();
-                    let bits = self.openings.clear(seen, message, settings.crypto_octets);
+                    let enough = settings.crypto_octets;
+                    let bits = self.openings.clear(seen, message, enough, begins);
                     bits.filter(|bits| *bits >= settings.crypto_entropy)
                         .map(|bits| Feature::Clear((bits * 100.0).floor() as u16))
                 }
@@ -151,6 +157,13 @@ impl Judge {
             })));
         }
     }
+}
+
+/// Whether a flow was seen to begin lately, so that what it says may be its first words: amid a
+/// connection, files that are compressed pass. Each datagram begins anew.
+fn begins(flow: &Flow, at: Nanos) -> bool {
+    let opened = [flow.up.opened, flow.down.opened].into_iter().flatten().min();
+    flow.key.protocol != protocol::TCP || opened.is_some_and(|opened| at.since(opened) <= YOUNG)
 }
 
 /// What a ClientHello shows.

@@ -20,12 +20,20 @@ const ROWS: usize = 1 << 14;
 /// How long a request waits.
 const PATIENCE: Nanos = Nanos::from_secs(10);
 
+/// A request that waits for its reply.
+#[derive(Clone, Copy, Debug, Default)]
+struct Request {
+    echo: Option<Echo>,
+    at: Nanos,
+    /// Whether another one with its number waits as well: nobody can say which is answered.
+    is_repeated: bool,
+}
+
 /// What is remembered of them.
 #[derive(Debug)]
 pub(crate) struct Marks {
     echoes: Bounded<FlowKey, Echoes>,
-    /// The digest of a request's beginning, how long it is, and when it was sent.
-    requests: Bounded<Asked, (u64, u16, Nanos)>,
+    requests: Bounded<Asked, Request>,
     rates: Bounded<(EquipmentId, Address), Rate>,
 }
 
@@ -54,13 +62,24 @@ impl Marks {
     fn is_unlike(&mut self, seen: &Seen, echo: &Echo) -> bool {
         let key = (seen.flow, echo.number.0, echo.number.1);
         if !echo.is_reply {
-            *self.requests.entry(key, Default::default) = (echo.beginning, echo.octets, seen.time);
+            let row = self.requests.entry(key, Request::default);
+            let is_same = row
+                .echo
+                .is_none_or(|it| (it.beginning, it.octets) == (echo.beginning, echo.octets));
+            let is_waiting = row.echo.is_some() && seen.time.since(row.at) <= PATIENCE;
+            let is_repeated = is_waiting && (row.is_repeated || !is_same);
+            *row = Request { echo: Some(*echo), at: seen.time, is_repeated };
             return false;
         }
-        let Some((beginning, octets, asked)) = self.requests.take(&key) else { return false };
-        let is_late = seen.time.since(asked) > PATIENCE;
-        let is_cut = echo.octets < octets;
-        !is_late && !is_cut && (echo.beginning, echo.octets) != (beginning, octets)
+        let Some(Request { echo: Some(asked), at, is_repeated }) = self.requests.take(&key) else {
+            return false;
+        };
+        let is_late = seen.time.since(at) > PATIENCE;
+        let is_cut = echo.octets < asked.octets;
+        // Each way has fragments as long as its path allows.
+        let is_part = echo.is_part || asked.is_part;
+        let is_longer = echo.octets > asked.octets && !is_part;
+        !is_late && !is_repeated && !is_cut && (is_longer || echo.beginning != asked.beginning)
     }
 }
 
@@ -88,6 +107,10 @@ impl Judge {
         // Of one time a request comes before its reply.
         marks.sort_by_key(|mark| (mark.seen.time, mark.shows, mark.seen));
         for Mark { seen, shows } in marks {
+            // Where copies go is told of in confidence only.
+            if [seen.flow.low, seen.flow.high].iter().any(|end| self.signalling.is_ordered(*end)) {
+                continue;
+            }
             match shows {
                 Shows::Echo(echo) => self.judge_echo(&seen, &echo, rules, say),
                 Shows::Ntp(ntp) => self.judge_ntp(&seen, ntp, rules, say),

@@ -96,7 +96,8 @@ impl Asked {
     /// Adds a question.
     fn add(&mut self, seen: &Seen, name: Name) {
         let mut key = (seen.client, name.domain);
-        if !self.rows.contains_key(&key) {
+        // The root, of which nobody is the owner, takes the shared row and no room of a domain.
+        if !key.1.is_empty() && !self.rows.contains_key(&key) {
             let domains = self.domains.entry(seen.client).or_default();
             if *domains >= DOMAINS || self.rows.len() >= ROWS {
                 key.1 = String::new();

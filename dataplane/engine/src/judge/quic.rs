@@ -226,6 +226,21 @@ pub(super) mod tests {
         assert_eq!(client_hello(&far).unwrap(), b"");
     }
 
+    /// Behind a valid seal stands whatever a client likes.
+    #[test]
+    fn no_frames_hurt() {
+        let mut state = 0x5eed_u64;
+        let mut next = || {
+            state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+            (state >> 33) as u8
+        };
+        for len in 0..2_000 {
+            let mut frames: Vec<u8> = (0..len % 1_162).map(|_| next()).collect();
+            frames.iter_mut().step_by(7).for_each(|octet| *octet = 6);
+            assert!(put_together(&frames).len() <= LARGEST);
+        }
+    }
+
     #[test]
     fn what_is_cut_changed_or_noise_is_not_opened() {
         let packet = sealed(0, &frames());

@@ -75,7 +75,9 @@ impl Ledger {
         if came && !left && !visit.is_masked {
             flow.lost += 1;
         }
-        if left && !came && !visit.is_masked {
+        // A NAT on the link to the data network explains a downlink packet that came with another
+        // address, but none that left with its user's own.
+        if left && !came && !(visit.is_masked && !visit.is_up) {
             flow.extra += 1;
             flow.extra_bytes += bytes;
             flow.extra_squares += bytes * bytes;
@@ -94,6 +96,12 @@ impl Ledger {
         }
         let window = self.windows.remove(&(number, upf))?;
         Some((number, upf, window))
+    }
+
+    /// The largest loss of a window that is not judged yet.
+    #[cfg(test)]
+    pub(super) fn worst(&self) -> Option<f64> {
+        self.windows.values().map(|window| window.loss).reduce(f64::max)
     }
 
     pub(crate) fn forget(&mut self) {

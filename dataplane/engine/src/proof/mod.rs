@@ -26,12 +26,12 @@ use crate::contract::words::{BalanceStatus, JudgeWords, SampleFate};
 use crate::detect::cns_balance::{Balances, Outcome};
 use crate::detect::cns_dup::{Copies, Watched};
 use crate::report::Report;
-use crate::rules::{EquipmentId, Link, Party, Rules};
+use crate::rules::{EquipmentId, Link, Party, Roles, Rules};
 use crate::signalling::{Interception, Owner, Signalling};
 use crate::time::REORDER_TOLERANCE;
 use ledger::Ledger;
 use path::{Path, path};
-use seen::{Seen, Table};
+use seen::{Seen, Table, WINDOW};
 
 /// How long a packet off its way waits for N4, and for the sighting that it is a copy of: longer
 /// than a handover takes.
@@ -115,6 +115,8 @@ pub(crate) struct Proof {
     statuses: [u64; BalanceStatus::ALL.len()],
     /// Samples that found no room: in a report, or while they waited.
     dropped: u64,
+    /// The share of frames that is lost, since when each.
+    losses: VecDeque<(Nanos, f64)>,
     now: Nanos,
 }
 
@@ -126,6 +128,7 @@ impl Proof {
             self.forget();
         }
         self.now = now;
+        self.note_loss(ground.loss);
         self.dropped += reports.iter().map(|report| report.samples.dropped()).sum::<u64>();
         let samples = reports.iter().flat_map(|report| report.samples.rows());
         let mut samples: Vec<Sample> = samples.copied().collect();
@@ -135,6 +138,30 @@ impl Proof {
             self.take(sample, ground);
         }
         self.pass(now, ground);
+    }
+
+    /// Notes the share that is lost now, and forgets what no packet can be told of any more.
+    fn note_loss(&mut self, loss: f64) {
+        let now = self.now;
+        let is_over = |(until, _): &(Nanos, f64)| until.plus(WINDOW).plus(WINDOW) < now;
+        while self.losses.get(1).is_some_and(is_over) {
+            self.losses.pop_front();
+        }
+        if self.losses.back().is_none_or(|(_, before)| *before != loss) {
+            self.losses.push_back((now, loss));
+        }
+    }
+
+    /// The largest share that was lost from then on: what is lost is known some seconds later.
+    fn loss_since(&self, time: Nanos) -> f64 {
+        let mut worst: f64 = 0.0;
+        for (since, loss) in self.losses.iter().rev() {
+            worst = worst.max(*loss);
+            if *since <= time {
+                break;
+            }
+        }
+        worst
     }
 
     /// Lets time run on until everything is judged.
@@ -154,6 +181,7 @@ impl Proof {
         self.watched.forget();
         self.ledger.forget();
         self.balances.forget();
+        self.losses.clear();
     }
 
     /// Rows given up: samples, digests, ends of copies and windows.
@@ -210,6 +238,9 @@ impl Proof {
             return is_masked;
         };
         self.fate(SampleFate::OnPath);
+        if is_upfs_echo(sample, owner, ground) {
+            return true;
+        }
         if let Some(evicted) = self.seen.note(sample, hop) {
             self.enter(&evicted, ground);
         }
@@ -254,14 +285,16 @@ impl Proof {
         if interception == Interception::Authorised {
             return self.fate(SampleFate::OnPath);
         }
-        self.fate(SampleFate::Copied);
+        let is_secret = interception == Interception::Unauthorised;
+        // Open counters tell nothing that an open alert does not.
+        self.fate(if is_secret { SampleFate::OnPath } else { SampleFate::Copied });
         if let Some(copies) = self.watched.add(sample, ground.rules.settings()) {
             self.findings.push(Finding::Copied {
                 sample: *sample,
                 copies,
                 owner: owner.or(original.owner),
                 passed: original.passed,
-                is_secret: interception == Interception::Unauthorised,
+                is_secret,
             });
         }
     }
@@ -283,7 +316,8 @@ impl Proof {
     }
 
     fn enter(&mut self, seen: &Seen, ground: &Ground<'_>) {
-        self.ledger.enter(seen, ground.rules.settings().balance_window, ground.loss);
+        let loss = self.loss_since(seen.first);
+        self.ledger.enter(seen, ground.rules.settings().balance_window, loss);
     }
 
     fn judge(&mut self, number: u64, upf: EquipmentId, window: &Window, ground: &Ground<'_>) {
@@ -307,6 +341,21 @@ impl Proof {
                 self.findings.push(Finding::TooMuch { upf, is_up, flow, windows, loss });
             }
         }
+    }
+}
+
+/// Whether a UPF answers its user's echo itself: by an address of its own, or by its gateway's in
+/// the users' pool, that is no session's.
+fn is_upfs_echo(sample: &Sample, owner: Option<Owner>, ground: &Ground<'_>) -> bool {
+    if !sample.is_echo_reply || owner.is_none_or(|owner| owner.is_source) {
+        return false;
+    }
+    match Party::unpack(ground.rules.party(sample.user.0)) {
+        Party::Subscriber => true,
+        party => party
+            .equipment()
+            .and_then(|id| ground.rules.equipment(id))
+            .is_some_and(|equipment| equipment.roles.any(Roles::UPF)),
     }
 }
 
@@ -334,6 +383,7 @@ mod tests {
             source_port: 1,
             is_fragment: false,
             is_report: false,
+            is_echo_reply: false,
             bytes: 100,
             wire_len: 114,
         }
@@ -376,5 +426,32 @@ mod tests {
             assert!(proof.waiting.is_empty());
             assert_eq!(proof.fates[SampleFate::Unmatched as usize], 1);
         });
+    }
+
+    /// A window is judged more than a minute after its packets: what was lost then counts, and not
+    /// what is lost when it is judged.
+    #[test]
+    fn a_window_knows_what_was_lost_while_its_packets_passed() {
+        let upf = EquipmentId(2);
+        let lost_at = |bad: std::ops::Range<u64>| {
+            let mut worst = 0.0_f64;
+            with(|proof, ground| {
+                for second in 0..200 {
+                    let loss = if bad.contains(&second) { 0.25 } else { 0.0 };
+                    let ground = Ground { loss, ..*ground };
+                    proof.slice(&[], stray(second * 1_000, 0).time, &ground);
+                    if second == 30 {
+                        let hop = path::Hop { left: Some(upf), is_up: true, ..Default::default() };
+                        proof.seen.note(&stray(second * 1_000, 7), hop);
+                    }
+                    worst = proof.ledger.worst().map_or(worst, |loss| worst.max(loss));
+                }
+                assert!(proof.losses.len() <= 3, "{:?}", proof.losses);
+            });
+            worst
+        };
+        assert_eq!(lost_at(35..45), 0.25);
+        assert_eq!(lost_at(25..31), 0.25);
+        assert_eq!(lost_at(5..20), 0.0);
     }
 }

@@ -57,6 +57,8 @@ pub struct Sample {
     pub is_fragment: bool,
     /// Whether it reports an error, as routers do.
     pub is_report: bool,
+    /// Whether it answers an echo.
+    pub is_echo_reply: bool,
     /// Its bytes.
     pub bytes: u16,
     /// The frame's bytes on the wire.
@@ -85,6 +87,10 @@ impl Sample {
             (protocol::ICMPV6, Some(kind)) => *kind < 128,
             _ => false,
         };
+        let is_echo_reply = matches!(
+            (kind, behind.first()),
+            (protocol::ICMP, Some(0)) | (protocol::ICMPV6, Some(129))
+        );
         let is_bare = packet.carrier == Carrier::Bare;
         Some(Self {
             time: record.time,
@@ -103,6 +109,7 @@ impl Sample {
             source_port: if is_bare { ports.0 } else { record.source_port },
             is_fragment: fragment != Fragment::None,
             is_report,
+            is_echo_reply,
             bytes: packet.len(),
             wire_len: record.wire_len,
         })

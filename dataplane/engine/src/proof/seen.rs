@@ -316,6 +316,7 @@ mod tests {
             source_port: 2152,
             is_fragment: false,
             is_report: false,
+            is_echo_reply: false,
             bytes: 100,
             wire_len: 150,
         }

@@ -250,6 +250,38 @@ fn what_a_upf_makes_of_its_own_is_found_either_way() {
     }
 }
 
+/// Twice, once in its user's name and once in another's: as if a NAT had changed it.
+#[test]
+fn what_a_upf_makes_hides_behind_no_nat_of_its_own_making() {
+    let alerts = minutes(6_000, |world, time, _| {
+        world.up(time, 1, GNB);
+        world.down(time + 0.001, 1, GNB);
+        let own = world.packet(ue(1), SERVER, 100);
+        world.n6(time + 0.002, &own);
+        world.n6(time + 0.002_1, &own.rewritten(Some([192, 0, 2, 200]), None));
+    });
+    let [found] = about_proof(&alerts)[..] else { panic!("{alerts:#?}") };
+    assert_eq!((found.detection, found.direction), (CNS_BALANCE, Some(Direction::Ul)));
+}
+
+#[test]
+fn echoes_that_a_upf_answers_are_none_of_its_users_packets() {
+    // By its own address, and by that of its gateway in the users' pool.
+    for own in [[10, 0, 1, 1], [10, 60, 255, 254]] {
+        let alerts = minutes(12_000, |world, time, _| {
+            world.up(time, 1, GNB);
+            world.down(time + 0.001, 1, GNB);
+            let mut ping = world.packet(ue(1), own, 60);
+            (ping.0[9], ping.0[20], ping.0[21]) = (1, 8, 0);
+            world.n3(time + 0.002, GNB, UPF, 1, &ping);
+            let mut reply = ping.rewritten(Some(own), Some(ue(1)));
+            reply.0[20] = 0;
+            world.n3(time + 0.002_1, UPF, GNB, 1 | 1 << 24, &reply);
+        });
+        assert_eq!(about_proof(&alerts), [] as [&Alert; 0], "{own:?}");
+    }
+}
+
 #[test]
 fn losses_of_a_tap_are_no_traffic_of_the_upfs_own() {
     let alerts = minutes(12_000, |world, time, n| {
