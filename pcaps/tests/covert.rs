@@ -101,7 +101,9 @@ fn entropy(octets: &[u8]) -> f64 {
 #[test]
 fn each_way_carries_what_it_says() {
     let (packets, labels) = play();
-    let of = |way| sent(&packets, &labels, way).into_iter().map(content).collect::<Vec<_>>();
+    let of = |way: &str| -> Vec<Vec<u8>> {
+        sent(&packets, &labels, way).into_iter().map(content).collect()
+    };
     let flow = |way: &str| of(way).concat();
     assert!(entropy(&flow("entropy")) > 7.5);
     assert!((4.8..5.1).contains(&entropy(&flow("entropy-text"))));
