@@ -1,5 +1,6 @@
 //! Whether the parts of a scenario fit together, so that generating can't fail.
 
+mod covert;
 mod n4;
 mod visits;
 
@@ -42,6 +43,7 @@ impl Scenario {
         self.check_evasions()?;
         self.check_visits()?;
         self.check_leaks()?;
+        self.check_covert()?;
         self.check_shapes()?;
         self.check_n4()?;
         if let Some(imix) = &self.imix {
@@ -283,6 +285,9 @@ impl Scenario {
             once(id)?;
         }
         for id in thefts.patient.iter().map(|theft| &theft.id) {
+            once(id)?;
+        }
+        for id in thefts.covert.iter().map(|theft| &theft.id) {
             once(id)?;
         }
         for theft in &thefts.unknown_box {

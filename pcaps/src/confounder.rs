@@ -7,6 +7,7 @@ use ipnet::Ipv4Net;
 
 use crate::chance::Chance;
 use crate::conservation;
+use crate::content;
 use crate::frame::{self, MacAddr, Route};
 use crate::lookalike;
 use crate::n4_confounder;
@@ -60,6 +61,9 @@ pub(crate) fn enter(stage: &mut Stage, scenario: &Scenario) {
         n4_confounder::enter(stage, place.get_ref(), scenario);
     }
     visits::enter_routines(stage, scenario);
+    if let Some(place) = &confounders.content {
+        content::enter(stage, place.get_ref(), start);
+    }
 }
 
 /// A declared management station that scans: answers are resets, ICMP errors, empty SYN-ACKs.

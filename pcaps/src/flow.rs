@@ -11,7 +11,7 @@ use crate::pfcp;
 use crate::scenario::{Mix, Subscribers};
 use crate::stage::{Actor, MILLI, Micros, SECOND, Stage};
 use crate::tcp::{Connection, Side};
-use crate::tls;
+use crate::tls::{self, Library};
 
 const BEST_EFFORT: u8 = 9;
 const VOICE: u8 = 1;
@@ -195,7 +195,7 @@ impl Traffic {
             self.down(now + self.rtt, stage, BEST_EFFORT, &syn_ack);
             self.up(now + self.rtt + MILLI, stage, BEST_EFFORT, &ack);
             let name = format!("www{}.example.net", self.chance.below(5_000));
-            let hello = tls::client_hello(&name, &mut self.chance);
+            let hello = tls::client_hello(&name, Library::Own, &mut self.chance);
             let request = connection.data(Side::Client, &hello);
             self.up(now + self.rtt + 2 * MILLI, stage, BEST_EFFORT, &request);
             let flight = tls::server_flight(900, &mut self.chance);

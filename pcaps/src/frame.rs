@@ -178,6 +178,17 @@ pub(crate) fn icmp(route: &Route, kind: u8, code: u8, rest: [u8; 4], payload: &[
 
 /// An echo request or reply with the incrementing payload of `ping`.
 pub(crate) fn ping(route: &Route, reply: bool, id: u16, sequence: u16) -> Vec<u8> {
+    let payload: Vec<u8> = (0x10..0x10 + 48).collect();
+    echo(route, reply, (id, sequence), &payload)
+}
+
+/// An echo request or reply by its numbers and what it holds.
+pub(crate) fn echo(
+    route: &Route,
+    reply: bool,
+    (id, sequence): (u16, u16),
+    payload: &[u8],
+) -> Vec<u8> {
     let kind = match (route.src.is_ipv6(), reply) {
         (false, false) => 8,
         (false, true) => 0,
@@ -185,8 +196,7 @@ pub(crate) fn ping(route: &Route, reply: bool, id: u16, sequence: u16) -> Vec<u8
         (true, true) => 129,
     };
     let ([a, b], [c, d]) = (id.to_be_bytes(), sequence.to_be_bytes());
-    let payload: Vec<u8> = (0x10..0x10 + 48).collect();
-    icmp(route, kind, 0, [a, b, c, d], &payload)
+    icmp(route, kind, 0, [a, b, c, d], payload)
 }
 
 /// "Destination unreachable", quoting the header and first eight octets of an IPv4 packet.

@@ -11,6 +11,8 @@ mod chance;
 mod check;
 mod confounder;
 mod conservation;
+mod content;
+mod covert;
 mod dns;
 mod encapsulation;
 mod evasion;
@@ -28,10 +30,12 @@ mod n4;
 mod n4_attack;
 mod n4_confounder;
 pub mod n4_load;
+mod ntp;
 mod oam;
 mod pfcp;
 mod plan;
 mod policy;
+mod ptp;
 pub mod real_mix;
 mod scenario;
 mod shapes;
@@ -57,6 +61,8 @@ pub mod bundled {
     pub const DEMO: &str = include_str!("../scenarios/demo.toml");
     /// What hides in the user plane, and what only looks so.
     pub const EVASION: &str = include_str!("../scenarios/evasion.toml");
+    /// What only packets show that are followed from tap to tap, and what only looks so.
+    pub const PROOF: &str = include_str!("../scenarios/proof.toml");
     /// What happens to sessions, and what is done to them.
     pub const SESSIONS: &str = include_str!("../scenarios/sessions.toml");
 }

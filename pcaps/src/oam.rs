@@ -5,17 +5,15 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use crate::chance::Chance;
 use crate::dns;
 use crate::frame::{self, MacAddr, Route};
+use crate::ntp;
 use crate::plan::Link;
 use crate::scenario::{Background, Role};
 use crate::stage::{Actor, MILLI, Micros, SECOND, Stage};
 use crate::tcp::{Connection, Side};
 
-const NTP: u16 = 123;
-const SYSLOG: u16 = 514;
+pub(crate) const SYSLOG: u16 = 514;
 const NETCONF_SSH: u16 = 830;
 const LLDP_ETHERTYPE: u16 = 0x88cc;
-/// NTP's era of this century begins 2 208 988 800 s before Unix's.
-const NTP_OFFSET_SECONDS: u64 = 2_208_988_800;
 
 #[derive(Clone, Copy)]
 enum Service {
@@ -119,48 +117,27 @@ impl Routine {
         (Route::new(client.into(), server.into()), Route::new(server.into(), client.into()))
     }
 
-    fn ephemeral(&mut self) -> u16 {
-        self.chance.between(32_768, 60_999) as u16
-    }
-
     fn dns(&mut self, now: Micros, stage: &mut Stage) {
         let name = format!("ems{}.oam.mnc001.mcc001.3gppnetwork.org", 1 + self.turn % 3);
         let (_, server) = self.addresses(stage);
         look_up(now, stage, (self.client, self.server), &name, server, &mut self.chance);
     }
 
-    /// Client and server mode, 48 octets (RFC 5905 §7.3).
+    /// Client and server mode, 48 octets.
     fn ntp(&mut self, now: Micros, stage: &mut Stage) {
-        let (there, back) = self.routes(stage);
-        let start = u64::try_from(self.start.as_second()).unwrap_or(0) + NTP_OFFSET_SECONDS;
-        let stamp = |at: Micros| {
-            let seconds = (start + at / SECOND) << 32;
-            (seconds | (((at % SECOND) << 32) / SECOND)).to_be_bytes()
-        };
-        let mut request = [0; 48];
-        request[..4].copy_from_slice(&[0x23, 0, 6, 0xec]);
-        request[40..].copy_from_slice(&stamp(now));
-        let mut response = [0; 48];
-        response[..4].copy_from_slice(&[0x24, 2, 6, 0xe9]);
-        response[12..16].copy_from_slice(&[10, 0, 0, 123]);
-        response[16..24].copy_from_slice(&stamp(now.saturating_sub(17 * SECOND)));
-        response[24..32].copy_from_slice(&stamp(now));
-        response[32..40].copy_from_slice(&stamp(now + 400));
-        response[40..].copy_from_slice(&stamp(now + 420));
-        stage.send(now, Link::Oam, &frame::udp(&there, NTP, NTP, &request));
-        stage.send(now + 900, Link::Oam, &frame::udp(&back, NTP, NTP, &response));
+        ask_time(now, stage, (self.client, self.server), self.start);
     }
 
     fn syslog(&mut self, now: Micros, stage: &mut Stage) {
         let (there, _) = self.routes(stage);
-        let port = self.ephemeral();
+        let port = ephemeral(&mut self.chance);
         stage.send(now, Link::Oam, &syslog_line(&there, port, self.start, now, stage, self.client));
     }
 
     /// A session of some queries, then both sides close.
     fn netconf(&mut self, now: Micros, stage: &mut Stage) {
         let (station, node) = self.addresses(stage);
-        let client = SocketAddr::new(station.into(), self.ephemeral());
+        let client = SocketAddr::new(station.into(), ephemeral(&mut self.chance));
         let server = SocketAddr::new(node.into(), NETCONF_SSH);
         let mut connection = Connection::new(client, server, &mut self.chance);
         let mut at = now;
@@ -222,6 +199,11 @@ impl Routine {
     }
 }
 
+/// A port that a client is given.
+pub(crate) fn ephemeral(chance: &mut Chance) -> u16 {
+    chance.between(32_768, 60_999) as u16
+}
+
 /// A look-up of a name at the operator's resolver, and its answer.
 pub(crate) fn look_up(
     at: Micros,
@@ -240,6 +222,21 @@ pub(crate) fn look_up(
     let back = frame::udp(&Route::new(resolver, client), dns::PORT, port, &answer);
     stage.send(at, Link::Oam, &there);
     stage.send(at + chance.between(MILLI, 20 * MILLI), Link::Oam, &back);
+}
+
+/// A client asks a server for the time, and is answered.
+pub(crate) fn ask_time(
+    at: Micros,
+    stage: &mut Stage,
+    (client, server): (usize, usize),
+    start: jiff::Timestamp,
+) {
+    let client: IpAddr = stage.plan.nodes[client].on(Link::Oam).into();
+    let server: IpAddr = stage.plan.nodes[server].on(Link::Oam).into();
+    let (there, back) = (Route::new(client, server), Route::new(server, client));
+    let (question, answer) = (ntp::question(start, at), ntp::answer(start, at));
+    stage.send(at, Link::Oam, &frame::udp(&there, ntp::PORT, ntp::PORT, &question));
+    stage.send(at + 900, Link::Oam, &frame::udp(&back, ntp::PORT, ntp::PORT, &answer));
 }
 
 /// A line of syslog (RFC 5424 §6) in UDP and IP.

@@ -148,6 +148,13 @@ pub(crate) fn text(scenario: &Scenario) -> Result<String, toml::ser::Error> {
         allow.extend(lookalikes(scenario, said));
     }
     allow.extend(visits(scenario));
+    allow.extend(confounders.content.as_ref().map(|content| Allow {
+        from: Selector::Role(Role::Dns),
+        to: Selector::Cidr(Ipv4Net::from(*content.get_ref().upstream.get_ref())),
+        services: vec!["dns"],
+        note: "the resolver asks for others",
+        periodic: true,
+    }));
     let second = plan.second.as_ref();
     let mut ue_pools = vec![
         Pool::Everywhere((*plan.ue4.get_ref()).into()),

@@ -13,6 +13,7 @@ use toml::Spanned;
 
 use crate::capture::{Format, LinkType};
 use crate::conservation::Followed;
+use crate::content::Content;
 use crate::frame::MacAddr;
 use crate::lookalike::Lookalikes;
 use crate::n4::Habits;
@@ -313,6 +314,8 @@ pub(crate) struct Confounders {
     pub routine: Vec<Routine>,
     /// What proof of conservation must stay silent for.
     pub followed: Option<Spanned<Followed>>,
+    /// What detections by content must stay silent for.
+    pub content: Option<Spanned<Content>>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -506,7 +509,7 @@ mod tests {
 
     #[test]
     fn the_bundled_scenarios_are_valid() {
-        for name in ["demo", "small", "imix", "benign", "shapes", "evasion", "sessions"] {
+        for name in ["demo", "small", "imix", "benign", "shapes", "evasion", "sessions", "proof"] {
             let path = format!("{}/scenarios/{name}.toml", env!("CARGO_MANIFEST_DIR"));
             assert_eq!(Scenario::load(path).unwrap().name(), name);
         }

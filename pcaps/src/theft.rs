@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::chance::Chance;
 use crate::conservation;
+use crate::covert;
 use crate::evasion;
 use crate::frame::{self, MacAddr, Route};
 use crate::gtpu::{self, Container, Direction};
@@ -15,7 +16,7 @@ use crate::plan::Link;
 use crate::scenario::{CallHome, Flow, Role, Scenario, Target};
 use crate::stage::{Actor, MILLI, Micros, SECOND, Stage};
 use crate::tcp::{Connection, Side};
-use crate::tls;
+use crate::tls::{self, Library};
 use crate::visits;
 
 /// What a scenario promises of one theft, before anything was sent.
@@ -140,6 +141,8 @@ pub(crate) fn enter(stage: &mut Stage, scenario: &Scenario) -> Vec<Expectation> 
     expected.extend(patient);
     let leaks = conservation::enter(stage, scenario, expected.len());
     expected.extend(leaks);
+    let covert = covert::enter(stage, scenario, expected.len());
+    expected.extend(covert);
     expected
 }
 
@@ -231,7 +234,7 @@ impl Talk {
         }
         let mut opening = self.connection.open().to_vec();
         if let Means::CallHome { call, .. } = &self.means {
-            let hello = tls::client_hello(&call.server_name, &mut self.chance);
+            let hello = tls::client_hello(&call.server_name, Library::Own, &mut self.chance);
             let flight = tls::server_flight(1_100, &mut self.chance);
             opening.push(self.connection.data(Side::Client, &hello));
             opening.push(self.connection.data(Side::Server, &flight));

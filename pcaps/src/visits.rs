@@ -14,7 +14,7 @@ use crate::scenario::{Role, Scenario, domain_name, https};
 use crate::stage::{Actor, MILLI, Micros, SECOND, Stage};
 use crate::tcp::{Connection, Side};
 use crate::theft::Expectation;
-use crate::tls;
+use crate::tls::{self, Library};
 
 const HOUR: Micros = 3_600 * SECOND;
 /// What a segment carries, and what a card hands over that joins segments: only where the tap cuts
@@ -38,6 +38,9 @@ pub(crate) struct Visits {
     /// TLS to this name, which is looked up first; absent: no TLS.
     #[serde(default, deserialize_with = "some_domain_name")]
     pub server_name: Option<String>,
+    /// Who makes its hellos.
+    #[serde(default)]
+    pub library: Library,
     /// The peers come to the equipment.
     #[serde(default)]
     pub incoming: bool,
@@ -92,6 +95,10 @@ pub(crate) enum How {
     Cohort,
     /// Somebody works on the equipment unannounced.
     RemoteSession,
+    /// A hello that the equipment is not known for: another library, or another name.
+    NewHello,
+    /// It asks for names over HTTPS.
+    Doh,
 }
 
 /// A routine that looks like a theft and is declared.
@@ -137,6 +144,8 @@ impl How {
             Self::LongConnection => ("long-connection", "EGR-LONGCONN", "medium"),
             Self::Cohort => ("cohort", "EGR-COHORT", "critical"),
             Self::RemoteSession => ("remote-session", "OAM-WINDOW", "high"),
+            Self::NewHello => ("new-hello", "EGR-CRYPTO", "medium"),
+            Self::Doh => ("doh", "EGR-CRYPTO", "medium"),
         }
     }
 }
@@ -274,7 +283,7 @@ impl Visitor {
                 at += 40 * MILLI;
             }
             opening.extend(connection.open());
-            let hello = tls::client_hello(name, &mut self.chance);
+            let hello = tls::client_hello(name, visits.library, &mut self.chance);
             let flight = tls::server_flight(1_100, &mut self.chance);
             opening.push(connection.data(Side::Client, &hello));
             opening.push(connection.data(Side::Server, &flight));

@@ -1,7 +1,7 @@
 //! Families of attacks: one way of stealing or hiding each, at every intensity.
 
 use crate::draw::Draw;
-use crate::families::{egress, evasions, patient, sessions};
+use crate::families::{covert, egress, evasions, patient, proof, sessions};
 use crate::intensity::Intensity;
 use crate::site::Site;
 
@@ -33,7 +33,15 @@ impl Family {
     /// Every family, by detection.
     #[must_use]
     pub fn all() -> Vec<Self> {
-        [egress::FAMILIES, patient::FAMILIES, evasions::FAMILIES, sessions::FAMILIES].concat()
+        [
+            egress::FAMILIES,
+            patient::FAMILIES,
+            evasions::FAMILIES,
+            sessions::FAMILIES,
+            covert::FAMILIES,
+            proof::FAMILIES,
+        ]
+        .concat()
     }
 
     /// Those whose name or detection is among these; all if these are none.

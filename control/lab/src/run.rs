@@ -61,7 +61,8 @@ impl Plan {
             let weeks = Site::Weeks { days: days.get(), gnbs: QUIET_GNBS };
             for seed in seeds {
                 let quiet = |site| Case { attack: None, site, seed, loss: 0.0 };
-                cases.extend([weeks, Site::Plain, Site::Evasions, Site::Sessions].map(quiet));
+                let minutes = [Site::Plain, Site::Evasions, Site::Sessions, Site::Proof];
+                cases.extend([weeks].into_iter().chain(minutes).map(quiet));
             }
         }
         for family in &self.families {
@@ -106,6 +107,7 @@ impl Case {
             Site::Plain => "plain",
             Site::Evasions => "evasions",
             Site::Sessions => "sessions",
+            Site::Proof => "proof",
             Site::Weeks { .. } => "weeks",
         }
     }

@@ -8,12 +8,15 @@ use weir_pcaps::bundled;
 /// A network on a good day.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Site {
-    /// Minutes of a small network: scanners, NAT, ICMP errors, protocols of the link.
+    /// Minutes of a small network: scanners, NAT, ICMP errors, protocols of the link, machine-made names,
+    /// pings and probes of all sizes, starts of clocks.
     Plain,
     /// Minutes with what looks like an evasion in the user plane.
     Evasions,
     /// Minutes with everything that happens to sessions.
     Sessions,
+    /// Minutes of two UPFs whose subscribers' packets are followed from tap to tap.
+    Proof,
     /// Days or weeks of many gNBs of three makers: timers, backups, update services, busy hours,
     /// announced work.
     Weeks {
@@ -38,6 +41,7 @@ impl Site {
             Self::Plain => bundled::BENIGN,
             Self::Evasions => bundled::EVASION,
             Self::Sessions => bundled::SESSIONS,
+            Self::Proof => bundled::PROOF,
             Self::Weeks { days, gnbs } => return weeks(name, seed, days, gnbs),
         };
         let until = bundled.find("[[theft").unwrap_or(bundled.len());
@@ -121,6 +125,7 @@ lldp_seconds = 14400
 n6_scans_per_minute = 1
 icmp_errors_seconds = 3600
 link_protocols_seconds = 3600
+content = {{ every_seconds = 600, upstream = "192.0.2.53" }}
 scanner = {{ address = "10.0.10.240", mac = "00:1b:bb:60:01:00", start_seconds = 30000, ports = [22, 23, 80, 161, 443, 8080] }}
 "#
     );
@@ -248,6 +253,18 @@ fn routines(text: &mut String, days: u64, gnbs: u32) {
             days / 3
         ),
     );
+    // Another TLS library, which comes with announced work on the last day, and stays.
+    let upgrade = (days - 1) * DAY_SECONDS + 36_000;
+    let visits = |start: u64, count: u64| {
+        format!(
+            "peers = [\"192.0.2.60\"]\nserver_name = \"portal.vendor.example\"\n\
+             library = \"other\"\nstart_seconds = {start}\nevery_seconds = 3600\n\
+             visits = {count}\nsent_bytes = 3000\nreceived_bytes = 9000\nspread = 0.5"
+        )
+    };
+    let upgraded = &all[..3.min(all.len())];
+    routine("upgrade", "in-windows", upgraded, visits(upgrade, 1));
+    routine("upgraded", "allowed", upgraded, visits(upgrade + 7_200, 6) + "\njitter = 0.4");
 }
 
 #[cfg(test)]
@@ -261,7 +278,7 @@ mod tests {
     #[test]
     fn every_site_is_a_scenario() {
         let weeks = Site::Weeks { days: 2, gnbs: SUSPECTS };
-        for site in [Site::Plain, Site::Evasions, Site::Sessions, weeks] {
+        for site in [Site::Plain, Site::Evasions, Site::Sessions, Site::Proof, weeks] {
             let text = site.text("quiet", 3);
             let scenario = Scenario::parse(&text, Path::new("site.toml"));
             assert!(scenario.is_ok(), "{site:?}: {scenario:?}");

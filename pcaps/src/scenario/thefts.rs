@@ -7,6 +7,7 @@ use toml::Spanned;
 
 use super::{domain_name, https, mac};
 use crate::conservation::Leak;
+use crate::covert::Covert;
 use crate::evasion::Evasion;
 use crate::frame::MacAddr;
 use crate::n4_attack::Attack;
@@ -25,6 +26,7 @@ pub(crate) struct Thefts {
     pub session: Vec<Attack>,
     pub patient: Vec<Patient>,
     pub leak: Vec<Leak>,
+    pub covert: Vec<Covert>,
 }
 
 /// Equipment looks a name up, opens TLS to it and reports periodically.

@@ -31,7 +31,13 @@ const fn family(
 }
 
 /// A patient theft from its parts.
-fn patient(how: &str, is_allowed: bool, nodes: &[String], peers: &[String], rest: &str) -> String {
+pub(crate) fn patient(
+    how: &str,
+    is_allowed: bool,
+    nodes: &[String],
+    peers: &[String],
+    rest: &str,
+) -> String {
     let list =
         |of: &[String]| of.iter().map(|one| format!("\"{one}\"")).collect::<Vec<_>>().join(", ");
     format!(
