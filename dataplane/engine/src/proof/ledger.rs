@@ -77,7 +77,7 @@ impl Ledger {
         }
         // A NAT on the link to the data network explains a downlink packet that came with another
         // address, but none that left with its user's own.
-        if left && !came && !(visit.is_masked && !visit.is_up) {
+        if left && !came && (visit.is_up || !visit.is_masked) {
             flow.extra += 1;
             flow.extra_bytes += bytes;
             flow.extra_squares += bytes * bytes;

@@ -10,6 +10,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use weir_engine::contract::verdict::{Alert, Flow, InputEnd, Verdict};
+use weir_engine::contract::words::JudgeWords;
 use weir_engine::detect::CATALOGUE;
 use weir_engine::detect::ops_blind::Vitals;
 use weir_engine::frame::BURST;
@@ -184,9 +185,20 @@ pub fn judge_fed(
     shots: &[Shot],
     link: Link,
     set: RuleSet,
-    (workers, feeding): (usize, Feeding),
+    fed: (usize, Feeding),
     spread: impl Fn(&Frame<'_>) -> usize,
 ) -> Vec<Verdict> {
+    judge_counted(shots, link, set, fed, spread).0
+}
+
+/// The same, and what the judge counted.
+pub fn judge_counted(
+    shots: &[Shot],
+    link: Link,
+    set: RuleSet,
+    (workers, feeding): (usize, Feeding),
+    spread: impl Fn(&Frame<'_>) -> usize,
+) -> (Vec<Verdict>, JudgeWords) {
     let rules = Arc::new(Rules::compile(set).unwrap());
     let mut signalling = signalling();
     let mut team: Vec<Fed<'_>> = (0..workers)
@@ -235,7 +247,8 @@ pub fn judge_fed(
         close(&mut team, &mut judge, open, latest, &mut say);
     }
     judge.finish(InputEnd { last: latest }, &mut say);
-    said
+    let counted = judge.words().clone();
+    (said, counted)
 }
 
 /// The last word of every alert, after 1, 2 and 3 workers have said the same, also in bursts and

@@ -7,8 +7,10 @@ mod choice;
 mod lab;
 mod world;
 
-use weir_engine::contract::verdict::{Alert, Direction, Fact, Severity};
-use weir_engine::detect::{CNS_BALANCE, CNS_DUP, PFCP_DUPL};
+use lab::{ip, udp};
+use weir_engine::contract::verdict::{Alert, Direction, Fact, Severity, Verdict};
+use weir_engine::contract::words::SampleFate;
+use weir_engine::detect::{CNS_BALANCE, CNS_DUP, COV_ICMP, COV_TIME, PFCP_DUPL};
 use weir_engine::rules::{Authorised, EquipmentId, Link};
 
 use world::*;
@@ -216,6 +218,29 @@ fn copies_that_are_ordered_are_nobodys_to_know_but_the_restricted_roles() {
     }
 }
 
+/// Neither what is counted openly, nor what is said of other packets to the same place.
+#[test]
+fn ordered_copies_show_in_no_open_counter_and_in_no_other_alert_about_their_place() {
+    let (mut world, sent) = honest(4_000);
+    world.duplicate(2.0, 1, THIEF);
+    for (time, _, packet) in &sent {
+        world.n3(time + 0.000_1, UPF, THIEF, 0x77, packet);
+    }
+    world.push(10.0, ip(UPF, THIEF, 1, &[&[8, 0, 0, 0, 0, 1, 0, 1][..], &[0; 600]].concat()));
+    world.push(11.0, udp(&format!("{UPF}:123"), &format!("{THIEF}:123"), &[0x23; 300]));
+    world.shots.sort_by_key(|shot| shot.time);
+    let fed = (1, lab::Feeding::Single);
+    let (said, counted) = lab::judge_counted(&world.shots, Link::Mixed, rules(), fed, |_| 0);
+    let names = |verdict: &Verdict| match verdict {
+        Verdict::Alert(alert) => [COV_ICMP, COV_TIME, CNS_DUP].contains(&alert.detection),
+        _ => false,
+    };
+    assert_eq!(said.iter().filter(|verdict| names(verdict)).count(), 0);
+    let of = |fate: SampleFate| counted.sample_fates[fate as usize];
+    assert_eq!(of(SampleFate::Copied), 0);
+    assert!(of(SampleFate::OnPath) > 60, "{:?}", counted.sample_fates);
+}
+
 /// Seven minutes of two subscribers, as many packets a minute each way.
 fn minutes(packets: u32, mut each: impl FnMut(&mut World, f64, u32)) -> Vec<Alert> {
     let mut world = World::new(480);
@@ -258,7 +283,7 @@ fn what_a_upf_makes_hides_behind_no_nat_of_its_own_making() {
         world.down(time + 0.001, 1, GNB);
         let own = world.packet(ue(1), SERVER, 100);
         world.n6(time + 0.002, &own);
-        world.n6(time + 0.002_1, &own.rewritten(Some([192, 0, 2, 200]), None));
+        world.n6(time + 0.002_1, &own.rewritten(Some([203, 0, 113, 1]), None));
     });
     let [found] = about_proof(&alerts)[..] else { panic!("{alerts:#?}") };
     assert_eq!((found.detection, found.direction), (CNS_BALANCE, Some(Direction::Ul)));
@@ -268,9 +293,14 @@ fn what_a_upf_makes_hides_behind_no_nat_of_its_own_making() {
 fn echoes_that_a_upf_answers_are_none_of_its_users_packets() {
     // By its own address, and by that of its gateway in the users' pool.
     for own in [[10, 0, 1, 1], [10, 60, 255, 254]] {
-        let alerts = minutes(12_000, |world, time, _| {
-            world.up(time, 1, GNB);
-            world.down(time + 0.001, 1, GNB);
+        // Users who mostly send: what is lost of that way says little about the other.
+        let alerts = minutes(9_000, |world, time, n| {
+            for part in 0..3 {
+                world.up(time + 0.000_2 * f64::from(part), 1, GNB);
+            }
+            if n % 3 == 0 {
+                world.down(time + 0.001, 1, GNB);
+            }
             let mut ping = world.packet(ue(1), own, 60);
             (ping.0[9], ping.0[20], ping.0[21]) = (1, 8, 0);
             world.n3(time + 0.002, GNB, UPF, 1, &ping);
