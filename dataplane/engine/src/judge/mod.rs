@@ -30,7 +30,7 @@ use std::sync::Arc;
 use weir_wire::Address;
 
 use crate::contract::verdict::{
-    Alert, Direction, Fact, Initiator, InputEnd, PolicySwap, Severity, Verdict,
+    Alert, Direction, Fact, FlowEnd, Initiator, InputEnd, PolicySwap, Severity, Verdict,
 };
 use crate::contract::words::{JudgeWords, Table};
 use crate::detect::gtp_hdrcov::Echoes;
@@ -289,6 +289,9 @@ impl Judge {
         self.release_held(until, say);
         for due in self.flows.due(until) {
             self.say_flow(&due, say);
+            if due.end != FlowEnd::Hourly {
+                self.openings.end(due.flow.key);
+            }
         }
         if until != Nanos::MAX {
             self.alerts.end_days_before(
@@ -349,6 +352,7 @@ impl Judge {
             let added = self.flows.add(delta);
             if let Some(due) = added.evicted {
                 self.say_flow(&due, say);
+                self.openings.end(due.flow.key);
             }
             if let Some(spell) = added.spell
                 && let Some(flow) = self.flows.row(added.row).cloned()
