@@ -79,8 +79,7 @@ impl Actor for Lookalike {
         let gnb = stage.plan.first(Role::Gnb, Link::Oam);
         match self.kind {
             Kind::DeliveryNames => {
-                let zone = ["cloudfront.net", "akamaiedge.net"][self.turn as usize % 2];
-                let name = format!("{}.{zone}", letters(14, &mut self.chance));
+                let name = format!("{}.cloudfront.net", letters(14, &mut self.chance));
                 self.look_up(now, stage, gnb, &name);
             }
             Kind::OperatorNames => {

@@ -1,10 +1,11 @@
-//! Echoes and time synchronisation that carry what they need not, and those that need not be told.
+//! Echoes and time synchronisation that carry what they need not, and those that need not be told; what
+//! is remembered of clear text.
 
 mod lab;
 
 use lab::{GNB, SMF, Script, UPF, alerts, rule_set, summary};
 use weir_engine::contract::verdict::{Alert, EchoOddity, Fact, TimeOddity};
-use weir_engine::detect::{COV_ICMP, COV_TIME, EGR_NOTALLOWED};
+use weir_engine::detect::{COV_ICMP, COV_TIME, EGR_NOTALLOWED, OPS_BLIND};
 use weir_engine::rules::{Link, Quirk, Roles, RuleSet};
 
 const SMF_IP: &str = "10.0.2.1";
@@ -258,6 +259,17 @@ fn ptp_elements_that_no_profile_asks_for_are_told_over_udp_and_ethernet() {
 
 fn lab_gnb_2() -> weir_engine::rules::EquipmentId {
     weir_engine::rules::EquipmentId(1)
+}
+
+#[test]
+fn questions_from_ever_other_ports_fill_no_table_for_ever() {
+    let mut script = Script::default();
+    for n in 0..20_000 {
+        script
+            .udp(&format!("{GNB_IP}:{}", 32_768 + n), "10.0.3.53:53", b"one and no other")
+            .wait(0.05);
+    }
+    assert_eq!(of(&script, rule_set(), OPS_BLIND), []);
 }
 
 #[test]

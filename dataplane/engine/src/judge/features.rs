@@ -60,6 +60,13 @@ impl Openings {
         self.budgets.clear();
     }
 
+    /// A flow is over: what it sent first is of no more use.
+    pub(crate) fn end(&mut self, flow: FlowKey) {
+        for upward in [true, false] {
+            self.clear.take(&(flow, upward));
+        }
+    }
+
     /// Rows given up for others so far.
     pub(crate) fn evictions(&self) -> u64 {
         self.told.evictions() + self.clear.evictions()

@@ -37,6 +37,7 @@ impl Judge {
             let added = self.flows.add(delta);
             if let Some(due) = added.evicted {
                 self.say_flow(&due, say);
+                self.openings.end(due.flow.key);
             }
             if let Some(spell) = added.spell
                 && let Some(flow) = self.flows.row(added.row).cloned()

@@ -30,7 +30,9 @@ use std::sync::Arc;
 
 use weir_wire::Address;
 
-use crate::contract::verdict::{Alert, Fact, Initiator, InputEnd, PolicySwap, Severity, Verdict};
+use crate::contract::verdict::{
+    Alert, Fact, FlowEnd, Initiator, InputEnd, PolicySwap, Severity, Verdict,
+};
 use crate::contract::words::{JudgeWords, Table};
 use crate::detect::gtp_hdrcov::Echoes;
 use crate::detect::inv_unknown::Strangers;
@@ -283,6 +285,9 @@ impl Judge {
         self.release_held(until, say);
         for due in self.flows.due(until) {
             self.say_flow(&due, say);
+            if due.end != FlowEnd::Hourly {
+                self.openings.end(due.flow.key);
+            }
         }
         if until != Nanos::MAX {
             self.alerts.end_days_before(
