@@ -431,10 +431,8 @@ members = ["upf-1", "gnb-1"]
                 let other = if parameter.most <= 1.0 { 1.0 } else { 15_552_001.0_f64 };
                 let other = other.min(parameter.most);
                 let set = settings(&format!("[detections.{id}]\n{name} = {other}\n"));
-                // One-way sessions are judged from memory that is longer than the sensor's, too.
                 let of_sensor = ["min_entropy_bits", "entropy_bytes"].contains(&name);
                 let elsewhere = OF_CONTROL.contains(&position) && !of_sensor;
-                let elsewhere = elsewhere || name == "one_way_minutes";
                 assert_eq!(set != default, !elsewhere, "{id} {name}");
             }
         }
