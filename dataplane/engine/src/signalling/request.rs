@@ -135,10 +135,9 @@ impl Signalling {
             wire_len: datagram.wire_len,
             shape: datagram.shape,
         };
-        let restarted = self.ends_of(pair).map_or(Nanos(0), |(from, _)| from.restarted);
         let Some(row) = self.nodes.pair_mut(pair) else { return false };
         let interleave = self.settings.peer_interleave;
-        let told = row.spaces(datagram.source_port).take(&request, interleave, restarted);
+        let told = row.spaces(datagram.source_port).take(&request, interleave);
         if let Some(heap) = told.forged {
             self.accuse_forged(datagram, pair, &heap);
         }

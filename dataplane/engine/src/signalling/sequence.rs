@@ -98,34 +98,22 @@ pub(crate) struct Spaces {
 
 impl Spaces {
     /// Takes a request in. `interleave` is how close in time two spaces lie that are
-    /// one amid the other; `restarted`, when the sender last said that it restarted.
-    pub(crate) fn take(&mut self, request: &Request, interleave: Nanos, restarted: Nanos) -> Told {
+    /// one amid the other.
+    pub(crate) fn take(&mut self, request: &Request, interleave: Nanos) -> Told {
         // A heartbeat may be outside all counting.
         if request.message == HEARTBEAT_REQUEST && request.sequence == 0 {
             return Told::default();
         }
-        self.end_spaces(request.time, restarted);
+        for space in &mut self.spaces {
+            if space.is_some_and(|space| request.time.since(space.time) > IDLE) {
+                *space = None;
+            }
+        }
         match self.nearest(request.sequence) {
             Some((place, step)) => self.count_on(place, step, request, interleave),
             None => {
                 self.open(request, interleave);
                 Told { doubted: self.is_doubted(request.sequence), forged: None }
-            }
-        }
-    }
-
-    /// Forgets spaces that are over. One that fell silent with its sender's restart is over soon:
-    /// the new one may come to where it stood. Until then its going on shows that somebody else
-    /// spoke of a restart.
-    fn end_spaces(&mut self, now: Nanos, restarted: Nanos) {
-        let is_anew = restarted > Nanos(0) && now.since(restarted) > LATE;
-        for place in &mut self.spaces {
-            let Some(space) = place else { continue };
-            let is_before = is_anew && space.time < restarted;
-            if now.since(space.time) > IDLE || (is_before && !space.suspected) {
-                *place = None;
-            } else if is_anew && space.opened.plus(Nanos::SECOND) >= restarted && !space.forged {
-                (space.suspected, space.heap) = (false, Heap::default());
             }
         }
     }
@@ -272,21 +260,7 @@ mod tests {
     fn forged(spaces: &mut Spaces, requests: impl IntoIterator<Item = Request>) -> u64 {
         requests
             .into_iter()
-            .filter_map(|request| spaces.take(&request, INTERLEAVE, Nanos(0)).forged)
-            .map(|heap| heap.packets)
-            .sum()
-    }
-
-    /// The same of a sender that says in a second that it restarted.
-    fn forged_with_restart(requests: Vec<Request>, restart: f64) -> u64 {
-        let mut spaces = Spaces::default();
-        let restart = at(0, restart).time;
-        requests
-            .into_iter()
-            .filter_map(|request| {
-                let restarted = if request.time < restart { Nanos(0) } else { restart };
-                spaces.take(&request, INTERLEAVE, restarted).forged
-            })
+            .filter_map(|request| spaces.take(&request, INTERLEAVE).forged)
             .map(|heap| heap.packets)
             .sum()
     }
@@ -331,24 +305,6 @@ mod tests {
         let mut all: Vec<Request> = before.chain(other).chain(after).collect();
         all.sort_by_key(|request| request.time);
         assert_eq!(forged(&mut spaces, all), 1);
-    }
-
-    #[test]
-    fn a_sender_that_restarted_comes_to_where_it_was() {
-        let before = (0..20).map(|i| at(160 + i, f64::from(i)));
-        let slow = (1..60).map(|i| at(i, 20.0 + f64::from(i) * 0.5));
-        let storm = (60..400).map(|i| at(i, 50.0 + f64::from(i - 60) * 0.025));
-        let all: Vec<Request> = before.chain(slow).chain(storm).collect();
-        assert_eq!(forged_with_restart(all, 20.5), 0);
-    }
-
-    #[test]
-    fn whoever_goes_on_counting_did_not_restart() {
-        let own = (0..100).map(|i| at(5_000 + i, f64::from(i)));
-        let other = (1..=5).map(|i| at(i, 40.3 + f64::from(i) * 0.1));
-        let mut all: Vec<Request> = own.chain(other).collect();
-        all.sort_by_key(|request| request.time);
-        assert_eq!(forged_with_restart(all, 40.4), 5);
     }
 
     #[test]
