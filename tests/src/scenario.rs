@@ -199,6 +199,12 @@ pub struct Alert {
 }
 
 impl Alert {
+    /// What it says of whom, for messages.
+    pub fn told(&self) -> String {
+        let observed = &self.event["weir"]["observed"];
+        format!("{} {} {:?}: {observed}", self.detection, self.equipment, self.peer)
+    }
+
     /// Whether it speaks of the moment of a frame, in seconds since 1970 with a fraction.
     pub fn is_about(&self, time: &str) -> bool {
         let (seconds, fraction) = time.split_once('.').unwrap_or((time, ""));

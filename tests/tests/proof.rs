@@ -8,11 +8,6 @@ use weir_tests::scenario::{Alert, Played, alerts, judge};
 
 static PLAYED: LazyLock<Played> = LazyLock::new(|| Played::new("proof"));
 
-fn told(alert: &Alert) -> String {
-    let observed = &alert.event["weir"]["observed"];
-    format!("{} {} {:?}: {observed}", alert.detection, alert.equipment, alert.peer)
-}
-
 #[test]
 fn every_leak_is_found_and_what_only_looks_so_is_silent() {
     assert_eq!(PLAYED.unsent(), [""; 0]);
@@ -25,7 +20,7 @@ fn every_leak_is_found_and_what_only_looks_so_is_silent() {
         assert!(theft.is_as_grave(named), "{id}: {} is wrong", named.severity);
         assert_eq!(named.event["weir"]["status"], "ok", "{id}");
     }
-    let unexplained: Vec<String> = verdict.unexplained.iter().map(told).collect();
+    let unexplained: Vec<String> = verdict.unexplained.iter().map(Alert::told).collect();
     assert!(unexplained.is_empty(), "{unexplained:#?}");
     assert_eq!((verdict.thefts.len(), PLAYED.groups("silent").len()), (5, 5));
     for (name, group) in PLAYED.groups("silent") {
@@ -38,8 +33,8 @@ fn every_leak_is_found_and_what_only_looks_so_is_silent() {
     assert_eq!(ways, ["dl", "ul"]);
     // Whose packets were copied is told, and that there were many.
     for alert in said.iter().filter(|alert| alert.detection == "CNS-DUP") {
-        assert!(alert.event["weir"]["session"]["ue"].is_string(), "{}", told(alert));
-        assert!(alert.packets >= 10, "{}", told(alert));
+        assert!(alert.event["weir"]["session"]["ue"].is_string(), "{}", alert.told());
+        assert!(alert.packets >= 10, "{}", alert.told());
     }
 }
 

@@ -11,11 +11,6 @@ use weir_tests::*;
 
 static PLAYED: LazyLock<Played> = LazyLock::new(|| Played::new("sessions"));
 
-fn told(alert: &Alert) -> String {
-    let observed = &alert.event["weir"]["observed"];
-    format!("{} {} {:?}: {observed}", alert.detection, alert.equipment, alert.peer)
-}
-
 #[test]
 fn every_attack_on_sessions_is_found_and_nothing_else_speaks() {
     let done = PLAYED.replay(&["--workers", "1"]);
@@ -27,10 +22,10 @@ fn every_attack_on_sessions_is_found_and_nothing_else_speaks() {
         assert!(theft.is_as_grave(named), "{id}: {} is wrong", named.severity);
         assert!(named.packets >= 1, "{id} counts nothing");
     }
-    let unexplained: Vec<String> = verdict.unexplained.iter().map(told).collect();
+    let unexplained: Vec<String> = verdict.unexplained.iter().map(Alert::told).collect();
     assert!(unexplained.is_empty(), "{unexplained:#?}");
     // What is silent has not slipped into an alert that has a cause.
-    let astray: Vec<String> = verdict.astray(&said, 5).iter().map(told).collect();
+    let astray: Vec<String> = verdict.astray(&said, 5).iter().map(Alert::told).collect();
     assert!(astray.is_empty(), "{astray:#?}");
     assert_eq!((verdict.thefts.len(), PLAYED.groups("silent").len()), (21, 23));
     for (name, group) in PLAYED.groups("silent") {
@@ -57,7 +52,7 @@ fn other_traffic_around_changes_no_verdict() {
     let verdict = judge(&played, &alerts(&played.replay(&[])));
     let missed = verdict.thefts.iter().filter(|(_, named)| named.is_none());
     assert_eq!(missed.map(|(theft, _)| theft.id.as_str()).collect::<Vec<_>>(), [""; 0]);
-    let unexplained: Vec<String> = verdict.unexplained.iter().map(told).collect();
+    let unexplained: Vec<String> = verdict.unexplained.iter().map(Alert::told).collect();
     assert!(unexplained.is_empty(), "{unexplained:#?}");
 }
 

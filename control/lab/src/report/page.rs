@@ -2,7 +2,7 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::table::{amount, said, time};
+use super::table::{amount, said, share, time};
 use super::{Results, plot};
 use crate::intensity::Intensity;
 use crate::interval::Estimate;
@@ -17,10 +17,6 @@ figure { margin: 1rem 0; background: #fff; overflow-x: auto; }
 code { background: #8882; padding: .1rem .3rem; }
 .no { color: #b3261e; font-weight: 600; }
 ";
-
-fn share(estimate: Option<Estimate>) -> String {
-    estimate.map_or("–".into(), |it| format!("{:.2} ({:.2}–{:.2})", it.value, it.low, it.high))
-}
 
 fn figure(svg: Option<String>, caption: &str) -> Markup {
     html! {

@@ -7,7 +7,7 @@ use crate::interval::Estimate;
 use crate::report::Results;
 
 /// A share with its interval.
-fn share(estimate: Option<Estimate>) -> String {
+pub(super) fn share(estimate: Option<Estimate>) -> String {
     estimate.map_or("–".into(), |it| format!("{:.2} ({:.2}–{:.2})", it.value, it.low, it.high))
 }
 

@@ -114,31 +114,11 @@ impl Watched {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proof::{Carrier, Digests};
-    use crate::rules::Link;
+    use crate::proof::Digests;
+    use crate::proof::test_samples::sample;
 
     fn copy(seconds: u64, digest: u64, to: u128) -> Sample {
-        Sample {
-            time: Nanos::from_secs(seconds),
-            digests: Digests { whole: digest, content: 0 },
-            from: Address(1),
-            to: Address(to),
-            protocol: 17,
-            port: 2152,
-            teid: 1,
-            tap: 0,
-            link: Link::N3,
-            carrier: Carrier::GPdu,
-            user: (Address(3), Address(4)),
-            ports: (1, 2),
-            kind: 17,
-            source_port: 2152,
-            is_fragment: false,
-            is_report: false,
-            is_echo_reply: false,
-            bytes: 100,
-            wire_len: 150,
-        }
+        sample(Nanos::from_secs(seconds), Digests { whole: digest, content: 0 }, to)
     }
 
     #[test]

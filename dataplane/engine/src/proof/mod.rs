@@ -11,6 +11,8 @@ mod ledger;
 mod path;
 mod sample;
 mod seen;
+#[cfg(test)]
+pub(crate) mod test_samples;
 mod users_packet;
 
 use std::collections::VecDeque;

@@ -293,33 +293,13 @@ fn hop_of(sample: &Sample) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proof::Carrier;
-    use crate::rules::Link;
+    use crate::proof::test_samples;
 
     const UPF: EquipmentId = EquipmentId(2);
 
     fn sample(millis: u64, whole: u64, to: u128) -> Sample {
-        Sample {
-            time: Nanos(1_000_000_000_000 + millis * 1_000_000),
-            digests: Digests { whole, content: whole ^ 0xff00 },
-            from: Address(1),
-            to: Address(to),
-            protocol: 17,
-            port: 2152,
-            teid: 1,
-            tap: 0,
-            link: Link::N3,
-            carrier: Carrier::GPdu,
-            user: (Address(3), Address(4)),
-            ports: (1, 2),
-            kind: 17,
-            source_port: 2152,
-            is_fragment: false,
-            is_report: false,
-            is_echo_reply: false,
-            bytes: 100,
-            wire_len: 150,
-        }
+        let time = Nanos(1_000_000_000_000 + millis * 1_000_000);
+        test_samples::sample(time, Digests { whole, content: whole ^ 0xff00 }, to)
     }
 
     fn came() -> Hop {
