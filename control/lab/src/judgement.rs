@@ -12,6 +12,9 @@ use crate::intensity::Intensity;
 /// after it rose, and what is done in consequence goes on for a while.
 pub(crate) const AFTERWARDS: u64 = 20_000_000_000;
 
+/// The detection about the sensor itself: it accuses nobody.
+const NOTED: &str = "OPS-BLIND";
+
 /// How a theft was found.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Hit {
@@ -99,8 +102,11 @@ fn is_about(theft: &Theft, alert: &Alert) -> bool {
 /// Holds what was said against the labels.
 pub fn judge(labels: &Labels, said: &[Alert]) -> (Vec<Found>, Vec<Alert>, u64) {
     let sent: Vec<&Theft> = labels.thefts.iter().filter(|theft| theft.packets > 0).collect();
+    let is_informative = |alert: &Alert| alert.severity == "info" || alert.is_superseded;
+    // Nobody is woken by what is only noted, but for what is never more than noted.
+    let is_told = |alert: &Alert| !is_informative(alert) || alert.detection == NOTED;
     let is_named = |theft: &Theft, alert: &Alert| {
-        alert.detection == theft.expectation.detection && is_about(theft, alert)
+        alert.detection == theft.expectation.detection && is_told(alert) && is_about(theft, alert)
     };
     let is_beside = |theft: &Theft, alert: &Alert| {
         theft.expectation.also.contains(&alert.detection.as_str()) && is_about(theft, alert)
@@ -129,8 +135,7 @@ pub fn judge(labels: &Labels, said: &[Alert]) -> (Vec<Found>, Vec<Alert>, u64) {
         }
     });
     let found = found.collect();
-    let is_informative = |alert: &&Alert| alert.severity == "info" || alert.is_superseded;
-    let informative = said.iter().filter(is_informative).count() as u64;
+    let informative = said.iter().filter(|it| is_informative(it)).count() as u64;
     let is_explained =
         |alert: &&Alert| sent.iter().any(|it| is_named(it, alert) || is_beside(it, alert));
     let false_alarms =
@@ -203,6 +208,15 @@ mod tests {
         let beside = alert(&labels.thefts[0], "GTP-ORPHAN");
         let (found, wrong, _) = judge(&labels, &[beside]);
         assert!(found[0].hit.is_none() && wrong.is_empty());
+    }
+
+    #[test]
+    fn what_is_only_noted_finds_nothing() {
+        let labels = labels("orphan-tunnel");
+        let noted = Alert { severity: "info".into(), ..alert(&labels.thefts[0], "GTP-ORPHAN") };
+        let (found, wrong, informative) = judge(&labels, &[noted]);
+        assert!(found[0].hit.is_none() && wrong.is_empty());
+        assert_eq!(informative, 1);
     }
 
     #[test]

@@ -51,6 +51,8 @@ pub struct Score {
     pub false_positives_per_day_per_1000: f64,
     /// How far that may be trusted.
     pub false_positives_interval: Option<Estimate>,
+    /// The same by the share of frames that the tap lost, in per cent.
+    pub false_positives_by_loss: BTreeMap<String, Estimate>,
     /// Equipment × days that were watched.
     pub equipment_days: f64,
     /// Bytes that left before the alert: the median.
@@ -151,6 +153,11 @@ impl Score {
             recall_interval,
             false_positives_per_day_per_1000: rate.map_or(0.0, |rate| rate.value),
             false_positives_interval: rate,
+            false_positives_by_loss: of_each_loss(outcomes, |of| {
+                let wrong: usize = of.iter().map(|it| it.false_alarms.len()).sum();
+                let days: f64 = of.iter().map(|it| it.equipment_days).sum();
+                Estimate::of_rate(wrong as u64, days / 1_000.0)
+            }),
             equipment_days,
             bytes_before_alert_p50: bytes_before(&counted),
             latency_seconds_p50: latency(&counted, 0.5),
@@ -165,7 +172,10 @@ impl Score {
                 })
                 .collect(),
             per_family,
-            recall_by_loss: by_loss(outcomes),
+            recall_by_loss: of_each_loss(outcomes, |of| {
+                let moderate = |it: &&Outcome| it.intensity == Some(Intensity::Moderate);
+                share(&thefts(of.iter().copied().filter(moderate)))
+            }),
             informative_alerts: outcomes.iter().map(|it| it.informative).sum(),
         }
     }
@@ -215,13 +225,15 @@ fn alerts_per_incident(of: &[&Found]) -> Option<f64> {
     (found(of) > 0).then(|| alerts as f64 / found(of) as f64)
 }
 
-fn by_loss(outcomes: &[Outcome]) -> BTreeMap<String, Estimate> {
-    let moderate = || outcomes.iter().filter(|it| it.intensity == Some(Intensity::Moderate));
-    let losses: BTreeSet<u64> = moderate().map(|it| it.loss.to_bits()).collect();
+/// Something of the outcomes of each share of frames that a tap lost, by that in per cent.
+fn of_each_loss(
+    outcomes: &[Outcome],
+    what: impl Fn(&[&Outcome]) -> Option<Estimate>,
+) -> BTreeMap<String, Estimate> {
+    let losses: BTreeSet<u64> = outcomes.iter().map(|it| it.loss.to_bits()).collect();
     let of = |bits: u64| {
-        let loss = f64::from_bits(bits);
-        let share = share(&thefts(moderate().filter(|it| it.loss.to_bits() == bits)))?;
-        Some((format!("{}", loss * 100.0), share))
+        let of: Vec<&Outcome> = outcomes.iter().filter(|it| it.loss.to_bits() == bits).collect();
+        Some((format!("{}", f64::from_bits(bits) * 100.0), what(&of)?))
     };
     losses.into_iter().filter_map(of).collect()
 }
@@ -301,9 +313,17 @@ mod tests {
             ..outcome("A", Intensity::Loud, true)
         };
         quiet.false_alarms = vec![false_alarm("A"), false_alarm("C")];
-        let score = Score::of(&[outcome("A", Intensity::Loud, true), quiet]);
-        assert!((score.per_detection["A"].f1 - 2.0 / 3.0).abs() < 1e-9);
+        let lossy = Outcome {
+            loss: 0.001,
+            false_alarms: vec![false_alarm("A")],
+            equipment_days: 1_000.0,
+            ..quiet.clone()
+        };
+        let score = Score::of(&[outcome("A", Intensity::Loud, true), quiet, lossy]);
+        assert_eq!(score.per_detection["A"].f1, 0.5);
         assert_eq!(score.false_positives_per_day_per_1000, 1.0);
-        assert_eq!(score.equipment_days, 2_000.0);
+        assert_eq!(score.false_positives_by_loss["0"].value, 1.0);
+        assert_eq!(score.false_positives_by_loss["0.1"].value, 1.0);
+        assert_eq!(score.equipment_days, 3_000.0);
     }
 }

@@ -57,6 +57,9 @@ pub(super) fn markdown(results: &Results) -> String {
         "| false alarms a day and 1,000 equipment | {} |",
         share(score.false_positives_interval)
     );
+    for (loss, rate) in &score.false_positives_by_loss {
+        line!(text, "| the same where {loss} % of frames were lost | {} |", share(Some(*rate)));
+    }
     line!(text, "| equipment-days | {:.0} |", score.equipment_days);
     line!(text, "| the right equipment named | {} |", share(score.names_equipment));
     let latency = [score.latency_seconds_p50, score.latency_seconds_p95].map(time);

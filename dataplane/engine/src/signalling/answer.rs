@@ -1,18 +1,23 @@
 //! An answer: which request it is for, and what it makes of it.
 
+use arrayvec::ArrayVec;
 use weir_wire::Address;
 use weir_wire::pfcp::Pfcp;
 use weir_wire::pfcp_ie::{Cause, kind};
 
 use super::Signalling;
+use super::coverage::Half;
 use super::datagram::N4Datagram;
-use super::order::PdrOrder;
+use super::order;
 use super::pool::NIL;
 use super::request::{element, groups};
-use super::session::SessionRef;
+use super::session::{Flagged, SessionRef};
 use super::transactions::{Early, TransactionKey, Waiting};
 use crate::Nanos;
 use crate::contract::words::{N4_LATENCY_BUCKETS, N4_REQUESTS};
+
+/// Addresses that one establishment asks for, as far as they are looked at.
+const USERS: usize = 16;
 
 impl Signalling {
     pub(super) fn answer(&mut self, datagram: &N4Datagram<'_>, message: &Pfcp<'_>, bytes: &[u8]) {
@@ -27,7 +32,10 @@ impl Signalling {
             Some(true) => self.answered(&key, message, datagram.time),
             // An old answer under a new request's number agrees to nothing.
             Some(false) => self.counters.repeated += 1,
-            None if self.transactions.knows(&key) => self.counters.repeated += 1,
+            None if let Some(since) = self.transactions.since(&key) => {
+                self.counters.repeated += 1;
+                self.answered_again(&key, message, since, datagram.time);
+            }
             None if !declared => self.counters.unasked += 1,
             None => {
                 self.transactions.keep_early(key, bytes, datagram.time);
@@ -102,21 +110,28 @@ impl Signalling {
         let presumed = key.message == 52 && declared && !doubted && session.is_some();
         waiting.presumed = presumed;
         let bytes = presumed.then(|| waiting.bytes.clone());
-        self.count_half(pair, now);
+        self.count_half(pair, Half::Request, now);
+        if !declared || doubted {
+            return;
+        }
+        match (key.message, session) {
+            (50, _) => self.doubt_asked_users(key, now),
+            (52 | 54, Some(at)) => self.doubt_users(at, key.message, now),
+            _ => {}
+        }
         if let (Some(at), Some(bytes)) = (session, bytes)
             && let Ok(request) = Pfcp::parse(&bytes)
         {
-            self.doubt_users(at, now);
             self.presume(key, at, &request, asked);
         }
     }
 
     /// One half of a transaction was seen and the other was not.
-    pub(super) fn count_half(&mut self, pair: u32, time: Nanos) {
+    fn count_half(&mut self, pair: u32, half: Half, time: Nanos) {
         let Some(pair) = self.nodes.pair(pair).filter(|pair| pair.declared) else { return };
         for number in [pair.from, pair.to] {
             if let Some(node) = self.nodes.node_mut(number) {
-                node.coverage.half(time);
+                node.coverage.half(half, time);
             }
         }
     }
@@ -125,16 +140,10 @@ impl Signalling {
     pub(super) fn unanswered(&mut self, key: &TransactionKey, waiting: Waiting) {
         self.counters.unanswered += 1;
         if !waiting.overdue {
-            self.count_half(waiting.pair, waiting.time);
+            self.count_half(waiting.pair, Half::Request, waiting.time);
         }
         match key.message {
-            50 => {
-                self.failed(&waiting, key.message);
-                let declared = self.nodes.is_declared(waiting.pair);
-                if declared && !waiting.doubted {
-                    self.doubt_asked_users(&waiting);
-                }
-            }
+            50 => self.failed(&waiting, key.message),
             1 => self.heartbeat_missed(waiting.pair),
             _ => {}
         }
@@ -154,7 +163,7 @@ impl Signalling {
     pub(super) fn unasked(&mut self, key: &TransactionKey, early: &Early) {
         self.counters.unasked += 1;
         let pair = self.pair_of(key.source, key.destination, early.time);
-        self.count_half(pair, early.time);
+        self.count_half(pair, Half::Answer, early.time);
         let Ok(answer) = Pfcp::parse(&early.bytes) else { return };
         let cause = cause_of(&answer);
         if let Some(cause) = cause {
@@ -166,7 +175,7 @@ impl Signalling {
             52 | 54 => {
                 let seid = answer.seid().map_or(0, |seid| seid.0);
                 if let Some(at) = self.store.by_cp(key.source, seid) {
-                    self.doubt_users(at, early.time);
+                    self.doubt_users(at, key.message, early.time);
                 }
             }
             // A node that was restarted may answer what nobody seems to have asked.
@@ -181,26 +190,51 @@ impl Signalling {
 
 impl Signalling {
     /// A session is known by a half.
-    fn doubt_users(&mut self, at: SessionRef, time: Nanos) {
+    fn doubt_users(&mut self, at: SessionRef, message: u8, time: Nanos) {
         let Some(session) = self.store.find_mut(at) else { return };
         session.uncertain = time;
-        let users: Vec<_> = session.addresses().map(|ue| ue.address).collect();
+        if message == 54 {
+            session.was_flagged_for.set(Flagged::MAY_HAVE_ENDED);
+        }
+        let (up_node, users) = (session.up_node, session.users());
+        if users.is_empty() {
+            self.doubts.add_nameless(up_node, at);
+        }
         for user in users {
-            self.asked.doubt_user(user, time);
+            self.doubts.add(user, time);
         }
     }
 
     /// The users of an establishment that nobody saw answered.
-    fn doubt_asked_users(&mut self, waiting: &Waiting) {
+    fn doubt_asked_users(&mut self, key: &TransactionKey, time: Nanos) {
+        let Some(waiting) = self.transactions.waiting(key) else { return };
         let Ok(request) = Pfcp::parse(&waiting.bytes) else { return };
-        for value in groups(&request, kind::CREATE_PDR) {
-            if let Some(ue) = PdrOrder::read(value).ue {
-                for user in ue.addresses() {
-                    let prefix = Address(user.0 >> 64 << 64);
-                    let user = if user.as_v4().is_some() { user } else { prefix };
-                    self.asked.doubt_user(user, waiting.time);
-                }
-            }
+        let kinds = [kind::CREATE_PDR, kind::CREATE_TRAFFIC_ENDPOINT];
+        let places =
+            kinds.iter().flat_map(|of| groups(&request, *of).map(|it| order::place_of(*of, it)));
+        let users = places.filter_map(|(_, ue)| ue);
+        let users: ArrayVec<Address, USERS> =
+            users.flat_map(|ue| ue.addresses().collect::<ArrayVec<_, 2>>()).take(USERS).collect();
+        for user in users {
+            self.doubts.add(user, time);
+        }
+    }
+
+    /// An answer came once more, `since` its request. Whoever it is for asked once more, though
+    /// the tap may have missed that.
+    fn answered_again(
+        &mut self,
+        key: &TransactionKey,
+        answer: &Pfcp<'_>,
+        since: Nanos,
+        time: Nanos,
+    ) {
+        let seid = answer.seid().map_or(0, |seid| seid.0);
+        if matches!(key.message, 52 | 54)
+            && !self.transactions.is_doubted(key)
+            && let Some(at) = self.store.by_cp(key.source, seid)
+        {
+            self.unheard(at, since, time);
         }
     }
 }

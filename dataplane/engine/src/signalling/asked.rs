@@ -1,5 +1,4 @@
-//! Tunnels and users about which N4 has told a half: what was asked for and not seen
-//! answered, and what was answered and not seen asked for. Traffic there is no evidence.
+//! What was asked for on N4 and waits for its answer. It may be used before the answer is seen.
 
 use weir_wire::Address;
 
@@ -9,10 +8,8 @@ use crate::tunnels::FTeid;
 
 /// How long an order may be used before its answer is seen.
 const PATIENCE: Nanos = Nanos::from_secs(20);
-/// How long a user is uncertain.
-const UNCERTAIN: Nanos = Nanos::from_secs(600);
 
-/// What is known by halves.
+/// Tunnels and users that were asked for lately.
 #[derive(Debug)]
 pub(crate) struct Asked {
     ends: Recent<FTeid>,
@@ -21,7 +18,7 @@ pub(crate) struct Asked {
 
 impl Default for Asked {
     fn default() -> Self {
-        Self { ends: Recent::new(PATIENCE), users: Recent::new(UNCERTAIN) }
+        Self { ends: Recent::new(PATIENCE), users: Recent::new(PATIENCE) }
     }
 }
 
@@ -36,19 +33,23 @@ impl Asked {
         self.ends.before(many)
     }
 
-    /// Whether a tunnel was asked for a while ago.
-    pub(crate) fn is_asked(&self, end: &FTeid, now: Nanos) -> bool {
-        self.ends.when(end, now).is_some()
+    /// A tunnel was asked for that the UP function chooses: only its user is known.
+    pub(crate) fn add_user(&mut self, user: Address, time: Nanos) {
+        self.users.add(whole(user), time);
     }
 
-    /// A user's session is known by a half.
-    pub(crate) fn doubt_user(&mut self, user: Address, time: Nanos) {
-        self.users.add(user, time);
+    /// Whether a tunnel was asked for a while ago, or one of this user that is not chosen yet.
+    pub(crate) fn is_asked(&self, end: &FTeid, user: Option<Address>, now: Nanos) -> bool {
+        self.ends.when(end, now).is_some() || user.is_some_and(|user| self.has_user(user, now))
     }
 
-    /// Whether a user's session is known by a half. IPv6 users are known by their /64.
-    pub(crate) fn is_doubtful(&self, user: Address, now: Nanos) -> bool {
-        let user = if user.as_v4().is_some() { user } else { Address(user.0 >> 64 << 64) };
-        self.users.when(&user, now).is_some()
+    /// Whether a session of a user was asked for a while ago.
+    pub(crate) fn has_user(&self, user: Address, now: Nanos) -> bool {
+        self.users.when(&whole(user), now).is_some()
     }
+}
+
+/// What a user is known by: of IPv6 the /64.
+pub(crate) fn whole(user: Address) -> Address {
+    if user.as_v4().is_some() { user } else { Address(user.0 >> 64 << 64) }
 }

@@ -9,7 +9,7 @@ use super::Signalling;
 use super::accusation::{Accusation, ip};
 use super::names::NameId;
 use super::request::blank;
-use super::session::SessionRef;
+use super::session::{Flagged, SessionRef};
 use super::transactions::TransactionKey;
 use crate::Nanos;
 use crate::contract::session::{SessionState, Signalled};
@@ -34,6 +34,7 @@ struct Dispute {
     older: SessionRef,
     newer: SessionRef,
     is_address: bool,
+    same_subscriber: bool,
     key: TransactionKey,
 }
 
@@ -128,16 +129,21 @@ impl Signalling {
         let both = (self.store.find(older), self.store.find(newer));
         let (Some(old), Some(new)) = both else { return };
         let same_subscriber = old.who.supi != 0 && old.who.supi == new.who.supi;
+        if old.was_flagged_for.has(Flagged::MAY_HAVE_ENDED) {
+            return self.replace(older, at);
+        }
         // Its end may have been missed.
         let gap = self.nodes.node(old.up_node).map_or(Nanos(0), |node| node.silent_until);
         if old.signalled < gap {
             return;
         }
-        if old.state != SessionState::Active || same_subscriber {
+        if old.state != SessionState::Active || same_subscriber && !is_address {
             return;
         }
         if self.claims.disputes.len() < DISPUTES {
-            self.claims.disputes.push_back(Dispute { at, older, newer, is_address, key: *key });
+            let key = *key;
+            let dispute = Dispute { at, older, newer, is_address, same_subscriber, key };
+            self.claims.disputes.push_back(dispute);
         }
     }
 
@@ -154,8 +160,15 @@ impl Signalling {
                 waiting.push_back(dispute);
                 continue;
             }
+            if dispute.same_subscriber {
+                // Nobody saw how it ended, and it has.
+                if !alive {
+                    self.replace(dispute.older, dispute.at);
+                }
+                continue;
+            }
             let degraded = !self.is_covered(older.up_node, now);
-            if !alive && degraded {
+            if !alive && (degraded || self.is_lossy(older.up_node)) {
                 continue;
             }
             let fact = if dispute.is_address {

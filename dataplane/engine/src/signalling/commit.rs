@@ -1,6 +1,7 @@
 //! What an accepted request makes of a session: its beginning, its change, its end. A
 //! request waits until its answer commits it.
 
+use weir_wire::Address;
 use weir_wire::pfcp::Pfcp;
 use weir_wire::pfcp_ie::{FSeid, kind};
 
@@ -13,6 +14,7 @@ use crate::Nanos;
 use crate::contract::session::SessionState;
 use crate::contract::verdict::{Fact, Oddity, Severity};
 use crate::detect::PFCP_GHOST;
+use crate::tunnels::{FTeid, Row};
 
 /// Sessions of an SMF from which on one without a User ID stands out.
 const COHORT: u64 = 20;
@@ -59,6 +61,7 @@ impl Signalling {
             if request.is_none() && old.is_live() {
                 if let Some(old) = self.store.find_mut(at) {
                     old.uncertain = time;
+                    old.was_flagged_for.set(Flagged::MAY_HAVE_ENDED);
                 }
                 return;
             }
@@ -108,11 +111,27 @@ impl Signalling {
             }
         }
         self.apply(key, at, request, answer, waiting.time);
+        let Some(session) = self.store.find(at) else { return };
+        let users = session.users();
+        if request.is_none() && users.is_empty() {
+            self.doubts.add_nameless(to, at);
+        }
         // Of one that is known in part, the request may still come.
         if request.is_some() {
+            self.settle_users_of(at, &users);
             self.count_users(at, from);
             self.look_for_ghosts(key, at, from, waiting.time);
             self.record(at, time);
+        }
+    }
+
+    /// All of a session is known, and so its users are in no doubt, unless they have another.
+    fn settle_users_of(&mut self, at: SessionRef, users: &[Address]) {
+        for user in users {
+            let another = |row: &Row| row.until == Nanos::MAX && row.session != at.place;
+            if self.users.find_row(&FTeid::of_user(*user), another).is_none() {
+                self.doubts.settle(*user);
+            }
         }
     }
 
@@ -124,10 +143,14 @@ impl Signalling {
         answer: &Pfcp<'_>,
         time: Nanos,
     ) {
-        let Some(at) = waiting.session else { return };
+        let Some(at) = waiting.session.or_else(|| self.learn(waiting, request, answer, time))
+        else {
+            return;
+        };
         let Some(session) = self.store.find_mut(at) else { return };
         session.modifications += 1;
         session.signalled = time;
+        session.was_flagged_for.clear(Flagged::MAY_HAVE_ENDED);
         // Its UP function knows it: no restart has ended it.
         if session.state == SessionState::Stale && session.is_live() {
             self.store.set_state(at, SessionState::Active);
@@ -150,6 +173,52 @@ impl Signalling {
         let request = Some(request).filter(|_| !waiting.presumed);
         self.apply(&key, at, request, answer, waiting.time);
         self.usage_reports(at, answer, time);
+    }
+
+    /// A session that is modified has begun, though nobody saw how: it is known in part.
+    fn learn(
+        &mut self,
+        waiting: &Waiting,
+        request: &Pfcp<'_>,
+        answer: &Pfcp<'_>,
+        time: Nanos,
+    ) -> Option<SessionRef> {
+        let (up_seid, cp_seid) = (request.seid()?.0, answer.seid()?.0);
+        let pair = self.nodes.pair(waiting.pair)?;
+        let (from, to) = (pair.from, pair.to);
+        let (cp, up) = (self.nodes.node(from)?.address, self.nodes.node(to)?.address);
+        if waiting.doubted || up_seid == 0 || cp_seid == 0 {
+            return None;
+        }
+        // It may have come to be known since it was asked, or be known by another address.
+        let known = [self.store.by_up(up, up_seid), self.store.by_cp(cp, cp_seid)];
+        if let Some(at) = known.into_iter().flatten().next() {
+            return Some(at);
+        }
+        if self.store.is_full() && !self.make_room(from, time) {
+            return None;
+        }
+        let at = self.store.add(Session {
+            state: SessionState::Partial,
+            generation: 1,
+            cp,
+            cp_seid,
+            up,
+            up_seid,
+            cp_node: from,
+            cp_home: from,
+            up_node: to,
+            established: waiting.time,
+            signalled: time,
+            ..Session::default()
+        })?;
+        if let Some(node) = self.nodes.node_mut(from) {
+            node.sessions += 1;
+        }
+        self.store.index_cp(at, cp, cp_seid);
+        self.store.index_up(at, up, up_seid);
+        self.doubts.add_nameless(to, at);
+        Some(at)
     }
 
     /// A modification is taken to hold though nobody saw its answer.

@@ -28,6 +28,8 @@ const USED_WITHIN: Nanos = Nanos::from_secs(10);
 
 /// Whoever waits for an answer repeats its request after so long at the earliest.
 const PATIENCE: Nanos = Nanos(500_000_000);
+/// And so many times in all, the usual N1 and the first, of which the tap may miss some.
+const REPEATS: u64 = 4;
 
 /// The kinds of rules that are created, updated and removed by number, and are kept.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -135,16 +137,15 @@ impl Signalling {
         });
     }
 
-    /// Notes that a modification or deletion comes again, `since` its first: whoever sends it has
-    /// not heard the answer, and goes on to ask under another number when its patience is over.
-    /// Whoever repeats in haste has no such reason.
-    pub(super) fn unheard(&mut self, datagram: &N4Datagram<'_>, message: &Pfcp<'_>, since: Nanos) {
-        let waited = datagram.time.since(since);
+    /// Notes that a modification or deletion of a session comes again, `since` its first: whoever
+    /// sends it has not heard the answer, and goes on to ask under another number when its patience
+    /// is over. Whoever repeats in haste has no such reason.
+    pub(super) fn unheard(&mut self, at: SessionRef, since: Nanos, time: Nanos) {
+        let waited = time.since(since);
         if waited >= PATIENCE
-            && let (Some(at), _) = self.session_of(datagram, message)
             && let Some(session) = self.store.find_mut(at)
         {
-            session.unheard_until = datagram.time.plus(waited).plus(waited);
+            session.unheard_until = time.plus(Nanos(waited.0.saturating_mul(REPEATS)));
         }
     }
 

@@ -1,5 +1,5 @@
 //! How much of N4 is seen, per node and minute: transactions with both halves ÷
-//! transactions seen.
+//! transactions seen; and over hours, how many were not seen at all.
 
 use crate::Nanos;
 
@@ -7,10 +7,46 @@ use crate::Nanos;
 const PARTS: usize = 6;
 const PART: Nanos = Nanos::from_secs(10);
 
-/// Transactions of the last minute.
+/// After so long what was counted is worth half: sessions of hours ago still live.
+const HALF_LIFE: Nanos = Nanos::from_secs(6 * 3_600);
+/// What one transaction counts, so that it is not soon worth nothing.
+const ONE: u64 = 1 << 16;
+
+/// The half of a transaction that was seen.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Half {
+    Request,
+    Answer,
+}
+
+/// Transactions of the last minute, and of the last hours.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Coverage {
     parts: [Part; PARTS],
+    lately: Lately,
+}
+
+/// Transactions of the last hours, older ones for less.
+#[derive(Clone, Copy, Debug, Default)]
+struct Lately {
+    number: u64,
+    whole: u64,
+    requests: u64,
+    answers: u64,
+}
+
+impl Lately {
+    fn at(&mut self, time: Nanos) -> &mut Self {
+        let number = time.slice(HALF_LIFE);
+        let aged = number.saturating_sub(self.number).min(63);
+        if aged > 0 {
+            self.number = number;
+            for count in [&mut self.whole, &mut self.requests, &mut self.answers] {
+                *count >>= aged;
+            }
+        }
+        self
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -37,11 +73,40 @@ impl Coverage {
         if was_overdue {
             part.halves = part.halves.saturating_sub(1);
         }
+        let lately = self.lately.at(time);
+        lately.whole += ONE;
+        if was_overdue {
+            lately.requests = lately.requests.saturating_sub(ONE);
+        }
     }
 
     /// Only one half was seen.
-    pub(crate) fn half(&mut self, time: Nanos) {
+    pub(crate) fn half(&mut self, half: Half, time: Nanos) {
         self.part(time).halves += 1;
+        let lately = self.lately.at(time);
+        match half {
+            Half::Request => lately.requests += ONE,
+            Half::Answer => lately.answers += ONE,
+        }
+    }
+
+    /// Whether the tap misses N4: nobody answers what nobody asked, nor leaves unanswered what
+    /// another answers.
+    pub(crate) fn is_lossy(&self) -> bool {
+        self.lately.requests > 0 && self.lately.answers > 0
+    }
+
+    /// Whether any transaction of the last hours was seen by a half.
+    pub(crate) fn has_halves(&self) -> bool {
+        self.lately.requests > 0 || self.lately.answers > 0
+    }
+
+    /// How many transactions of the last hours went by unseen. A tap that loses one half and the
+    /// other by chance loses both as often as the product of the shares says (Lincoln-Petersen).
+    pub(crate) fn unseen(&self) -> f64 {
+        let Lately { whole, requests, answers, .. } = self.lately;
+        let of = |count: u64| count as f64 / ONE as f64;
+        if whole == 0 { 0.0 } else { of(requests) * of(answers) / of(whole) }
     }
 
     /// Transactions seen whole, and all that were seen, in the minute before `now`.
@@ -74,11 +139,27 @@ mod tests {
         for second in 100..110 {
             coverage.whole(at(second), false);
         }
-        coverage.half(at(109));
+        coverage.half(Half::Answer, at(109));
         assert_eq!(coverage.of(at(110)), (10, 11));
         coverage.whole(at(112), true);
         assert_eq!(coverage.of(at(150)).0, 11);
         assert_eq!(coverage.of(at(165)), (1, 1));
         assert_eq!(coverage.share(at(500)), None);
+    }
+
+    #[test]
+    fn what_went_by_unseen_is_told_by_the_halves_and_forgotten_in_hours() {
+        let mut coverage = Coverage::default();
+        let at = Nanos::from_secs;
+        (0..900).for_each(|second| coverage.whole(at(second), false));
+        (0..50).for_each(|second| coverage.half(Half::Request, at(second)));
+        // Requests that nobody answers tell of no loss.
+        assert!(coverage.has_halves() && !coverage.is_lossy() && coverage.unseen() == 0.0);
+        (0..36).for_each(|second| coverage.half(Half::Answer, at(second)));
+        assert!(coverage.is_lossy() && coverage.unseen() == 2.0);
+        coverage.whole(at(43_200), false);
+        assert!((coverage.unseen() - 0.5).abs() < 0.01);
+        coverage.whole(at(4_000_000), false);
+        assert!(!coverage.has_halves() && !coverage.is_lossy());
     }
 }

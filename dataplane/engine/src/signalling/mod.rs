@@ -16,6 +16,7 @@ mod commit;
 mod contradiction;
 mod coverage;
 mod datagram;
+mod doubts;
 mod foresight;
 mod hops;
 mod keyed;
@@ -59,6 +60,7 @@ use accusation::Accusations;
 use asked::Asked;
 use claims::Claims;
 use contradiction::Removed;
+use doubts::Doubts;
 pub(crate) use keyed::KeyedHasher;
 use names::Names;
 use node::Nodes;
@@ -198,6 +200,7 @@ pub struct Signalling {
     up_nodes: HashMap<EquipmentId, u32, BuildHasherDefault<KeyedHasher>>,
     claims: Claims,
     asked: Asked,
+    doubts: Doubts,
     removed: Removed,
     strays: Strays,
     senders: Senders,
@@ -246,6 +249,7 @@ impl Signalling {
             up_nodes: HashMap::default(),
             claims: Claims::default(),
             asked: Asked::default(),
+            doubts: Doubts::default(),
             removed: Removed::default(),
             strays: Strays::default(),
             senders: Senders::default(),
@@ -472,7 +476,7 @@ impl Signalling {
             self.store.evictions(),
             self.counters.tunnels_refused,
             self.transactions.evictions() + self.removed.evictions(),
-            self.strays.evictions() + self.counters.dropped_observations,
+            self.strays.evictions() + self.doubts.evictions() + self.counters.dropped_observations,
             self.nodes.evictions(),
         ]
     }

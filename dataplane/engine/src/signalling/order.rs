@@ -57,13 +57,6 @@ impl<'a> PdrOrder<'a> {
         order
     }
 
-    /// The F-TEID of a Create or Update PDR alone.
-    pub(crate) fn end_of(value: &[u8]) -> Option<FTeid> {
-        let pdi = members(value).find(|element| element.kind == kind::PDI)?;
-        let end = members(pdi.value).find(|element| element.kind == kind::F_TEID)?;
-        FTeid::parse(end.value).ok()
-    }
-
     fn read_pdi(&mut self, value: &'a [u8]) {
         for element in members(value) {
             let value = element.value;
@@ -95,6 +88,25 @@ fn merge(first: Option<UeIp>, second: Option<UeIp>) -> Option<UeIp> {
         }),
         (first, second) => first.or(second),
     }
+}
+
+/// The F-TEID and the user of a PDR or Traffic Endpoint that a request creates or updates.
+pub(crate) fn place_of(of: u16, value: &[u8]) -> (Option<FTeid>, Option<UeIp>) {
+    let inside = match of {
+        kind::CREATE_PDR | kind::UPDATE_PDR => {
+            members(value).find(|member| member.kind == kind::PDI).map_or(&[][..], |pdi| pdi.value)
+        }
+        _ => value,
+    };
+    let (mut end, mut ue) = (None, None);
+    for element in members(inside) {
+        match element.kind {
+            kind::F_TEID => end = end.or(FTeid::parse(element.value).ok()),
+            kind::UE_IP_ADDRESS => ue = ue.or(UeIp::parse(element.value).ok()),
+            _ => {}
+        }
+    }
+    (end, ue)
 }
 
 /// Where a FAR leads. One that names more than one end may mean any of them.

@@ -1,4 +1,4 @@
-//! What was noted lately: keys with the time at which each was last.
+//! What was noted lately: keys with the time at which each was last, and what is known of it.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hash};
@@ -9,16 +9,16 @@ use crate::Nanos;
 /// How many are remembered; the oldest give way.
 const BOUND: usize = 1 << 16;
 
-/// Keys with their times.
+/// Keys with their times, and what is known of each beside.
 #[derive(Debug)]
-pub(crate) struct Recent<K> {
-    times: HashMap<K, Nanos, BuildHasherDefault<KeyedHasher>>,
+pub(crate) struct Recent<K, V = ()> {
+    times: HashMap<K, (Nanos, V), BuildHasherDefault<KeyedHasher>>,
     order: VecDeque<(Nanos, K)>,
     span: Nanos,
     evictions: u64,
 }
 
-impl<K: Copy + Eq + Hash> Recent<K> {
+impl<K: Copy + Eq + Hash, V: Default> Recent<K, V> {
     /// Nothing noted yet; each is remembered for `span`.
     pub(crate) fn new(span: Nanos) -> Self {
         Self { times: HashMap::default(), order: VecDeque::new(), span, evictions: 0 }
@@ -33,17 +33,30 @@ impl<K: Copy + Eq + Hash> Recent<K> {
             }
             self.order.pop_front();
             self.evictions += u64::from(!is_over);
-            if self.times.get(&oldest) == Some(&noted) {
+            if self.times.get(&oldest).is_some_and(|(last, _)| *last == noted) {
                 self.times.remove(&oldest);
             }
         }
-        self.times.insert(key, time);
+        self.times.entry(key).or_default().0 = time;
         self.order.push_back((time, key));
     }
 
     /// When a key was noted, unless that is over.
     pub(crate) fn when(&self, key: &K, now: Nanos) -> Option<Nanos> {
-        self.times.get(key).copied().filter(|noted| now.since(*noted) <= self.span)
+        let noted = self.times.get(key).map(|(noted, _)| *noted);
+        noted.filter(|noted| now.since(*noted) <= self.span)
+    }
+
+    /// What is known of a key beside its time, to be changed.
+    pub(crate) fn of(&mut self, key: &K) -> Option<&mut V> {
+        self.times.get_mut(key).map(|(_, of)| of)
+    }
+
+    /// Forgets a key.
+    pub(crate) fn forget(&mut self, key: &K) {
+        if !self.times.is_empty() {
+            self.times.remove(key);
+        }
     }
 
     /// The key that was noted so many before the last one.
@@ -63,7 +76,7 @@ mod tests {
 
     #[test]
     fn the_oldest_give_way_and_are_counted_and_all_are_over_some_time() {
-        let mut recent = Recent::new(Nanos(100));
+        let mut recent: Recent<u64> = Recent::new(Nanos(100));
         recent.add(u64::MAX, Nanos(1));
         assert_eq!(recent.when(&u64::MAX, Nanos(101)), Some(Nanos(1)));
         assert_eq!(recent.when(&u64::MAX, Nanos(102)), None);

@@ -51,8 +51,12 @@ impl Signalling {
         match asked {
             Asked::Again(since) => {
                 self.counters.repeated += 1;
-                if matches!(code, 52 | 54) && declared && !doubted {
-                    self.unheard(datagram, message, since);
+                if matches!(code, 52 | 54)
+                    && declared
+                    && !doubted
+                    && let (Some(at), _) = self.session_of(datagram, message)
+                {
+                    self.unheard(at, since, datagram.time);
                 }
             }
             Asked::Dropped => {}

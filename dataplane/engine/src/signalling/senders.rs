@@ -154,7 +154,9 @@ impl Signalling {
         for key in keys {
             let Some(mut contest) = self.senders.contests.remove(&key) else { continue };
             let both_went_on = contest.heard_since(contest.at) > 1;
-            if contest.suspect.is_none() && (both_went_on || !contest.again) {
+            // Of a handover that nobody saw, only the new place goes on.
+            let is_evident = both_went_on || !contest.again && !self.may_have_moved(&contest);
+            if contest.suspect.is_none() && is_evident {
                 contest.suspect = self.suspect(&contest);
             }
             let goes_on = match contest.suspect {
@@ -177,6 +179,12 @@ impl Signalling {
                 });
             }
         }
+    }
+
+    /// Whether N4 is not seen so well that a handover could not have gone by unseen.
+    fn may_have_moved(&self, contest: &Contest) -> bool {
+        let node = self.store.find(contest.session).map(|session| session.up_node);
+        node.is_some_and(|node| self.is_lossy(node))
     }
 
     /// Who of the senders should not be one; none if a handover explains both.

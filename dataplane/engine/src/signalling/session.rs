@@ -1,5 +1,6 @@
 //! A PFCP session and the rules in it, as far as they carry state or evidence.
 
+use arrayvec::ArrayVec;
 use weir_wire::Address;
 
 use super::names::NameId;
@@ -106,7 +107,8 @@ pub(crate) struct Counts {
     pub(crate) flows: QosFlows,
 }
 
-/// What a session was already flagged for, so that it is said once.
+/// What a session was already flagged for, so that it is said once, and what speaks against
+/// saying more.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Flagged(pub(crate) u8);
 
@@ -115,6 +117,8 @@ impl Flagged {
     pub(crate) const DUPLICATES: Flagged = Flagged(1 << 1);
     pub(crate) const DOUBTED_END: Flagged = Flagged(1 << 2);
     pub(crate) const ONE_WAY: Flagged = Flagged(1 << 3);
+    /// By what was seen by halves it has ended, or its numbers are another's.
+    pub(crate) const MAY_HAVE_ENDED: Flagged = Flagged(1 << 4);
 
     pub(crate) const fn has(self, wanted: Flagged) -> bool {
         self.0 & wanted.0 != 0
@@ -183,6 +187,11 @@ impl Session {
                 self.state,
                 SessionState::Active | SessionState::Partial | SessionState::Stale
             )
+    }
+
+    /// Its users.
+    pub(crate) fn users(&self) -> ArrayVec<Address, ADDRESSES> {
+        self.addresses().map(|ue| ue.address).collect()
     }
 
     /// Its UE addresses.

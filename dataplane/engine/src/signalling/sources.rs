@@ -7,7 +7,7 @@ use weir_wire::Address;
 use weir_wire::pfcp_ie::PdnType;
 
 use super::Signalling;
-use super::session::{Session, SessionRef, is_within};
+use super::session::{Flagged, Session, SessionRef, is_within};
 use crate::Nanos;
 use crate::contract::session::SessionState;
 use crate::contract::verdict::{Fact, Severity, Spoof};
@@ -31,6 +31,8 @@ struct Spoofer {
     last: Nanos,
     /// The latest of its odd sources, and all of what no alert counts yet.
     uncounted: Option<OddSource>,
+    /// Whether the tunnel may be another session's by now.
+    may_be_anothers: bool,
     severity: Severity,
     from: Address,
 }
@@ -78,6 +80,7 @@ impl Signalling {
             let Some((_, at)) = self.sources.watched.get(&escape.source).copied() else { continue };
             if let Some(spoofer) = self.sources.spoofers.get_mut(&at)
                 && spoofer.severity < Severity::High
+                && !spoofer.may_be_anothers
             {
                 spoofer.severity = Severity::High;
                 self.accuse_spoofer(at, Spoof::Leaves);
@@ -103,7 +106,14 @@ impl Signalling {
         if self.may_send_from(session, odd.source) {
             return;
         }
-        let is_stale = session.state == SessionState::Stale;
+        // The tunnel may be another session's by now, whose beginning was half missed.
+        let end = self.tunnels.row(odd.slot).map(|row| row.end);
+        if end.is_some_and(|end| self.doubts.excuse(odd.source, end, odd.sum.last)) {
+            return;
+        }
+        let Some(session) = self.store.find(at) else { return };
+        let may_be_anothers = session.was_flagged_for.has(Flagged::MAY_HAVE_ENDED);
+        let is_stale = session.state == SessionState::Stale || may_be_anothers;
         let cohort = self.cohort_of(at, odd.from);
         let settings = &self.settings;
         let (min, factor) = (settings.spoof_min_packets, settings.spoof_cohort_factor);
@@ -117,12 +127,14 @@ impl Signalling {
             ripe: false,
             last: odd.sum.last,
             uncounted: None,
+            may_be_anothers,
             severity: Severity::Info,
             from: odd.from,
         });
         if odd.sum.first.since(spoofer.begin) > WINDOW {
             (spoofer.begin, spoofer.packets) = (odd.sum.first, 0);
         }
+        spoofer.may_be_anothers = may_be_anothers;
         spoofer.packets += odd.sum.packets;
         spoofer.last = spoofer.last.max(odd.sum.last);
         match &mut spoofer.uncounted {
@@ -135,7 +147,7 @@ impl Signalling {
         if !spoofer.ripe {
             return;
         }
-        let much = spoofer.packets as f64 > factor * cohort.max(min as f64);
+        let much = !may_be_anothers && spoofer.packets as f64 > factor * cohort.max(min as f64);
         if much {
             spoofer.severity = Severity::High;
         }

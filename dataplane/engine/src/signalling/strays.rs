@@ -9,15 +9,16 @@ use super::MEMORY;
 use super::Signalling;
 use super::accusation::{Accusation, ip};
 use super::request::blank;
+use super::session::Flagged;
 use crate::Nanos;
-use crate::contract::session::Signalled;
+use crate::contract::session::{SessionState, Signalled};
 use crate::contract::verdict::{Direction, Fact, Initiator, Severity, Tuple};
 use crate::contract::words::Attribution;
 use crate::decode::protocol;
 use crate::detect::gtp_orphan::{Orphans, Pair};
 use crate::detect::gtp_teidscan::{Scans, Tried};
 use crate::detect::{GTP_ORPHAN, GTP_TEIDSCAN};
-use crate::rules::{Link, Party, Roles};
+use crate::rules::{Link, Party, Roles, Settings};
 use crate::track::Inner;
 use crate::tunnels::unresolved::{Complaint, Kind, OddSource, Stray, Sum};
 use crate::tunnels::{FTeid, Row, RowFlags};
@@ -100,7 +101,8 @@ impl Signalling {
             if self.attribute(&stray, self.settings.orphan_grace) {
                 continue;
             }
-            if self.asked.is_asked(&stray.end, now) {
+            let user = self.user_of(&stray);
+            if self.asked.is_asked(&stray.end, user, now) {
                 // Its answer may still come, or be missed; then the order is taken to hold.
                 let due = now.plus(self.settings.orphan_grace).plus(Nanos::SECOND);
                 self.strays
@@ -111,9 +113,7 @@ impl Signalling {
                 continue;
             }
             self.counters.attribution[Attribution::Unknown as usize] += stray.sum.packets;
-            if !self.is_of_doubtful_user(&stray, now) {
-                self.orphan(&stray, now);
-            }
+            self.orphan(&stray, user, now);
         }
         let later =
             self.strays.complaints.split_off(&(now.plus(Nanos(1)), FTeid::default(), Address(0)));
@@ -171,11 +171,70 @@ impl Signalling {
         true
     }
 
-    /// Whether the user of a stray is one about whom a half of N4 was missed.
-    fn is_of_doubtful_user(&self, stray: &Stray, now: Nanos) -> bool {
-        let ends = stray.inner.map(|inner| [inner.tuple.source, inner.tuple.destination]);
-        ends.is_some_and(|ends| {
-            ends.into_iter().any(|user| self.asked.is_doubtful(Address::from(user), now))
+    /// The user of a stray: of an uplink to a UP function it sends.
+    fn user_of(&self, stray: &Stray) -> Option<Address> {
+        let inner = stray.inner?.tuple;
+        let is_up = self.up_node_of(stray.end.address).is_some();
+        Some(Address::from(if is_up { inner.source } else { inner.destination }))
+    }
+
+    /// Whether the tunnel may be one of a session of which the tap missed a half.
+    fn is_half_known(&mut self, stray: &Stray, user: Address, now: Nanos) -> bool {
+        if self.doubts.excuse(user, stray.end, now) {
+            return true;
+        }
+        let (to, from) = (stray.end.address, stray.from);
+        let (node, far) = match (self.up_node_of(to), self.up_node_of(from)) {
+            (Some(node), _) => (node, from),
+            (None, Some(node)) => (node, to),
+            (None, None) => return false,
+        };
+        // Nobody is named by what is sent to all.
+        if user.is_local_scope() {
+            return self.nodes.node(node).is_some_and(|node| node.coverage.has_halves());
+        }
+        let is_its = match self.session_of_user(user, node) {
+            None => self.is_awaited(node, far, stray.sum.last),
+            Some(state) => state == SessionState::Partial,
+        };
+        if is_its {
+            self.doubts.add(user, now);
+        }
+        is_its && self.doubts.excuse(user, stray.end, now)
+    }
+
+    /// The state of the session that a user has, as far as it lives for all that was seen; one
+    /// that a UP node has before others.
+    fn session_of_user(&self, user: Address, node: u32) -> Option<SessionState> {
+        let rows = self.users.rows_of(&FTeid::of_user(user));
+        let live = rows.iter().filter(|(_, row)| row.until == Nanos::MAX);
+        let sessions = live.filter_map(|(_, row)| self.store.find(self.store.at(row.session)?));
+        let firm = sessions.filter(|session| {
+            session.state != SessionState::Stale
+                && !session.was_flagged_for.has(Flagged::MAY_HAVE_ENDED)
+        });
+        let first = firm.min_by_key(|session| (session.up_node != node, session.cp_seid));
+        first.map(|session| session.state)
+    }
+
+    /// Whether a session of a UP node waits for a user who sends and receives by this far end:
+    /// then it has one.
+    fn is_awaited(&mut self, node: u32, far: Address, last: Nanos) -> bool {
+        let begun = last.plus(self.settings.orphan_grace);
+        let store = &self.store;
+        self.doubts.name(node, |at| {
+            let session = store.find(at)?;
+            let is_partial = session.state == SessionState::Partial;
+            let waits = session.is_live() && (is_partial || session.uncertain != Nanos(0));
+            let mut held = store.held.iter(session.tunnels);
+            // Where the uplink is known, that tells the user.
+            let will_tell = is_partial && held.any(|held| held.local);
+            if !waits || will_tell || session.addresses().next().is_some() {
+                return None;
+            }
+            let mut ends = store.held.iter(session.tunnels).map(|held| held.end.address).peekable();
+            let leads_there = ends.peek().is_none() || ends.any(|end| end == far);
+            Some(leads_there && session.established <= begun)
         })
     }
 
@@ -196,6 +255,11 @@ impl Signalling {
     /// Whether a UP node's N4 is seen well enough to judge by.
     pub(super) fn is_covered(&self, node: u32, now: Nanos) -> bool {
         self.coverage_of(node, now).is_some_and(|share| share >= self.settings.blind_coverage)
+    }
+
+    /// Whether the tap misses some of a UP node's N4.
+    pub(super) fn is_lossy(&self, node: u32) -> bool {
+        self.nodes.node(node).is_some_and(|node| node.coverage.is_lossy())
     }
 
     fn coverage_of(&self, node: u32, now: Nanos) -> Option<f64> {
@@ -236,11 +300,17 @@ impl Signalling {
         is_pair.then_some(share)
     }
 
-    fn orphan(&mut self, stray: &Stray, now: Nanos) {
+    fn orphan(&mut self, stray: &Stray, user: Option<Address>, now: Nanos) {
         let Sum { first, last, .. } = stray.sum;
         let (from, to) = (stray.from, stray.end.address);
-        let scan_grace = self.settings.scan_start_grace;
-        if let Some(share) = self.judge_of(to, from, first, last, scan_grace) {
+        let Settings { scan_start_grace, orphan_start_grace, .. } = self.settings;
+        let of_scan = self.judge_of(to, from, first, last, scan_start_grace);
+        let of_orphan = self.judge_of(to, from, first, last, orphan_start_grace);
+        let is_judged = of_scan.or(of_orphan).is_some();
+        if !is_judged || user.is_some_and(|user| self.is_half_known(stray, user, now)) {
+            return;
+        }
+        if let Some(share) = of_scan {
             let tried = Tried {
                 from,
                 to,
@@ -254,8 +324,7 @@ impl Signalling {
                 self.accuse_scan(&tried, &scan.sum, &scan.teids, fact, share, scan.inner);
             }
         }
-        let start_grace = self.settings.orphan_start_grace;
-        if let Some(share) = self.judge_of(to, from, first, last, start_grace) {
+        if let Some(share) = of_orphan {
             self.strays.orphans.add(stray, share, now, &self.settings);
         }
     }
@@ -265,14 +334,20 @@ impl Signalling {
         if self.strays.scans.is_scanning(from, now, &self.settings) {
             return;
         }
+        // As many as the tap is likely to have missed are no evidence.
+        let node = self.up_node_of(to).or_else(|| self.up_node_of(from));
+        let node = node.and_then(|node| self.nodes.node(node));
+        let unseen = node.map_or(0.0, |node| node.coverage.unseen());
+        let is_expected = f64::from(pair.tunnels) <= unseen.round();
         let mut accusation = self.user_plane(
             GTP_ORPHAN,
-            Severity::High,
+            if is_expected { Severity::Info } else { Severity::High },
             Fact::Orphans { tunnels: pair.tunnels },
             (from, to),
             &pair.sum,
             pair.inner,
         );
+        accusation.degraded = is_expected;
         let (known, unknown) = (self.tunnels.len(), self.strays.orphans.tunnels());
         accusation.n4 = Signalled {
             coverage: Some(pair.coverage as f32),

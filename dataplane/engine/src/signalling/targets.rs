@@ -9,7 +9,7 @@ use super::Signalling;
 use super::accusation::ip;
 use super::datagram::N4Datagram;
 use super::foresight::ROWS_AHEAD;
-use super::order::{FarOrder, PdrOrder, Target, targets};
+use super::order::{self, FarOrder, Target, targets};
 use super::session::{Far, RemoteEnd, SessionRef};
 use crate::Nanos;
 use crate::contract::session::{Forwarding, Signalled, TunnelEnd};
@@ -38,22 +38,36 @@ impl Signalling {
         by: Orderer,
     ) -> Option<FSeid> {
         let mut f_seid = None;
+        let (mut is_chosen, mut user) = (false, None);
         for element in message.elements().map_while(Result::ok) {
             let value = element.value;
             match element.kind {
                 _ if element.enterprise.is_some() => {}
                 kind::CREATE_FAR | kind::UPDATE_FAR => self.look_at_far(datagram, by, value),
-                kind::CREATE_PDR | kind::UPDATE_PDR if by.is_trusted => {
-                    let end = PdrOrder::end_of(value);
-                    if let Some((end, teid)) = end.and_then(|end| Some((end, end.teid?))) {
-                        for address in end.addresses() {
-                            self.note_asked(FTeid { address, teid: teid.0 }, datagram.time);
+                kind::CREATE_PDR
+                | kind::UPDATE_PDR
+                | kind::CREATE_TRAFFIC_ENDPOINT
+                | kind::UPDATE_TRAFFIC_ENDPOINT
+                    if by.is_trusted =>
+                {
+                    let (end, ue) = order::place_of(element.kind, value);
+                    user = user.or(ue);
+                    match end.map(|end| (end, end.teid)) {
+                        Some((end, Some(teid))) => {
+                            for address in end.addresses() {
+                                self.note_asked(FTeid { address, teid: teid.0 }, datagram.time);
+                            }
                         }
+                        Some((_, None)) => is_chosen = true,
+                        None => {}
                     }
                 }
                 kind::F_SEID if f_seid.is_none() => f_seid = FSeid::parse(value).ok(),
                 _ => {}
             }
+        }
+        if let Some(user) = user.filter(|_| is_chosen) {
+            user.addresses().for_each(|user| self.asked.add_user(user, datagram.time));
         }
         f_seid
     }

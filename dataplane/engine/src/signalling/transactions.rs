@@ -320,9 +320,9 @@ impl Transactions {
         self.find(key).is_some_and(|place| self.rows[place as usize].doubted)
     }
 
-    /// Whether a transaction of this key is remembered, answered or not.
-    pub(crate) fn knows(&self, key: &TransactionKey) -> bool {
-        self.find(key).is_some()
+    /// When a transaction of this key began, answered or not, if it is remembered.
+    pub(crate) fn since(&self, key: &TransactionKey) -> Option<Nanos> {
+        self.find(key).map(|place| self.rows[place as usize].time)
     }
 
     /// Takes the request out that an answer is for.

@@ -143,7 +143,8 @@ impl Signalling {
             && is_seen
             && escape.sum.first >= self.started.unwrap_or_default().plus(start)
             && !rules.is_nat(escape.source, Link::N6, false)
-            && !self.asked.is_doubtful(escape.source, now)
+            && !self.doubts.has(escape.source, now)
+            && !self.asked.has_user(escape.source, now)
     }
 
     fn note_homeless(&mut self, escape: &Escape) {
@@ -160,8 +161,16 @@ impl Signalling {
                 self.homeless.known.insert(escape.source, Known { sum: escape.sum });
             }
         }
-        // A session that is known in part may have a user whom nobody knows.
-        let nameless = self.store.counts()[SessionState::Partial as usize] as usize;
+        // A session that is known in part, or not at all, may have a user whom nobody knows.
+        let unseen: f64 = self
+            .nodes
+            .all()
+            .iter()
+            .filter(|node| node.is_up)
+            .map(|node| node.coverage.unseen())
+            .sum();
+        let nameless =
+            self.store.counts()[SessionState::Partial as usize] as usize + unseen.round() as usize;
         let homeless = self.homeless.known.len();
         let least = self.settings.spoof_min_packets;
         let Some(known) = self.homeless.known.get_mut(&escape.source) else { return };

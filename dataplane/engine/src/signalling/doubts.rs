@@ -1,0 +1,183 @@
+//! Users of whose sessions the tap missed a half: it saw asked for what it did not see answered,
+//! or answered what it did not see asked for. Tunnels of theirs that N4 never named are no
+//! evidence, as many as a session has.
+//!
+//! Of an establishment that was only seen answered the user is unknown. The first user of that
+//! UP function whom no session has is taken for it.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use arrayvec::ArrayVec;
+use weir_wire::Address;
+
+use super::asked::whole;
+use super::recent::Recent;
+use super::session::SessionRef;
+use crate::Nanos;
+use crate::tunnels::FTeid;
+
+/// How long a user is in doubt who is not heard of: sessions last, and users are silent, for
+/// hours.
+const UNCERTAIN: Nanos = Nanos::from_secs(86_400);
+/// How often the use of a doubt is noted at most.
+const NOTED: Nanos = Nanos::from_secs(3_600);
+/// Tunnels that one user may have at a time, both ways and amid a handover.
+const TUNNELS: usize = 6;
+/// A tunnel that was not used for so long may have been given up for another.
+const GIVEN_UP: Nanos = Nanos::from_secs(60);
+/// Sessions that wait for their users.
+const NAMELESS: usize = 1 << 14;
+/// Of these, so many are compared with one user.
+const LOOKED_AT: usize = 64;
+
+/// The tunnels of a user, each with its last use.
+type Tunnels = ArrayVec<(FTeid, Nanos), TUNNELS>;
+
+/// What is known by halves.
+#[derive(Debug)]
+pub(crate) struct Doubts {
+    users: Recent<Address, Tunnels>,
+    /// Sessions without users by their UP nodes.
+    nameless: BTreeMap<u32, VecDeque<SessionRef>>,
+    waiting: usize,
+    refused: u64,
+}
+
+impl Default for Doubts {
+    fn default() -> Self {
+        Self { users: Recent::new(UNCERTAIN), nameless: BTreeMap::new(), waiting: 0, refused: 0 }
+    }
+}
+
+impl Doubts {
+    /// A user's session is known by a half.
+    pub(crate) fn add(&mut self, user: Address, time: Nanos) {
+        self.users.add(whole(user), time);
+    }
+
+    /// A session of the user was seen whole.
+    pub(crate) fn settle(&mut self, user: Address) {
+        self.users.forget(&whole(user));
+    }
+
+    /// Whether a user's session is known by a half.
+    pub(crate) fn has(&self, user: Address, now: Nanos) -> bool {
+        self.users.when(&whole(user), now).is_some()
+    }
+
+    /// Whether a tunnel may be one of a user's whose session is known by a half. Whoever has
+    /// more than a session has is not excused.
+    pub(crate) fn excuse(&mut self, user: Address, end: FTeid, now: Nanos) -> bool {
+        let user = whole(user);
+        let Some(noted) = self.users.when(&user, now) else { return false };
+        if now.since(noted) > NOTED {
+            self.users.add(user, now);
+        }
+        let Some(tunnels) = self.users.of(&user) else { return false };
+        let is_its = |(of, _): &(FTeid, Nanos)| *of == end;
+        let place = tunnels.iter().position(is_its).or_else(|| {
+            tunnels.iter().position(|(_, used)| tunnels.is_full() && now.since(*used) > GIVEN_UP)
+        });
+        match place {
+            Some(place) => tunnels[place] = (end, now),
+            None => return tunnels.try_push((end, now)).is_ok(),
+        }
+        true
+    }
+
+    /// A session of a UP node has a user, and nobody saw whom.
+    pub(crate) fn add_nameless(&mut self, up_node: u32, at: SessionRef) {
+        if self.waiting >= NAMELESS {
+            self.refused += 1;
+            return;
+        }
+        self.waiting += 1;
+        self.nameless.entry(up_node).or_default().push_back(at);
+    }
+
+    /// Looks for the session of a user who came by, among those of a UP node that wait, the one
+    /// that waited longest first. `is_its` says whether one may be, and nothing of one that waits
+    /// no more. Who is found waits no more.
+    pub(crate) fn name(
+        &mut self,
+        up_node: u32,
+        mut is_its: impl FnMut(SessionRef) -> Option<bool>,
+    ) -> bool {
+        let Some(waiting) = self.nameless.get_mut(&up_node) else { return false };
+        let before = waiting.len();
+        let (mut at, mut is_found) = (0, false);
+        while !is_found && at < waiting.len().min(LOOKED_AT) {
+            match is_its(waiting[at]) {
+                Some(false) => at += 1,
+                found => {
+                    waiting.remove(at);
+                    is_found = found.is_some();
+                }
+            }
+        }
+        self.waiting -= before - waiting.len();
+        if waiting.is_empty() {
+            self.nameless.remove(&up_node);
+        }
+        is_found
+    }
+
+    /// What found no room.
+    pub(crate) fn evictions(&self) -> u64 {
+        self.users.evictions() + self.refused
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn end(teid: u32) -> FTeid {
+        FTeid { address: Address::v4([10, 0, 0, 1]), teid }
+    }
+
+    #[test]
+    fn a_doubt_excuses_as_many_tunnels_as_a_session_has_as_long_as_it_is_used() {
+        let mut doubts = Doubts::default();
+        let user = Address::v4([10, 60, 0, 1]);
+        let at = Nanos::from_secs;
+        assert!(!doubts.excuse(user, end(1), at(5)));
+        doubts.add(user, at(10));
+        let excused = (1..=100).filter(|teid| doubts.excuse(user, end(*teid), at(11))).count();
+        assert_eq!(excused, TUNNELS);
+        assert!(doubts.excuse(user, end(2), at(70)) && !doubts.excuse(user, end(100), at(71)));
+        // The others were given up meanwhile, one after the other for new ones.
+        assert!(doubts.excuse(user, end(101), at(100)));
+        // Use keeps it; silence for a day ends it, and so does a session that is seen whole.
+        assert!(doubts.excuse(user, end(2), at(80_000)) && doubts.has(user, at(160_000)));
+        assert!(!doubts.has(user, at(170_000)));
+        doubts.add(user, at(170_000));
+        doubts.settle(user);
+        assert!(!doubts.excuse(user, end(2), at(170_001)));
+    }
+
+    #[test]
+    fn sessions_wait_for_their_users_in_order_and_up_to_a_bound() {
+        let mut doubts = Doubts::default();
+        let of = |place: u32| SessionRef { place, uses: 1 };
+        (0..NAMELESS as u32 + 3).for_each(|place| doubts.add_nameless(place % 2, of(place)));
+        assert_eq!(doubts.evictions(), 3);
+        // The first of node 1 is over, and the second is another's.
+        let mut asked = Vec::new();
+        let is_found = doubts.name(1, |at| {
+            asked.push(at);
+            (at != of(1)).then_some(at != of(3))
+        });
+        assert!(is_found && !doubts.name(7, |_| Some(true)));
+        assert_eq!(asked, [of(1), of(3), of(5)]);
+        doubts.add_nameless(7, of(9));
+        assert_eq!(doubts.evictions(), 3);
+        assert!(doubts.name(7, |at| Some(at == of(9))) && !doubts.name(7, |_| Some(true)));
+        let mut looked_at = 0;
+        let is_found = doubts.name(0, |_| {
+            looked_at += 1;
+            Some(false)
+        });
+        assert!(!is_found && looked_at == LOOKED_AT);
+    }
+}
