@@ -94,7 +94,8 @@ fn an_owner_may_delete_again_what_it_repeated_in_vain() {
         (None, SECOND, 54, 1),
         (Some(SECOND), SECOND, 52, 1),
         (Some(MILLI), SECOND, 54, 1),
-        (Some(SECOND), 4 * SECOND, 54, 1),
+        (Some(SECOND), 3 * SECOND, 54, 0),
+        (Some(SECOND), 6 * SECOND, 54, 1),
     ] {
         let mut machine = one_session();
         machine.agree(54, [2, 1], &[], &[cause(1)]);
@@ -104,6 +105,21 @@ fn an_owner_may_delete_again_what_it_repeated_in_vain() {
         machine.now += wait;
         machine.agree(kind, [2, 0], &[], &[cause(CONTEXT_NOT_FOUND)]);
         assert_eq!(contradictions(&mut machine), told, "{repeated_after:?} {wait} {kind}");
+    }
+}
+
+#[test]
+fn an_answer_that_comes_again_tells_of_a_request_that_the_tap_missed() {
+    for (is_answered_again, told) in [(true, 0), (false, 1)] {
+        let mut machine = one_session();
+        machine.agree(54, [2, 1], &[], &[cause(1)]);
+        machine.now += SECOND;
+        if is_answered_again {
+            machine.say(UPF, SMF, &message(55, 1, machine.sequence, &[cause(1)], false));
+        }
+        machine.now += SECOND;
+        machine.agree(54, [2, 0], &[], &[cause(65)]);
+        assert_eq!(contradictions(&mut machine), told);
     }
 }
 

@@ -394,6 +394,7 @@ impl Signalling {
         for key in timed.overdue.drain(..) {
             self.overdue(&key, now);
         }
+        self.transactions.give_up(now, &mut timed);
         for (key, waiting) in timed.given_up.drain(..) {
             self.unanswered(&key, waiting);
         }

@@ -370,7 +370,8 @@ impl Transactions {
         Some(first)
     }
 
-    /// Lets time run on to `now`.
+    /// Lets time run on to `now`: what is overdue by then. It is looked at before
+    /// [`Self::give_up`] forgets it.
     pub(crate) fn advance(&mut self, now: Nanos, timed: &mut Timed) {
         while let Some((time, place, uses)) = self.overdue.front().copied()
             && now.since(time) > OVERDUE
@@ -386,6 +387,10 @@ impl Transactions {
                 timed.overdue.push(key);
             }
         }
+    }
+
+    /// Gives up what came to nothing by `now`.
+    pub(crate) fn give_up(&mut self, now: Nanos, timed: &mut Timed) {
         while let Some((time, place, uses)) = self.order.front().copied()
             && now.since(time) > WINDOW
         {

@@ -384,7 +384,11 @@ pub fn tcp(from: &str, to: &str, flags: u8, ack: u32, payload: &[u8]) -> Vec<u8>
 
 /// A G-PDU with a subscriber's DNS question in it.
 pub fn g_pdu(teid: u32) -> Vec<u8> {
-    let (from, to) = ("10.60.0.7:40000", "192.0.2.53:53");
+    g_pdu_of(teid, "10.60.0.7:40000", "192.0.2.53:53")
+}
+
+/// The same of one address to another.
+pub fn g_pdu_of(teid: u32, from: &str, to: &str) -> Vec<u8> {
     let inner = ip_packet(from, to, 17, &udp_datagram(from, to, b"question"));
     let mut message = vec![0x34, 255];
     message.extend((inner.len() as u16 + 8).to_be_bytes());
