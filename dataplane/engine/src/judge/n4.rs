@@ -5,9 +5,10 @@ use super::flow::Way;
 use super::offence::Offence;
 use crate::Nanos;
 use crate::contract::session::Signalled;
+use crate::contract::streams::Streams;
 use crate::contract::verdict::{Alert, Fact, Severity, Verdict};
 use crate::decode::protocol;
-use crate::detect::{GTP_ORPHAN, GTP_PEER, GTP_TEIDSCAN, PFCP_PEER, PFCP_REDIR};
+use crate::detect::{GTP_ORPHAN, GTP_PEER, GTP_TEIDSCAN, LI_UNMATCHED, PFCP_PEER, PFCP_REDIR};
 use crate::signalling::Accusation;
 use crate::track::{FlowKey, Inner};
 use crate::tunnels::FTeid;
@@ -25,6 +26,12 @@ impl Judge {
         }
         for record in self.signalling.records() {
             say(Verdict::Session(record));
+        }
+        let (is_enabled, loss) = (self.is_enabled(LI_UNMATCHED), self.watch.loss_ratio());
+        for streams in self.signalling.standings().filter(|_| is_enabled) {
+            let degraded = streams.degraded || loss > 0.0;
+            let streams = Streams { loss_ratio: loss as f32, degraded, ..streams };
+            say(Verdict::Streams(Box::new(streams)));
         }
     }
 
