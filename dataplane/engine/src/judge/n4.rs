@@ -51,9 +51,15 @@ impl Judge {
             Way::Up => key.low,
             Way::Down => key.high,
         };
+        // What goes to a mediation function shows who is intercepted, though its order was not seen.
+        let is_mediation = || {
+            self.rules
+                .as_ref()
+                .is_some_and(|rules| rules.is_mediation(key.low) || rules.is_mediation(key.high))
+        };
         let by_order = offence.detection == GTP_PEER
             && matches!(offence.fact, Fact::UndeclaredPair)
-            && self.signalling.is_ordered(peer);
+            && (self.signalling.is_ordered(peer) || is_mediation());
         let named = self.alerts.names(peer);
         by_order
             || is_pfcp && named == Some(PFCP_PEER)

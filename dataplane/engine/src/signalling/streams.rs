@@ -41,6 +41,8 @@ type Seen = (Option<SessionRef>, To, Option<EquipmentId>);
 #[derive(Clone, Copy, Debug)]
 struct Place {
     number: u32,
+    /// Who was told of: at the end nobody copies any more.
+    suspect: Option<EquipmentId>,
     /// Whether it was one of interception at any time since copies go there.
     was_declared: bool,
     /// Sessions that orders copy there, and the most at a time since the last look.
@@ -116,6 +118,7 @@ impl Copies {
             .into_iter()
             .map(|((session, to, _), at)| ((session, to, None), at))
             .collect();
+        self.places.values_mut().for_each(|place| place.suspect = None);
     }
 
     /// Copies were seen.
@@ -139,6 +142,7 @@ impl Copies {
             self.numbers = self.numbers.wrapping_add(1);
             Place {
                 number: self.numbers,
+                suspect: None,
                 was_declared: false,
                 orders: 0,
                 peak: 0,
@@ -216,9 +220,9 @@ impl Copies {
         });
         let suspects = self.suspects(&due, rules);
         for (to, standing) in due {
-            let upf = suspects.get(&to).copied();
             if let Some(place) = self.places.get_mut(&to) {
-                say(Streams { upf, policy: rules.version(), ..place.tell(standing) });
+                place.suspect = suspects.get(&to).copied().or(place.suspect);
+                say(Streams { policy: rules.version(), ..place.tell(standing) });
             }
         }
     }
@@ -260,7 +264,7 @@ impl Place {
     fn tell(&mut self, standing: Standing) -> Streams {
         let record = Streams {
             place: self.number,
-            upf: None,
+            upf: self.suspect,
             is_declared: self.was_declared,
             fewest: self.fewest,
             most: self.most,
@@ -384,9 +388,11 @@ mod tests {
         // Two of the three are of the first.
         assert_eq!(upf, Some(EquipmentId(0)));
         assert_eq!((is_declared, fewest, most, authorised), (true, 3, 3, 2));
-        copies.end_order(session(1));
+        (0..3).for_each(|n| copies.end_order(session(n)));
         let last = look(&mut copies, at(351), &rules);
-        assert_eq!((last.len(), last[0].fewest, last[0].until), (1, 2, at(351)));
+        assert_eq!((last.len(), last[0].fewest, last[0].until), (1, 0, at(351)));
+        // Though nobody copies any more.
+        assert_eq!(last[0].upf, upf);
         assert!((352..900).all(|now| look(&mut copies, at(now), &rules).is_empty()));
     }
 

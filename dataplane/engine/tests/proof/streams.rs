@@ -1,5 +1,7 @@
 //! How many streams of copies there are, as control is told: the same on any number of workers.
 
+use std::collections::BTreeSet;
+
 use weir_engine::Nanos;
 use weir_engine::contract::streams::Streams;
 use weir_engine::contract::verdict::Verdict;
@@ -103,4 +105,25 @@ fn copies_that_nobody_ordered_are_streams_too() {
     // One is ordered and authorised, the other's packets were seen, ten seconds before.
     assert_eq!((first.fewest, first.authorised, first.upf), (2, 1, Some(UPF_1)));
     assert!(first.is_declared && first.from > at(15.0) && first.from < Nanos::MAX);
+}
+
+#[test]
+fn copies_to_a_mediation_function_are_in_no_open_alert_though_no_order_was_seen() {
+    let (mut world, sent) = honest(4_000);
+    for (time, _, packet) in &sent {
+        world.n3(time + 0.000_1, UPF, FUNCTION, 0x99, packet);
+    }
+    world.shots.sort_by_key(|shot| shot.time);
+    let named = |set: RuleSet| {
+        let said = lab::judge(&world.shots, Link::Mixed, set, 1);
+        let of = said.into_iter().filter_map(|verdict| match verdict {
+            Verdict::Alert(alert) => Some(*alert),
+            _ => None,
+        });
+        let about = of.filter(|it| it.peer.is_some_and(|peer| peer.to_string() == FUNCTION));
+        about.map(|it| CATALOGUE[usize::from(it.detection)].id).collect::<BTreeSet<_>>()
+    };
+    assert_eq!(named(authorising(1)), BTreeSet::from(["PFCP-DUPL"]));
+    // To who is none they are everybody's.
+    assert!(named(rules()).contains("GTP-PEER"));
 }
