@@ -1,6 +1,7 @@
 //! Whether the parts of a scenario fit together, so that generating can't fail.
 
 mod covert;
+mod interception;
 mod n4;
 mod visits;
 
@@ -46,6 +47,7 @@ impl Scenario {
         self.check_covert()?;
         self.check_shapes()?;
         self.check_n4()?;
+        self.check_interception()?;
         if let Some(imix) = &self.imix {
             if imix.get_ref().tunnels == 0 || imix.get_ref().frames == 0 {
                 return Err(fault(imix, "an IMIX of nothing", "give tunnels and frames above 0"));

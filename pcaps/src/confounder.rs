@@ -9,6 +9,7 @@ use crate::chance::Chance;
 use crate::conservation;
 use crate::content;
 use crate::frame::{self, MacAddr, Route};
+use crate::interception;
 use crate::lookalike;
 use crate::n4_confounder;
 use crate::oam;
@@ -61,6 +62,9 @@ pub(crate) fn enter(stage: &mut Stage, scenario: &Scenario) {
         n4_confounder::enter(stage, place.get_ref(), scenario);
     }
     visits::enter_routines(stage, scenario);
+    if let Some(place) = &scenario.interception {
+        interception::enter_warrants(stage, place.get_ref());
+    }
     if let Some(place) = &confounders.content {
         content::enter(stage, place.get_ref(), start);
     }

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use crate::blinding::Blinded;
 use crate::capture::{Capture, LinkType};
 use crate::chance::Chance;
 use crate::imix;
@@ -13,13 +15,17 @@ use crate::n4::Association;
 use crate::plan::Link;
 use crate::scenario::{Layout, Role, Scenario};
 use crate::stage::{MILLI, Packet, SECOND, Stage};
-use crate::{confounder, inventory, n4_confounder, oam, policy, shapes, subscriber, theft};
+use crate::{
+    blinding, confounder, interception, inventory, n4_confounder, oam, policy, shapes, subscriber,
+    theft,
+};
 
 /// A scenario as it plays: packets in order of time. Memory is bounded by what is active at once.
 pub struct Generation {
     stage: Stage,
     labels: Labels,
     link_type: LinkType,
+    blinded: Vec<Blinded>,
     /// Share of frames that the tap loses, and by what chance.
     loss: (f64, Chance),
 }
@@ -29,13 +35,17 @@ impl Iterator for Generation {
 
     fn next(&mut self) -> Option<Packet> {
         loop {
-            let packet = self.stage.next_packet()?;
+            let mut packet = self.stage.next_packet()?;
+            let mut is_captured = true;
+            for blinded in &mut self.blinded {
+                is_captured &= blinded.pass(&mut packet);
+            }
             // What the link type has no room for was never captured.
             let Some(frame) = self.link_type.dress(packet.frame) else { continue };
             let packet = Packet { frame, ..packet };
             self.labels.count_sent(&packet);
             let (share, chance) = &mut self.loss;
-            if *share > 0.0 && chance.happens(*share) {
+            if !is_captured || *share > 0.0 && chance.happens(*share) {
                 continue;
             }
             self.labels.count(&packet);
@@ -72,6 +82,8 @@ pub struct Report {
     pub inventory_file: PathBuf,
     /// `policy.toml`.
     pub policy_file: PathBuf,
+    /// `weir.toml`, which names these and `li.toml`, if there is lawful interception.
+    pub config_file: Option<PathBuf>,
     /// What `labels.json` says.
     pub labels: Labels,
 }
@@ -97,6 +109,10 @@ pub enum WriteError {
 
 /// The stream of chance by which the tap loses frames: no actor comes to have it.
 const LOSS: u64 = u64::MAX;
+
+/// Where the files of a scenario with lawful interception are.
+const CONFIG: &str = "[paths]\ninventory = \"inventory.toml\"\npolicy = \"policy.toml\"\n\
+                      lawful_intercept = \"li.toml\"\n";
 
 /// Frames between two reports of progress.
 const PROGRESS_FRAMES: u64 = 4_096;
@@ -136,9 +152,11 @@ impl Scenario {
             links: BTreeMap::new(),
             groups: std::mem::take(&mut stage.groups),
         };
+        let first = labels.thefts.len() - self.theft.blinding.len();
+        let blinded = blinding::all(&stage, self, first);
         let lost = self.tap.as_ref().map_or(0.0, |tap| tap.get_ref().loss_share);
         let loss = (lost, Chance::new(self.seed, LOSS));
-        Generation { stage, labels, link_type: self.link_type, loss }
+        Generation { stage, labels, link_type: self.link_type, blinded, loss }
     }
 
     /// Octets after which the tap cuts frames off.
@@ -147,7 +165,8 @@ impl Scenario {
     }
 
     /// Writes the capture (`capture.pcap` or `.pcapng`, or one file a link: `n3.pcap` …), `labels.json`,
-    /// `inventory.toml` and `policy.toml` into a directory, which is made if it is not there.
+    /// `inventory.toml` and `policy.toml` into a directory, which is made if it is not there; with
+    /// lawful interception `li.toml`, of mode 0600, and a `weir.toml` that names it.
     ///
     /// # Errors
     /// A file could not be written; what was written before stays.
@@ -196,11 +215,21 @@ impl Scenario {
             std::fs::write(&path, text).map_err(refused(&path))?;
             Ok::<_, WriteError>(path)
         };
+        let config_file = match &self.interception {
+            None => None,
+            Some(said) => {
+                let path = write("li.toml", &interception::text(said.get_ref())?)?;
+                let private = std::fs::Permissions::from_mode(0o600);
+                std::fs::set_permissions(&path, private).map_err(refused(&path))?;
+                Some(write("weir.toml", CONFIG)?)
+            }
+        };
         Ok(Report {
             captures: paths,
             labels_file: write("labels.json", &json)?,
             inventory_file: write("inventory.toml", &inventory::text(self)?)?,
             policy_file: write("policy.toml", &policy::text(self)?)?,
+            config_file,
             labels,
         })
     }

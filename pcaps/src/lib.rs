@@ -6,6 +6,7 @@
 //! with its labels and the inventory and policy that match it. The same scenario gives the same
 //! bytes on every machine: chance is seeded and time begins where the scenario says.
 
+mod blinding;
 mod capture;
 mod chance;
 mod check;
@@ -22,6 +23,7 @@ mod generation;
 mod gtpu;
 mod guest;
 pub mod imix;
+mod interception;
 mod inventory;
 mod labels;
 mod lookalike;
@@ -61,6 +63,8 @@ pub mod bundled {
     pub const DEMO: &str = include_str!("../scenarios/demo.toml");
     /// What hides in the user plane, and what only looks so.
     pub const EVASION: &str = include_str!("../scenarios/evasion.toml");
+    /// A small core with lawful interception, and what is told late of it.
+    pub const INTERCEPTION: &str = include_str!("../scenarios/interception.toml");
     /// What only packets show that are followed from tap to tap, and what only looks so.
     pub const PROOF: &str = include_str!("../scenarios/proof.toml");
     /// What happens to sessions, and what is done to them.

@@ -27,7 +27,7 @@ struct Policy<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     esp_only: Vec<EspOnly>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    detections: BTreeMap<&'static str, Setting>,
+    detections: BTreeMap<&'static str, BTreeMap<&'static str, u64>>,
 }
 
 #[derive(Serialize)]
@@ -40,11 +40,6 @@ enum Pool<'a> {
 #[derive(Serialize)]
 struct Members<'a> {
     members: Vec<&'a str>,
-}
-
-#[derive(Serialize)]
-struct Setting {
-    start_grace_seconds: u64,
 }
 
 #[derive(Serialize)]
@@ -163,6 +158,11 @@ pub(crate) fn text(scenario: &Scenario) -> Result<String, toml::ser::Error> {
     let cidr = IpNet::from(*plan.ue4.get_ref());
     ue_pools.extend(second.map(|realm| Pool::Of { cidr, network_instance: &realm.dnn }));
     let grace = scenario.n4.as_ref().and_then(|place| place.get_ref().start_grace_seconds);
+    let graces = grace.into_iter().flat_map(|grace| {
+        ["GTP-ORPHAN", "GTP-TEIDSCAN"].map(|id| (id, "start_grace_seconds", grace))
+    });
+    let interception = scenario.interception.as_ref().map(|place| place.get_ref());
+    let lag = interception.map(|said| ("LI-UNMATCHED", "feed_lag_seconds", said.feed_lag_seconds));
     let mut text = toml::to_string(&Policy {
         ue_pools,
         infrastructure: plan.infrastructure.iter().map(|net| *net.get_ref()).collect(),
@@ -192,11 +192,9 @@ pub(crate) fn text(scenario: &Scenario) -> Result<String, toml::ser::Error> {
             .filter_map(|equipment| equipment.backhaul.as_ref())
             .map(|own| EspOnly { from: Ipv4Net::from(*own.get_ref()), to: *plan.n3.get_ref() })
             .collect(),
-        detections: grace
-            .into_iter()
-            .flat_map(|start_grace_seconds| {
-                ["GTP-ORPHAN", "GTP-TEIDSCAN"].map(|id| (id, Setting { start_grace_seconds }))
-            })
+        detections: graces
+            .chain(lag)
+            .map(|(id, name, value)| (id, [(name, value)].into()))
             .collect(),
     })?;
     for rule in allow {

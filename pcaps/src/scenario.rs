@@ -15,6 +15,7 @@ use crate::capture::{Format, LinkType};
 use crate::conservation::Followed;
 use crate::content::Content;
 use crate::frame::MacAddr;
+use crate::interception::Interception;
 use crate::lookalike::Lookalikes;
 use crate::n4::Habits;
 use crate::n4_confounder::Upheavals;
@@ -76,6 +77,8 @@ pub struct Scenario {
     pub(crate) smf_set: Vec<SmfSet>,
     pub(crate) subscribers: Option<Spanned<Subscribers>>,
     pub(crate) n4: Option<Spanned<Habits>>,
+    /// Lawful interception; absent: nobody says what is authorised.
+    pub(crate) interception: Option<Spanned<Interception>>,
     #[serde(default)]
     pub(crate) background: Background,
     #[serde(default)]

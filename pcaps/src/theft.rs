@@ -4,12 +4,14 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use serde::Serialize;
 
+use crate::blinding;
 use crate::chance::Chance;
 use crate::conservation;
 use crate::covert;
 use crate::evasion;
 use crate::frame::{self, MacAddr, Route};
 use crate::gtpu::{self, Container, Direction};
+use crate::interception;
 use crate::n4_attack;
 use crate::oam;
 use crate::plan::Link;
@@ -143,6 +145,10 @@ pub(crate) fn enter(stage: &mut Stage, scenario: &Scenario) -> Vec<Expectation> 
     expected.extend(leaks);
     let covert = covert::enter(stage, scenario, expected.len());
     expected.extend(covert);
+    let streams = interception::enter(stage, scenario, expected.len());
+    expected.extend(streams);
+    // They stand last: what is captured is not the stage's.
+    expected.extend(blinding::expected(scenario));
     expected
 }
 

@@ -67,3 +67,27 @@ fn a_family_that_is_none_is_refused_with_what_there_is() {
     let said = said(&output);
     assert!(said.contains("\"call-hone\" is no family") && said.contains("call-home"), "{said}");
 }
+
+/// One interception too many for little longer than li.toml is late, and N4 that is seen a little too badly.
+#[test]
+fn what_is_beyond_and_what_blinds_is_found_just_above_what_the_detections_are_set_to() {
+    let (json, output, _) = lab(&[
+        "--families",
+        "foreign-mediation,excess-interception,n4-one-way",
+        "--seeds",
+        "1",
+        "--intensity",
+        "threshold,evasive",
+        "--without-loss",
+        "--without-ablation",
+        "--without-peers",
+    ]);
+    assert!(output.status.success(), "{}", said(&output));
+    let cases = json["cases"].as_array().unwrap();
+    assert_eq!(cases.len(), 5);
+    for case in cases {
+        let theft = &case["thefts"][0];
+        assert_eq!(theft["found"], case["intensity"] == "threshold", "{case}");
+        assert_eq!(case["false_alarms"].as_array().unwrap().len(), 0, "{case}");
+    }
+}

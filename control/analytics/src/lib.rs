@@ -8,6 +8,7 @@
 //! - [`egr_crypto`]: encrypted conversations that are not those that equipment is known for.
 //! - [`egr_longconn`]: a flow that the policy does not allow and that never ends.
 //! - [`egr_volume`]: far more than usual, or every night the same heap.
+//! - [`li_unmatched`]: more streams of copies than are authorised.
 //! - [`oam_window`]: work on equipment that nobody declared.
 
 pub mod bcn_periodic;
@@ -16,6 +17,7 @@ pub mod egr_cohort;
 pub mod egr_crypto;
 pub mod egr_longconn;
 pub mod egr_volume;
+pub mod li_unmatched;
 pub mod memory;
 pub mod oam_window;
 mod quantile;
@@ -30,6 +32,7 @@ use std::net::IpAddr;
 use serde::Serialize;
 use weir_engine::Nanos;
 use weir_engine::contract::content::Questions;
+use weir_engine::contract::streams::Streams;
 use weir_engine::contract::verdict::{Fact, Severity};
 
 use bcn_periodic::Beacons;
@@ -37,6 +40,7 @@ use cov_dns::Domains;
 use egr_cohort::Cohorts;
 use egr_crypto::{Crypto, Opening};
 use egr_volume::Volumes;
+use li_unmatched::Standings;
 use memory::{Kind, Remembered, Stored};
 use oam_window::Management;
 
@@ -63,6 +67,8 @@ pub struct Settings {
     pub names: Option<cov_dns::Settings>,
     /// EGR-CRYPTO's.
     pub crypto: Option<egr_crypto::Settings>,
+    /// LI-UNMATCHED's.
+    pub streams: Option<li_unmatched::Settings>,
 }
 
 /// What a detection found, about the equipment of the spell that showed it.
@@ -101,6 +107,7 @@ pub struct Analytics {
     management: Management,
     domains: Domains,
     crypto: Crypto,
+    standings: Standings,
 }
 
 impl Analytics {
@@ -154,20 +161,33 @@ impl Analytics {
         }
     }
 
+    /// Takes in how many streams of copies there are, and says if these are too many.
+    pub fn count(
+        &mut self,
+        seen: &Streams,
+        day: u32,
+        settings: &Settings,
+        say: &mut impl FnMut(Finding),
+    ) {
+        if let Some(settings) = &settings.streams {
+            self.standings.observe(seen, day, settings, say);
+        }
+    }
+
     /// Another life of the sensor begins: what was counted for alerts counts from 0 again.
     pub fn restarted(&mut self) {
         self.memories_mut().into_iter().for_each(Remembered::restart);
     }
 
     fn memories(&self) -> [&dyn Remembered; Kind::ALL.len()] {
-        let Self { beacons, cohorts, volumes, management, domains, crypto } = self;
+        let Self { beacons, cohorts, volumes, management, domains, crypto, standings } = self;
         let sessions = &management.sessions;
-        let (domains, traits) = (&domains.domains, &crypto.traits);
-        [&beacons.channels, &cohorts.visits, &volumes.hours, sessions, domains, traits]
+        let (domains, traits, places) = (&domains.domains, &crypto.traits, &standings.places);
+        [&beacons.channels, &cohorts.visits, &volumes.hours, sessions, domains, traits, places]
     }
 
     fn memories_mut(&mut self) -> [&mut dyn Remembered; Kind::ALL.len()] {
-        let Self { beacons, cohorts, volumes, management, domains, crypto } = self;
+        let Self { beacons, cohorts, volumes, management, domains, crypto, standings } = self;
         let sessions = &mut management.sessions;
         [
             &mut beacons.channels,
@@ -176,6 +196,7 @@ impl Analytics {
             sessions,
             &mut domains.domains,
             &mut crypto.traits,
+            &mut standings.places,
         ]
     }
 

@@ -27,12 +27,21 @@ pub enum Kind {
     Domain = 5,
     /// Of EGR-CRYPTO: what equipment shows of its encrypted conversations.
     Trait = 6,
+    /// Of LI-UNMATCHED: how many streams of copies go to a place.
+    Standing = 7,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 6] =
-        [Self::Channel, Self::Visit, Self::Hours, Self::Session, Self::Domain, Self::Trait];
+    pub const ALL: [Self; 7] = [
+        Self::Channel,
+        Self::Visit,
+        Self::Hours,
+        Self::Session,
+        Self::Domain,
+        Self::Trait,
+        Self::Standing,
+    ];
 
     /// The label `table` of its evictions.
     pub const fn table(self) -> &'static str {
@@ -43,6 +52,7 @@ impl Kind {
             Self::Session => "management_sessions",
             Self::Domain => "dns_domains",
             Self::Trait => "crypto_traits",
+            Self::Standing => "stream_standings",
         }
     }
 }
@@ -73,6 +83,11 @@ pub(crate) trait Row: DeserializeOwned + Serialize {
 
     /// What was told of it.
     fn told(&mut self) -> Option<&mut Told>;
+
+    /// Another life of the sensor begins; whether that changes the row.
+    fn restart(&mut self) -> bool {
+        self.told().is_some_and(Told::restart)
+    }
 }
 
 /// At most `bound` rows.
@@ -186,7 +201,7 @@ impl<K: Clone + DeserializeOwned + Ord + Serialize, V: Row> Remembered for Memor
 
     fn restart(&mut self) {
         for (key, row) in &mut self.rows {
-            if row.told().is_some_and(Told::restart) {
+            if row.restart() {
                 self.changed.insert(key.clone());
             }
         }

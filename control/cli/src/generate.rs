@@ -22,7 +22,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let scenario = Scenario::load(&options.scenario).map_err(refuse)?;
     let report = write(&scenario, &options.out)?;
     let files = [&report.labels_file, &report.inventory_file, &report.policy_file];
-    for path in report.captures.iter().chain(files) {
+    for path in report.captures.iter().chain(files).chain(&report.config_file) {
         print(path.display())?;
     }
     let labels = &report.labels;

@@ -54,6 +54,7 @@ fn medleys(families: &[Family]) -> Vec<Medley> {
         minutes("demo", bundled::DEMO),
         minutes("evasion", bundled::EVASION),
         minutes("sessions", bundled::SESSIONS),
+        minutes("interception", bundled::INTERCEPTION),
     ];
     let attacks: String = attacks.collect();
     medleys.push(Medley { name: "weeks", text: weeks.text("weeks", 1) + &attacks });

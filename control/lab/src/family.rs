@@ -1,7 +1,9 @@
 //! Families of attacks: one way of stealing or hiding each, at every intensity.
 
 use crate::draw::Draw;
-use crate::families::{covert, egress, evasions, patient, proof, sessions};
+use crate::families::{
+    blindings, covert, egress, evasions, interception, patient, proof, sessions,
+};
 use crate::intensity::Intensity;
 use crate::site::Site;
 
@@ -40,6 +42,8 @@ impl Family {
             sessions::FAMILIES,
             covert::FAMILIES,
             proof::FAMILIES,
+            interception::FAMILIES,
+            blindings::FAMILIES,
         ]
         .concat()
     }

@@ -1,5 +1,6 @@
 //! A case played: generated, replayed through the real sensor and control, and read.
 
+use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -134,6 +135,12 @@ impl Player {
             .arg(&report.policy_file)
             .arg("--events")
             .arg(&events)
+            .args(
+                report
+                    .config_file
+                    .iter()
+                    .flat_map(|path| [OsStr::new("--config"), path.as_os_str()]),
+            )
             .args(&report.captures)
             .stdin(Stdio::null())
             .stdout(Stdio::null())

@@ -61,7 +61,8 @@ impl Plan {
             let weeks = Site::Weeks { days: days.get(), gnbs: QUIET_GNBS };
             for seed in seeds {
                 let quiet = |site| Case { attack: None, site, seed, loss: 0.0 };
-                let minutes = [Site::Plain, Site::Evasions, Site::Sessions, Site::Proof];
+                let minutes =
+                    [Site::Plain, Site::Evasions, Site::Sessions, Site::Proof, Site::Interception];
                 cases.extend([weeks].into_iter().chain(minutes).map(quiet));
             }
         }
@@ -108,6 +109,7 @@ impl Case {
             Site::Evasions => "evasions",
             Site::Sessions => "sessions",
             Site::Proof => "proof",
+            Site::Interception => "interception",
             Site::Weeks { .. } => "weeks",
         }
     }

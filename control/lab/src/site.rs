@@ -17,6 +17,8 @@ pub enum Site {
     Sessions,
     /// Minutes of two UPFs whose subscribers' packets are followed from tap to tap.
     Proof,
+    /// A quarter of an hour of two UPFs with lawful interception, some of which is told late.
+    Interception,
     /// Days or weeks of many gNBs of three makers: timers, backups, update services, busy hours,
     /// announced work.
     Weeks {
@@ -42,6 +44,7 @@ impl Site {
             Self::Evasions => bundled::EVASION,
             Self::Sessions => bundled::SESSIONS,
             Self::Proof => bundled::PROOF,
+            Self::Interception => bundled::INTERCEPTION,
             Self::Weeks { days, gnbs } => return weeks(name, seed, days, gnbs),
         };
         let until = bundled.find("[[theft").unwrap_or(bundled.len());
@@ -278,7 +281,9 @@ mod tests {
     #[test]
     fn every_site_is_a_scenario() {
         let weeks = Site::Weeks { days: 2, gnbs: SUSPECTS };
-        for site in [Site::Plain, Site::Evasions, Site::Sessions, Site::Proof, weeks] {
+        for site in
+            [Site::Plain, Site::Evasions, Site::Sessions, Site::Proof, Site::Interception, weeks]
+        {
             let text = site.text("quiet", 3);
             let scenario = Scenario::parse(&text, Path::new("site.toml"));
             assert!(scenario.is_ok(), "{site:?}: {scenario:?}");

@@ -176,7 +176,7 @@ pub const DETECTIONS: &[Detection] = &[
         ],
     ),
     detection("CNS-DUP", &[count("min_digests", 3.0), seconds("window_seconds", 3600.0)]),
-    detection("LI-UNMATCHED", &[]),
+    detection("LI-UNMATCHED", &[seconds("feed_lag_seconds", 900.0)]),
     detection(
         "OPS-BLIND",
         &[

@@ -30,6 +30,10 @@ fn authorising(message: PolicyMessage, interception: &str) -> PolicyMessage {
     message.authorising(&read.value)
 }
 
+fn orders(message: &mut PolicyMessage) -> &mut Vec<Order> {
+    message.authorised.as_mut().unwrap()
+}
+
 const INTERCEPTION: &str = "[[authorised]]\nupf = \"upf-1\"\nto = \"10.9.9.9\"\nsessions = 2\n\
                             [[authorised]]\nto = \"10.9.9.8\"\nsessions = 1\n";
 
@@ -57,7 +61,10 @@ fn a_compiled_policy_is_valid_and_survives_the_way() {
     let upf = decoded.equipment.iter().position(|rule| rule.roles.contains(weir_policy::Role::Upf));
     let order = |upf, to: &str, sessions| Order { upf, to: to.parse().unwrap(), sessions };
     let upf = upf.map(|index| EquipmentId(index as u32));
-    assert_eq!(decoded.authorised, [order(None, "10.9.9.8", 1), order(upf, "10.9.9.9", 2)]);
+    assert_eq!(
+        decoded.authorised.unwrap(),
+        [order(None, "10.9.9.8", 1), order(upf, "10.9.9.9", 2)]
+    );
     assert_eq!(decoded.nat, [(Link::N6, "203.0.113.0/28".parse().unwrap())]);
     assert_eq!(decoded.allow.len(), 3);
     assert_eq!(decoded.allow[0].services[0].ports, Some((2152, 2152)));
@@ -125,7 +132,7 @@ fn what_is_authorised_does_not_show_in_the_hash_that_events_tell() {
     assert_eq!(authorising(plain, &[second, first].concat()), one);
     assert!(!format!("{one:?}").contains("10.9.9.9"));
     let mut forged = one.clone();
-    forged.authorised[1].sessions = 9;
+    forged.authorised.as_mut().unwrap()[1].sessions = 9;
     assert_eq!(PolicyMessage::decode(&forged.encode().unwrap()), Err(MessageError::Hash));
 }
 
@@ -340,16 +347,16 @@ fn every_contradiction_is_refused() {
         "the grace after an import is too long"
     );
     assert_eq!(
-        verdict(|m| m.authorised = vec![m.authorised[0]; 4097]),
+        verdict(|m| *orders(m) = vec![orders(m)[0]; 4097]),
         "too many authorised interceptions"
     );
-    assert_eq!(verdict(|m| m.authorised.reverse()), "the authorised interceptions are not sorted");
+    assert_eq!(verdict(|m| orders(m).reverse()), "the authorised interceptions are not sorted");
     assert_eq!(
-        verdict(|m| m.authorised[1].upf = Some(EquipmentId(99))),
+        verdict(|m| orders(m)[1].upf = Some(EquipmentId(99))),
         "an authorised interception names no equipment"
     );
     assert_eq!(
-        verdict(|m| m.authorised[0].sessions = 0),
+        verdict(|m| orders(m)[0].sessions = 0),
         "an authorised interception is of no session"
     );
     assert_eq!(verdict(|m| m.quirks[0].set = 99), "a quirk names a set that does not exist");

@@ -66,6 +66,8 @@ pub struct Control {
     recorder: Recorder,
     shared: Shared,
     message: Option<Vec<u8>>,
+    /// Whether a file says what is authorised to be intercepted.
+    knows_interception: bool,
     sensor: Option<Sensor>,
     /// The sensor is gone, and its memory is read to the end.
     gone: bool,
@@ -157,6 +159,7 @@ impl Control {
             recorder,
             shared,
             message: None,
+            knows_interception: false,
             sensor: None,
             gone: false,
             watch,
@@ -190,6 +193,7 @@ impl Control {
             )
         })?;
         self.message = Some(rulebook.message()?);
+        self.knows_interception = rulebook.interception.is_some();
         self.recorder.hold(Arc::new(rulebook));
         Ok(())
     }
@@ -269,6 +273,11 @@ impl Control {
         // Attaching belongs to an undisturbed replay, whose events tell of packets alone.
         if !sensor.greeting.replay || change == Change::Restarted {
             self.say(change);
+        }
+        if !sensor.greeting.replay && self.message.is_some() && !self.knows_interception {
+            eprintln!(
+                "LI-UNMATCHED is not covered: [paths] lawful_intercept names no file that says what is authorised"
+            );
         }
         lock(&self.shared).attached(&sensor);
         self.sensor = Some(sensor);

@@ -173,6 +173,9 @@ pub fn tell(alert: &Alert, names: Names<'_>) -> Story {
         Fact::Duplication { sessions, authorised } => {
             signalling::duplication(about, sessions, authorised)
         }
+        Fact::Unmatched { streams, authorised, is_declared } => {
+            memory::unmatched(about, (streams, authorised), is_declared)
+        }
         Fact::Redirected => signalling::redirected(about),
         Fact::AddressClaimed { older_alive } => signalling::address_claimed(about, older_alive),
         Fact::TunnelClaimed { older_alive } => signalling::tunnel_claimed(about, older_alive),

@@ -167,6 +167,7 @@ impl Recorder {
             Verdict::Activity(activity) => Some(activity.last),
             Verdict::Questions(asked) => Some(asked.last),
             Verdict::Features(features) => Some(features.at),
+            Verdict::Streams(streams) => Some(streams.until),
             _ => None,
         }
     }
@@ -183,6 +184,7 @@ impl Recorder {
             Verdict::Activity(activity) => self.activity(&activity, store),
             Verdict::Questions(asked) => self.questions(&asked, store),
             Verdict::Features(features) => self.features(&features, store),
+            Verdict::Streams(streams) => self.streams(&streams, store),
             Verdict::Policy(swap) => self.policy(&swap, store),
             Verdict::End(_) => {}
         }

@@ -26,14 +26,14 @@ pub struct Rulebook {
     pub version: u64,
     /// The hash of the policy message, which tells nothing of what is authorised.
     pub sha256: [u8; 32],
-    /// By what the sensor names it: another hash as soon as anything is authorised.
+    /// By what the sensor names it: another hash as soon as anybody says what is authorised.
     pub fingerprint: [u8; 32],
     /// What is installed.
     pub inventory: Inventory,
     /// What it may do.
     pub policy: Policy,
-    /// What may be intercepted. It is never stored.
-    pub interception: LawfulIntercept,
+    /// What may be intercepted, if a file says so. It is never stored.
+    pub interception: Option<LawfulIntercept>,
     /// The texts of the two files, which are what is stored.
     pub texts: Texts,
     /// How the policy sets the detections that control makes.
@@ -92,11 +92,11 @@ impl Files {
         &self,
         inventory: Option<&Inventory>,
         warn: &mut impl FnMut(&Diagnostic),
-    ) -> Result<LawfulIntercept, Refusal> {
-        let Some(path) = &self.interception else { return Ok(LawfulIntercept::default()) };
+    ) -> Result<Option<LawfulIntercept>, Refusal> {
+        let Some(path) = &self.interception else { return Ok(None) };
         let read = load_interception(path, inventory).map_err(Refusal::files)?;
         read.warnings.iter().for_each(warn);
-        Ok(read.value)
+        Ok(Some(read.value))
     }
 }
 
@@ -127,7 +127,7 @@ impl Rulebook {
         policy.warnings.iter().for_each(warn);
         let policy = policy.value;
         let sha256 = PolicyMessage::compile(&inventory, &policy, 0).sha256;
-        let interception = LawfulIntercept::default();
+        let interception = None;
         let fingerprint = sha256;
         let mut vendors = HashMap::new();
         for entry in inventory.equipment().iter().filter(|entry| names_build(entry)) {
@@ -147,14 +147,17 @@ impl Rulebook {
         })
     }
 
-    fn authorising(self, interception: LawfulIntercept) -> Self {
+    fn authorising(self, interception: Option<LawfulIntercept>) -> Self {
         let rulebook = Self { interception, ..self };
         Self { fingerprint: rulebook.compiled().fingerprint(), ..rulebook }
     }
 
     fn compiled(&self) -> PolicyMessage {
-        PolicyMessage::compile(&self.inventory, &self.policy, self.version)
-            .authorising(&self.interception)
+        let message = PolicyMessage::compile(&self.inventory, &self.policy, self.version);
+        match &self.interception {
+            Some(interception) => message.authorising(interception),
+            None => message,
+        }
     }
 
     /// From stored texts, which were checked when they were stored; none if
@@ -307,8 +310,16 @@ mod tests {
         assert_ne!(authorising.fingerprint, plain.sha256);
         assert_ne!(plain.message().unwrap(), authorising.message().unwrap());
         let message = PolicyMessage::decode(&authorising.message().unwrap()).unwrap();
-        assert_eq!((message.authorised.len(), message.authorised[0].sessions), (1, 2));
+        let authorised = message.authorised.as_deref().unwrap();
+        assert_eq!((authorised.len(), authorised[0].sessions), (1, 2));
         assert_eq!(message.fingerprint(), authorising.fingerprint);
+        // That nothing is authorised is something else than that nobody says what is.
+        fs::write(path("li.toml"), "").unwrap();
+        let nothing = read(&files);
+        assert_eq!(nothing.sha256, plain.sha256);
+        assert!(![plain.fingerprint, authorising.fingerprint].contains(&nothing.fingerprint));
+        let message = PolicyMessage::decode(&nothing.message().unwrap()).unwrap();
+        assert_eq!(message.authorised, Some(Vec::new()));
         mode(0o644).unwrap();
         for inventory in [files.inventory.clone(), None] {
             let files = Files { inventory, ..files.clone() };

@@ -272,3 +272,14 @@ fn as_many_tunnels_as_went_by_unseen_are_noted_and_more_are_told() {
         assert_eq!(hour.detections(), told);
     }
 }
+
+#[test]
+fn a_clock_that_is_set_back_makes_no_orphans() {
+    let mut hour = Hour::new();
+    hour.session(Both, 5, 30);
+    hour.traffic(1, 30, [5, 1_005]);
+    hour.script.wait(-60.0);
+    hour.goes_on();
+    hour.traffic(1, 30, [5, 1_005]);
+    assert_eq!(hour.detections(), []);
+}

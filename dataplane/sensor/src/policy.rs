@@ -15,7 +15,7 @@ use weir_engine::rules::{
     Allow, Authorised, End, Equipment, EquipmentId, Link, Quirk, Roles, RuleSet, Rules, RulesError,
     Service, Settings,
 };
-use weir_policy::{MessageError, PolicyMessage, QuirkRule};
+use weir_policy::{MessageError, Order, PolicyMessage, QuirkRule};
 use weir_wire::Address;
 
 /// The rules in force: written by the courier, read by everybody who judges.
@@ -89,15 +89,14 @@ fn rule_set(message: &PolicyMessage) -> RuleSet {
             slices.iter().map(|slice| Slice { sst: slice.sst, sd: slice.sd }).collect()
         }),
         smf_sets: message.smf_sets.iter().map(|set| numbers(set)).collect(),
-        authorised: message
-            .authorised
-            .iter()
-            .map(|order| Authorised {
+        authorised: message.authorised.as_ref().map(|orders| {
+            let authorised = |order: &Order| Authorised {
                 upf: order.upf.map(|upf| EquipmentId(upf.0)),
                 to: order.to.into(),
                 sessions: order.sessions,
-            })
-            .collect(),
+            };
+            orders.iter().map(authorised).collect()
+        }),
         import_grace: Nanos::from_secs(message.import_grace_seconds),
         mec: prefixes(&message.mec),
         infrastructure: prefixes(&message.infrastructure),
@@ -415,6 +414,12 @@ members = ["upf-1", "gnb-1"]
         assert_eq!(three.authorised_copies(Some(EquipmentId(0)), address("10.9.9.9")), 3);
         assert_eq!(two.authorised_copies(Some(EquipmentId(1)), address("10.9.9.9")), 0);
         assert_eq!(two.authorised_copies(Some(EquipmentId(0)), address("10.9.9.8")), 0);
+        // Of all UPFs together as many, and of who is not named none; nobody says so where no file does.
+        assert_eq!(two.authorised_anywhere(address("10.9.9.9")), 2);
+        assert_eq!(two.authorised_anywhere(address("10.9.9.8")), 0);
+        assert!(
+            two.declares_interception() && !compile(&encoded("")).unwrap().declares_interception()
+        );
         // Rules of the same hash are not taken again.
         assert_ne!(two.sha256(), three.sha256());
     }
@@ -500,6 +505,7 @@ members = ["upf-1", "gnb-1"]
         use weir_policy::Role;
         assert_eq!(bit(Role::Upf), Roles::UPF);
         assert_eq!(bit(Role::Smf), Roles::SMF);
+        assert_eq!(bit(Role::Mediation), Roles::MEDIATION);
         for radio in [Role::Gnb, Role::Cu, Role::Du] {
             assert!(Roles::RADIO.any(bit(radio)));
         }

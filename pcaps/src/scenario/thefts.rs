@@ -6,10 +6,12 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{domain_name, https, mac};
+use crate::blinding::Blinding;
 use crate::conservation::Leak;
 use crate::covert::Covert;
 use crate::evasion::Evasion;
 use crate::frame::MacAddr;
+use crate::interception::Streams;
 use crate::n4_attack::Attack;
 use crate::visits::Patient;
 
@@ -27,6 +29,8 @@ pub(crate) struct Thefts {
     pub patient: Vec<Patient>,
     pub leak: Vec<Leak>,
     pub covert: Vec<Covert>,
+    pub interception: Vec<Streams>,
+    pub blinding: Vec<Blinding>,
 }
 
 /// Equipment looks a name up, opens TLS to it and reports periodically.

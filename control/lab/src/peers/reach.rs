@@ -95,6 +95,7 @@ const TABLE: &[(&str, [Reach; 3])] = &[
     ("PFCP-PEER", [NO_SESSIONS; 3]),
     ("PFCP-REDIR", [NO_SESSIONS; 3]),
     ("PFCP-DUPL", [NO_SESSIONS; 3]),
+    ("LI-UNMATCHED", [NO_SESSIONS; 3]),
     ("PFCP-FLOOD", [NO_SESSIONS; 3]),
     ("PFCP-GHOST", [NO_SESSIONS; 3]),
     (

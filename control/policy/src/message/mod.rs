@@ -30,7 +30,7 @@ pub use diff::PolicyDiff;
 /// What every policy message begins with.
 pub const MAGIC: &[u8; 7] = b"WEIRPOL";
 /// The layout of the message; a sensor takes its own only.
-pub const FORMAT: u8 = 3;
+pub const FORMAT: u8 = 4;
 /// The largest message, in bytes.
 pub const MAX_BYTES: usize = 32 * 1024 * 1024;
 
@@ -102,9 +102,9 @@ pub struct PolicyMessage {
     /// Every detection of the catalogue with every parameter.
     #[serde(deserialize_with = "bounded::list::<_, _, MAX_DETECTIONS>")]
     pub detections: Vec<DetectionSetting>,
-    /// Interception that is authorised, sorted.
-    #[serde(deserialize_with = "bounded::list::<_, _, MAX_ORDERS>")]
-    pub authorised: Vec<Order>,
+    /// Interception that is authorised, sorted; `None`: nobody says what is.
+    #[serde(deserialize_with = "bounded::optional_list::<_, _, MAX_ORDERS>")]
+    pub authorised: Option<Vec<Order>>,
     /// SHA-256 of the postcard encoding of `authorised`. It is told nowhere.
     pub authorised_sha256: [u8; 32],
 }
@@ -300,8 +300,8 @@ impl PolicyMessage {
             allow: policy.allow.iter().map(|allow| allow.rule.clone()).collect(),
             quirks: quirks.collect(),
             detections: policy.detections.clone(),
-            authorised: Vec::new(),
-            authorised_sha256: orders_hash(&[]),
+            authorised: None,
+            authorised_sha256: orders_hash(None),
         };
         let sha256 = message.hash();
         Self { sha256, ..message }
@@ -311,14 +311,14 @@ impl PolicyMessage {
     pub fn authorising(self, interception: &LawfulIntercept) -> Self {
         let mut authorised = interception.orders().to_vec();
         authorised.sort_unstable();
-        let authorised_sha256 = orders_hash(&authorised);
-        Self { authorised, authorised_sha256, ..self }
+        let authorised_sha256 = orders_hash(Some(&authorised));
+        Self { authorised: Some(authorised), authorised_sha256, ..self }
     }
 
     /// What tells this message from others whatever it differs in, but for the version: the
-    /// policy's hash, and that of what is authorised if there is any. It must not be told either.
+    /// policy's hash, and that of what is authorised if anybody says so. It must not be told either.
     pub fn fingerprint(&self) -> [u8; 32] {
-        if self.authorised.is_empty() {
+        if self.authorised.is_none() {
             return self.sha256;
         }
         let both = Sha256::new().chain_update(self.sha256).chain_update(self.authorised_sha256);
@@ -359,7 +359,7 @@ impl PolicyMessage {
             return Err(MessageError::Trailing { bytes: rest.len() });
         }
         let whole = message.hash() == message.sha256
-            && orders_hash(&message.authorised) == message.authorised_sha256;
+            && orders_hash(message.authorised.as_deref()) == message.authorised_sha256;
         if !whole {
             return Err(MessageError::Hash);
         }
@@ -411,7 +411,7 @@ fn sorted<T: Ord>(values: impl Iterator<Item = T>) -> Vec<T> {
     sorted
 }
 
-fn orders_hash(orders: &[Order]) -> [u8; 32] {
+fn orders_hash(orders: Option<&[Order]>) -> [u8; 32] {
     Sha256::digest(encoding(&orders)).into()
 }
 

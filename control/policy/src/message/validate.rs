@@ -150,7 +150,7 @@ impl PolicyMessage {
     }
 
     fn validate_orders(&self) -> Outcome {
-        let orders = &self.authorised;
+        let orders = self.authorised.as_deref().unwrap_or_default();
         ensure(orders.len() <= MAX_ORDERS, "too many authorised interceptions", orders.len())?;
         let rising = orders.windows(2).all(|pair| pair[0] <= pair[1]);
         ensure(rising, "the authorised interceptions are not sorted", 0)?;

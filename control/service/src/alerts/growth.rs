@@ -42,6 +42,12 @@ pub(super) fn grow(fact: &mut Fact, seen: Fact) {
             Fact::Duplication { sessions, authorised: now },
         ) if sessions >= *most => (*most, *authorised) = (sessions, now),
         (
+            Fact::Unmatched { streams: most, authorised: of, .. },
+            Fact::Unmatched { streams, authorised, .. },
+        ) if streams.saturating_sub(authorised) > most.saturating_sub(*of) => {
+            (*most, *of) = (streams, authorised);
+        }
+        (
             Fact::FailingEstablishments { failed: most, requests: of },
             Fact::FailingEstablishments { failed, requests },
         ) if failed > *most => (*most, *of) = (failed, requests),

@@ -1,6 +1,7 @@
 //! What only a long memory shows.
 
 use weir_engine::Nanos;
+use weir_engine::contract::verdict::Alert;
 
 use super::{About, Story, counted};
 
@@ -146,6 +147,41 @@ pub(super) fn outside_window(about: &About<'_>, sent: u64, is_remote: bool) -> S
         .next(format!(
             "Ask who worked on {suspect} then, and on whose order; declare planned work as a [[change_window]] with its reason."
         ))
+}
+
+pub(super) fn unmatched(
+    about: &About<'_>,
+    (streams, authorised): (u32, u32),
+    is_declared: bool,
+) -> Story {
+    let suspect = about.suspect;
+    let Alert { first, last, .. } = about.alert;
+    let lasted = long(last.since(*first));
+    let streams = counted(streams, "stream");
+    let may = match authorised {
+        0 => "none is".to_owned(),
+        1 => "1 is".to_owned(),
+        many => format!("{many} are"),
+    };
+    let story = if is_declared {
+        Story::of(
+            format!("{streams} of copies of subscribers' traffic to one mediation function for {lasted}; {may} authorised. {suspect} copies most beyond what it may."),
+            "No more can have been authorised meanwhile: even the most that were, and the fewest streams, within feed_lag_seconds do not match.",
+        )
+        .ruled_out(&[
+            "a warrant that is told late, or one that ended: the excess lasted longer than feed_lag_seconds",
+            "a session that is changed: its stream counts on",
+        ])
+    } else {
+        Story::of(
+            format!("{streams} of copies of subscribers' traffic from {suspect} to a place that nobody declared as a mediation function."),
+            "Interception goes to the mediation functions that li.toml and inventory.toml name, and nowhere else.",
+        )
+        .ruled_out(&["an authorisation that ended meanwhile: there was none when the stream began"])
+    };
+    story
+        .expected("As many streams, over all UPFs together, as [[authorised]] entries of li.toml name for their mediation function.")
+        .next("Tell the officer for lawful interception, and nobody else; compare the warrants with the mediation function's own count, and look for PFCP-DUPL in this file.")
 }
 
 #[cfg(test)]

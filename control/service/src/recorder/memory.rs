@@ -4,6 +4,8 @@ use weir_analytics::egr_crypto::Opening;
 use weir_analytics::{Context, Finding, LATE, Side, Spell, cov_dns};
 use weir_engine::Nanos;
 use weir_engine::contract::content::{Feature, Features, Questions};
+use weir_engine::contract::session::Signalled;
+use weir_engine::contract::streams::Streams;
 use weir_engine::contract::verdict::{Activity, Alert, Initiator};
 use weir_engine::rules::{EquipmentId, Link};
 
@@ -76,6 +78,19 @@ impl Recorder {
         }
     }
 
+    /// Takes in how many streams of copies there are.
+    pub(super) fn streams(&mut self, streams: &Streams, store: &Store) {
+        let Some(rulebook) = self.rulebook(streams.policy, store) else { return };
+        self.pass(streams.until);
+        let day = streams.until.day().max(self.alerts.oldest_open_day(self.progress.latest));
+        let mut found = None;
+        self.analytics
+            .count(streams, day, &rulebook.settings, &mut |finding| found = Some(finding));
+        if let Some(finding) = found {
+            self.alert(about_streams(&finding, streams), store);
+        }
+    }
+
     /// Notes a time that has come. One far ahead of what comes later was a clock's mistake.
     pub fn pass(&mut self, time: Nanos) {
         let latest = &mut self.progress.latest;
@@ -124,6 +139,19 @@ fn about_features(finding: &Finding, features: &Features) -> Alert {
         flow_id: features.flow_id,
         at: features.at,
         policy: features.policy,
+        ..blank(finding)
+    }
+}
+
+/// Counts, and whose doing it is: nothing of who is intercepted, nor where to.
+fn about_streams(finding: &Finding, streams: &Streams) -> Alert {
+    Alert {
+        equipment: streams.upf,
+        initiator: Initiator::Equipment,
+        link: Link::N4,
+        loss_ratio: streams.loss_ratio,
+        policy: streams.policy,
+        n4: Some(Box::new(Signalled { coverage: streams.coverage, ..Signalled::default() })),
         ..blank(finding)
     }
 }

@@ -1,9 +1,12 @@
 //! How the policy sets the detections that control makes.
 
-use weir_analytics::{Settings, bcn_periodic, cov_dns, egr_cohort, egr_crypto, egr_volume};
+use weir_analytics::{
+    Settings, bcn_periodic, cov_dns, egr_cohort, egr_crypto, egr_volume, li_unmatched,
+};
 use weir_engine::Nanos;
 use weir_engine::detect::{
-    BCN_PERIODIC, CATALOGUE, COV_DNS, EGR_COHORT, EGR_CRYPTO, EGR_LONGCONN, EGR_VOLUME, OAM_WINDOW,
+    BCN_PERIODIC, CATALOGUE, COV_DNS, EGR_COHORT, EGR_CRYPTO, EGR_LONGCONN, EGR_VOLUME,
+    LI_UNMATCHED, OAM_WINDOW,
 };
 use weir_policy::Policy;
 
@@ -38,6 +41,9 @@ pub(super) fn settings(policy: &Policy) -> Settings {
             learning: hours(of.value("learning_days") * 24.0),
             min_entropy: (of.value("min_entropy_bits") * 100.0).round() as u16,
             octets: of.value("entropy_bytes") as u16,
+        }),
+        streams: of(LI_UNMATCHED).map(|of| li_unmatched::Settings {
+            lag: Nanos((of.value("feed_lag_seconds") * 1e9) as u64),
         }),
         names: of(COV_DNS).map(|of| cov_dns::Settings {
             min_names: of.value("min_names") as usize,

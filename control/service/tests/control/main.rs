@@ -4,6 +4,7 @@ mod content;
 mod fake;
 mod memory;
 mod restricted;
+mod streams;
 
 use std::fs;
 use std::io::Write;

@@ -152,6 +152,15 @@ pub enum Fact {
         /// How many are authorised.
         authorised: u32,
     },
+    /// Streams of copies to one place that match no authorisation.
+    Unmatched {
+        /// How many there are.
+        streams: u32,
+        /// How many are authorised.
+        authorised: u32,
+        /// Whether the place is declared as a mediation function.
+        is_declared: bool,
+    },
     /// A rule sends a subscriber's traffic to an address that nobody declared.
     Redirected,
     /// A UE address claimed by a second session.
@@ -425,6 +434,7 @@ impl Fact {
             Fact::ControlAway => 10 << 24,
             Fact::N4Coverage { .. } => 11 << 24,
             Fact::N4Dropped { .. } => 12 << 24,
+            Fact::Unmatched { is_declared, .. } => 17 << 24 | u32::from(*is_declared),
             Fact::Imbalance { direction, .. } => 16 << 24 | *direction as u32,
             Fact::Crypto(news) => {
                 15 << 24

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Nanos;
 use crate::contract::session::{SessionRecord, Signalled};
+use crate::contract::streams::Streams;
 use crate::rules::{EquipmentId, Link};
 
 use crate::contract::content::{Features, Questions};
@@ -316,6 +317,8 @@ pub enum Verdict {
     Questions(Box<Questions>),
     /// What the first packets of an equipment's flow show.
     Features(Box<Features>),
+    /// Streams of copies to a place, of which more were than are authorised.
+    Streams(Box<Streams>),
 }
 
 /// The most bytes that an encoded verdict has: what fits a slot of the ring.

@@ -79,3 +79,14 @@ pub const EGR_CRYPTO: Detection = Detection {
     technique: &["T1573", "T1071.001", "T1095"],
     restricted: false,
 };
+
+/// More streams of copies than anybody authorised. Restricted, as what it counts is.
+pub const LI_UNMATCHED: Detection = Detection {
+    id: "LI-UNMATCHED",
+    signature_id: 5_290_026,
+    signature: "More of subscribers' traffic is copied than is authorised",
+    category: "Misc Attack",
+    rank: 1,
+    technique: &["T1020.001", "T1040"],
+    restricted: true,
+};

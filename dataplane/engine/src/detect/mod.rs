@@ -43,7 +43,7 @@ pub struct Detection {
 }
 
 /// Every detection of this version. What refers to one does so by its position.
-pub const CATALOGUE: [Detection; 28] = [
+pub const CATALOGUE: [Detection; 29] = [
     inv_unknown::DETECTION,
     egr_notallowed::DETECTION,
     gtp_peer::DETECTION,
@@ -72,6 +72,7 @@ pub const CATALOGUE: [Detection; 28] = [
     cov_time::DETECTION,
     long_memory::COV_DNS,
     long_memory::EGR_CRYPTO,
+    long_memory::LI_UNMATCHED,
 ];
 
 /// Position of INV-UNKNOWN in [`CATALOGUE`].
@@ -130,10 +131,20 @@ pub const COV_TIME: u16 = 25;
 pub const COV_DNS: u16 = 26;
 /// Position of EGR-CRYPTO.
 pub const EGR_CRYPTO: u16 = 27;
+/// Position of LI-UNMATCHED.
+pub const LI_UNMATCHED: u16 = 28;
 
 /// The detections that control makes, by position: their parameters have their effect there.
-pub const OF_CONTROL: [u16; 7] =
-    [EGR_LONGCONN, BCN_PERIODIC, EGR_COHORT, EGR_VOLUME, OAM_WINDOW, COV_DNS, EGR_CRYPTO];
+pub const OF_CONTROL: [u16; 8] = [
+    EGR_LONGCONN,
+    BCN_PERIODIC,
+    EGR_COHORT,
+    EGR_VOLUME,
+    OAM_WINDOW,
+    COV_DNS,
+    EGR_CRYPTO,
+    LI_UNMATCHED,
+];
 
 /// The rank of a detection by its position.
 pub fn rank(position: u16) -> u8 {
@@ -175,6 +186,7 @@ mod tests {
             (COV_TIME, "COV-TIME"),
             (COV_DNS, "COV-DNS"),
             (EGR_CRYPTO, "EGR-CRYPTO"),
+            (LI_UNMATCHED, "LI-UNMATCHED"),
         ] {
             assert_eq!(CATALOGUE[usize::from(position)].id, id);
         }

@@ -43,6 +43,7 @@ use crate::report::{Heard, Report, Seen, Speech};
 use crate::rules::{EquipmentId, Link, Roles, Rules};
 use crate::series::Evictions;
 use crate::signalling::Signalling;
+use crate::time::REORDER_TOLERANCE;
 use crate::vendor_elements::VendorElements;
 use crate::{Nanos, TapId};
 use alerts::{Alerts, DAYS_GRACE};
@@ -192,6 +193,10 @@ impl Judge {
             self.fragments.trails += report.evictions.trails;
             self.fragments.datagrams += report.evictions.datagrams;
             self.vendors.join(&report.vendors);
+        }
+        let back = reports.iter().map(|report| report.clock_back).max().unwrap_or_default();
+        if back > REORDER_TOLERANCE {
+            self.signalling.begin_anew(self.now);
         }
         // What N4 tells explains flows: it comes first.
         self.signalling.hear(reports);

@@ -5,9 +5,10 @@ use super::flow::Way;
 use super::offence::Offence;
 use crate::Nanos;
 use crate::contract::session::Signalled;
+use crate::contract::streams::Streams;
 use crate::contract::verdict::{Alert, Fact, Severity, Verdict};
 use crate::decode::protocol;
-use crate::detect::{GTP_ORPHAN, GTP_PEER, GTP_TEIDSCAN, PFCP_PEER, PFCP_REDIR};
+use crate::detect::{GTP_ORPHAN, GTP_PEER, GTP_TEIDSCAN, LI_UNMATCHED, PFCP_PEER, PFCP_REDIR};
 use crate::signalling::Accusation;
 use crate::track::{FlowKey, Inner};
 use crate::tunnels::FTeid;
@@ -25,6 +26,12 @@ impl Judge {
         }
         for record in self.signalling.records() {
             say(Verdict::Session(record));
+        }
+        let (is_enabled, loss) = (self.is_enabled(LI_UNMATCHED), self.watch.loss_ratio());
+        for streams in self.signalling.standings().filter(|_| is_enabled) {
+            let degraded = streams.degraded || loss > 0.0;
+            let streams = Streams { loss_ratio: loss as f32, degraded, ..streams };
+            say(Verdict::Streams(Box::new(streams)));
         }
     }
 
@@ -44,9 +51,15 @@ impl Judge {
             Way::Up => key.low,
             Way::Down => key.high,
         };
+        // What goes to a mediation function shows who is intercepted, though its order was not seen.
+        let is_mediation = || {
+            self.rules
+                .as_ref()
+                .is_some_and(|rules| rules.is_mediation(key.low) || rules.is_mediation(key.high))
+        };
         let by_order = offence.detection == GTP_PEER
             && matches!(offence.fact, Fact::UndeclaredPair)
-            && self.signalling.is_ordered(peer);
+            && (self.signalling.is_ordered(peer) || is_mediation());
         let named = self.alerts.names(peer);
         by_order
             || is_pfcp && named == Some(PFCP_PEER)

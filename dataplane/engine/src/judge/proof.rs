@@ -40,6 +40,10 @@ impl Judge {
                     (alert.detection, alert.day) = (detection, copies.last.day());
                     (alert.packets, alert.bytes) = (copies.packets, copies.bytes);
                     (alert.first, alert.last) = (copies.first, copies.last);
+                    if self.is_enabled(CNS_DUP) {
+                        let of = owner.map(|owner| owner.session);
+                        self.signalling.see_copies(of, sample.to, alert.equipment, copies.last);
+                    }
                     if self.is_enabled(CNS_DUP) && self.is_enabled(detection) {
                         let made = copies.first.max(self.since);
                         self.observe(alert, Some(made), say);

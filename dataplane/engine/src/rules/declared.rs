@@ -93,8 +93,8 @@ pub struct RuleSet {
     pub slices: Option<Vec<Slice>>,
     /// SMFs that may use each other's sessions.
     pub smf_sets: Vec<Vec<EquipmentId>>,
-    /// Interception that is authorised.
-    pub authorised: Vec<Authorised>,
+    /// Interception that is authorised; none: nobody says what is.
+    pub authorised: Option<Vec<Authorised>>,
     /// How long after a policy came peers that the SMF signals may be undeclared.
     pub import_grace: Nanos,
     /// Local break-out servers.

@@ -95,6 +95,8 @@ impl Roles {
     pub const UPF: Roles = Roles(1 << 3);
     /// SMF.
     pub const SMF: Roles = Roles(1 << 4);
+    /// Mediation function of lawful interception.
+    pub const MEDIATION: Roles = Roles(1 << 12);
     /// Router, security gateway: they pass on what others sent.
     pub const ROUTING: Roles = Roles(0b11 << 6);
     /// DNS.

@@ -28,8 +28,12 @@ pub(super) struct SessionRules {
     pub(super) dnns: Option<Vec<String>>,
     pub(super) slices: Option<Vec<Slice>>,
     pub(super) smf_sets: Vec<Vec<EquipmentId>>,
-    pub(super) authorised: Vec<Authorised>,
+    pub(super) authorised: Option<Vec<Authorised>>,
     pub(super) import_grace: Nanos,
+}
+
+fn sum<'a>(orders: impl Iterator<Item = &'a Authorised>) -> u32 {
+    orders.fold(0, |sum, order| sum.saturating_add(order.sessions))
 }
 
 impl Rules {
@@ -67,16 +71,27 @@ impl Rules {
 
     /// How many sessions of a UPF may be copied to an address.
     pub fn authorised_copies(&self, upf: Option<EquipmentId>, to: Address) -> u32 {
-        self.sessions
-            .authorised
-            .iter()
-            .filter(|order| order.to == to && (order.upf.is_none() || order.upf == upf))
-            .fold(0, |sum, order| sum.saturating_add(order.sessions))
+        let of = |order: &&Authorised| order.upf.is_none() || order.upf == upf;
+        sum(self.orders().iter().filter(|order| order.to == to).filter(of))
+    }
+
+    /// How many sessions of all UPFs together may be copied to an address.
+    pub fn authorised_anywhere(&self, to: Address) -> u32 {
+        sum(self.orders().iter().filter(|order| order.to == to))
     }
 
     /// Whether copies of any session may go to an address.
     pub fn is_mediation(&self, to: Address) -> bool {
-        self.sessions.authorised.iter().any(|order| order.to == to)
+        self.orders().iter().any(|order| order.to == to)
+    }
+
+    /// Whether anybody says what is authorised, though it be nothing.
+    pub fn declares_interception(&self) -> bool {
+        self.sessions.authorised.is_some()
+    }
+
+    fn orders(&self) -> &[Authorised] {
+        self.sessions.authorised.as_deref().unwrap_or_default()
     }
 
     /// How long after a policy came peers that the SMF signals may be undeclared.

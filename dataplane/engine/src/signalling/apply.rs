@@ -64,11 +64,13 @@ impl Signalling {
         let (copied, up) = (self.copies_of(&session), key.destination);
         if session.was_flagged_for.has(Flagged::DUPLICATES) || copied.is_some() {
             self.claims.end_copies(at);
+            self.streams.end_order(at);
             session.was_flagged_for.clear(Flagged::DUPLICATES);
         }
         if let Some(target) = copied {
             session.was_flagged_for.set(Flagged::DUPLICATES);
             self.claims.copy(at, up, target);
+            self.streams.order(at, up, target, self.now);
         }
         let ue = session.ue;
         if let Some(place) = self.store.find_mut(at) {

@@ -416,6 +416,7 @@ impl Signalling {
 
     fn remove(&mut self, at: SessionRef, session: &Session) {
         self.release_tunnels(session);
+        self.streams.forget(at);
         self.store.remove(at);
         if let Some(node) = self.nodes.node_mut(session.cp_home) {
             node.sessions = node.sessions.saturating_sub(1);

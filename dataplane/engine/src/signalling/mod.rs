@@ -35,6 +35,7 @@ mod session;
 mod sources;
 mod store;
 mod strays;
+mod streams;
 mod targets;
 mod transactions;
 mod tunnels;
@@ -50,6 +51,7 @@ use weir_wire::pfcp::Pfcp;
 
 use crate::Nanos;
 use crate::contract::session::SessionRecord;
+use crate::contract::streams::Streams;
 use crate::contract::words::{Attribution, JudgeWords, N4_LATENCY_BUCKETS, N4_REQUESTS, N4Loss};
 use crate::report::Report;
 use crate::rules::{EquipmentId, Rules, Settings};
@@ -71,6 +73,7 @@ use session::SessionRef;
 use sources::Sources;
 use store::Store;
 use strays::Strays;
+use streams::Copies;
 use transactions::{Timed, Transactions};
 use tunnels::Closing;
 use users::Homeless;
@@ -209,6 +212,8 @@ pub struct Signalling {
     rounds: Rounds,
     accusations: Accusations,
     records: Vec<SessionRecord>,
+    streams: Copies,
+    standings: Vec<Streams>,
     counters: Counters,
     timed: Timed,
     started: Option<Nanos>,
@@ -258,6 +263,8 @@ impl Signalling {
             rounds: Rounds::default(),
             accusations: Accusations::default(),
             records: Vec::new(),
+            streams: Copies::default(),
+            standings: Vec::new(),
             counters: Counters::default(),
             timed: Timed::default(),
             started: None,
@@ -293,6 +300,7 @@ impl Signalling {
         self.strays.forget_equipment();
         self.senders.forget();
         self.sources.forget();
+        self.streams.forget_equipment();
         self.rules = Some(rules);
     }
 
@@ -331,6 +339,7 @@ impl Signalling {
         self.resolve_sources(merged(unresolved().map(|it| &it.odd_sources)), escapes, now);
         self.resolve_users(merged(unresolved().map(|it| &it.homeless)));
         self.settle_due(now);
+        self.look_at_streams(now);
     }
 
     /// Lets time pass before a slice: what was due in between is judged.
@@ -338,7 +347,13 @@ impl Signalling {
         if self.started.is_some() && now > self.now {
             self.advance(now);
             self.settle_due(now);
+            self.look_at_streams(now);
         }
+    }
+
+    /// The clock was set back: what began when is known anew from now on.
+    pub(crate) fn begin_anew(&mut self, now: Nanos) {
+        self.started = Some(now);
     }
 
     /// Judges what is due.
@@ -477,7 +492,10 @@ impl Signalling {
             self.store.evictions(),
             self.counters.tunnels_refused,
             self.transactions.evictions() + self.removed.evictions(),
-            self.strays.evictions() + self.doubts.evictions() + self.counters.dropped_observations,
+            self.strays.evictions()
+                + self.doubts.evictions()
+                + self.counters.dropped_observations
+                + self.streams.refused(),
             self.nodes.evictions(),
         ]
     }

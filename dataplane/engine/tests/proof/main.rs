@@ -5,6 +5,7 @@
 mod choice;
 #[path = "../lab/mod.rs"]
 mod lab;
+mod streams;
 mod world;
 
 use lab::{ip, udp};
@@ -208,7 +209,7 @@ fn copies_that_are_ordered_are_nobodys_to_know_but_the_restricted_roles() {
         let mut set = rules();
         if authorised {
             let to = THIEF.parse::<std::net::IpAddr>().unwrap().into();
-            set.authorised = vec![Authorised { upf: None, to, sessions: 1 }];
+            set.authorised = Some(vec![Authorised { upf: None, to, sessions: 1 }]);
         }
         let alerts = world.judged_by(set);
         assert_eq!(about_proof(&alerts), [] as [&Alert; 0]);

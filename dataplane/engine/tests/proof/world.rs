@@ -157,10 +157,21 @@ impl World {
 
     /// A rule orders copies of the session's packets.
     pub fn duplicate(&mut self, time: f64, n: u32, to: &str) {
+        self.duplicate_at(time, n, UPF, to);
+    }
+
+    /// The same at any UPF.
+    pub fn duplicate_at(&mut self, time: f64, n: u32, upf: &str, to: &str) {
         let outer = [&[1, 0][..], &0x77_u32.to_be_bytes(), &octets(to)].concat();
         let copies = group(5, &[ie(42, &[0]), ie(84, &outer)]);
         let ask = [group(10, &[ie(108, &1_u32.to_be_bytes()), ie(44, &[18]), copies])];
-        self.agree(time, UPF, 52, [u64::from(n) + 0x1000, u64::from(n)], &ask, &[cause(1)]);
+        self.agree(time, upf, 52, [u64::from(n) + 0x1000, u64::from(n)], &ask, &[cause(1)]);
+    }
+
+    /// No rule orders copies of the session's packets any more.
+    pub fn end_copies_at(&mut self, time: f64, n: u32, upf: &str) {
+        let ask = [group(10, &[ie(108, &1_u32.to_be_bytes()), ie(44, &[2])])];
+        self.agree(time, upf, 52, [u64::from(n) + 0x1000, u64::from(n)], &ask, &[cause(1)]);
     }
 
     /// A packet that no other is like.
