@@ -12,7 +12,7 @@ use super::order;
 use super::pool::NIL;
 use super::request::{element, groups};
 use super::session::{Flagged, SessionRef};
-use super::transactions::{Early, TransactionKey, Waiting};
+use super::transactions::{Early, OVERDUE, TransactionKey, Waiting};
 use crate::Nanos;
 use crate::contract::words::{N4_LATENCY_BUCKETS, N4_REQUESTS};
 
@@ -110,7 +110,8 @@ impl Signalling {
         let presumed = key.message == 52 && declared && !doubted && session.is_some();
         waiting.presumed = presumed;
         let bytes = presumed.then(|| waiting.bytes.clone());
-        self.count_half(pair, Half::Request, now);
+        // Time may have run past it in one step.
+        self.count_half(pair, Half::Request, now.min(asked.plus(OVERDUE)));
         if !declared || doubted {
             return;
         }

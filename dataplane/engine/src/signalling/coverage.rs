@@ -57,21 +57,21 @@ struct Part {
 }
 
 impl Coverage {
-    fn part(&mut self, time: Nanos) -> &mut Part {
+    /// The part of a time; none if that is a minute before what was counted last.
+    fn part(&mut self, time: Nanos) -> Option<&mut Part> {
         let number = time.slice(PART);
         let part = &mut self.parts[number as usize % PARTS];
-        if part.number != number {
+        if part.number < number {
             *part = Part { number, ..Part::default() };
         }
-        part
+        (part.number == number).then_some(part)
     }
 
     /// Both halves of a transaction were seen; of an overdue one the second half now.
     pub(crate) fn whole(&mut self, time: Nanos, was_overdue: bool) {
-        let part = self.part(time);
-        part.whole += 1;
-        if was_overdue {
-            part.halves = part.halves.saturating_sub(1);
+        if let Some(part) = self.part(time) {
+            part.whole += 1;
+            part.halves = part.halves.saturating_sub(u32::from(was_overdue));
         }
         let lately = self.lately.at(time);
         lately.whole += ONE;
@@ -82,7 +82,9 @@ impl Coverage {
 
     /// Only one half was seen.
     pub(crate) fn half(&mut self, half: Half, time: Nanos) {
-        self.part(time).halves += 1;
+        if let Some(part) = self.part(time) {
+            part.halves += 1;
+        }
         let lately = self.lately.at(time);
         match half {
             Half::Request => lately.requests += ONE,
