@@ -283,3 +283,30 @@ fn a_clock_that_is_set_back_makes_no_orphans() {
     hour.traffic(1, 30, [5, 1_005]);
     assert_eq!(hour.detections(), []);
 }
+
+#[test]
+fn what_is_sent_to_all_excuses_no_more_than_a_user_has() {
+    let mut hour = Hour::new();
+    hour.keeps_alive(Answer);
+    hour.script.wait(2.0);
+    hour.goes_on();
+    for teid in 1..=40 {
+        hour.script.udp(NODES[1], NODES[0], &g_pdu_of(7_000 + teid, "0.0.0.1:4", SERVER));
+    }
+    assert_eq!(hour.detections(), [GTP_ORPHAN]);
+}
+
+#[test]
+fn one_lone_answer_ends_nobodys_session() {
+    let mut hour = Hour::new();
+    hour.session(Both, 5, 30);
+    hour.traffic(1, 30, [5, 1_005]);
+    // The end of it is answered, and nobody asked for it: anybody may send that.
+    hour.ends(Answer, 5);
+    hour.script.wait(2.0);
+    hour.goes_on();
+    let ask = [f_seid(6, SMF), uplink_pdr(1, 6, [10, 60, 0, 30]), who(77)];
+    hour.agree(Both, 50, [0, 6], &ask, &[cause(1), f_seid(6, UPF)]);
+    hour.traffic(1, 30, [5, 1_005]);
+    assert_eq!(hour.detections(), [PFCP_REDIR]);
+}

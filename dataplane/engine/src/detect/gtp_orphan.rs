@@ -124,6 +124,14 @@ impl Orphans {
         .collect()
     }
 
+    /// Different tunnels to and from an address that are in use.
+    pub(crate) fn tunnels_at(&self, address: Address, now: Nanos) -> usize {
+        let its = self.pairs.iter().filter(|((from, to), pair)| {
+            (*from == address || *to == address) && now.since(pair.last) <= IDLE
+        });
+        its.map(|(_, pair)| pair.known.len()).sum()
+    }
+
     /// Different tunnels of all pairs, as far as they are told apart.
     pub(crate) fn tunnels(&self) -> usize {
         self.pairs.values().map(|pair| pair.known.len()).sum()

@@ -48,6 +48,12 @@ impl Rules {
             })
     }
 
+    /// Whether an address is in a pool of any network instance; without pools any is.
+    pub fn is_in_any_pool(&self, address: Address) -> bool {
+        let pools = &self.sessions.pools;
+        pools.is_empty() || pools.iter().any(|(prefix, _)| prefix.contains(address))
+    }
+
     /// Whether a data network is declared; without a list any is.
     pub fn is_dnn(&self, name: &str) -> bool {
         let is = |dnn: &String| dnn.eq_ignore_ascii_case(name);

@@ -12,7 +12,7 @@ use super::order;
 use super::pool::NIL;
 use super::request::{element, groups};
 use super::session::{Flagged, SessionRef};
-use super::transactions::{Early, OVERDUE, TransactionKey, Waiting};
+use super::transactions::{Early, OVERDUE, TransactionKey, WINDOW, Waiting};
 use crate::Nanos;
 use crate::contract::words::{N4_LATENCY_BUCKETS, N4_REQUESTS};
 
@@ -110,8 +110,7 @@ impl Signalling {
         let presumed = key.message == 52 && declared && !doubted && session.is_some();
         waiting.presumed = presumed;
         let bytes = presumed.then(|| waiting.bytes.clone());
-        // Time may have run past it in one step.
-        self.count_half(pair, Half::Request, now.min(asked.plus(OVERDUE)));
+        self.count_half(pair, Half::Request, (asked.plus(OVERDUE), now));
         if !declared || doubted {
             return;
         }
@@ -127,12 +126,16 @@ impl Signalling {
         }
     }
 
-    /// One half of a transaction was seen and the other was not.
-    fn count_half(&mut self, pair: u32, half: Half, time: Nanos) {
+    /// One half of a transaction was seen and the other was not by `due`, as it shows `now`. Where
+    /// time has run on in one step there was nothing to cover.
+    fn count_half(&mut self, pair: u32, half: Half, (due, now): (Nanos, Nanos)) {
         let Some(pair) = self.nodes.pair(pair).filter(|pair| pair.declared) else { return };
         for number in [pair.from, pair.to] {
             if let Some(node) = self.nodes.node_mut(number) {
-                node.coverage.half(half, time);
+                node.coverage.half(half, due);
+                if now.since(due) <= WINDOW {
+                    node.coverage.half_of_minute(due);
+                }
             }
         }
     }
@@ -141,7 +144,7 @@ impl Signalling {
     pub(super) fn unanswered(&mut self, key: &TransactionKey, waiting: Waiting) {
         self.counters.unanswered += 1;
         if !waiting.overdue {
-            self.count_half(waiting.pair, Half::Request, waiting.time);
+            self.count_half(waiting.pair, Half::Request, (waiting.time, waiting.time));
         }
         match key.message {
             50 => self.failed(&waiting, key.message),
@@ -164,7 +167,7 @@ impl Signalling {
     pub(super) fn unasked(&mut self, key: &TransactionKey, early: &Early) {
         self.counters.unasked += 1;
         let pair = self.pair_of(key.source, key.destination, early.time);
-        self.count_half(pair, Half::Answer, early.time);
+        self.count_half(pair, Half::Answer, (early.time, early.time));
         let Ok(answer) = Pfcp::parse(&early.bytes) else { return };
         let cause = cause_of(&answer);
         if let Some(cause) = cause {
@@ -175,7 +178,7 @@ impl Signalling {
             // asked for that: it is uncertain, since anybody may send an answer.
             52 | 54 => {
                 let seid = answer.seid().map_or(0, |seid| seid.0);
-                if let Some(at) = self.store.by_cp(key.source, seid) {
+                if let Some(at) = self.session_answered(key, seid) {
                     self.doubt_users(at, key.message, early.time);
                 }
             }
@@ -190,16 +193,25 @@ impl Signalling {
 }
 
 impl Signalling {
+    /// The session that an answer is about, if it is its UP function that answers.
+    fn session_answered(&self, key: &TransactionKey, seid: u64) -> Option<SessionRef> {
+        let at = self.store.by_cp(key.source, seid)?;
+        let up = self.nodes.node(self.store.find(at)?.up_node)?;
+        let is_its = self.nodes.at(key.destination).and_then(|node| self.nodes.node(node));
+        is_its.is_some_and(|node| self.are_one(up, node)).then_some(at)
+    }
+
     /// A session is known by a half.
     fn doubt_users(&mut self, at: SessionRef, message: u8, time: Nanos) {
         let Some(session) = self.store.find_mut(at) else { return };
+        let was_certain = session.uncertain == Nanos(0);
         session.uncertain = time;
         if message == 54 {
             session.was_flagged_for.set(Flagged::MAY_HAVE_ENDED);
         }
         let (up_node, users) = (session.up_node, session.users());
-        if users.is_empty() {
-            self.doubts.add_nameless(up_node, at);
+        if users.is_empty() && was_certain {
+            self.await_user(up_node, at);
         }
         for user in users {
             self.doubts.add(user, time);
@@ -233,7 +245,7 @@ impl Signalling {
         let seid = answer.seid().map_or(0, |seid| seid.0);
         if matches!(key.message, 52 | 54)
             && !self.transactions.is_doubted(key)
-            && let Some(at) = self.store.by_cp(key.source, seid)
+            && let Some(at) = self.session_answered(key, seid)
         {
             self.unheard(at, since, time);
         }

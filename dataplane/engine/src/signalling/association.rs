@@ -24,7 +24,7 @@ const FAILED_PATH: u32 = 4;
 const CHANGES: usize = 16;
 
 /// Between two restarts of one node that begin its sessions anew at least.
-const RESTARTS_APART: Nanos = Nanos::from_secs(10);
+pub(super) const RESTARTS_APART: Nanos = Nanos::from_secs(10);
 
 impl Signalling {
     /// A request says something of its sender as a node.

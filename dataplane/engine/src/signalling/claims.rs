@@ -129,9 +129,6 @@ impl Signalling {
         let both = (self.store.find(older), self.store.find(newer));
         let (Some(old), Some(new)) = both else { return };
         let same_subscriber = old.who.supi != 0 && old.who.supi == new.who.supi;
-        if old.was_flagged_for.has(Flagged::MAY_HAVE_ENDED) {
-            return self.replace(older, at);
-        }
         // Its end may have been missed.
         let gap = self.nodes.node(old.up_node).map_or(Nanos(0), |node| node.silent_until);
         if old.signalled < gap {
@@ -160,11 +157,13 @@ impl Signalling {
                 waiting.push_back(dispute);
                 continue;
             }
-            if dispute.same_subscriber {
+            let may_have_ended = older.was_flagged_for.has(Flagged::MAY_HAVE_ENDED);
+            if !alive && (dispute.same_subscriber || may_have_ended) {
                 // Nobody saw how it ended, and it has.
-                if !alive {
-                    self.replace(dispute.older, dispute.at);
-                }
+                self.replace(dispute.older, now);
+                continue;
+            }
+            if dispute.same_subscriber {
                 continue;
             }
             let degraded = !self.is_covered(older.up_node, now);

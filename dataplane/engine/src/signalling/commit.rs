@@ -59,7 +59,8 @@ impl Signalling {
             let Some(old) = self.store.find(at) else { continue };
             // An answer alone, which anybody may send, takes nothing from a session.
             if request.is_none() && old.is_live() {
-                if let Some(old) = self.store.find_mut(at) {
+                let is_it_again = old.cp_seid == cp_seid && old.up_seid == up_seid;
+                if let Some(old) = self.store.find_mut(at).filter(|_| !is_it_again) {
                     old.uncertain = time;
                     old.was_flagged_for.set(Flagged::MAY_HAVE_ENDED);
                 }
@@ -114,7 +115,7 @@ impl Signalling {
         let Some(session) = self.store.find(at) else { return };
         let users = session.users();
         if request.is_none() && users.is_empty() {
-            self.doubts.add_nameless(to, at);
+            self.await_user(to, at);
         }
         // Of one that is known in part, the request may still come.
         if request.is_some() {
@@ -217,8 +218,16 @@ impl Signalling {
         }
         self.store.index_cp(at, cp, cp_seid);
         self.store.index_up(at, up, up_seid);
-        self.doubts.add_nameless(to, at);
+        self.await_user(to, at);
         Some(at)
+    }
+
+    /// Nobody saw who the user of a session is.
+    pub(super) fn await_user(&mut self, up_node: u32, at: SessionRef) {
+        let store = &self.store;
+        self.doubts.add_nameless(up_node, at, |at| {
+            store.find(at).is_some_and(|it| it.is_live() && it.addresses().next().is_none())
+        });
     }
 
     /// A modification is taken to hold though nobody saw its answer.

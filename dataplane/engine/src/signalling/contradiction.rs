@@ -30,6 +30,8 @@ const USED_WITHIN: Nanos = Nanos::from_secs(10);
 const PATIENCE: Nanos = Nanos(500_000_000);
 /// And so many times in all, the usual N1 and the first, of which the tap may miss some.
 const REPEATS: u64 = 4;
+/// The longest T1 that is granted.
+const LONGEST: Nanos = Nanos::from_secs(5);
 
 /// The kinds of rules that are created, updated and removed by number, and are kept.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -145,7 +147,7 @@ impl Signalling {
         if waited >= PATIENCE
             && let Some(session) = self.store.find_mut(at)
         {
-            session.unheard_until = time.plus(Nanos(waited.0.saturating_mul(REPEATS)));
+            session.unheard_until = time.plus(Nanos(waited.min(LONGEST).0 * REPEATS));
         }
     }
 

@@ -11,6 +11,8 @@ const PART: Nanos = Nanos::from_secs(10);
 const HALF_LIFE: Nanos = Nanos::from_secs(6 * 3_600);
 /// What one transaction counts, so that it is not soon worth nothing.
 const ONE: u64 = 1 << 16;
+/// A tap that misses one half of fewer than that many is as good as whole.
+const LOSSY: u64 = 2_000;
 
 /// The half of a transaction that was seen.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -36,6 +38,11 @@ struct Lately {
 }
 
 impl Lately {
+    /// Whether so many halves are more than an accident.
+    fn is_share(&self, halves: u64) -> bool {
+        halves > 0 && halves >= self.whole / LOSSY
+    }
+
     fn at(&mut self, time: Nanos) -> &mut Self {
         let number = time.slice(HALF_LIFE);
         let aged = number.saturating_sub(self.number).min(63);
@@ -80,11 +87,15 @@ impl Coverage {
         }
     }
 
-    /// Only one half was seen.
-    pub(crate) fn half(&mut self, half: Half, time: Nanos) {
+    /// Only one half was seen, and that counts in its minute.
+    pub(crate) fn half_of_minute(&mut self, time: Nanos) {
         if let Some(part) = self.part(time) {
             part.halves += 1;
         }
+    }
+
+    /// Only one half was seen, and that counts for hours.
+    pub(crate) fn half(&mut self, half: Half, time: Nanos) {
         let lately = self.lately.at(time);
         match half {
             Half::Request => lately.requests += ONE,
@@ -95,12 +106,12 @@ impl Coverage {
     /// Whether the tap misses N4: nobody answers what nobody asked, nor leaves unanswered what
     /// another answers.
     pub(crate) fn is_lossy(&self) -> bool {
-        self.lately.requests > 0 && self.lately.answers > 0
+        self.lately.is_share(self.lately.requests) && self.lately.is_share(self.lately.answers)
     }
 
     /// Whether any transaction of the last hours was seen by a half.
     pub(crate) fn has_halves(&self) -> bool {
-        self.lately.requests > 0 || self.lately.answers > 0
+        self.lately.is_share(self.lately.requests) || self.lately.is_share(self.lately.answers)
     }
 
     /// How many transactions of the last hours went by unseen. A tap that loses one half and the
@@ -141,7 +152,7 @@ mod tests {
         for second in 100..110 {
             coverage.whole(at(second), false);
         }
-        coverage.half(Half::Answer, at(109));
+        coverage.half_of_minute(at(109));
         assert_eq!(coverage.of(at(110)), (10, 11));
         coverage.whole(at(112), true);
         assert_eq!(coverage.of(at(150)).0, 11);

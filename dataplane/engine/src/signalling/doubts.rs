@@ -20,7 +20,9 @@ use crate::tunnels::FTeid;
 /// hours.
 const UNCERTAIN: Nanos = Nanos::from_secs(86_400);
 /// How often the use of a doubt is noted at most.
-const NOTED: Nanos = Nanos::from_secs(3_600);
+const USED: Nanos = Nanos::from_secs(3_600);
+/// How often a doubt is.
+const NOTED: Nanos = Nanos::from_secs(60);
 /// Tunnels that one user may have at a time, both ways and amid a handover.
 const TUNNELS: usize = 6;
 /// A tunnel that was not used for so long may have been given up for another.
@@ -40,19 +42,23 @@ pub(crate) struct Doubts {
     /// Sessions without users by their UP nodes.
     nameless: BTreeMap<u32, VecDeque<SessionRef>>,
     waiting: usize,
-    refused: u64,
+    evictions: u64,
 }
 
 impl Default for Doubts {
     fn default() -> Self {
-        Self { users: Recent::new(UNCERTAIN), nameless: BTreeMap::new(), waiting: 0, refused: 0 }
+        Self { users: Recent::new(UNCERTAIN), nameless: BTreeMap::new(), waiting: 0, evictions: 0 }
     }
 }
 
 impl Doubts {
     /// A user's session is known by a half.
     pub(crate) fn add(&mut self, user: Address, time: Nanos) {
-        self.users.add(whole(user), time);
+        let user = whole(user);
+        let noted = self.users.when(&user, time);
+        if noted.is_none_or(|noted| time.since(noted) > NOTED) {
+            self.users.add(user, time);
+        }
     }
 
     /// A session of the user was seen whole.
@@ -65,12 +71,17 @@ impl Doubts {
         self.users.when(&whole(user), now).is_some()
     }
 
+    /// Whether that was so within a time.
+    pub(crate) fn had_within(&self, user: Address, span: Nanos, now: Nanos) -> bool {
+        self.users.when(&whole(user), now).is_some_and(|noted| now.since(noted) <= span)
+    }
+
     /// Whether a tunnel may be one of a user's whose session is known by a half. Whoever has
     /// more than a session has is not excused.
     pub(crate) fn excuse(&mut self, user: Address, end: FTeid, now: Nanos) -> bool {
         let user = whole(user);
         let Some(noted) = self.users.when(&user, now) else { return false };
-        if now.since(noted) > NOTED {
+        if now.since(noted) > USED {
             self.users.add(user, now);
         }
         let Some(tunnels) = self.users.of(&user) else { return false };
@@ -85,46 +96,60 @@ impl Doubts {
         true
     }
 
-    /// A session of a UP node has a user, and nobody saw whom.
-    pub(crate) fn add_nameless(&mut self, up_node: u32, at: SessionRef) {
+    /// A session of a UP node has a user, and nobody saw whom. At the bound the one that waited
+    /// longest gives way, which counts if it still `is_waiting`.
+    pub(crate) fn add_nameless(
+        &mut self,
+        up_node: u32,
+        at: SessionRef,
+        is_waiting: impl Fn(SessionRef) -> bool,
+    ) {
         if self.waiting >= NAMELESS {
-            self.refused += 1;
-            return;
+            let full = if self.nameless.contains_key(&up_node) { Some(up_node) } else { None };
+            let full = full.or_else(|| self.nameless.keys().next().copied());
+            let oldest = full.and_then(|node| self.take_first(node));
+            self.evictions += u64::from(oldest.is_some_and(is_waiting));
         }
         self.waiting += 1;
         self.nameless.entry(up_node).or_default().push_back(at);
     }
 
+    fn take_first(&mut self, up_node: u32) -> Option<SessionRef> {
+        let waiting = self.nameless.get_mut(&up_node)?;
+        let first = waiting.pop_front();
+        if waiting.is_empty() {
+            self.nameless.remove(&up_node);
+        }
+        self.waiting -= usize::from(first.is_some());
+        first
+    }
+
     /// Looks for the session of a user who came by, among those of a UP node that wait, the one
     /// that waited longest first. `is_its` says whether one may be, and nothing of one that waits
-    /// no more. Who is found waits no more.
+    /// no more. Who is found waits no more; who is another's waits behind the others.
     pub(crate) fn name(
         &mut self,
         up_node: u32,
         mut is_its: impl FnMut(SessionRef) -> Option<bool>,
     ) -> bool {
-        let Some(waiting) = self.nameless.get_mut(&up_node) else { return false };
-        let before = waiting.len();
-        let (mut at, mut is_found) = (0, false);
-        while !is_found && at < waiting.len().min(LOOKED_AT) {
-            match is_its(waiting[at]) {
-                Some(false) => at += 1,
-                found => {
-                    waiting.remove(at);
-                    is_found = found.is_some();
+        let waiting = self.nameless.get(&up_node).map_or(0, VecDeque::len);
+        for _ in 0..waiting.min(LOOKED_AT) {
+            let Some(at) = self.take_first(up_node) else { break };
+            match is_its(at) {
+                Some(true) => return true,
+                Some(false) => {
+                    self.waiting += 1;
+                    self.nameless.entry(up_node).or_default().push_back(at);
                 }
+                None => {}
             }
         }
-        self.waiting -= before - waiting.len();
-        if waiting.is_empty() {
-            self.nameless.remove(&up_node);
-        }
-        is_found
+        false
     }
 
-    /// What found no room.
+    /// What gave way to others.
     pub(crate) fn evictions(&self) -> u64 {
-        self.users.evictions() + self.refused
+        self.users.evictions() + self.evictions
     }
 }
 
@@ -160,8 +185,12 @@ mod tests {
     fn sessions_wait_for_their_users_in_order_and_up_to_a_bound() {
         let mut doubts = Doubts::default();
         let of = |place: u32| SessionRef { place, uses: 1 };
-        (0..NAMELESS as u32 + 3).for_each(|place| doubts.add_nameless(place % 2, of(place)));
-        assert_eq!(doubts.evictions(), 3);
+        let still = |at: SessionRef| at != of(2);
+        (0..NAMELESS as u32).for_each(|place| doubts.add_nameless(place % 2, of(place), still));
+        // The first two of node 0 give way, of which one waits no more.
+        doubts.add_nameless(0, of(90_000), still);
+        doubts.add_nameless(0, of(90_002), still);
+        assert_eq!((doubts.evictions(), doubts.waiting), (1, NAMELESS));
         // The first of node 1 is over, and the second is another's.
         let mut asked = Vec::new();
         let is_found = doubts.name(1, |at| {
@@ -170,14 +199,15 @@ mod tests {
         });
         assert!(is_found && !doubts.name(7, |_| Some(true)));
         assert_eq!(asked, [of(1), of(3), of(5)]);
-        doubts.add_nameless(7, of(9));
-        assert_eq!(doubts.evictions(), 3);
-        assert!(doubts.name(7, |at| Some(at == of(9))) && !doubts.name(7, |_| Some(true)));
-        let mut looked_at = 0;
-        let is_found = doubts.name(0, |_| {
-            looked_at += 1;
-            Some(false)
-        });
-        assert!(!is_found && looked_at == LOOKED_AT);
+        // Who is another's comes behind: the next user meets others.
+        let mut looked_at = Vec::new();
+        for _ in 0..2 {
+            assert!(!doubts.name(0, |at| {
+                looked_at.push(at);
+                Some(false)
+            }));
+        }
+        assert_eq!(looked_at.len(), 2 * LOOKED_AT);
+        assert_ne!(looked_at[0], looked_at[LOOKED_AT]);
     }
 }

@@ -64,7 +64,7 @@ impl Signalling {
             upf = None;
         }
         let is_firm = owners.iter().all(|(_, session)| self.is_firm(session, time))
-            && !self.doubts.has(user, time);
+            && !self.doubts.had_within(user, DOUBTED_MEMORY, time);
         let moved = owners.iter().map(|(_, session)| session.moved).max().unwrap_or_default();
         Some(Owner { session, upf, is_source, is_firm, moved })
     }

@@ -217,6 +217,8 @@ pub struct Signalling {
     counters: Counters,
     timed: Timed,
     started: Option<Nanos>,
+    /// When the clock was set back last.
+    set_back: Nanos,
     now: Nanos,
     archivist: Option<Archivist>,
 }
@@ -268,6 +270,7 @@ impl Signalling {
             counters: Counters::default(),
             timed: Timed::default(),
             started: None,
+            set_back: Nanos(0),
             now: Nanos(0),
             archivist: None,
         })
@@ -353,7 +356,11 @@ impl Signalling {
 
     /// The clock was set back: what began when is known anew from now on.
     pub(crate) fn begin_anew(&mut self, now: Nanos) {
-        self.started = Some(now);
+        // Of a clock that is set back without end nothing is learned without end.
+        if now.since(self.set_back) > association::RESTARTS_APART {
+            self.started = Some(now);
+        }
+        self.set_back = now;
     }
 
     /// Judges what is due.

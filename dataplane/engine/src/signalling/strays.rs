@@ -23,6 +23,10 @@ use crate::track::Inner;
 use crate::tunnels::unresolved::{Complaint, Kind, OddSource, Stray, Sum};
 use crate::tunnels::{FTeid, Row, RowFlags};
 
+/// Sessions that a tap may have missed of one UPF, so that their tunnels are only noted: of more
+/// there is more to be said.
+const MISSED: f64 = 16.0;
+
 /// Tunnels that wait at a time.
 const PARKED: usize = 1 << 16;
 
@@ -189,18 +193,25 @@ impl Signalling {
             (None, Some(node)) => (node, to),
             (None, None) => return false,
         };
-        // Nobody is named by what is sent to all.
+        // Nobody is named by what is sent to all: a gNB has a user's share of such tunnels.
         if user.is_local_scope() {
-            return self.nodes.node(node).is_some_and(|node| node.coverage.has_halves());
+            if self.nodes.node(node).is_some_and(|node| node.coverage.has_halves()) {
+                self.doubts.add(far, now);
+            }
+            return self.doubts.excuse(far, stray.end, now);
         }
         let is_its = match self.session_of_user(user, node) {
-            None => self.is_awaited(node, far, stray.sum.last),
+            None => self.is_of_pool(user) && self.is_awaited(node, far, stray.sum.last),
             Some(state) => state == SessionState::Partial,
         };
-        if is_its {
+        if is_its && !self.doubts.has(user, now) {
             self.doubts.add(user, now);
         }
         is_its && self.doubts.excuse(user, stray.end, now)
+    }
+
+    fn is_of_pool(&self, user: Address) -> bool {
+        self.rules.as_deref().is_none_or(|rules| rules.is_in_any_pool(user))
     }
 
     /// The state of the session that a user has, as far as it lives for all that was seen; one
@@ -334,11 +345,15 @@ impl Signalling {
         if self.strays.scans.is_scanning(from, now, &self.settings) {
             return;
         }
-        // As many as the tap is likely to have missed are no evidence.
-        let node = self.up_node_of(to).or_else(|| self.up_node_of(from));
+        // As many as the tap is likely to have missed are no evidence: of each session two tunnels.
+        let (up, node) = match (self.up_node_of(to), self.up_node_of(from)) {
+            (Some(node), _) => (to, Some(node)),
+            (None, node) => (from, node),
+        };
         let node = node.and_then(|node| self.nodes.node(node));
-        let unseen = node.map_or(0.0, |node| node.coverage.unseen());
-        let is_expected = f64::from(pair.tunnels) <= unseen.round();
+        let unseen = node.map_or(0, |node| node.coverage.unseen().round().min(MISSED) as usize);
+        let is_expected = self.strays.orphans.tunnels_at(up, now) <= 2 * unseen
+            && pair.tunnels as usize <= unseen;
         let mut accusation = self.user_plane(
             GTP_ORPHAN,
             if is_expected { Severity::Info } else { Severity::High },

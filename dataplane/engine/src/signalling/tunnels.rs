@@ -362,7 +362,8 @@ impl Signalling {
                 self.dispute(key, (older, at), true, time);
             }
             self.store.claim(claim, at);
-            let row = self.open_user(at, ue.address, time);
+            // One that was taken for its user has a row already.
+            let row = ue.row.or_else(|| self.open_user(at, ue.address, time));
             if let Some(session) = self.store.find_mut(at) {
                 session.ue[place].claimed = true;
                 session.ue[place].row = row;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use weir_wire::Address;
 
 use super::request::blank;
-use super::session::{Route, SessionRef, is_within};
+use super::session::{Route, Session, SessionRef, is_within};
 use super::{MEMORY, Signalling};
 use crate::Nanos;
 use crate::contract::session::{SessionState, Signalled};
@@ -19,6 +19,8 @@ use crate::tunnels::{FTeid, Row, RowFlags, Slot};
 
 /// Sources that wait for N4, and such as have waited.
 const SOURCES: usize = 1 << 12;
+/// How often sessions without users are counted at most.
+const RECOUNT: Nanos = Nanos::from_secs(5);
 /// How long a source that was judged is remembered.
 const REMEMBERED: Nanos = Nanos::from_secs(600);
 
@@ -29,6 +31,8 @@ pub(crate) struct Homeless {
     known: BTreeMap<Address, Known>,
     /// Routes behind users, with their sessions.
     routes: Vec<(Route, SessionRef)>,
+    /// Sessions in part without a user, and when they were counted.
+    nameless: (usize, Nanos),
 }
 
 /// Packets of one source that no alert counts yet.
@@ -147,6 +151,20 @@ impl Signalling {
             && !self.asked.has_user(escape.source, now)
     }
 
+    /// How many sessions have users whom nobody knows; counted anew now and then.
+    fn nameless(&mut self, now: Nanos) -> usize {
+        let (counted, at) = self.homeless.nameless;
+        if at != Nanos(0) && now.since(at) < RECOUNT && at.since(now) == Nanos(0) {
+            return counted;
+        }
+        let is_nameless = |session: &Session| {
+            session.state == SessionState::Partial && session.addresses().next().is_none()
+        };
+        let counted = self.store.all(is_nameless).len();
+        self.homeless.nameless = (counted, now);
+        counted
+    }
+
     fn note_homeless(&mut self, escape: &Escape) {
         if self.homeless.known.len() >= SOURCES && !self.homeless.known.contains_key(&escape.source)
         {
@@ -169,8 +187,7 @@ impl Signalling {
             .filter(|node| node.is_up)
             .map(|node| node.coverage.unseen())
             .sum();
-        let nameless =
-            self.store.counts()[SessionState::Partial as usize] as usize + unseen.round() as usize;
+        let nameless = self.nameless(escape.sum.last) + unseen.round() as usize;
         let homeless = self.homeless.known.len();
         let least = self.settings.spoof_min_packets;
         let Some(known) = self.homeless.known.get_mut(&escape.source) else { return };
