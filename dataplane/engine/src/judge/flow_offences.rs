@@ -78,6 +78,12 @@ impl Judge {
         };
         let (offence, snapshot) = (flow.offence, flow.clone());
         match offence {
+            Some(offence) if self.is_withheld(&snapshot, snapshot.sender(offence.peer)) => {
+                // Nor is it told of by what is counted later, when it need not be withheld any more.
+                if let Some(flow) = self.flows.row(row) {
+                    flow.uncounted = (0, 0);
+                }
+            }
             Some(offence) if offence.detection == EGR_NOTALLOWED && may_be_gtp(&snapshot) => {
                 if before.is_none() {
                     self.hold(snapshot.last().plus(HOLD), Held::Flow(row, delta.key));
