@@ -55,7 +55,9 @@ impl Judge {
         rules: &Rules,
         say: &mut impl FnMut(Verdict),
     ) {
+        let is_confidential = self.has_confidential_end(&delta.key);
         let Some(flow) = self.flows.row(row) else { return };
+        flow.was_confidential |= is_confidential;
         flow.ask(rules);
         let enabled = rules.settings().enabled;
         let last = flow.last();
@@ -141,7 +143,8 @@ impl Judge {
             flow_id: flow.id(),
             packets,
             bytes,
-            first: flow.first(),
+            // What was withheld before has no beginning either.
+            first: if flow.was_confidential { made.min(flow.last()) } else { flow.first() },
             last: flow.last(),
             ..self.blank(offence.detection, offence.severity, offence.fact, now)
         };

@@ -10,7 +10,9 @@ use crate::contract::verdict::{Activity, Flow as FlowVerdict, FlowEnd, Verdict};
 impl Judge {
     /// Whether a flow of equipment may be told of: where copies go is told of in confidence only.
     fn is_told(&self, flow: &Flow) -> bool {
-        flow.equipment_ways().next().is_some() && !self.has_confidential_end(&flow.key)
+        flow.equipment_ways().next().is_some()
+            && !flow.was_confidential
+            && !self.has_confidential_end(&flow.key)
     }
 
     /// Tells of a spell of activity that is over. That of user planes and N4 follows their users.

@@ -329,9 +329,7 @@ impl Signalling {
 
     /// Looks how many streams of copies there are at `now`, if it is time to.
     pub(super) fn look_at_streams(&mut self, now: Nanos) {
-        if self.streams.is_due(now) {
-            self.tell_of_streams(now, false);
-        }
+        self.tell_of_streams(now, false);
     }
 
     /// Looks a last time, at the end of the input.
