@@ -6,9 +6,9 @@ mod lab;
 use std::sync::Arc;
 
 use lab::*;
-use weir_engine::contract::verdict::{Alert, Verdict};
+use weir_engine::contract::verdict::{Alert, InputEnd, Verdict};
 use weir_engine::detect::ops_blind::Vitals;
-use weir_engine::rules::{EquipmentId, Link, Rules};
+use weir_engine::rules::{Authorised, EquipmentId, Link, RuleSet, Rules};
 use weir_engine::time::REPLAY_SLICE;
 use weir_engine::worker::Setup;
 use weir_engine::{Frame, Judge, Nanos, Report, RxMeta, Worker};
@@ -118,4 +118,31 @@ fn sightings_of_a_worker_behind_the_judge_name_nobody() {
     // gnb-2 lists a MAC address, and this is another one.
     bench.packet(&udp("10.0.0.2:1000", "10.0.3.53:53", b"?"), &before);
     assert!(bench.alerts().iter().all(|alert| alert.equipment != Some(EquipmentId(1))));
+}
+
+#[test]
+fn what_was_sent_while_a_file_named_its_place_is_told_of_neither_then_nor_later() {
+    let function: std::net::IpAddr = "10.9.9.9".parse().unwrap();
+    let order = Authorised { upf: None, to: function.into(), sessions: 9 };
+    let named = RuleSet { authorised: Some(vec![order]), ..rule_set() };
+    let over = RuleSet { authorised: Some(Vec::new()), version: 2, ..rule_set() };
+    let [named, over] = [named, over].map(|set| Arc::new(Rules::compile(set).unwrap()));
+    let copy = udp("10.0.1.1:2152", "10.9.9.9:2152", &g_pdu(7));
+    let mut bench = Bench::new();
+    bench.adopt(&named);
+    for _ in 0..5 {
+        bench.packet(&copy, &named);
+    }
+    bench.adopt(&over);
+    bench.packet(&copy, &over);
+    bench.packet(&copy, &over);
+    let said = &mut bench.said;
+    let last = Nanos(bench.slice * REPLAY_SLICE.0);
+    bench.judge.finish(InputEnd { last }, &mut |verdict| said.push(verdict));
+    let alerts = bench.alerts();
+    let about = |alert: &&&Alert| alert.peer == Some(function);
+    let alert = alerts.iter().filter(about).next_back().unwrap();
+    // From the sixth slice on.
+    assert_eq!((alert.packets, alert.first), (2, Nanos(6 * REPLAY_SLICE.0)));
+    assert!(!bench.said.iter().any(|verdict| matches!(verdict, Verdict::Flow(_))));
 }

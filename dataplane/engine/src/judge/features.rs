@@ -123,9 +123,8 @@ impl Judge {
             let is_client = flow.opener().is_none_or(|opener| opener == own);
             let begins = begins(flow, seen.time);
             let peer_equipment = flow.equipment(own.reverse());
-            let ordered = [seen.flow.low, seen.flow.high];
             // Where copies go is told of in confidence only.
-            if ordered.iter().any(|end| self.signalling.is_ordered(*end)) {
+            if self.has_confidential_end(&seen.flow) {
                 continue;
             }
             let feature = match speech {

@@ -82,6 +82,10 @@ impl Judge {
             return;
         }
         let Some(flow) = self.flows.find(&key.flow) else { return };
+        // Where copies go is told of in confidence only.
+        if self.is_withheld(flow, to) {
+            return;
+        }
         // G-PDUs of a pair that nobody declared are told of as such.
         if flow.offence.is_some_and(|offence| rank(offence.detection) > rank(detection)) {
             return;

@@ -65,6 +65,8 @@ pub struct Flow {
     pub offence: Option<Offence>,
     /// Packets and bytes that its alert does not count yet.
     pub uncounted: (u64, u64),
+    /// Whether copies went or could go to an end of it at any time: its sums show them ever since.
+    pub was_confidential: bool,
     /// When an hourly record is due.
     pub hourly: Nanos,
     /// The activity that is not told of yet.
@@ -99,6 +101,7 @@ impl Flow {
             periodic: false,
             offence: None,
             uncounted: (0, 0),
+            was_confidential: false,
             hourly: delta.first().plus(HOUR),
             spell: Spell::default(),
         };

@@ -55,7 +55,9 @@ impl Judge {
         rules: &Rules,
         say: &mut impl FnMut(Verdict),
     ) {
+        let is_confidential = self.has_confidential_end(&delta.key);
         let Some(flow) = self.flows.row(row) else { return };
+        flow.was_confidential |= is_confidential;
         flow.ask(rules);
         let enabled = rules.settings().enabled;
         let last = flow.last();
@@ -78,6 +80,12 @@ impl Judge {
         };
         let (offence, snapshot) = (flow.offence, flow.clone());
         match offence {
+            Some(offence) if self.is_withheld(&snapshot, snapshot.sender(offence.peer)) => {
+                // Nor is it told of by what is counted later, when it need not be withheld any more.
+                if let Some(flow) = self.flows.row(row) {
+                    flow.uncounted = (0, 0);
+                }
+            }
             Some(offence) if offence.detection == EGR_NOTALLOWED && may_be_gtp(&snapshot) => {
                 if before.is_none() {
                     self.hold(snapshot.last().plus(HOLD), Held::Flow(row, delta.key));
@@ -135,7 +143,8 @@ impl Judge {
             flow_id: flow.id(),
             packets,
             bytes,
-            first: flow.first(),
+            // What was withheld before has no beginning either.
+            first: if flow.was_confidential { made.min(flow.last()) } else { flow.first() },
             last: flow.last(),
             ..self.blank(offence.detection, offence.severity, offence.fact, now)
         };

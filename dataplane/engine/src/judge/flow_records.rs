@@ -11,7 +11,8 @@ impl Judge {
     /// Whether a flow of equipment may be told of: where copies go is told of in confidence only.
     fn is_told(&self, flow: &Flow) -> bool {
         flow.equipment_ways().next().is_some()
-            && ![flow.key.low, flow.key.high].iter().any(|end| self.signalling.is_ordered(*end))
+            && !flow.was_confidential
+            && !self.has_confidential_end(&flow.key)
     }
 
     /// Tells of a spell of activity that is over. That of user planes and N4 follows their users.

@@ -108,7 +108,7 @@ impl Judge {
         marks.sort_by_key(|mark| (mark.seen.time, mark.shows, mark.seen));
         for Mark { seen, shows } in marks {
             // Where copies go is told of in confidence only.
-            if [seen.flow.low, seen.flow.high].iter().any(|end| self.signalling.is_ordered(*end)) {
+            if self.has_confidential_end(&seen.flow) {
                 continue;
             }
             match shows {

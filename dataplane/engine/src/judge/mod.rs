@@ -7,6 +7,7 @@
 
 mod alerts;
 pub(crate) mod bounded;
+mod confidential;
 mod features;
 mod findings;
 pub mod flow;
@@ -227,6 +228,8 @@ impl Judge {
     /// Lets time run on until every timer has fired, and ends the input.
     pub fn finish(&mut self, end: InputEnd, say: &mut impl FnMut(Verdict)) {
         self.finish_proof(say);
+        // Copies that proof has only now made sure of are streams too.
+        self.signalling.look_at_streams_last(self.now);
         self.signalling.finish(self.now);
         self.accuse_by_n4(say);
         self.run_timers(Nanos::MAX, say);
@@ -355,6 +358,8 @@ impl Judge {
                 Held::Stranger(address, tap, link) => {
                     self.strangers.set_held(address, false);
                     match self.alerts.names(address) {
+                        // Its order may have come meanwhile.
+                        _ if self.is_confidential(address) => drop(self.strangers.take(address)),
                         None | Some(INV_UNKNOWN) => {
                             self.accuse_stranger(address, (tap, link), time, say);
                         }
@@ -362,12 +367,10 @@ impl Judge {
                     }
                 }
                 Held::Flow(row, key) => {
-                    let offence = self
-                        .flows
-                        .row(row)
-                        .filter(|flow| flow.key == key)
-                        .and_then(|flow| flow.offence);
-                    if let Some(offence) = offence
+                    let flow = self.flows.row(row).filter(|flow| flow.key == key).cloned();
+                    if let Some(flow) = flow
+                        && let Some(offence) = flow.offence
+                        && !self.is_withheld(&flow, flow.sender(offence.peer))
                         && !self.is_n4s(key, offence)
                     {
                         self.accuse(row, offence, time, say);

@@ -8,7 +8,10 @@ use crate::contract::session::Signalled;
 use crate::contract::streams::Streams;
 use crate::contract::verdict::{Alert, Fact, Severity, Verdict};
 use crate::decode::protocol;
-use crate::detect::{GTP_ORPHAN, GTP_PEER, GTP_TEIDSCAN, LI_UNMATCHED, PFCP_PEER, PFCP_REDIR};
+use crate::detect::{
+    GTP_ORPHAN, GTP_PEER, GTP_TEIDSCAN, LI_UNMATCHED, PFCP_DUPL, PFCP_FLOOD, PFCP_GHOST, PFCP_PEER,
+    PFCP_REDIR,
+};
 use crate::signalling::Accusation;
 use crate::track::{FlowKey, Inner};
 use crate::tunnels::FTeid;
@@ -20,7 +23,7 @@ impl Judge {
         let (accusations, unreported) = self.signalling.accusations();
         self.words.unreported += unreported;
         for accusation in accusations {
-            if self.is_enabled(accusation.detection) {
+            if self.is_enabled(accusation.detection) && !self.is_of_copies(&accusation) {
                 self.accuse_order(accusation, say);
             }
         }
@@ -35,6 +38,16 @@ impl Judge {
         }
     }
 
+    /// Whether an accusation is about packets from or to where copies go, and open. Orders on N4
+    /// are not: who redirects traffic or poses as an SMF is told of whoever it is.
+    fn is_of_copies(&self, found: &Accusation) -> bool {
+        let is_of_n4 =
+            [PFCP_PEER, PFCP_DUPL, PFCP_REDIR, PFCP_FLOOD, PFCP_GHOST].contains(&found.detection);
+        let ends = found.outer.map(|outer| [outer.source, outer.destination].map(Address::from));
+        let peer = found.peer.map(|peer| [peer; 2]);
+        !is_of_n4 && [ends, peer].into_iter().flatten().any(|ends| self.has_named_end(ends))
+    }
+
     /// The session of a G-PDU towards an address, if it is one's.
     pub(super) fn session_of(&self, inner: Option<&Inner>, to: Address) -> Option<Box<Signalled>> {
         let inner = inner?;
@@ -43,7 +56,7 @@ impl Judge {
     }
 
     /// Whether what N4 tells explains a flow's offence: PFCP with a stranger, and G-PDUs
-    /// to where an order that is told of sends them.
+    /// to where a redirection that is told of sends them.
     pub(super) fn is_n4s(&self, key: FlowKey, offence: Offence) -> bool {
         let ports = [key.low_port, key.high_port];
         let is_pfcp = key.protocol == protocol::UDP && ports.contains(&weir_wire::pfcp::PORT);
@@ -51,18 +64,8 @@ impl Judge {
             Way::Up => key.low,
             Way::Down => key.high,
         };
-        // What goes to a mediation function shows who is intercepted, though its order was not seen.
-        let is_mediation = || {
-            self.rules
-                .as_ref()
-                .is_some_and(|rules| rules.is_mediation(key.low) || rules.is_mediation(key.high))
-        };
-        let by_order = offence.detection == GTP_PEER
-            && matches!(offence.fact, Fact::UndeclaredPair)
-            && (self.signalling.is_ordered(peer) || is_mediation());
         let named = self.alerts.names(peer);
-        by_order
-            || is_pfcp && named == Some(PFCP_PEER)
+        is_pfcp && named == Some(PFCP_PEER)
             || offence.detection == GTP_PEER && named == Some(PFCP_REDIR)
     }
 

@@ -182,7 +182,7 @@ impl Judge {
         let upward = seen.upward == (speech == Speech::DnsQuestion);
         let resolver = if upward { seen.flow.high } else { seen.flow.low };
         // Where copies go is told of in confidence only.
-        if self.signalling.is_ordered(resolver) {
+        if self.is_confidential(resolver) {
             return;
         }
         if let Some(name) = Name::of(message) {

@@ -82,6 +82,10 @@ impl Judge {
                 continue;
             }
             let address = flow.sender(way);
+            // Where copies go is told of in confidence only.
+            if self.is_confidential(address) {
+                continue;
+            }
             let counterpart = flow.equipment(way.reverse());
             if !self.strangers.add(Sent { address, side }, counterpart, rules) {
                 continue;

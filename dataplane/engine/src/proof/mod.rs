@@ -287,7 +287,9 @@ impl Proof {
         if interception == Interception::Authorised {
             return self.fate(SampleFate::OnPath);
         }
-        let is_secret = interception == Interception::Unauthorised;
+        // Nor is it anybody's to know what a mediation function hands on.
+        let is_secret =
+            interception == Interception::Unauthorised || ground.rules.is_mediation(sample.from);
         // Open counters tell nothing that an open alert does not.
         self.fate(if is_secret { SampleFate::OnPath } else { SampleFate::Copied });
         if let Some(copies) = self.watched.add(sample, ground.rules.settings()) {

@@ -248,6 +248,7 @@ impl Rules {
                 dnns: set.dnns,
                 slices: set.slices,
                 smf_sets: set.smf_sets,
+                mediation: set.authorised.iter().flatten().map(|order| order.to).collect(),
                 authorised: set.authorised,
                 import_grace: set.import_grace,
             },

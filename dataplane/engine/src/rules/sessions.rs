@@ -1,6 +1,8 @@
 //! What the policy says of sessions: who may have which address, which data
 //! networks and slices there are, and who may order what.
 
+use std::collections::HashSet;
+
 use weir_wire::Address;
 
 use super::{EquipmentId, Party, Rules};
@@ -29,6 +31,8 @@ pub(super) struct SessionRules {
     pub(super) slices: Option<Vec<Slice>>,
     pub(super) smf_sets: Vec<Vec<EquipmentId>>,
     pub(super) authorised: Option<Vec<Authorised>>,
+    /// Where those copies may go: asked of every flow.
+    pub(super) mediation: HashSet<Address>,
     pub(super) import_grace: Nanos,
 }
 
@@ -88,7 +92,7 @@ impl Rules {
 
     /// Whether copies of any session may go to an address.
     pub fn is_mediation(&self, to: Address) -> bool {
-        self.orders().iter().any(|order| order.to == to)
+        self.sessions.mediation.contains(&to)
     }
 
     /// Whether anybody says what is authorised, though it be nothing.

@@ -23,6 +23,9 @@ const PAUSE: Nanos = Nanos::from_secs(1);
 /// What does not change is told again so often: so time passes for who is told.
 const REPEAT: Nanos = Nanos::from_secs(10);
 
+/// Looking walks all that are seen: no sooner again than this.
+const LOOK: Nanos = Nanos(100_000_000);
+
 /// Where copies go; none: where the UPF is set to send them.
 type To = Option<Address>;
 
@@ -76,6 +79,8 @@ pub(crate) struct Copies {
     places: BTreeMap<To, Place>,
     numbers: u32,
     refused: u64,
+    /// When they were looked at last.
+    looked: Option<Nanos>,
 }
 
 impl Copies {
@@ -196,9 +201,26 @@ impl Copies {
         streams.into_iter().filter_map(|(to, of)| Some((to, most(to, of)?.1))).collect()
     }
 
+    /// Whether it is time to look again. The peaks hold what is between; a clock that was set
+    /// back begins anew.
+    fn is_due(&self, now: Nanos) -> bool {
+        self.looked.is_none_or(|looked| now < looked || now.since(looked) >= LOOK)
+    }
+
     /// Looks how the places stand at `now`, and tells of those that have more streams than are
-    /// authorised, or had. What was seen copied goes on for `window` after its last copy.
-    fn look(&mut self, now: Nanos, rules: &Rules, window: Nanos, say: &mut impl FnMut(Streams)) {
+    /// authorised, or had. What was seen copied goes on for `window` after its last copy. The last
+    /// look tells what would wait.
+    fn look(
+        &mut self,
+        (now, is_last): (Nanos, bool),
+        rules: &Rules,
+        window: Nanos,
+        say: &mut impl FnMut(Streams),
+    ) {
+        if !is_last && !self.is_due(now) {
+            return;
+        }
+        self.looked = Some(now);
         self.seen.retain(|_, last| now.since(*last) < window);
         if self.places.is_empty() {
             return;
@@ -213,7 +235,8 @@ impl Copies {
                 place.alive = now;
             }
             let most = std::mem::take(&mut place.peak).max(streams);
-            if place.note((streams, most), authorised, now, rules.declares_interception()) {
+            let is_judged = rules.declares_interception();
+            if place.note((streams, most), authorised, (now, is_last), is_judged) {
                 due.push((*to, Standing { at: now, streams, authorised }));
             }
             streams > 0 || place.told.is_some() || now.since(place.alive) < MEMORY
@@ -238,9 +261,11 @@ impl Place {
         &mut self,
         (streams, most): (u32, u32),
         authorised: u32,
-        now: Nanos,
+        (now, is_last): (Nanos, bool),
         is_judged: bool,
     ) -> bool {
+        // At the end nothing waits for its turn, but what was told just now is not told twice.
+        let (pause, repeat) = if is_last { (Nanos(0), Nanos(1)) } else { (PAUSE, REPEAT) };
         // A clock that was set back begins anew.
         let waited = self.said.filter(|said| *said <= now).map_or(REPEAT, |said| now.since(said));
         self.most = self.most.max(most);
@@ -248,8 +273,8 @@ impl Place {
             (self.told, self.fewest, self.authorised) = (None, streams, authorised);
             // Who is no mediation function must not have any for a moment.
             let worst = if self.was_declared { streams } else { self.most };
-            let is_due = is_judged && worst > authorised && waited >= PAUSE;
-            if !is_judged || waited >= PAUSE && !is_due {
+            let is_due = is_judged && worst > authorised && waited >= pause;
+            if !is_judged || waited >= pause && !is_due {
                 self.most = 0;
             }
             return is_due;
@@ -257,7 +282,7 @@ impl Place {
         self.fewest = self.fewest.min(streams);
         self.authorised = self.authorised.max(authorised);
         let has_changed = (told.streams, told.authorised) != (streams, authorised);
-        waited >= REPEAT || has_changed && waited >= PAUSE
+        waited >= repeat || has_changed && waited >= pause
     }
 
     /// Its record, without what others know.
@@ -302,15 +327,24 @@ impl Signalling {
         self.streams.see((of, Some(to), by), last);
     }
 
-    /// Looks how many streams of copies there are at `now`.
+    /// Looks how many streams of copies there are at `now`, if it is time to.
     pub(super) fn look_at_streams(&mut self, now: Nanos) {
+        self.tell_of_streams(now, false);
+    }
+
+    /// Looks a last time, at the end of the input.
+    pub(crate) fn look_at_streams_last(&mut self, now: Nanos) {
+        self.tell_of_streams(now, true);
+    }
+
+    fn tell_of_streams(&mut self, now: Nanos, is_last: bool) {
         let Some(rules) = self.rules.clone() else { return };
         let (whole, seen) = self.coverage();
         let coverage = (seen > 0).then(|| whole as f64 / seen as f64);
         let degraded = coverage.is_some_and(|share| share < self.settings.blind_coverage);
         let coverage = coverage.map(|share| share as f32);
         let standings = &mut self.standings;
-        self.streams.look(now, &rules, self.settings.dup_window, &mut |streams| {
+        self.streams.look((now, is_last), &rules, self.settings.dup_window, &mut |streams| {
             standings.push(Streams { coverage, degraded, ..streams });
         });
     }
@@ -365,7 +399,7 @@ mod tests {
 
     fn look(copies: &mut Copies, now: Nanos, rules: &Rules) -> Vec<Streams> {
         let mut said = Vec::new();
-        copies.look(now, rules, Nanos::from_secs(3_600), &mut |it| said.push(it));
+        copies.look((now, false), rules, Nanos::from_secs(3_600), &mut |it| said.push(it));
         said
     }
 
@@ -436,6 +470,43 @@ mod tests {
             more += look(&mut copies, at(now), &rules).len();
         }
         assert_eq!(more, 10);
+    }
+
+    #[test]
+    fn the_first_look_is_at_once_and_peaks_hold_what_is_between_two() {
+        let (mut copies, rules) = (Copies::default(), rules(Some(9)));
+        assert_eq!(look(&mut copies, at(1), &rules), []);
+        copied(&mut copies, 0..3, THIEF, at(1));
+        let between = Nanos(at(2).0 - 1);
+        assert_eq!(look(&mut copies, between, &rules), [], "walked all again within the tenth");
+        (0..3).for_each(|n| copies.end_order(session(n)));
+        let said = look(&mut copies, at(2), &rules);
+        assert_eq!((said.len(), said[0].most, said[0].fewest), (1, 3, 0));
+        // A clock that was set back waits for no tenth of what was.
+        copied(&mut copies, 0..1, THIEF, at(0));
+        assert_eq!(look(&mut copies, at(0), &rules).len(), 1);
+    }
+
+    #[test]
+    fn the_last_look_tells_what_would_wait() {
+        let (mut copies, rules) = (Copies::default(), rules(Some(1)));
+        let last = |copies: &mut Copies, now| {
+            let mut said = Vec::new();
+            copies.look((now, true), &rules, REPEAT, &mut |it| said.push(it));
+            said
+        };
+        copied(&mut copies, 0..2, FUNCTION, at(0));
+        assert_eq!(look(&mut copies, at(0), &rules)[0].most, 2);
+        // What stands as it was told at this moment is not told again.
+        assert_eq!(last(&mut copies, at(0)), []);
+        copied(&mut copies, 2..3, FUNCTION, at(0));
+        let said = last(&mut copies, Nanos(at(0).0 + 1));
+        assert_eq!((said.len(), said[0].fewest, said[0].most), (1, 2, 3));
+        assert_eq!((said[0].from, said[0].until), (at(0), Nanos(at(0).0 + 1)));
+        // Nor is anything told of who copies no more than it may.
+        let mut copies = Copies::default();
+        copied(&mut copies, 0..1, FUNCTION, at(0));
+        assert_eq!(last(&mut copies, at(0)), []);
     }
 
     #[test]

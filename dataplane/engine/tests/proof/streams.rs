@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use weir_engine::Nanos;
 use weir_engine::contract::streams::Streams;
 use weir_engine::contract::verdict::Verdict;
-use weir_engine::detect::{CATALOGUE, PFCP_DUPL};
+use weir_engine::detect::{CATALOGUE, CNS_DUP, GTP_ORPHAN, GTP_PEER, PFCP_DUPL};
 use weir_engine::rules::{Authorised, EquipmentId, Link, RuleSet};
 
-use crate::lab::{self, at};
+use crate::lab::{self, at, tcp};
 use crate::world::*;
-use crate::{UPF_1, honest};
+use crate::{UPF_1, honest, of};
 
 const FUNCTION: &str = "10.9.9.9";
 const UPF_2: EquipmentId = EquipmentId(5);
@@ -124,6 +124,74 @@ fn copies_to_a_mediation_function_are_in_no_open_alert_though_no_order_was_seen(
         about.map(|it| CATALOGUE[usize::from(it.detection)].id).collect::<BTreeSet<_>>()
     };
     assert_eq!(named(authorising(1)), BTreeSet::from(["PFCP-DUPL"]));
+    let mut set = authorising(1);
+    set.settings.enabled[usize::from(GTP_PEER)] = false;
+    assert_eq!(named(set), BTreeSet::from(["PFCP-DUPL"]));
     // To who is none they are everybody's.
     assert!(named(rules()).contains("GTP-PEER"));
+}
+
+#[test]
+fn an_order_withholds_its_copies_and_nothing_else_that_is_said_of_their_place() {
+    let (mut world, sent) = honest(400);
+    world.duplicate(2.0, 1, THIEF);
+    for (time, _, packet) in &sent {
+        world.n3(time + 0.000_1, UPF, THIEF, 0x77, packet);
+    }
+    world.push(20.0, tcp("10.0.1.1:40000", &format!("{THIEF}:22"), 2, 0, b""));
+    let mut set = rules();
+    set.settings.enabled[usize::from(GTP_PEER)] = false;
+    let alerts = world.judged_by(set);
+    let open = alerts.iter().filter(|it| it.detection != PFCP_DUPL);
+    let about = open.filter(|it| it.peer.is_some_and(|it| it.to_string() == THIEF));
+    let told: Vec<_> = about
+        .map(|it| (CATALOGUE[usize::from(it.detection)].id, it.outer.unwrap().destination_port))
+        .collect();
+    assert_eq!(told, [("EGR-NOTALLOWED", 22)]);
+}
+
+#[test]
+fn tunnels_that_nobody_signalled_are_not_told_of_where_the_file_names_their_end() {
+    let place = "10.0.9.9";
+    let (mut world, sent) = honest(400);
+    for (time, _, packet) in &sent {
+        world.n3(time + 0.000_1, UPF, place, 0x77, packet);
+    }
+    let mut set = rules();
+    set.settings.orphan_start_grace = Nanos(0);
+    let to = place.parse::<std::net::IpAddr>().unwrap().into();
+    let named = Some(vec![Authorised { upf: None, to, sessions: 1 }]);
+    world.shots.sort_by_key(|shot| shot.time);
+    let alerts = |set| lab::alerts(&world.shots, Link::Mixed, set);
+    assert_eq!(of(&alerts(set.clone()), GTP_ORPHAN).len(), 1);
+    assert_eq!(of(&alerts(RuleSet { authorised: named, ..set }), GTP_ORPHAN).len(), 0);
+}
+
+#[test]
+fn what_a_mediation_function_hands_on_is_in_no_open_alert() {
+    let (mut world, sent) = honest(4_000);
+    for (time, _, packet) in &sent {
+        world.n3(time + 0.000_1, FUNCTION, THIEF, 0x99, packet);
+    }
+    world.shots.sort_by_key(|shot| shot.time);
+    let alerts = |set| lab::alerts(&world.shots, Link::Mixed, set);
+    assert_eq!(of(&alerts(rules()), CNS_DUP).len(), 1);
+    let told = alerts(authorising(1));
+    assert_eq!((of(&told, CNS_DUP).len(), of(&told, PFCP_DUPL).len()), (0, 1));
+}
+
+/// Proof waits for packets that may still come, until the input ends.
+#[test]
+fn copies_that_the_end_of_the_input_proves_are_streams_too() {
+    let (mut world, sent) = honest(4_000);
+    for (time, _, packet) in sent.iter().filter(|(time, ..)| *time > 34.0) {
+        world.n3(time + 0.000_1, UPF, FUNCTION, 0x99, packet);
+    }
+    world.shots.retain(|shot| shot.time < at(35.1));
+    let mut set = authorising(0);
+    set.settings.dup_min_digests = 1;
+    let (streams, alerts) = told(world, &set);
+    assert!(alerts > 0, "the copies were proven");
+    let [last] = &streams[..] else { panic!("{streams:#?}") };
+    assert_eq!((last.fewest, last.authorised, last.upf), (1, 0, Some(UPF_1)));
 }
