@@ -141,7 +141,7 @@ fn what_was_sent_while_a_file_named_its_place_is_told_of_neither_then_nor_later(
     bench.judge.finish(InputEnd { last }, &mut |verdict| said.push(verdict));
     let alerts = bench.alerts();
     let about = |alert: &&&Alert| alert.peer == Some(function);
-    let alert = alerts.iter().filter(about).next_back().unwrap();
+    let alert = alerts.iter().rfind(about).unwrap();
     // From the sixth slice on.
     assert_eq!((alert.packets, alert.first), (2, Nanos(6 * REPLAY_SLICE.0)));
     assert!(!bench.said.iter().any(|verdict| matches!(verdict, Verdict::Flow(_))));
