@@ -6,6 +6,7 @@ use std::time::Duration;
 use weir_benches::search::{Limit, Plan, Ring, search};
 
 const SLOWNESS: Duration = Duration::from_micros(10);
+const TRIES: usize = 3;
 
 #[test]
 fn the_rate_of_a_slowed_worker_is_found() {
@@ -15,13 +16,19 @@ fn the_rate_of_a_slowed_worker_is_found() {
     let mut ring = Ring::new(2_000, SLOWNESS).unwrap();
     let plan =
         Plan { trial: Duration::from_millis(250), resolution: 0.03, most: 400_000.0, attempts: 4 };
-    let outcome = search(&plan, |rate| ring.trial(rate, plan.trial)).unwrap();
     let expected = 1.0 / SLOWNESS.as_secs_f64();
-    for found in outcome.found {
-        if found.limit == Limit::Generator {
+    // Another process that takes the worker's core for a moment slows it, and none speeds it up.
+    let mut trials = Vec::new();
+    for _ in 0..TRIES {
+        let outcome = search(&plan, |rate| ring.trial(rate, plan.trial)).unwrap();
+        if outcome.found.iter().any(|found| found.limit == Limit::Generator) {
             return eprintln!("skipped: this machine has too little time for the generator now");
         }
-        let off = found.rate / expected - 1.0;
-        assert!(off.abs() < 0.15, "{found:?} of {expected}: {:#?}", outcome.trials);
+        let is_found = |rate: f64| (rate / expected - 1.0).abs() < 0.15;
+        if outcome.found.iter().all(|found| is_found(found.rate)) {
+            return;
+        }
+        trials.push(outcome);
     }
+    panic!("not {expected}: {trials:#?}");
 }
