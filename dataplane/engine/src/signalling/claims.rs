@@ -160,7 +160,9 @@ impl Signalling {
             let may_have_ended = older.was_flagged_for.has(Flagged::MAY_HAVE_ENDED);
             if !alive && (dispute.same_subscriber || may_have_ended) {
                 // Nobody saw how it ended, and it has.
-                self.replace(dispute.older, now);
+                if let Some(older) = self.store.find_mut(dispute.older) {
+                    older.was_flagged_for.set(Flagged::MAY_HAVE_ENDED);
+                }
                 continue;
             }
             if dispute.same_subscriber {

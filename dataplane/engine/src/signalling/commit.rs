@@ -7,6 +7,7 @@ use weir_wire::pfcp_ie::{FSeid, kind};
 
 use super::Signalling;
 use super::keyed::hash_key;
+use super::order::{self, FarOrder};
 use super::request::element;
 use super::session::{Flagged, Session, SessionRef};
 use super::transactions::{TransactionKey, Waiting};
@@ -144,9 +145,8 @@ impl Signalling {
         answer: &Pfcp<'_>,
         time: Nanos,
     ) {
-        let Some(at) = waiting.session.or_else(|| self.learn(waiting, request, answer, time))
-        else {
-            return;
+        let Some(at) = waiting.session else {
+            return self.doubt_tunnels(waiting, request, time);
         };
         let Some(session) = self.store.find_mut(at) else { return };
         session.modifications += 1;
@@ -176,50 +176,38 @@ impl Signalling {
         self.usage_reports(at, answer, time);
     }
 
-    /// A session that is modified has begun, though nobody saw how: it is known in part.
-    fn learn(
-        &mut self,
-        waiting: &Waiting,
-        request: &Pfcp<'_>,
-        answer: &Pfcp<'_>,
-        time: Nanos,
-    ) -> Option<SessionRef> {
-        let (up_seid, cp_seid) = (request.seid()?.0, answer.seid()?.0);
-        let pair = self.nodes.pair(waiting.pair)?;
-        let (from, to) = (pair.from, pair.to);
-        let (cp, up) = (self.nodes.node(from)?.address, self.nodes.node(to)?.address);
-        if waiting.doubted || up_seid == 0 || cp_seid == 0 {
-            return None;
+    /// A session that is modified has begun, though nobody saw how: its tunnels are somebody's.
+    fn doubt_tunnels(&mut self, waiting: &Waiting, request: &Pfcp<'_>, time: Nanos) {
+        if waiting.doubted {
+            return;
         }
-        // It may have come to be known since it was asked, or be known by another address.
-        let known = [self.store.by_up(up, up_seid), self.store.by_cp(cp, cp_seid)];
-        if let Some(at) = known.into_iter().flatten().next() {
-            return Some(at);
+        for element in request.elements().map_while(Result::ok) {
+            match element.kind {
+                _ if element.enterprise.is_some() => {}
+                kind::CREATE_FAR | kind::UPDATE_FAR => {
+                    let to = FarOrder::read(element.value).to;
+                    if let Some((end, teid)) = to.and_then(|end| Some((end, end.teid?))) {
+                        for address in end.addresses.iter() {
+                            self.doubts.add_end(FTeid { address, teid }, time);
+                        }
+                    }
+                }
+                kind::CREATE_PDR
+                | kind::UPDATE_PDR
+                | kind::CREATE_TRAFFIC_ENDPOINT
+                | kind::UPDATE_TRAFFIC_ENDPOINT => {
+                    let (end, ue) = order::place_of(element.kind, element.value);
+                    if let Some((end, teid)) = end.and_then(|end| Some((end, end.teid?))) {
+                        for address in end.addresses() {
+                            self.doubts.add_end(FTeid { address, teid: teid.0 }, time);
+                        }
+                    }
+                    let users = ue.into_iter().flat_map(|ue| ue.addresses());
+                    users.for_each(|user| self.doubts.add(user, time));
+                }
+                _ => {}
+            }
         }
-        if self.store.is_full() && !self.make_room(from, time) {
-            return None;
-        }
-        let at = self.store.add(Session {
-            state: SessionState::Partial,
-            generation: 1,
-            cp,
-            cp_seid,
-            up,
-            up_seid,
-            cp_node: from,
-            cp_home: from,
-            up_node: to,
-            established: waiting.time,
-            signalled: time,
-            ..Session::default()
-        })?;
-        if let Some(node) = self.nodes.node_mut(from) {
-            node.sessions += 1;
-        }
-        self.store.index_cp(at, cp, cp_seid);
-        self.store.index_up(at, up, up_seid);
-        self.await_user(to, at);
-        Some(at)
     }
 
     /// Nobody saw who the user of a session is.

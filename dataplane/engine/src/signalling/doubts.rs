@@ -39,6 +39,8 @@ type Tunnels = ArrayVec<(FTeid, Nanos), TUNNELS>;
 #[derive(Debug)]
 pub(crate) struct Doubts {
     users: Recent<Address, Tunnels>,
+    /// Tunnels of sessions that nobody saw begin.
+    ends: Recent<FTeid>,
     /// Sessions without users by their UP nodes.
     nameless: BTreeMap<u32, VecDeque<SessionRef>>,
     waiting: usize,
@@ -47,7 +49,13 @@ pub(crate) struct Doubts {
 
 impl Default for Doubts {
     fn default() -> Self {
-        Self { users: Recent::new(UNCERTAIN), nameless: BTreeMap::new(), waiting: 0, evictions: 0 }
+        Self {
+            users: Recent::new(UNCERTAIN),
+            ends: Recent::new(UNCERTAIN),
+            nameless: BTreeMap::new(),
+            waiting: 0,
+            evictions: 0,
+        }
     }
 }
 
@@ -69,6 +77,16 @@ impl Doubts {
     /// Whether a user's session is known by a half.
     pub(crate) fn has(&self, user: Address, now: Nanos) -> bool {
         self.users.when(&whole(user), now).is_some()
+    }
+
+    /// A tunnel is that of a session that nobody saw begin.
+    pub(crate) fn add_end(&mut self, end: FTeid, time: Nanos) {
+        self.ends.add(end, time);
+    }
+
+    /// Whether a tunnel is.
+    pub(crate) fn has_end(&self, end: &FTeid, now: Nanos) -> bool {
+        self.ends.when(end, now).is_some()
     }
 
     /// Whether that was so within a time.
@@ -149,7 +167,7 @@ impl Doubts {
 
     /// What gave way to others.
     pub(crate) fn evictions(&self) -> u64 {
-        self.users.evictions() + self.evictions
+        self.users.evictions() + self.ends.evictions() + self.evictions
     }
 }
 

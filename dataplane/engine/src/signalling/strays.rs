@@ -201,6 +201,7 @@ impl Signalling {
             return self.doubts.excuse(far, stray.end, now);
         }
         let is_its = match self.session_of_user(user, node) {
+            _ if self.doubts.has_end(&stray.end, now) => true,
             None => self.is_of_pool(user) && self.is_awaited(node, far, stray.sum.last),
             Some(state) => state == SessionState::Partial,
         };
