@@ -106,7 +106,8 @@ impl Signalling {
                 continue;
             }
             let user = self.user_of(&stray);
-            if self.asked.is_asked(&stray.end, user, now) {
+            let is_somebodys = self.doubts.has_end(&stray.end, now);
+            if self.asked.is_asked(&stray.end, user, now) && !is_somebodys {
                 // Its answer may still come, or be missed; then the order is taken to hold.
                 let due = now.plus(self.settings.orphan_grace).plus(Nanos::SECOND);
                 self.strays
