@@ -22,9 +22,14 @@ use weir_engine::contract::words::{
 use weir_engine::detect::GTP_PEER;
 use weir_shm::Attachment;
 
-/// The sensor's word that a policy is in force.
+/// The sensor's word that a policy is in force, from the start.
 fn swap(version: u64, sha256: [u8; 32]) -> Verdict {
-    Verdict::Policy(PolicySwap { at: Nanos(0), version, sha256, equipment: (0, 2), rules: (0, 0) })
+    swap_at(0, version, sha256)
+}
+
+/// The same from a time on.
+fn swap_at(at: u64, version: u64, sha256: [u8; 32]) -> Verdict {
+    Verdict::Policy(PolicySwap { at: Nanos(at), version, sha256, equipment: (0, 2), rules: (0, 0) })
 }
 
 /// A replay in small: an alert that grows, one of the same build, and the end.

@@ -18,6 +18,7 @@ use weir_engine::contract::verdict::{
 use weir_engine::detect::{PFCP_DUPL, PFCP_REDIR};
 
 use crate::fake::*;
+use crate::swap_at;
 
 const DUPL_AND_FORW: u16 = 1 << 4 | 1 << 1;
 
@@ -109,17 +110,10 @@ fn played(place: &Place, replay: bool, options: &[&str]) -> (Value, String) {
     let mut control = place.control(&[&file[..], options].concat());
     let (_connection, policy) = sensor.accept();
     let policy = policy.unwrap();
-    let swap = PolicySwap {
-        at: Nanos(START),
-        version: policy.version,
-        sha256: policy.fingerprint(),
-        equipment: (0, 2),
-        rules: (0, 0),
-    };
     // What a copy explains: without a restricted file this alert says so.
     let explained = Alert { superseded_by: Some(PFCP_DUPL), ..alert(3, 0, 4) };
     let verdicts = [
-        Verdict::Policy(swap),
+        swap_at(START, policy.version, policy.fingerprint()),
         say(redirected()),
         say(copied()),
         say(alert(3, 0, 3)),

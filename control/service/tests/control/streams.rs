@@ -7,10 +7,11 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 use weir_engine::Nanos;
 use weir_engine::contract::streams::Streams;
-use weir_engine::contract::verdict::{PolicySwap, Verdict};
+use weir_engine::contract::verdict::Verdict;
 use weir_engine::rules::EquipmentId;
 
 use crate::fake::*;
+use crate::swap_at;
 
 /// The place is told for the n-th time, ten seconds after the time before.
 fn streams(n: u64, fewest: u32, authorised: u32) -> Verdict {
@@ -43,14 +44,7 @@ fn told(
     let mut control = place.control(&["--print-alerts"]);
     let (mut connection, policy) = sensor.accept();
     let policy = policy.unwrap();
-    let swap = PolicySwap {
-        at: Nanos(START),
-        version: policy.version,
-        sha256: policy.fingerprint(),
-        equipment: (0, 2),
-        rules: (0, 0),
-    };
-    sensor.push(&Verdict::Policy(swap)).unwrap();
+    sensor.push(&swap_at(START, policy.version, policy.fingerprint())).unwrap();
     for n in 0..=times {
         sensor.push(&streams(n, number(n), 2)).unwrap();
         if killed == Some(n) {

@@ -177,8 +177,7 @@ impl Signalling {
             // Something about the session has changed, or it has ended, and nobody saw who
             // asked for that: it is uncertain, since anybody may send an answer.
             52 | 54 => {
-                let seid = answer.seid().map_or(0, |seid| seid.0);
-                if let Some(at) = self.session_answered(key, seid) {
+                if let Some(at) = self.session_answered(key, &answer) {
                     self.doubt_users(at, key.message, early.time);
                 }
             }
@@ -194,7 +193,8 @@ impl Signalling {
 
 impl Signalling {
     /// The session that an answer is about, if it is its UP function that answers.
-    fn session_answered(&self, key: &TransactionKey, seid: u64) -> Option<SessionRef> {
+    fn session_answered(&self, key: &TransactionKey, answer: &Pfcp<'_>) -> Option<SessionRef> {
+        let seid = answer.seid().map_or(0, |seid| seid.0);
         let at = self.store.by_cp(key.source, seid)?;
         let up = self.nodes.node(self.store.find(at)?.up_node)?;
         let is_its = self.nodes.at(key.destination).and_then(|node| self.nodes.node(node));
@@ -242,10 +242,9 @@ impl Signalling {
         since: Nanos,
         time: Nanos,
     ) {
-        let seid = answer.seid().map_or(0, |seid| seid.0);
         if matches!(key.message, 52 | 54)
             && !self.transactions.is_doubted(key)
-            && let Some(at) = self.session_answered(key, seid)
+            && let Some(at) = self.session_answered(key, answer)
         {
             self.unheard(at, since, time);
         }
