@@ -168,7 +168,7 @@ impl How {
                 "tunnel-takeover",
                 "PFCP-REDIR",
                 "critical",
-                &["GTP-UESPOOF"],
+                &[],
                 "a second session claims a tunnel whose first session goes on",
             ),
             Self::TeidScan => said(

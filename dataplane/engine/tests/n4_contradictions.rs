@@ -108,6 +108,29 @@ fn an_owner_may_delete_again_what_it_repeated_in_vain() {
     }
 }
 
+/// Another session's modification, of which the tap sees the request alone, and a third one's answer.
+fn miss_halves(machine: &mut Machine) {
+    machine.establish(SMF, 5, 6, 500);
+    machine.say(SMF, UPF, &message(52, 6, 4_000, &[buffers()], false));
+    machine.say(UPF, SMF, &message(53, 7, 4_001, &[cause(1)], false));
+    machine.wait(30 * SECOND);
+}
+
+#[test]
+fn a_tap_that_misses_messages_may_have_missed_the_last_repetition() {
+    for (is_lossy, wait, told) in [(false, 4, 1), (true, 4, 0), (true, 5, 0), (true, 6, 1)] {
+        let mut machine = one_session();
+        if is_lossy {
+            miss_halves(&mut machine);
+        }
+        machine.agree(54, [2, 1], &[], &[cause(1)]);
+        again(&mut machine, 54, &[], 600 * MILLI);
+        machine.now += wait * SECOND;
+        machine.agree(54, [2, 0], &[], &[cause(65)]);
+        assert_eq!(contradictions(&mut machine), told, "{is_lossy} {wait}");
+    }
+}
+
 #[test]
 fn an_answer_that_comes_again_tells_of_a_request_that_the_tap_missed() {
     for (is_answered_again, told) in [(true, 0), (false, 1)] {

@@ -223,6 +223,23 @@ fn who_takes_an_address_of_one_that_may_have_ended_takes_nothing() {
 }
 
 #[test]
+fn the_user_of_a_tunnel_that_another_session_claims_too_spoofs_nothing() {
+    for (user, told) in [(30, vec![PFCP_REDIR]), (32, vec![GTP_UESPOOF, PFCP_REDIR])] {
+        let mut hour = Hour::new();
+        hour.session(Both, 5, 30);
+        hour.traffic(1, 30, [5, 1_005]);
+        let ask = [f_seid(6, SMF), uplink_pdr(1, 5, [10, 60, 0, 31]), who(77)];
+        hour.agree(Both, 50, [0, 6], &ask, &[cause(1), f_seid(6, UPF)]);
+        hour.script.wait(1.0);
+        for _ in 0..12 {
+            hour.traffic(1, user, [5, 1_005]);
+            hour.goes_on();
+        }
+        assert_eq!(hour.detections(), told, "10.60.0.{user}");
+    }
+}
+
+#[test]
 fn where_n4_is_missed_a_handover_may_be_too_unless_the_old_place_goes_on() {
     for (is_lossy, goes_on, told) in
         [(true, false, 0), (true, true, 1), (false, false, 1), (false, true, 1)]

@@ -141,13 +141,21 @@ impl Signalling {
 
     /// Notes that a modification or deletion of a session comes again, `since` its first: whoever
     /// sends it has not heard the answer, and goes on to ask under another number when its patience
-    /// is over. Whoever repeats in haste has no such reason.
+    /// is over. Whoever repeats in haste has no such reason. A tap that misses messages may have
+    /// missed the next repetition too.
     pub(super) fn unheard(&mut self, at: SessionRef, since: Nanos, time: Nanos) {
         let waited = time.since(since);
-        if waited >= PATIENCE
-            && let Some(session) = self.store.find_mut(at)
-        {
-            session.unheard_until = time.plus(Nanos(waited.min(LONGEST).0 * REPEATS));
+        if waited < PATIENCE {
+            return;
+        }
+        let up = self.store.find(at).map(|session| session.up_node);
+        let (mut last, mut waited) = (time, waited.min(LONGEST));
+        if up.is_some_and(|up| self.is_lossy(up)) {
+            last = last.plus(waited);
+            waited = Nanos(waited.0 * 2).min(LONGEST);
+        }
+        if let Some(session) = self.store.find_mut(at) {
+            session.unheard_until = last.plus(Nanos(waited.0 * REPEATS));
         }
     }
 

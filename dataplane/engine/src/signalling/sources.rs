@@ -13,6 +13,7 @@ use crate::contract::session::SessionState;
 use crate::contract::verdict::{Fact, Severity, Spoof};
 use crate::detect::GTP_UESPOOF;
 use crate::tunnels::unresolved::{Escape, OddSource};
+use crate::tunnels::{FTeid, Row, RowFlags};
 
 /// Sessions that are watched.
 const SESSIONS: usize = 1 << 14;
@@ -106,9 +107,12 @@ impl Signalling {
         if self.may_send_from(session, odd.source) {
             return;
         }
-        // The tunnel may be another session's by now, whose beginning was half missed.
-        let end = self.tunnels.row(odd.slot).map(|row| row.end);
-        if end.is_some_and(|end| self.doubts.excuse(odd.source, end, odd.sum.last)) {
+        let Some(end) = self.tunnels.row(odd.slot).map(|row| row.end) else { return };
+        // Two sessions claim the tunnel, which is PFCP-REDIR's; or it may be another session's
+        // by now, whose beginning was half missed.
+        if self.is_claimed_for(&end, at, odd.source)
+            || self.doubts.excuse(odd.source, end, odd.sum.last)
+        {
             return;
         }
         let Some(session) = self.store.find(at) else { return };
@@ -186,14 +190,29 @@ impl Signalling {
             PdnType::IPV6 => !is_v4,
             _ => true,
         };
-        source.is_local_scope()
-            || (!of_family && may_have_family)
-            || session.addresses().any(|ue| is_within(source, ue.address, ue.prefix))
-            || self
-                .store
-                .routes
-                .iter(session.routes)
-                .any(|route| is_within(source, route.address, route.prefix))
+        source.is_local_scope() || (!of_family && may_have_family) || self.has_user(session, source)
+    }
+
+    /// Whether an address is the session's user's, or behind it.
+    fn has_user(&self, session: &Session, source: Address) -> bool {
+        let mut routes = self.store.routes.iter(session.routes);
+        session.addresses().any(|ue| is_within(source, ue.address, ue.prefix))
+            || routes.any(|route| is_within(source, route.address, route.prefix))
+    }
+
+    /// Whether another live session was given the same tunnel, whose user's address this is.
+    fn is_claimed_for(&self, end: &FTeid, at: SessionRef, source: Address) -> bool {
+        let of_user = |place| {
+            let session = self.store.find(self.store.at(place)?)?;
+            (session.is_live() && self.has_user(session, source)).then_some(())
+        };
+        let claims = |row: &Row| {
+            row.flags.has(RowFlags::LOCAL)
+                && row.until == Nanos::MAX
+                && row.session != at.place
+                && of_user(row.session).is_some()
+        };
+        self.tunnels.find_row(end, claims).is_some()
     }
 
     fn accuse_spoofer(&mut self, at: SessionRef, how: Spoof) {
