@@ -5,7 +5,7 @@ mod lab;
 use lab::n4::*;
 use lab::{Script, alerts, g_pdu_of, rule_set};
 use weir_engine::contract::verdict::{Alert, Severity};
-use weir_engine::detect::{GTP_ORPHAN, GTP_TEIDCLONE, GTP_UESPOOF, PFCP_REDIR};
+use weir_engine::detect::{GTP_ORPHAN, GTP_TEIDCLONE, GTP_UESPOOF, PFCP_GHOST, PFCP_REDIR};
 use weir_engine::rules::Link;
 
 const ENDS: [&str; 2] = ["10.0.2.1:8805", "10.0.1.1:8805"];
@@ -110,7 +110,7 @@ impl Hour {
         self.script.wait(5.0);
         self.goes_on();
         let said = alerts(&self.script.shots, Link::Mixed, rule_set());
-        let by_sessions = [GTP_ORPHAN, GTP_TEIDCLONE, GTP_UESPOOF, PFCP_REDIR];
+        let by_sessions = [GTP_ORPHAN, GTP_TEIDCLONE, GTP_UESPOOF, PFCP_GHOST, PFCP_REDIR];
         let is_told = |alert: &Alert| {
             alert.severity > Severity::Info && by_sessions.contains(&alert.detection)
         };
@@ -236,6 +236,22 @@ fn the_user_of_a_tunnel_that_another_session_claims_too_spoofs_nothing() {
             hour.goes_on();
         }
         assert_eq!(hour.detections(), told, "10.60.0.{user}");
+    }
+}
+
+#[test]
+fn a_session_without_a_user_id_is_odd_where_those_beside_it_are_seen() {
+    for (seen, told) in [(Both, vec![PFCP_GHOST]), (Request, vec![])] {
+        let mut hour = Hour::new();
+        for number in 1..=40 {
+            hour.session(Both, number, number as u8);
+        }
+        hour.script.wait(60.0);
+        (0..20).for_each(|_| hour.keeps_alive(seen));
+        hour.script.wait(15.0);
+        let ask = [f_seid(60, SMF), uplink_pdr(1, 60, [10, 60, 0, 60])];
+        hour.agree(Both, 50, [0, 60], &ask, &[cause(1), f_seid(60, UPF)]);
+        assert_eq!(hour.detections(), told);
     }
 }
 

@@ -300,12 +300,16 @@ impl Signalling {
         } else {
             return;
         };
+        // What most sessions are like shows where N4 is seen.
+        let degraded = oddity == Oddity::NoUserId && !self.is_covered(session.up_node, time);
+        let severity = if degraded { Severity::Info } else { Severity::Medium };
         let context = self.context(session);
         if let Some(session) = self.store.find_mut(at) {
             session.was_flagged_for.set(Flagged::GHOST);
         }
-        self.accuse_order(key, time, time, Severity::Medium, Fact::Ghost(oddity), |it| {
+        self.accuse_order(key, time, time, severity, Fact::Ghost(oddity), |it| {
             it.detection = PFCP_GHOST;
+            it.degraded = degraded;
             it.n4.session = Some(context);
             it.n4.doubt = if oddity == Oddity::NoUserId { (1.0 - share) as f32 } else { 0.05 };
         });
