@@ -114,6 +114,7 @@ pub fn verify(
         anchors,
         report: Report::default(),
         last: None,
+        damaged: 0,
         beginning: Head::default(),
         removed: Head::default(),
     };
@@ -132,6 +133,8 @@ struct Walk<'a> {
     anchors: &'a [Head],
     report: Report,
     last: Option<Head>,
+    /// Damaged lines since the last whole one: they take the place of missing ones.
+    damaged: u64,
     /// What the first segment says was before it.
     beginning: Head,
     /// The furthest line of which the journal says that it was removed.
@@ -157,7 +160,10 @@ impl Walk<'_> {
             match Line::read(line) {
                 Some(line) if has_end => self.line(segment, number, &line),
                 _ if is_last && !has_end => self.report.unfinished = true,
-                _ => self.report.blame(&segment.path, number, FaultKind::Damaged),
+                _ => {
+                    self.damaged += 1;
+                    self.report.blame(&segment.path, number, FaultKind::Damaged);
+                }
             }
         }
         progress(read);
@@ -176,10 +182,11 @@ impl Walk<'_> {
             self.report.blame(&segment.path, number, FaultKind::Misplaced);
             return;
         }
-        if sequence > before.sequence + 1 {
+        let (gap, damaged) = (sequence - before.sequence - 1, std::mem::take(&mut self.damaged));
+        if gap > damaged {
             let kind = FaultKind::Missing { from: before.sequence + 1, to: sequence - 1 };
             self.report.blame(&segment.path, number, kind);
-        } else if before.after(sequence, line.payload) != line.head {
+        } else if gap == 0 && before.after(sequence, line.payload) != line.head {
             self.report.blame(&segment.path, number, FaultKind::Altered);
         }
         match note {

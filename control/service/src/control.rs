@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use weir_engine::Nanos;
 use weir_engine::contract::greeting::PolicyReply;
+use weir_journal::{Journal, Limits, Mark};
 use weir_shm::BootId;
 
 use crate::attach::{Message, NoSensor, Sensor};
@@ -41,6 +42,15 @@ const LAST_CHANCE: Duration = Duration::from_secs(2);
 /// Between two stats events of a live tap.
 const STATS: Duration = Duration::from_secs(10);
 
+/// Between two looks whether the journal has become too long or too old.
+const RETENTION: Duration = Duration::from_secs(60);
+/// How much of the journal is kept: as much as a regulator's question reaches back.
+const JOURNAL: Limits = Limits {
+    segment_bytes: 64 << 20,
+    total_bytes: 10 << 30,
+    age: Duration::from_secs(400 * 86_400),
+};
+
 /// The signals that the process obeys.
 #[derive(Clone, Default)]
 struct Signals {
@@ -63,6 +73,8 @@ pub struct Control {
     store: Store,
     events: EventFile,
     restricted: EventFile,
+    /// The journal, and that of restricted events.
+    journals: [Journal; 2],
     recorder: Recorder,
     shared: Shared,
     message: Option<Vec<u8>>,
@@ -79,6 +91,7 @@ pub struct Control {
     blocked: Option<Blocked>,
     stats: Instant,
     looked: Instant,
+    retained: Instant,
 }
 
 impl Control {
@@ -131,6 +144,21 @@ impl Control {
                     "choose another file with --restricted-events",
                 )
             })?;
+        let journals = plan.state_dir.join("journal");
+        let journal = |name, mark: Mark| {
+            let place = journals.join(name);
+            Journal::open(&place, JOURNAL, (mark != Mark::default()).then_some(mark)).map_err(
+                |error| {
+                    Refusal::new(
+                        &format!("the journal can't be written: {error}"),
+                        &place.display().to_string(),
+                        "make it writable, or choose another directory with --state-dir",
+                    )
+                },
+            )
+        };
+        let [open, closed] = progress.journals;
+        let journals = [journal("open", open)?, journal("restricted", closed)?];
         let watch = Watch::after(progress.boot.map(BootId::from_bytes));
         let committed = progress.sequence;
         let printer = plan.print_alerts.then(Printer::stdout);
@@ -156,6 +184,7 @@ impl Control {
             store,
             events,
             restricted,
+            journals,
             recorder,
             shared,
             message: None,
@@ -170,6 +199,7 @@ impl Control {
             blocked: None,
             stats: start,
             looked: start,
+            retained: start,
         };
         if let Some(rulebook) = rulebook {
             control.adopt(rulebook)?;
@@ -426,7 +456,8 @@ impl Control {
             live.counts.clone()
         };
         let tally = &self.recorder.progress.tally;
-        let lost = tally.lost.iter().sum();
+        // What only the journal lacks stands in the event file.
+        let lost = tally.lost.iter().sum::<u64>() - tally.lost[Lost::Journal as usize];
         if let Some(destination) = &self.plan.summary {
             Summary::new(&counts, self.recorder.alerts_by_id(), lost).write(destination).map_err(
                 |error| {

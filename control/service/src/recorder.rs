@@ -4,6 +4,7 @@ mod alert;
 mod memory;
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use weir_analytics::Analytics;
@@ -28,28 +29,61 @@ use crate::store::{Store, StoreError};
 
 /// Rulebooks that are held parsed; more are read from the store again.
 const RULEBOOKS: usize = 8;
+/// What the journal keeps: what Weir found and what became of it. Flows, sessions and counters are
+/// many, and nobody's decision.
+const JOURNALED: [&str; 3] = ["alert", "health", "policy"];
 /// Versions of one sensor's life whose hashes are kept: the newest.
 const VERSIONS: usize = 64;
 
-/// Lines that are not in their event file yet.
+/// Lines that are not in their event file yet, or not in the journal.
 #[derive(Debug, Default)]
 pub struct Outbox {
-    /// The lines.
-    pub lines: Vec<u8>,
-    /// How many.
-    pub events: u64,
+    lines: Vec<u8>,
+    /// Lines that are not in the event file, and where the first of them begins.
+    unfiled: u64,
+    filed: usize,
+    /// Those of all lines that the journal keeps.
+    kept: Vec<Range<usize>>,
 }
 
 impl Outbox {
     fn put(&mut self, event: &Event<'_>) {
+        let begin = self.lines.len();
         event.write(&mut self.lines);
-        self.events += 1;
+        self.unfiled += 1;
+        if JOURNALED.contains(&event.event_type) {
+            self.kept.push(begin..self.lines.len());
+        }
     }
 
-    /// Gives the lines up; how many they were.
-    pub fn give_up(&mut self) -> u64 {
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+
+    /// What is to go to the event file.
+    pub fn unfiled(&self) -> &[u8] {
+        &self.lines[self.filed..]
+    }
+
+    /// What was to go to the event file is there; answers what the journal keeps of it.
+    pub fn file(&mut self) -> impl Iterator<Item = &[u8]> {
+        let before = std::mem::replace(&mut self.filed, self.lines.len());
+        self.unfiled = 0;
+        let since = self.kept.iter().filter(move |range| range.start >= before);
+        since.map(|range| &self.lines[range.clone()])
+    }
+
+    /// How many lines are not in the event file, and how many the journal keeps of all.
+    pub fn counts(&self) -> (u64, u64) {
+        (self.unfiled, self.kept.len() as u64)
+    }
+
+    /// Lets everything go.
+    pub fn clear(&mut self) {
         self.lines.clear();
-        std::mem::take(&mut self.events)
+        self.kept.clear();
+        (self.unfiled, self.filed) = (0, 0);
     }
 }
 
@@ -147,7 +181,7 @@ impl Recorder {
 
     /// Whether nothing waits to be written.
     pub fn is_written(&self) -> bool {
-        self.open.lines.is_empty() && self.restricted.lines.is_empty()
+        self.open.is_empty() && self.restricted.is_empty()
     }
 
     /// Holds a rulebook for what is to come.
@@ -346,7 +380,10 @@ impl Recorder {
     /// Writes the counters.
     pub fn stats(&mut self, time: Nanos, totals: &Totals) {
         let site = self.site.clone();
-        let body = Body::Stats(StatsBody { site: &site, totals });
+        // How far it is committed depends on the time of day, which no event of a replay does.
+        let head = self.progress.journals[0].head;
+        let journal = (!self.progress.replay).then_some(head);
+        let body = Body::Stats(StatsBody { site: &site, journal, totals });
         self.open.put(&Event::bare(time, "stats", body));
     }
 

@@ -260,7 +260,7 @@ impl Store {
 }
 
 /// Counts up with every change of [`Row`], [`Progress`] and what is remembered.
-const REVISION: u64 = 4;
+const REVISION: u64 = 5;
 
 /// Changes with the meaning of records and of what is stored here.
 fn schema() -> [u8; 8] {
