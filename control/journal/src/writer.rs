@@ -147,6 +147,18 @@ impl Journal {
         self.file.sync_data()
     }
 
+    /// Takes back what was written behind a mark of the segment that is written, as far as that is
+    /// possible: else it stays, as what was written before a crash and never committed does until
+    /// the next start.
+    pub fn rewind(&mut self, mark: Mark) {
+        self.pending.clear();
+        if mark.segment == self.segment && self.file.set_len(mark.length).is_ok() {
+            (self.length, self.written) = (mark.length, mark.head);
+        }
+        let _ = self.file.seek(SeekFrom::Start(self.length));
+        self.head = self.written;
+    }
+
     /// Gives up what was not written.
     pub fn give_up(&mut self) {
         self.pending.clear();

@@ -1,11 +1,12 @@
 //! The process's loop: meet the sensor, read its records, store what they
 //! changed, let go of them.
 
+mod desk;
 mod follow;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,7 @@ use weir_journal::{Journal, Limits, Mark};
 use weir_shm::BootId;
 
 use crate::attach::{Message, NoSensor, Sensor};
+use crate::cases::command::Order;
 use crate::event_file::EventFile;
 use crate::live::{Shared, lock, now};
 use crate::options::Plan;
@@ -44,6 +46,8 @@ const STATS: Duration = Duration::from_secs(10);
 
 /// Between two looks whether the journal has become too long or too old.
 const RETENTION: Duration = Duration::from_secs(60);
+/// How long alerts are kept that nobody touches.
+const KEPT: Nanos = Nanos::from_secs(400 * 86_400);
 /// How much of the journal is kept: as much as a regulator's question reaches back.
 const JOURNAL: Limits = Limits {
     segment_bytes: 64 << 20,
@@ -77,6 +81,10 @@ pub struct Control {
     journals: [Journal; 2],
     recorder: Recorder,
     shared: Shared,
+    /// What people ask for.
+    orders: mpsc::Receiver<Order>,
+    /// Inventory and policy as they were read last.
+    rulebook: Option<Arc<Rulebook>>,
     message: Option<Vec<u8>>,
     /// Whether a file says what is authorised to be intercepted.
     knows_interception: bool,
@@ -99,7 +107,11 @@ impl Control {
     ///
     /// # Errors
     /// What keeps the process from starting.
-    pub fn start(plan: Plan, shared: Shared) -> Result<Self, Refusal> {
+    pub fn start(
+        plan: Plan,
+        shared: Shared,
+        orders: mpsc::Receiver<Order>,
+    ) -> Result<Self, Refusal> {
         let files = Files {
             inventory: plan.inventory.clone(),
             policy: plan.policy.clone(),
@@ -125,6 +137,7 @@ impl Control {
         let progress = store.progress().map_err(|error| stored(&error))?.unwrap_or_default();
         let alerts = store.alerts().map_err(|error| stored(&error))?;
         let analytics = store.analytics().map_err(|error| stored(&error))?;
+        let cases = store.cases().map_err(|error| stored(&error))?;
         let events = EventFile::open(&plan.events, progress.events).map_err(|error| {
             let place = match &plan.events {
                 crate::options::Destination::File(path) => path.display().to_string(),
@@ -162,8 +175,12 @@ impl Control {
         let watch = Watch::after(progress.boot.map(BootId::from_bytes));
         let committed = progress.sequence;
         let printer = plan.print_alerts.then(Printer::stdout);
-        let recorder =
-            Recorder::new((progress, alerts, analytics), plan.site.clone(), plan.guarded, printer);
+        let recorder = Recorder::new(
+            (progress, alerts, analytics, cases),
+            plan.site.clone(),
+            plan.guarded,
+            printer,
+        );
         let signals = Signals::default();
         for (signal, flag) in
             [(SIGTERM, &signals.stop), (SIGINT, &signals.stop), (SIGHUP, &signals.reload)]
@@ -187,6 +204,8 @@ impl Control {
             journals,
             recorder,
             shared,
+            orders,
+            rulebook: None,
             message: None,
             knows_interception: false,
             sensor: None,
@@ -224,7 +243,9 @@ impl Control {
         })?;
         self.message = Some(rulebook.message()?);
         self.knows_interception = rulebook.interception.is_some();
-        self.recorder.hold(Arc::new(rulebook));
+        let rulebook = Arc::new(rulebook);
+        self.rulebook = Some(Arc::clone(&rulebook));
+        self.recorder.hold(rulebook);
         Ok(())
     }
 
@@ -242,6 +263,7 @@ impl Control {
             let read = self.read();
             self.look();
             self.settle();
+            self.obey();
             self.publish();
             if self.plan.until_end && self.recorder.progress.ended && self.is_settled() {
                 break;
@@ -371,6 +393,7 @@ impl Control {
             return;
         }
         self.looked = Instant::now();
+        self.recorder.cases.suppressions.expire(now());
         let counts = {
             let mut live = lock(&self.shared);
             live.refresh();
@@ -397,6 +420,7 @@ impl Control {
         live.alerts = self.recorder.alerts.unrestricted();
         live.alert_evictions = self.recorder.alerts.evictions();
         live.memory_evictions = self.recorder.analytics.evictions();
+        live.journal = self.recorder.progress.journals[0].head;
         live.unread = written.map_or(0, |written| written.saturating_sub(self.committed));
     }
 

@@ -195,6 +195,9 @@ pub enum Body<'a> {
 #[derive(Debug, Serialize)]
 #[allow(missing_docs)]
 pub struct AlertBody<'a> {
+    pub id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub incident: Option<u64>,
     pub detection: &'static str,
     pub severity: Severity,
     pub confidence: f64,

@@ -16,6 +16,7 @@ use weir_engine::detect::CATALOGUE;
 use weir_engine::rules::EquipmentId;
 
 use crate::alerts::{Alerts, is_restricted};
+use crate::cases::Cases;
 use crate::counts::Totals;
 use crate::eve::{
     self, Body, Change, Ends, Event, FlowBody, FlowCounts, HealthBody, Peer, PolicyBody,
@@ -50,8 +51,19 @@ impl Outbox {
     fn put(&mut self, event: &Event<'_>) {
         let begin = self.lines.len();
         event.write(&mut self.lines);
+        self.took(event.event_type, begin);
+    }
+
+    /// The same of an event that is written already.
+    fn put_line(&mut self, event_type: &str, line: &[u8]) {
+        let begin = self.lines.len();
+        self.lines.extend_from_slice(line);
+        self.took(event_type, begin);
+    }
+
+    fn took(&mut self, event_type: &str, begin: usize) {
         self.unfiled += 1;
-        if JOURNALED.contains(&event.event_type) {
+        if JOURNALED.contains(&event_type) {
             self.kept.push(begin..self.lines.len());
         }
     }
@@ -93,6 +105,8 @@ pub struct Recorder {
     pub alerts: Alerts,
     /// What the detections with a long memory remember.
     pub analytics: Analytics,
+    /// What becomes of alerts that were said.
+    pub cases: Cases,
     /// How far the records are read, and counters.
     pub progress: Progress,
     /// Events for everybody.
@@ -112,7 +126,7 @@ pub struct Recorder {
 impl Recorder {
     /// Goes on where what was stored stands.
     pub fn new(
-        (progress, alerts, analytics): (Progress, Alerts, Analytics),
+        (progress, alerts, analytics, cases): (Progress, Alerts, Analytics, Cases),
         site: String,
         guarded: bool,
         printer: Option<Printer>,
@@ -131,6 +145,7 @@ impl Recorder {
         Self {
             alerts,
             analytics,
+            cases,
             progress,
             open: Outbox::default(),
             restricted: Outbox::default(),
@@ -158,7 +173,7 @@ impl Recorder {
 
     /// Whether what is to be stored changed since it was.
     pub fn has_changed(&self) -> bool {
-        self.alerts.has_changed() || self.analytics.has_changed()
+        self.alerts.has_changed() || self.analytics.has_changed() || self.cases.has_changed()
     }
 
     /// Stores what changed, all or nothing.
@@ -166,9 +181,10 @@ impl Recorder {
     /// # Errors
     /// What SQLite says; nothing is stored then.
     pub fn commit(&mut self, store: &mut Store) -> Result<(), StoreError> {
-        store.commit(&self.progress, &self.alerts, &self.analytics)?;
+        store.commit(&self.progress, &self.alerts, &self.analytics, &self.cases)?;
         self.alerts.stored();
         self.analytics.stored();
+        self.cases.stored();
         Ok(())
     }
 

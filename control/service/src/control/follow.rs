@@ -11,10 +11,11 @@
 use std::io;
 use std::time::{Duration, Instant, SystemTime};
 
+use weir_engine::Nanos;
 use weir_engine::contract::verdict::Verdict;
 use weir_shm::{Position, Record, RecordError};
 
-use super::{Blocked, CLOSED, Control, RETENTION, RETRY};
+use super::{Blocked, CLOSED, Control, KEPT, RETENTION, RETRY};
 use crate::live::{lock, now};
 use crate::progress::Lost;
 use crate::recorder::Recorder;
@@ -225,7 +226,7 @@ impl Control {
         }
     }
 
-    /// Removes what is too old or too much of the journals, now and then.
+    /// Removes what is too old or too much of the journals and of the alerts, now and then.
     fn retain(&mut self) {
         if self.retained.elapsed() < RETENTION {
             return;
@@ -234,6 +235,10 @@ impl Control {
         for journal in &mut self.journals {
             // Whoever can't read a directory learns of it when it is to be written.
             let _ = journal.retain(SystemTime::now()).and_then(|()| journal.write());
+        }
+        let oldest = Nanos(now().0.saturating_sub(KEPT.0));
+        if let Err(error) = self.store.retain(oldest) {
+            eprintln!("error: old alerts can't be removed: {error}; control.db; make room");
         }
     }
 

@@ -1,5 +1,6 @@
 //! The real `weir-control` against a fake sensor: what it writes, keeps and serves.
 
+mod cases;
 mod content;
 mod fake;
 mod journal;
