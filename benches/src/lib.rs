@@ -4,6 +4,8 @@
 //! A shared machine's absolute times say little, hence every figure is a median
 //! of interleaved rounds, and those to hold on to are ratios and instructions.
 
+pub mod alert_figures;
+pub mod alert_flood;
 pub mod baseline;
 pub mod counting_allocator;
 pub mod decode;

@@ -10,7 +10,7 @@ use weir_benches::instructions::{self, Subject};
 use weir_benches::outcome::Outcome;
 use weir_benches::traffic::Traffic;
 use weir_benches::{
-    baseline, device, hostile_figures, interface_figures, machine, memory, overload,
+    alert_figures, baseline, device, hostile_figures, interface_figures, machine, memory, overload,
     overload_figures, packet_figures, reshard, scaling_figures, search, signalling_figures, sizing,
     source_figures, spreading_figures, stage_figures, tunnel_figures, whole_sensor_figures,
 };
@@ -58,6 +58,8 @@ enum Part {
     Latency,
     /// Measures spreading only.
     Spreading,
+    /// Measures what becomes of a million alerts only.
+    Alerts,
     /// Measures what the sizing sheet is made of only.
     Sizing,
     /// Counts instructions and fails where they are too many.
@@ -195,6 +197,9 @@ fn bench(options: &Options, part: Option<&Part>) -> anyhow::Result<()> {
     }
     if part.is_none() {
         overload_figures::overload(&extent, &mut outcome)?;
+    }
+    if is_asked(|part| matches!(part, Part::Alerts)) {
+        alert_figures::flood(&extent, &mut outcome)?;
     }
     let is_sized = is_asked(|part| matches!(part, Part::Sizing));
     if is_sized {

@@ -4,6 +4,7 @@
 
 mod cases;
 mod desk;
+mod question;
 mod reader;
 
 use std::fs::{File, OpenOptions, Permissions, TryLockError};

@@ -24,6 +24,8 @@ pub struct Keys {
     pub equipment: Option<String>,
     /// The network of its peer, unless that is equipment too.
     pub peer: Option<String>,
+    /// The detection's id.
+    pub detection: String,
     /// Whether a named role alone may know of it: it is never in one incident with what all may see.
     pub restricted: bool,
 }
@@ -50,6 +52,8 @@ pub struct Incident {
     pub restricted: bool,
     /// By what it is joined.
     pub keys: BTreeSet<Key>,
+    /// What found it: the detections' ids.
+    pub detections: BTreeSet<String>,
     /// The incident that it turned out to be part of.
     pub merged_into: Option<u64>,
 }
@@ -88,7 +92,7 @@ impl Incidents {
         let peer = keys.peer.clone().map(|network| Key::Peer(network, keys.restricted));
         if severity == Severity::Info {
             let known = equipment.and_then(|key| self.of(&key, first, last))?;
-            self.extend(known, (first, last), severity, []);
+            self.extend(known, (first, last), severity, [], [&keys.detection]);
             return Some(known);
         }
         let known = [&equipment, &peer].map(|key| self.of(key.as_ref()?, first, last));
@@ -97,7 +101,8 @@ impl Incidents {
             [Some(number), _] | [None, Some(number)] => number,
             [None, None] => self.begin(first, severity, keys.restricted),
         };
-        self.extend(number, (first, last), severity, [equipment, peer].into_iter().flatten());
+        let known_by = [equipment, peer].into_iter().flatten();
+        self.extend(number, (first, last), severity, known_by, [&keys.detection]);
         Some(number)
     }
 
@@ -120,23 +125,30 @@ impl Incidents {
             severity,
             restricted,
             keys: BTreeSet::new(),
+            detections: BTreeSet::new(),
             merged_into: None,
         };
         self.held.insert(self.last_number, incident);
         self.last_number
     }
 
-    fn extend(
+    fn extend<'d>(
         &mut self,
         number: u64,
         (first, last): (Nanos, Nanos),
         severity: Severity,
         keys: impl IntoIterator<Item = Key>,
+        detections: impl IntoIterator<Item = &'d String>,
     ) {
         let Some(incident) = self.held.get_mut(&number) else { return };
         incident.first = incident.first.min(first);
         incident.last = incident.last.max(last);
         incident.severity = incident.severity.max(severity);
+        for detection in detections {
+            if !incident.detections.contains(detection) {
+                incident.detections.insert(detection.clone());
+            }
+        }
         for key in keys {
             if incident.keys.len() < KEYS || incident.keys.contains(&key) {
                 self.by_key.insert(key.clone(), number);
@@ -155,7 +167,8 @@ impl Incidents {
         for key in &part.keys {
             self.by_key.remove(key);
         }
-        self.extend(older, (part.first, part.last), part.severity, part.keys);
+        let times = (part.first, part.last);
+        self.extend(older, times, part.severity, part.keys, &part.detections);
         older
     }
 
@@ -199,7 +212,8 @@ mod tests {
 
     fn keys(equipment: &str, peer: &str) -> Keys {
         let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-        Keys { equipment: text(equipment), peer: text(peer), restricted: false }
+        let detection = "EGR-NOTALLOWED".into();
+        Keys { equipment: text(equipment), peer: text(peer), detection, restricted: false }
     }
 
     fn join(incidents: &mut Incidents, equipment: &str, peer: &str, day: u64) -> Option<u64> {

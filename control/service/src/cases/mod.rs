@@ -11,6 +11,7 @@ use std::net::IpAddr;
 
 use sha2::{Digest, Sha256};
 use weir_engine::contract::verdict::Severity;
+use weir_engine::detect::CATALOGUE;
 
 use crate::alerts::Saying;
 use incidents::{Incidents, Keys};
@@ -101,6 +102,7 @@ impl Cases {
         let keys = Keys {
             equipment: saying.row.subject.equipment.clone(),
             peer: stranger.map(neighbourhood),
+            detection: CATALOGUE.get(usize::from(alert.detection)).map_or("?", |it| it.id).into(),
             restricted,
         };
         self.incidents.join(&keys, (alert.first, alert.last), severity)

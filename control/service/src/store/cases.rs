@@ -26,11 +26,14 @@ pub(super) const TABLES: &str = "
         packets INTEGER NOT NULL, bytes INTEGER NOT NULL, updates INTEGER NOT NULL,
         final INTEGER NOT NULL, incident INTEGER, suppression INTEGER, changed INTEGER NOT NULL,
         changed_by TEXT, note TEXT, event TEXT NOT NULL);
-    CREATE INDEX IF NOT EXISTS history_by_last ON history (last);
+    CREATE INDEX IF NOT EXISTS history_by_last ON history (last, id);
     CREATE INDEX IF NOT EXISTS history_by_changed ON history (changed);
-    CREATE INDEX IF NOT EXISTS history_by_status ON history (status, last);
-    CREATE INDEX IF NOT EXISTS history_by_incident ON history (incident) WHERE incident IS NOT NULL;
-    CREATE INDEX IF NOT EXISTS history_by_equipment ON history (equipment, last);
+    CREATE INDEX IF NOT EXISTS history_by_status ON history (status, last, id);
+    CREATE INDEX IF NOT EXISTS history_by_severity ON history (severity, last, id);
+    CREATE INDEX IF NOT EXISTS history_by_detection ON history (detection, last, id);
+    CREATE INDEX IF NOT EXISTS history_by_incident ON history (incident, last, id, status)
+        WHERE incident IS NOT NULL;
+    CREATE INDEX IF NOT EXISTS history_by_equipment ON history (equipment, last, id);
     CREATE TABLE IF NOT EXISTS incidents (number INTEGER PRIMARY KEY, first INTEGER NOT NULL,
         last INTEGER NOT NULL, severity INTEGER NOT NULL, restricted INTEGER NOT NULL,
         merged_into INTEGER, value TEXT NOT NULL);

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, ToSql, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use weir_engine::Nanos;
@@ -12,7 +12,9 @@ use weir_engine::contract::verdict::Severity;
 
 use super::StoreError;
 use super::cases::{signed, unsigned};
+use super::question::Question;
 use crate::cases::AlertId;
+use crate::cases::incidents::{Incident, Key};
 use crate::cases::status::Status;
 use crate::eve::timestamp;
 
@@ -88,7 +90,7 @@ pub struct AlertPage {
 }
 
 /// An incident, and where its alerts stand.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 #[allow(missing_docs)]
 pub struct IncidentLine {
     pub number: u64,
@@ -104,7 +106,9 @@ pub struct IncidentLine {
     pub suppressed: u64,
     pub closed: u64,
     pub detections: Vec<String>,
+    /// At most 256 of these two together.
     pub equipment: Vec<String>,
+    /// Networks, /24 or /48.
     pub peers: Vec<String>,
     #[serde(skip)]
     place: (u64, u64),
@@ -185,44 +189,9 @@ impl Reader {
         page: &Page,
         sees_restricted: bool,
     ) -> Result<Rows<AlertLine>, StoreError> {
-        let mut wanted = vec!["(restricted = 0 OR ?)".to_owned()];
-        let mut values: Vec<Box<dyn ToSql>> = vec![Box::new(sees_restricted)];
-        let mut ask = |condition: &str, value: Box<dyn ToSql>| {
-            wanted.push(condition.to_owned());
-            values.push(value);
-        };
-        if let Some(status) = filter.status {
-            ask("status = ?", Box::new(status as u8));
-        }
-        if let Some(severity) = filter.severity {
-            ask("severity >= ?", Box::new(severity as u8));
-        }
-        if let Some(detection) = &filter.detection {
-            ask("detection = ?", Box::new(detection.clone()));
-        }
-        if let Some(equipment) = &filter.equipment {
-            ask("equipment = ?", Box::new(equipment.clone()));
-        }
-        if let Some(incident) = filter.incident {
-            ask("incident = ?", Box::new(signed(incident)));
-        }
-        if let Some(since) = filter.since {
-            ask("last >= ?", Box::new(signed(since.0)));
-        }
-        if let Some((time, number)) = page.behind {
-            // Ids have all 64 bits, and order as the signed numbers that they are in the store.
-            wanted.push("(last, id) < (?, ?)".to_owned());
-            values.push(Box::new(signed(time)));
-            values.push(Box::new(number as i64));
-        }
-        values.push(Box::new(page.most));
-        let question = format!(
-            "SELECT {COLUMNS} FROM history WHERE {} ORDER BY last DESC, id DESC LIMIT ?",
-            wanted.join(" AND ")
-        );
-        let mut statement = self.connection.prepare_cached(&question)?;
-        let values: Vec<&dyn ToSql> = values.iter().map(AsRef::as_ref).collect();
-        let rows = statement.query_map(values.as_slice(), alert_line)?;
+        let question = Question::alerts(filter, page, sees_restricted);
+        let mut statement = self.connection.prepare_cached(&question.text)?;
+        let rows = statement.query_map(question.values().as_slice(), alert_line)?;
         let items: Vec<AlertLine> = rows.collect::<Result<_, _>>()?;
         Ok(Rows::of(items, page, |line| line.place))
     }
@@ -261,15 +230,15 @@ impl Reader {
     ) -> Result<Rows<IncidentLine>, StoreError> {
         let (time, number) = page.behind.unwrap_or((i64::MAX as u64, i64::MAX as u64));
         let mut statement = self.connection.prepare_cached(
-            "SELECT number, severity, restricted, first, last FROM incidents
+            "SELECT number, value FROM incidents
              WHERE merged_into IS NULL AND (restricted = 0 OR ?1) AND (last, number) < (?2, ?3)
              ORDER BY last DESC, number DESC LIMIT ?4",
         )?;
         let asked = params![sees_restricted, signed(time), signed(number), page.most];
-        let rows = statement.query_map(asked, incident_line)?;
-        let mut items: Vec<IncidentLine> = rows.collect::<Result<_, _>>()?;
-        for item in &mut items {
-            self.fill(item)?;
+        let mut rows = statement.query(asked)?;
+        let mut items = Vec::new();
+        while let Some(row) = rows.next()? {
+            items.push(self.incident_line(row)?);
         }
         Ok(Rows::of(items, page, |line| line.place))
     }
@@ -284,21 +253,19 @@ impl Reader {
         sees_restricted: bool,
     ) -> Result<Option<IncidentLine>, StoreError> {
         let mut statement = self.connection.prepare_cached(
-            "SELECT number, severity, restricted, first, last FROM incidents
+            "SELECT number, value FROM incidents
              WHERE number = coalesce((SELECT merged_into FROM incidents WHERE number = ?1), ?1)
                 AND (restricted = 0 OR ?2)",
         )?;
         let asked = params![signed(number), sees_restricted];
-        let mut found = statement.query_row(asked, incident_line).optional()?;
-        if let Some(line) = &mut found {
-            self.fill(line)?;
-        }
-        Ok(found)
+        let mut rows = statement.query(asked)?;
+        rows.next()?.map(|row| self.incident_line(row)).transpose()
     }
 
-    /// What its alerts tell of an incident.
-    fn fill(&self, line: &mut IncidentLine) -> Result<(), StoreError> {
-        let number = signed(line.number);
+    /// An incident as it is stored, with where its alerts stand.
+    fn incident_line(&self, row: &Row<'_>) -> Result<IncidentLine, StoreError> {
+        let number: i64 = row.get(0)?;
+        let incident: Incident = serde_json::from_str(&row.get::<_, String>(1)?)?;
         let mut statement = self.connection.prepare_cached(
             "SELECT status, count(*) FROM history WHERE incident = ?1 GROUP BY status",
         )?;
@@ -309,22 +276,32 @@ impl Reader {
                 *count = unsigned(row.get(1)?);
             }
         }
-        [line.new, line.acknowledged, line.suppressed, line.closed] = counts;
-        line.alerts = counts.iter().sum();
         let stands = Status::ALL.into_iter().zip(counts).find(|(_, count)| *count > 0);
-        line.status = stands.map_or(Status::Closed, |(status, _)| status).name();
-        let names = |column: &str| -> Result<Vec<String>, StoreError> {
-            let mut statement = self.connection.prepare_cached(&format!(
-                "SELECT DISTINCT {column} FROM history WHERE incident = ?1 AND {column} IS NOT NULL
-                 ORDER BY {column} LIMIT 50"
-            ))?;
-            let rows = statement.query_map([number], |row| row.get(0))?;
-            Ok(rows.collect::<Result<_, _>>()?)
-        };
-        line.detections = names("detection")?;
-        line.equipment = names("equipment")?;
-        line.peers = names("peer")?;
-        Ok(())
+        let [new, acknowledged, suppressed, closed] = counts;
+        let (mut equipment, mut peers) = (Vec::new(), Vec::new());
+        for key in incident.keys {
+            match key {
+                Key::Equipment(id, _) => equipment.push(id),
+                Key::Peer(network, _) => peers.push(network),
+            }
+        }
+        Ok(IncidentLine {
+            number: unsigned(number),
+            severity: incident.severity.name(),
+            status: stands.map_or(Status::Closed, |(status, _)| status).name(),
+            restricted: incident.restricted,
+            first: timestamp(incident.first),
+            last: timestamp(incident.last),
+            alerts: counts.iter().sum(),
+            new,
+            acknowledged,
+            suppressed,
+            closed,
+            detections: incident.detections.into_iter().collect(),
+            equipment,
+            peers,
+            place: (incident.last.0, unsigned(number)),
+        })
     }
 
     /// Suppressions, the latest first; those that are over or taken back too.
@@ -389,7 +366,7 @@ impl Reader {
     }
 }
 
-const COLUMNS: &str = "id, detection, severity, status, restricted, degraded, equipment, vendor, \
+pub(super) const COLUMNS: &str = "id, detection, severity, status, restricted, degraded, equipment, vendor, \
     model, build, peer, first, last, packets, bytes, updates, final, incident, suppression, \
     changed, changed_by, note";
 
@@ -429,18 +406,5 @@ fn alert_line(row: &Row<'_>) -> rusqlite::Result<AlertLine> {
         changed_by: row.get("changed_by")?,
         note: row.get("note")?,
         place: (time("last")?, id),
-    })
-}
-
-fn incident_line(row: &Row<'_>) -> rusqlite::Result<IncidentLine> {
-    let (number, last) = (unsigned(row.get(0)?), unsigned(row.get(4)?));
-    Ok(IncidentLine {
-        number,
-        severity: severity(row.get(1)?),
-        restricted: row.get(2)?,
-        first: timestamp(Nanos(unsigned(row.get(3)?))),
-        last: timestamp(Nanos(last)),
-        place: (last, number),
-        ..IncidentLine::default()
     })
 }
