@@ -34,6 +34,9 @@ const SNAPSHOTS: i64 = 64;
 /// The sensor's names of policies that are kept: the newest. Each authorisation makes one.
 const NAMES: i64 = 1024;
 
+/// Pages that are held, in KiB: alerts have ids without order, so that each is written somewhere else.
+const CACHE_KIB: i64 = 32 << 10;
+
 /// How long the start waits for another process to let go of the database.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -94,6 +97,7 @@ impl Store {
         connection.busy_timeout(PATIENCE)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "NORMAL")?;
+        connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
         connection.execute_batch(
             "CREATE TABLE IF NOT EXISTS progress (schema BLOB PRIMARY KEY, value BLOB NOT NULL);
              CREATE TABLE IF NOT EXISTS alerts (key TEXT PRIMARY KEY, row BLOB NOT NULL);
