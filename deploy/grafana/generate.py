@@ -453,7 +453,7 @@ def detections():
                       [{"id": "groupingToMatrix", "options": matrix}, {"id": "organize", "options": order}], 10, sort="critical", decimals=0,
                       overrides=[by_name(severity, ("custom.cellOptions", {"type": "color-text"}), ("color", {"mode": "thresholds"}),
                                          ("thresholds", steps("text", (1, color)))) for severity, color in SEVERITIES.items()]),
-                lines("Suppressed", "Alerts that the policy suppresses, by detection. A surge may hide what the suppression was not written for.", "short",
+                lines("Suppressed by detection", "Alerts that the policy suppresses, when they began. A surge may hide what the suppression was not written for.", "short",
                       [(f"sum by (detection) ({growth('weir_alerts_suppressed_total', chosen, WINDOW)})", "{{detection}}")], 7, bars=True,
                       stacked=True, decimals=0),
                 lines("Alerts of the day", "Alerts whose day is not over, and observations folded into them a second.", "short",

@@ -61,7 +61,8 @@ pub(crate) fn runbook_queries() -> Vec<(String, String)> {
         let text = read(&format!("docs/runbooks/{page}"));
         for block in text.split("```promql\n").skip(1) {
             let (block, _) = block.split_once("\n```").expect("a block ends");
-            let lines = block.lines().map(|line| line.split(" #").next().unwrap_or_default().trim());
+            let lines =
+                block.lines().map(|line| line.split(" #").next().unwrap_or_default().trim());
             queries.extend(lines.map(|line| (page.clone(), line.to_owned())));
         }
     }
