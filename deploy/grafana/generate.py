@@ -100,12 +100,12 @@ def stat(title, description, unit, expr, thresholds, width=3, legend="", graph="
     query = (expr, legend, "instant" if graph == "none" else "range")
     defaults.setdefault("decimals", 0)
     return panel(
-        "stat", title, description, unit, [query], options, width, 4,
+        "stat", title, description, unit, [query], options, width, 3,
         color={"mode": "thresholds"}, thresholds=thresholds, **defaults,
     )
 
 
-def lines(title, description, unit, queries, width, height=7, stacked=False, bars=False, limit=None, table=False, **defaults):
+def lines(title, description, unit, queries, width, height=6, stacked=False, bars=False, limit=None, table=False, **defaults):
     """Lines over time, stacked where they are parts of a whole, with bars for what happens now and then."""
     custom = {
         "axisSoftMin": 0,
@@ -128,7 +128,7 @@ def lines(title, description, unit, queries, width, height=7, stacked=False, bar
     )
 
 
-def heat(title, description, unit, expr, width, height=7):
+def heat(title, description, unit, expr, width, height=6):
     """A histogram over time."""
     options = {
         "calculate": False,
@@ -145,7 +145,7 @@ def heat(title, description, unit, expr, width, height=7):
     return panel("heatmap", title, description, "short", [(expr, "{{le}}", "heatmap")], options, width, height)
 
 
-def table(title, description, queries, transformations, width, height=7, sort=None, **defaults):
+def table(title, description, queries, transformations, width, height=6, sort=None, **defaults):
     options = {
         "cellHeight": "sm",
         "footer": {"countRows": False, "fields": "", "reducer": ["sum"], "show": False},
@@ -160,7 +160,7 @@ def table(title, description, queries, transformations, width, height=7, sort=No
     )
 
 
-def ranking(title, description, expr, legend, width, height=7):
+def ranking(title, description, expr, legend, width, height=6):
     """Bars, the longest first."""
     options = {
         "displayMode": "basic",
@@ -362,11 +362,11 @@ def health():
         [
             [
                 stat("Since start", "How long the youngest sensor has run. Flows, sessions and counters begin anew with it.", "s",
-                     f"time() - max({series('weir_sensor_start_timestamp_seconds')})", steps(ORANGE, (900, GREEN)), decimals=1),
+                     f"time() - max({series('weir_sensor_start_timestamp_seconds')} > 0)", steps(ORANGE, (900, GREEN)), decimals=1),
                 stat("Last heartbeat", "Age of the oldest last sign of life of a sensor.", "s",
-                     f"time() - min({series('weir_sensor_heartbeat_timestamp_seconds')})", steps(GREEN, (5, YELLOW), (30, RED)), decimals=1),
+                     f"time() - min({series('weir_sensor_heartbeat_timestamp_seconds')} > 0)", steps(GREEN, (5, YELLOW), (30, RED)), decimals=1),
                 stat("Packet time behind", "By how much what was judged last is behind this Prometheus' clock, at the worst instance. Of a replay: the age of the capture.",
-                     "s", f"time() - min({series('weir_packet_timestamp_seconds')})", steps(GREEN, (2, YELLOW), (10, RED)), decimals=1),
+                     "s", f"time() - min({series('weir_packet_timestamp_seconds')} > 0)", steps(GREEN, (2, YELLOW), (10, RED)), decimals=1),
                 stat("Policy", "The version of the policy in force; 0 is none, and nothing is judged.", "none",
                      f"max by (version) ({series('weir_policy_info')})", steps(BLUE), legend="{{version}}", text="name"),
                 stat("Events lost", "Events within the time chosen above that are not in the event file, alerts among them perhaps.", "none",

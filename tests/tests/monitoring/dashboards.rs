@@ -17,7 +17,7 @@ const UNITS: [&str; 8] = ["none", "short", "percentunit", "s", "pps", "bps", "cp
 
 /// A panel's columns and the rows of one screen.
 const WIDTH: u64 = 24;
-const SCREEN: u64 = 26;
+const SCREEN: u64 = 21;
 
 /// Debian's Python, which every program of ours asks.
 const PYTHON: &str = "/usr/bin/python3";
