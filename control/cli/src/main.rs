@@ -5,6 +5,7 @@ mod check;
 mod decode;
 mod demo;
 mod doctor;
+mod events;
 mod failure;
 mod generate;
 mod lab;
@@ -66,6 +67,9 @@ enum Command {
     /// Tell what a change of policy changes
     #[command(subcommand)]
     Policy(policy::Command),
+    /// Look after the journal of events
+    #[command(subcommand)]
+    Events(events::Command),
     /// Become weir-sensor, the dataplane process
     #[command(disable_help_flag = true)]
     Sensor(PassedOn),
@@ -96,6 +100,7 @@ fn main() -> ExitCode {
         Command::Lab(command) => lab::run(&command),
         Command::Learn(options) => learn::run(&options),
         Command::Policy(command) => policy::run(&command),
+        Command::Events(command) => events::run(&command),
         Command::Sensor(passed) => become_program(programs::SENSOR, passed),
         Command::Control(passed) => become_program(programs::CONTROL, passed),
     };

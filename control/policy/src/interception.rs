@@ -13,7 +13,7 @@ use toml::Spanned;
 use crate::closed::Role;
 use crate::diagnostic::{Checked, Diagnostic, Mistake};
 use crate::document::{self, Findings};
-use crate::inventory::{EquipmentId, Inventory};
+use crate::inventory::{Equipment, EquipmentId, Inventory};
 use crate::limits::MAX_ORDERS;
 use crate::message::Order;
 use crate::section::Section;
@@ -86,7 +86,12 @@ fn orders(root: &Section<'_>, inventory: Option<&Inventory>) -> Vec<Order> {
         let sessions = section.integer("sessions", 1..=MAX_SESSIONS);
         let sessions = section.required("sessions", sessions);
         let (Some(to), Some(sessions)) = (to, sessions) else { continue };
-        let to = to.into_inner().0;
+        let (place, Host(to)) = (to.span(), to.into_inner());
+        if inventory.and_then(|inventory| inventory.holder(to)).is_some_and(is_no_mediation) {
+            let message = "`to` is an address of equipment without the role mediation";
+            let remedy = "check it: nobody but the named role hears what this equipment does";
+            section.findings.warning(place, Mistake::new(message, remedy));
+        }
         let line = section.findings.line(section.span().start);
         let copied = upf.map(|upf| upf.into_inner().0);
         if let Some(before) = lines.insert((copied, to), line) {
@@ -98,6 +103,10 @@ fn orders(root: &Section<'_>, inventory: Option<&Inventory>) -> Vec<Order> {
         orders.push(Order { upf: number, to, sessions: sessions as u32 });
     }
     orders
+}
+
+fn is_no_mediation(entry: &Equipment) -> bool {
+    !entry.roles.contains(Role::Mediation)
 }
 
 /// The number of the UPF with this id.
@@ -182,6 +191,13 @@ model = "M"
 build = "1"
 roles = ["upf"]
 addresses = ["10.0.1.1"]
+[[equipment]]
+id = "lims-1"
+vendor = "A"
+model = "M"
+build = "1"
+roles = ["mediation"]
+addresses = ["10.0.1.0/24"]
 "#;
 
     fn inventory() -> Inventory {
@@ -245,6 +261,18 @@ addresses = ["10.0.1.1"]
             assert!(found.len() == 1 && !found[0].contains("10.9"), "{found:?}");
         }
         assert!(found.iter().all(|line| !line.contains("10.9.9") && !line.contains("upf-77")));
+    }
+
+    #[test]
+    fn equipment_that_is_no_mediation_function_is_warned_of() {
+        for (to, warned) in [("10.0.1.1", true), ("10.0.1.9", false), ("10.9.9.9", false)] {
+            let text = format!("[[authorised]]\nto = \"{to}\"\nsessions = 2\n");
+            let read = interception_from_str("li.toml", &text, Some(&inventory())).unwrap();
+            let said: Vec<String> = read.warnings.iter().map(ToString::to_string).collect();
+            let expected = "warning: `to` is an address of equipment without the role mediation; li.toml:2:6; \
+                            check it: nobody but the named role hears what this equipment does";
+            assert_eq!(said, if warned { vec![expected] } else { Vec::new() }, "{to}");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `inventory.toml`: what is installed, where, and from whom.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::path::Path;
 
 use ipnet::IpNet;
@@ -93,6 +94,15 @@ impl Inventory {
     /// The number of the entry with this id.
     pub fn find(&self, id: &str) -> Option<EquipmentId> {
         self.by_id.get(id).copied()
+    }
+
+    /// The entry with the longest prefix that holds an address. All entries are gone through.
+    pub fn holder(&self, address: IpAddr) -> Option<&Equipment> {
+        let entries = self.equipment.iter();
+        let prefixes =
+            entries.flat_map(|entry| entry.addresses.iter().map(move |net| (net, entry)));
+        let holding = prefixes.filter(|(net, _)| net.contains(&address));
+        holding.max_by_key(|(net, _)| net.prefix_len()).map(|(_, entry)| entry)
     }
 
     /// The entries with their numbers.

@@ -46,6 +46,7 @@ pub use message::{
     AllowRule, DetectionSetting, End, EquipmentRule, FORMAT, InstancePool, MAGIC, MAX_BYTES,
     MessageError, Order, PolicyDiff, PolicyMessage, QuirkRule, Slice,
 };
+pub use nearest::{nearest, remedy};
 pub use policy::{
     Allow, ChangeWindow, EspOnly, Nat, Policy, Quirk, RoamingPeer, Suppression, UePool,
     load_policy, load_policy_as_of, policy_from_str,

@@ -6,10 +6,7 @@ const LONGEST: usize = 64;
 
 /// The known text nearest to `wanted` in letters exchanged, dropped, added or swapped, if one is
 /// near; of several the first by name, whatever the order that they come in.
-pub(crate) fn nearest<'k>(
-    wanted: &str,
-    known: impl IntoIterator<Item = &'k str>,
-) -> Option<&'k str> {
+pub fn nearest<'k>(wanted: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     if wanted.len() > LONGEST {
         return None;
     }
@@ -26,7 +23,7 @@ pub(crate) fn nearest<'k>(
 }
 
 /// The remedy for an unknown word: the nearest known one, else all of them when they fit on a line.
-pub(crate) fn remedy<'k>(wanted: &str, known: impl IntoIterator<Item = &'k str> + Clone) -> String {
+pub fn remedy<'k>(wanted: &str, known: impl IntoIterator<Item = &'k str> + Clone) -> String {
     match nearest(wanted, known.clone()) {
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("use one of: {}", known.into_iter().collect::<Vec<_>>().join(", ")),

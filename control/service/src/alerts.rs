@@ -71,6 +71,24 @@ pub struct Row {
     pub closed: bool,
     /// Whether it was counted as suppressed.
     pub suppressed: bool,
+    /// Packets at which what is suppressed is stored again.
+    silent_threshold: u64,
+}
+
+/// What becomes of a record.
+#[derive(Clone, Debug)]
+pub enum Observed {
+    /// Nothing is due.
+    Nothing,
+    /// An event is to be said.
+    Due(Saying),
+    /// It would be, but for a suppression.
+    Silenced {
+        /// What is not said.
+        saying: Saying,
+        /// Whether this alert is silenced for the first time.
+        is_first: bool,
+    },
 }
 
 /// An event that is due.
@@ -133,14 +151,8 @@ impl Alerts {
         self.rows.insert(key, row);
     }
 
-    /// Takes a record in; says whether an event is due. `suppressed` silences
-    /// it without forgetting it.
-    pub fn observe(
-        &mut self,
-        record: Alert,
-        subject: Subject,
-        suppressed: bool,
-    ) -> (Option<Saying>, bool) {
+    /// Takes a record in, and tells what is due. `suppressed` silences it without forgetting it.
+    pub fn observe(&mut self, record: Alert, subject: Subject, suppressed: bool) -> Observed {
         let key = dedup(&record, &subject);
         let fresh = !self.rows.contains_key(&key);
         if fresh {
@@ -153,35 +165,48 @@ impl Alerts {
                 threshold: 0,
                 closed: false,
                 suppressed: false,
+                silent_threshold: 0,
             };
             self.show(&row);
             self.by_day.insert((row.alert.day, key.clone()));
             self.rows.insert(key.clone(), row);
         }
         self.changed.insert(key.clone());
-        let Some(row) = self.rows.get_mut(&key) else { return (None, false) };
+        let Some(row) = self.rows.get_mut(&key) else { return Observed::Nothing };
         let news = row.take(record);
+        if suppressed {
+            let is_first = !row.suppressed;
+            if !is_first && !news && row.alert.packets < row.silent_threshold {
+                return Observed::Nothing;
+            }
+            row.suppressed = true;
+            row.silent_threshold = tenfold(row.alert.packets);
+            let saying = self.saying(&key, false);
+            return saying
+                .map_or(Observed::Nothing, |saying| Observed::Silenced { saying, is_first });
+        }
         let due = row.said == 0 || row.closed || news || row.alert.packets >= row.threshold;
         if !due {
-            return (None, false);
-        }
-        if suppressed {
-            let first = !row.suppressed;
-            row.suppressed = true;
-            return (None, first);
+            return Observed::Nothing;
         }
         row.closed = false;
-        (self.say(&key, false), false)
+        self.say(&key, false).map_or(Observed::Nothing, Observed::Due)
     }
 
     fn say(&mut self, key: &str, is_final: bool) -> Option<Saying> {
+        let saying = self.saying(key, is_final)?;
         let row = self.rows.get_mut(key)?;
-        let update = row.said;
         row.said += 1;
-        row.threshold = row.alert.packets.saturating_mul(10).max(10);
+        row.threshold = tenfold(row.alert.packets);
         row.closed = is_final;
         self.changed.insert(key.to_owned());
-        let row = row.clone();
+        Some(saying)
+    }
+
+    /// The alert as it stands, as its next event would say it.
+    fn saying(&self, key: &str, is_final: bool) -> Option<Saying> {
+        let row = self.rows.get(key)?.clone();
+        let update = row.said;
         let build = row.subject.build.clone();
         let showing = build
             .and_then(|build| self.showing.get(&(row.alert.detection, row.alert.day, build)))
@@ -195,6 +220,19 @@ impl Alerts {
             let day = (row.alert.detection, row.alert.day, build.clone());
             self.showing.entry(day).or_default().insert(id.clone());
         }
+    }
+
+    /// Counts alerts as silenced that were said already and are silenced from now on; how many of
+    /// each detection.
+    pub fn silence(&mut self, is_silenced: impl Fn(&Row) -> bool) -> BTreeMap<u16, u64> {
+        let mut counts = BTreeMap::new();
+        let rows = self.rows.iter_mut().filter(|(_, row)| !row.suppressed && is_silenced(row));
+        for (key, row) in rows {
+            row.suppressed = true;
+            self.changed.insert(key.clone());
+            *counts.entry(row.alert.detection).or_default() += 1;
+        }
+        counts
     }
 
     /// The first day whose alerts may still grow at `now`.
@@ -304,6 +342,11 @@ impl Alerts {
     }
 }
 
+/// Packets at which an alert is told of again.
+fn tenfold(packets: u64) -> u64 {
+    packets.saturating_mul(10).max(10)
+}
+
 fn is_over(day: u32, now: Nanos) -> bool {
     now.0.saturating_sub(GRACE.0) / 86_400_000_000_000 > u64::from(day)
 }
@@ -395,9 +438,15 @@ mod tests {
         Subject { equipment: Some(id.into()), build, policy: None }
     }
 
+    fn due(alerts: &mut Alerts, record: Alert, id: &str) -> Option<Saying> {
+        match alerts.observe(record, subject(id), false) {
+            Observed::Due(saying) => Some(saying),
+            _ => None,
+        }
+    }
+
     fn observe(alerts: &mut Alerts, record: Alert, id: &str) -> Option<(u32, u64)> {
-        let (saying, _) = alerts.observe(record, subject(id), false);
-        saying.map(|saying| (saying.update, saying.row.alert.packets))
+        due(alerts, record, id).map(|saying| (saying.update, saying.row.alert.packets))
     }
 
     #[test]
@@ -441,10 +490,19 @@ mod tests {
     fn what_is_suppressed_grows_in_silence() {
         let mut alerts = Alerts::default();
         let peer = [198, 51, 100, 7];
-        let (said, counted) = alerts.observe(record(1, peer, 3), subject("a"), true);
-        assert!(said.is_none() && counted);
-        let (said, counted) = alerts.observe(record(1, peer, 300), subject("a"), true);
-        assert!(said.is_none() && !counted);
+        let mut silenced =
+            |packets| match alerts.observe(record(1, peer, packets), subject("a"), true) {
+                Observed::Silenced { saying, is_first } => {
+                    Some((saying.row.alert.packets, is_first))
+                }
+                Observed::Nothing => None,
+                Observed::Due(_) => panic!("it is suppressed"),
+            };
+        assert_eq!(
+            [3, 29, 30, 299].map(&mut silenced),
+            [Some((3, true)), None, Some((30, false)), None]
+        );
+        assert_eq!(silenced(300), Some((300, false)));
         assert!(alerts.close_open(9).is_empty());
         assert_eq!(observe(&mut alerts, record(1, peer, 301), "a"), Some((0, 301)));
     }
@@ -474,12 +532,12 @@ mod tests {
             Alert { detection: GTP_UESPOOF, severity, fact, n4, ..record(1, peer, 5) }
         };
         let odd = spoof(Severity::Info, Spoof::Odd, 1);
-        assert!(alerts.observe(odd.clone(), subject("a"), false).0.is_some());
-        assert!(alerts.observe(odd.clone(), subject("a"), false).0.is_none());
+        assert!(due(&mut alerts, odd.clone(), "a").is_some());
+        assert!(due(&mut alerts, odd.clone(), "a").is_none());
         let leaves = spoof(Severity::High, Spoof::Leaves, 2);
-        let saying = alerts.observe(leaves, subject("a"), false).0.unwrap();
+        let saying = due(&mut alerts, leaves, "a").unwrap();
         assert_eq!(saying.update, 1);
-        assert!(alerts.observe(odd, subject("a"), false).0.is_none());
+        assert!(due(&mut alerts, odd, "a").is_none());
         let alert = alerts.close_open(9).remove(0).row.alert;
         assert_eq!((alert.severity, alert.fact), (Severity::High, Fact::Spoofed(Spoof::Leaves)));
         assert_eq!(alert.n4.unwrap().after.unwrap().far, 2);

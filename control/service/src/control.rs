@@ -1,20 +1,23 @@
 //! The process's loop: meet the sensor, read its records, store what they
 //! changed, let go of them.
 
+mod desk;
 mod follow;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use weir_engine::Nanos;
 use weir_engine::contract::greeting::PolicyReply;
+use weir_journal::{Journal, Limits, Mark};
 use weir_shm::BootId;
 
 use crate::attach::{Message, NoSensor, Sensor};
+use crate::cases::command::Order;
 use crate::event_file::EventFile;
 use crate::live::{Shared, lock, now};
 use crate::options::Plan;
@@ -41,6 +44,17 @@ const LAST_CHANCE: Duration = Duration::from_secs(2);
 /// Between two stats events of a live tap.
 const STATS: Duration = Duration::from_secs(10);
 
+/// Between two looks whether the journal has become too long or too old.
+const RETENTION: Duration = Duration::from_secs(60);
+/// How long alerts are kept that nobody touches.
+const KEPT: Nanos = Nanos::from_secs(400 * 86_400);
+/// How much of the journal is kept: as much as a regulator's question reaches back.
+const JOURNAL: Limits = Limits {
+    segment_bytes: 64 << 20,
+    total_bytes: 10 << 30,
+    age: Duration::from_secs(400 * 86_400),
+};
+
 /// The signals that the process obeys.
 #[derive(Clone, Default)]
 struct Signals {
@@ -63,8 +77,14 @@ pub struct Control {
     store: Store,
     events: EventFile,
     restricted: EventFile,
+    /// The journal, and that of restricted events.
+    journals: [Journal; 2],
     recorder: Recorder,
     shared: Shared,
+    /// What people ask for.
+    orders: mpsc::Receiver<Order>,
+    /// Inventory and policy as they were read last.
+    rulebook: Option<Arc<Rulebook>>,
     message: Option<Vec<u8>>,
     /// Whether a file says what is authorised to be intercepted.
     knows_interception: bool,
@@ -79,6 +99,7 @@ pub struct Control {
     blocked: Option<Blocked>,
     stats: Instant,
     looked: Instant,
+    retained: Instant,
 }
 
 impl Control {
@@ -86,7 +107,11 @@ impl Control {
     ///
     /// # Errors
     /// What keeps the process from starting.
-    pub fn start(plan: Plan, shared: Shared) -> Result<Self, Refusal> {
+    pub fn start(
+        plan: Plan,
+        shared: Shared,
+        orders: mpsc::Receiver<Order>,
+    ) -> Result<Self, Refusal> {
         let files = Files {
             inventory: plan.inventory.clone(),
             policy: plan.policy.clone(),
@@ -112,6 +137,7 @@ impl Control {
         let progress = store.progress().map_err(|error| stored(&error))?.unwrap_or_default();
         let alerts = store.alerts().map_err(|error| stored(&error))?;
         let analytics = store.analytics().map_err(|error| stored(&error))?;
+        let cases = store.cases().map_err(|error| stored(&error))?;
         let events = EventFile::open(&plan.events, progress.events).map_err(|error| {
             let place = match &plan.events {
                 crate::options::Destination::File(path) => path.display().to_string(),
@@ -131,11 +157,30 @@ impl Control {
                     "choose another file with --restricted-events",
                 )
             })?;
+        let journals = plan.state_dir.join("journal");
+        let journal = |name, mark: Mark| {
+            let place = journals.join(name);
+            Journal::open(&place, JOURNAL, (mark != Mark::default()).then_some(mark)).map_err(
+                |error| {
+                    Refusal::new(
+                        &format!("the journal can't be written: {error}"),
+                        &place.display().to_string(),
+                        "make it writable, or choose another directory with --state-dir",
+                    )
+                },
+            )
+        };
+        let [open, closed] = progress.journals;
+        let journals = [journal("open", open)?, journal("restricted", closed)?];
         let watch = Watch::after(progress.boot.map(BootId::from_bytes));
         let committed = progress.sequence;
         let printer = plan.print_alerts.then(Printer::stdout);
-        let recorder =
-            Recorder::new((progress, alerts, analytics), plan.site.clone(), plan.guarded, printer);
+        let recorder = Recorder::new(
+            (progress, alerts, analytics, cases),
+            plan.site.clone(),
+            plan.guarded,
+            printer,
+        );
         let signals = Signals::default();
         for (signal, flag) in
             [(SIGTERM, &signals.stop), (SIGINT, &signals.stop), (SIGHUP, &signals.reload)]
@@ -156,8 +201,11 @@ impl Control {
             store,
             events,
             restricted,
+            journals,
             recorder,
             shared,
+            orders,
+            rulebook: None,
             message: None,
             knows_interception: false,
             sensor: None,
@@ -170,6 +218,7 @@ impl Control {
             blocked: None,
             stats: start,
             looked: start,
+            retained: start,
         };
         if let Some(rulebook) = rulebook {
             control.adopt(rulebook)?;
@@ -194,7 +243,9 @@ impl Control {
         })?;
         self.message = Some(rulebook.message()?);
         self.knows_interception = rulebook.interception.is_some();
-        self.recorder.hold(Arc::new(rulebook));
+        let rulebook = Arc::new(rulebook);
+        self.rulebook = Some(Arc::clone(&rulebook));
+        self.recorder.hold(rulebook);
         Ok(())
     }
 
@@ -212,6 +263,7 @@ impl Control {
             let read = self.read();
             self.look();
             self.settle();
+            self.obey();
             self.publish();
             if self.plan.until_end && self.recorder.progress.ended && self.is_settled() {
                 break;
@@ -341,6 +393,7 @@ impl Control {
             return;
         }
         self.looked = Instant::now();
+        self.recorder.cases.suppressions.expire(now());
         let counts = {
             let mut live = lock(&self.shared);
             live.refresh();
@@ -367,6 +420,7 @@ impl Control {
         live.alerts = self.recorder.alerts.unrestricted();
         live.alert_evictions = self.recorder.alerts.evictions();
         live.memory_evictions = self.recorder.analytics.evictions();
+        live.journal = self.recorder.progress.journals[0].head;
         live.unread = written.map_or(0, |written| written.saturating_sub(self.committed));
     }
 
@@ -426,7 +480,8 @@ impl Control {
             live.counts.clone()
         };
         let tally = &self.recorder.progress.tally;
-        let lost = tally.lost.iter().sum();
+        // What only the journal lacks stands in the event file.
+        let lost = tally.lost.iter().sum::<u64>() - tally.lost[Lost::Journal as usize];
         if let Some(destination) = &self.plan.summary {
             Summary::new(&counts, self.recorder.alerts_by_id(), lost).write(destination).map_err(
                 |error| {

@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use serde::Serialize;
 use weir_engine::Nanos;
 use weir_engine::contract::verdict::{Alert, Direction, FlowEnd, Initiator, Severity, Tuple};
+use weir_journal::Head;
 use weir_policy::Equipment;
 
 use crate::counts::Totals;
@@ -194,6 +195,9 @@ pub enum Body<'a> {
 #[derive(Debug, Serialize)]
 #[allow(missing_docs)]
 pub struct AlertBody<'a> {
+    pub id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub incident: Option<u64>,
     pub detection: &'static str,
     pub severity: Severity,
     pub confidence: f64,
@@ -400,6 +404,9 @@ pub struct Change {
 pub struct StatsBody<'a> {
     /// The site.
     pub site: &'a str,
+    /// The end of the journal, for whoever keeps these events elsewhere: it must still be there later.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub journal: Option<Head>,
     /// Since the sensor's start.
     #[serde(flatten)]
     pub totals: &'a Totals,

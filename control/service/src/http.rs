@@ -1,4 +1,4 @@
-//! HTTP: metrics for Prometheus, and whether the process is alive and ready.
+//! HTTP: metrics for Prometheus, whether the process is alive and ready, and the interface.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -10,6 +10,7 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 
+use crate::api::Api;
 use crate::live::{Shared, lock};
 use crate::metrics::Exposition;
 use crate::refusal::Refusal;
@@ -33,7 +34,7 @@ pub fn bind(address: SocketAddr) -> Result<TcpListener, Refusal> {
 ///
 /// # Errors
 /// If the system gives no runtime.
-pub fn serve(listener: TcpListener, shared: Shared) -> io::Result<()> {
+pub fn serve(listener: TcpListener, shared: Shared, api: Api) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let exposition = Exposition::of(shared.clone());
@@ -41,8 +42,12 @@ pub fn serve(listener: TcpListener, shared: Shared) -> io::Result<()> {
         .route("/metrics", get(metrics).with_state(exposition))
         .route("/healthz", get(|| async { "alive\n" }))
         .route("/readyz", get(ready).with_state(shared))
+        .merge(api.router())
         .fallback(|| async {
-            (StatusCode::NOT_FOUND, "there are /metrics, /healthz and /readyz\n")
+            (
+                StatusCode::NOT_FOUND,
+                "there are /metrics, /healthz, /readyz and /api/v1/openapi.json\n",
+            )
         });
     thread::spawn(move || {
         runtime.block_on(async {

@@ -3,7 +3,9 @@
 #![forbid(unsafe_code)]
 
 pub mod alerts;
+pub mod api;
 pub mod attach;
+pub mod cases;
 pub mod control;
 pub mod counts;
 pub mod eve;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use weir_analytics::memory::Kind;
 use weir_engine::Nanos;
 use weir_engine::contract::greeting::Greeting;
+use weir_journal::Head;
 use weir_shm::Attachment;
 
 use crate::attach::Sensor;
@@ -62,6 +63,8 @@ pub struct Live {
     pub alert_evictions: u64,
     /// Rows that the detections with a long memory gave up for lack of room, by [`Kind::ALL`].
     pub memory_evictions: [u64; Kind::ALL.len()],
+    /// The end of the journal.
+    pub journal: Head,
     /// Records written by the sensor that are not stored yet.
     pub unread: u64,
 }

@@ -2,16 +2,31 @@
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;
+use std::sync::mpsc;
 
 use clap::Parser;
+use weir_control::api::Api;
 use weir_control::control::Control;
 use weir_control::http;
 use weir_control::live::{self, Shared};
 use weir_control::options::{Options, Plan};
 use weir_control::refusal::Refusal;
 
+/// Orders that wait to be carried out.
+const DESK: usize = 256;
+
 fn main() -> ExitCode {
-    let control = match Options::parse().plan().and_then(start) {
+    let options = Options::parse();
+    if let Some(asked) = options.token() {
+        return match asked.and_then(|asked| asked.issue()) {
+            Ok(token) => {
+                println!("{token}");
+                ExitCode::SUCCESS
+            }
+            Err(refusal) => complain(&refusal, 2),
+        };
+    }
+    let control = match options.plan().and_then(start) {
         Ok(control) => control,
         Err(refusal) => return complain(&refusal, 2),
     };
@@ -25,7 +40,9 @@ fn start(plan: Plan) -> Result<Control, Refusal> {
     let shared = Shared::default();
     // The port first: whoever finds it taken should not have touched any state.
     let listener = plan.listen.map(http::bind).transpose()?;
-    let control = Control::start(plan, shared.clone())?;
+    let (desk, orders) = mpsc::sync_channel(DESK);
+    let state_dir = plan.state_dir.clone();
+    let control = Control::start(plan, shared.clone(), orders)?;
     if let Some(listener) = listener {
         let refused = |error: std::io::Error| {
             Refusal::new(
@@ -35,7 +52,12 @@ fn start(plan: Plan) -> Result<Control, Refusal> {
             )
         };
         let address = listener.local_addr().map_err(refused)?;
-        http::serve(listener, shared.clone()).map_err(refused)?;
+        let api = Api::new(state_dir.clone(), desk, shared.clone()).map_err(|error| {
+            let place = state_dir.join("tokens.toml");
+            let remedy = "mend it, or move it away and make tokens anew with --new-token";
+            Refusal::new(&error.to_string(), &place.display().to_string(), remedy)
+        })?;
+        http::serve(listener, shared.clone(), api).map_err(refused)?;
         eprintln!("listening on http://{address}");
     }
     live::keep_beating(&shared);

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use clap::Parser;
 use weir_policy::{Config, config_from_str, load_config};
 
+use crate::api::tokens::{self, Role};
 use crate::refusal::Refusal;
 
 /// The control process: reads what the sensor says, keeps alerts, serves metrics.
@@ -47,6 +48,40 @@ pub struct Options {
     /// Print each alert as one line on standard output
     #[arg(long)]
     print_alerts: bool,
+    /// Make a token for the interface, print it once, and end
+    #[arg(long, value_name = "NAME", requires = "role")]
+    new_token: Option<String>,
+    /// What the new token may do: viewer, analyst, restricted or admin
+    #[arg(long, value_name = "ROLE", requires = "new_token")]
+    role: Option<Role>,
+    /// For how long the new token holds; without it, until it is taken out of tokens.toml
+    #[arg(long, value_name = "DAYS", requires = "new_token", value_parser = clap::value_parser!(u32).range(1..=3_650))]
+    valid_days: Option<u32>,
+}
+
+/// A token that somebody wants.
+#[derive(Debug)]
+pub struct NewToken {
+    state_dir: PathBuf,
+    name: String,
+    role: Role,
+    expires: Option<jiff::Timestamp>,
+}
+
+impl NewToken {
+    /// Makes it: its only copy.
+    ///
+    /// # Errors
+    /// That its name can't be used; what the system says.
+    pub fn issue(&self) -> Result<String, Refusal> {
+        tokens::issue(&self.state_dir, &self.name, self.role, self.expires).map_err(|error| {
+            Refusal::new(
+                &format!("no token can be made: {error}"),
+                &self.state_dir.join("tokens.toml").display().to_string(),
+                "mend that and try again",
+            )
+        })
+    }
 }
 
 /// Standard output has no mode that would keep others out.
@@ -121,17 +156,35 @@ pub struct Plan {
 }
 
 impl Options {
+    /// The token that somebody wants instead of a process, if so.
+    pub fn token(&self) -> Option<Result<NewToken, Refusal>> {
+        let (name, role) = (self.new_token.clone()?, self.role?);
+        let hours =
+            self.valid_days.map(|days| jiff::SignedDuration::from_hours(24 * i64::from(days)));
+        let expires = hours.map(|hours| jiff::Timestamp::now() + hours);
+        Some(self.configuration().map(|config| NewToken {
+            state_dir: self.state_dir.clone().unwrap_or(config.control.state_dir),
+            name,
+            role,
+            expires,
+        }))
+    }
+
+    fn configuration(&self) -> Result<Config, Refusal> {
+        let config = match &self.config {
+            Some(path) => load_config(path),
+            None => config_from_str("weir.toml", ""),
+        };
+        Ok(config.map_err(Refusal::files)?.value)
+    }
+
     /// Joins the options with the configuration that they name.
     ///
     /// # Errors
     /// Mistakes of the configuration, options that contradict each other, an
     /// address off loopback.
     pub fn plan(self) -> Result<Plan, Refusal> {
-        let config = match &self.config {
-            Some(path) => load_config(path),
-            None => config_from_str("weir.toml", ""),
-        };
-        let config: Config = config.map_err(Refusal::files)?.value;
+        let config = self.configuration()?;
         let Listen(listen) = self.listen.unwrap_or(Listen(Some(config.control.listen)));
         if let Some(address) = listen.filter(|address| !address.ip().is_loopback()) {
             return Err(Refusal::new(

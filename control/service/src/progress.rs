@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use weir_engine::Nanos;
 use weir_engine::contract::verdict::Severity;
 
-/// Why an event that the sensor made or control owed is not in the event file.
+/// Why an event that the sensor made or control owed is not in the event file, or the journal.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[repr(usize)]
 pub enum Lost {
@@ -16,11 +16,13 @@ pub enum Lost {
     Overwritten,
     /// The record could not be read: the sensor does not keep to the protocol.
     Malformed,
+    /// The journal could not be written and the ring filled up meanwhile.
+    Journal,
 }
 
 impl Lost {
     /// Every reason, in the order of its counter.
-    pub const ALL: [Lost; 3] = [Lost::EventFile, Lost::Overwritten, Lost::Malformed];
+    pub const ALL: [Lost; 4] = [Lost::EventFile, Lost::Overwritten, Lost::Malformed, Lost::Journal];
 
     /// The metric label `reason`.
     pub const fn name(self) -> &'static str {
@@ -28,6 +30,7 @@ impl Lost {
             Lost::EventFile => "event_file",
             Lost::Overwritten => "overwritten",
             Lost::Malformed => "malformed",
+            Lost::Journal => "journal",
         }
     }
 }
@@ -72,6 +75,8 @@ pub struct Progress {
     pub events: Option<Mark>,
     /// The file of restricted events.
     pub restricted: Option<Mark>,
+    /// The journal, and that of restricted events.
+    pub journals: [weir_journal::Mark; 2],
     /// Whether the sensor that was followed last replays captures.
     pub replay: bool,
     /// The hash of each version that came into force in this life of the sensor.

@@ -4,6 +4,7 @@ mod alert;
 mod memory;
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use weir_analytics::Analytics;
@@ -15,6 +16,7 @@ use weir_engine::detect::CATALOGUE;
 use weir_engine::rules::EquipmentId;
 
 use crate::alerts::{Alerts, is_restricted};
+use crate::cases::Cases;
 use crate::counts::Totals;
 use crate::eve::{
     self, Body, Change, Ends, Event, FlowBody, FlowCounts, HealthBody, Peer, PolicyBody,
@@ -28,28 +30,72 @@ use crate::store::{Store, StoreError};
 
 /// Rulebooks that are held parsed; more are read from the store again.
 const RULEBOOKS: usize = 8;
+/// What the journal keeps: what Weir found and what became of it. Flows, sessions and counters are
+/// many, and nobody's decision.
+const JOURNALED: [&str; 3] = ["alert", "health", "policy"];
 /// Versions of one sensor's life whose hashes are kept: the newest.
 const VERSIONS: usize = 64;
 
-/// Lines that are not in their event file yet.
+/// Lines that are not in their event file yet, or not in the journal.
 #[derive(Debug, Default)]
 pub struct Outbox {
-    /// The lines.
-    pub lines: Vec<u8>,
-    /// How many.
-    pub events: u64,
+    lines: Vec<u8>,
+    /// Lines that are not in the event file, and where the first of them begins.
+    unfiled: u64,
+    filed: usize,
+    /// Those of all lines that the journal keeps.
+    kept: Vec<Range<usize>>,
 }
 
 impl Outbox {
     fn put(&mut self, event: &Event<'_>) {
+        let begin = self.lines.len();
         event.write(&mut self.lines);
-        self.events += 1;
+        self.took(event.event_type, begin);
     }
 
-    /// Gives the lines up; how many they were.
-    pub fn give_up(&mut self) -> u64 {
+    /// The same of an event that is written already.
+    fn put_line(&mut self, event_type: &str, line: &[u8]) {
+        let begin = self.lines.len();
+        self.lines.extend_from_slice(line);
+        self.took(event_type, begin);
+    }
+
+    fn took(&mut self, event_type: &str, begin: usize) {
+        self.unfiled += 1;
+        if JOURNALED.contains(&event_type) {
+            self.kept.push(begin..self.lines.len());
+        }
+    }
+
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+
+    /// What is to go to the event file.
+    pub fn unfiled(&self) -> &[u8] {
+        &self.lines[self.filed..]
+    }
+
+    /// What was to go to the event file is there; answers what the journal keeps of it.
+    pub fn file(&mut self) -> impl Iterator<Item = &[u8]> {
+        let before = std::mem::replace(&mut self.filed, self.lines.len());
+        self.unfiled = 0;
+        let since = self.kept.iter().filter(move |range| range.start >= before);
+        since.map(|range| &self.lines[range.clone()])
+    }
+
+    /// How many lines are not in the event file, and how many the journal keeps of all.
+    pub fn counts(&self) -> (u64, u64) {
+        (self.unfiled, self.kept.len() as u64)
+    }
+
+    /// Lets everything go.
+    pub fn clear(&mut self) {
         self.lines.clear();
-        std::mem::take(&mut self.events)
+        self.kept.clear();
+        (self.unfiled, self.filed) = (0, 0);
     }
 }
 
@@ -59,6 +105,8 @@ pub struct Recorder {
     pub alerts: Alerts,
     /// What the detections with a long memory remember.
     pub analytics: Analytics,
+    /// What becomes of alerts that were said.
+    pub cases: Cases,
     /// How far the records are read, and counters.
     pub progress: Progress,
     /// Events for everybody.
@@ -78,7 +126,7 @@ pub struct Recorder {
 impl Recorder {
     /// Goes on where what was stored stands.
     pub fn new(
-        (progress, alerts, analytics): (Progress, Alerts, Analytics),
+        (progress, alerts, analytics, cases): (Progress, Alerts, Analytics, Cases),
         site: String,
         guarded: bool,
         printer: Option<Printer>,
@@ -97,6 +145,7 @@ impl Recorder {
         Self {
             alerts,
             analytics,
+            cases,
             progress,
             open: Outbox::default(),
             restricted: Outbox::default(),
@@ -124,7 +173,7 @@ impl Recorder {
 
     /// Whether what is to be stored changed since it was.
     pub fn has_changed(&self) -> bool {
-        self.alerts.has_changed() || self.analytics.has_changed()
+        self.alerts.has_changed() || self.analytics.has_changed() || self.cases.has_changed()
     }
 
     /// Stores what changed, all or nothing.
@@ -132,9 +181,10 @@ impl Recorder {
     /// # Errors
     /// What SQLite says; nothing is stored then.
     pub fn commit(&mut self, store: &mut Store) -> Result<(), StoreError> {
-        store.commit(&self.progress, &self.alerts, &self.analytics)?;
+        store.commit(&self.progress, &self.alerts, &self.analytics, &self.cases)?;
         self.alerts.stored();
         self.analytics.stored();
+        self.cases.stored();
         Ok(())
     }
 
@@ -147,7 +197,7 @@ impl Recorder {
 
     /// Whether nothing waits to be written.
     pub fn is_written(&self) -> bool {
-        self.open.lines.is_empty() && self.restricted.lines.is_empty()
+        self.open.is_empty() && self.restricted.is_empty()
     }
 
     /// Holds a rulebook for what is to come.
@@ -346,7 +396,10 @@ impl Recorder {
     /// Writes the counters.
     pub fn stats(&mut self, time: Nanos, totals: &Totals) {
         let site = self.site.clone();
-        let body = Body::Stats(StatsBody { site: &site, totals });
+        // How far it is committed depends on the time of day, which no event of a replay does.
+        let head = self.progress.journals[0].head;
+        let journal = (!self.progress.replay).then_some(head);
+        let body = Body::Stats(StatsBody { site: &site, journal, totals });
         self.open.put(&Event::bare(time, "stats", body));
     }
 

@@ -179,11 +179,7 @@ impl Rulebook {
 
     /// The id of the entry that holds an address: of several the one with the longest prefix.
     pub fn holder(&self, address: IpAddr) -> Option<&str> {
-        let entries = self.inventory.equipment().iter();
-        let prefixes =
-            entries.flat_map(|entry| entry.addresses.iter().map(move |net| (net, &entry.id)));
-        let holding = prefixes.filter(|(net, _)| net.contains(&address));
-        holding.max_by_key(|(net, _)| net.prefix_len()).map(|(_, id)| id.as_str())
+        self.inventory.holder(address).map(|entry| entry.id.as_str())
     }
 
     /// The inventory entry with the sensor's number.

@@ -2,18 +2,28 @@
 //! and the committed length of the event file, in one SQLite database. Each batch
 //! of records is one transaction.
 
-use std::fs::{OpenOptions, Permissions};
+mod cases;
+mod desk;
+mod reader;
+
+use std::fs::{File, OpenOptions, Permissions, TryLockError};
 use std::io;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use weir_analytics::Analytics;
 use weir_analytics::memory::{Kind, Stored};
+use weir_engine::Nanos;
 use weir_engine::contract::SCHEMA;
 
+pub use desk::{Deed, Entry};
+pub use reader::{Filter, Page, Reader};
+
 use crate::alerts::{Alerts, Row};
+use crate::cases::{AlertId, Cases};
+use crate::live::now;
 use crate::progress::Progress;
 use crate::rulebook::{Rulebook, Texts};
 
@@ -38,18 +48,36 @@ pub enum StoreError {
     /// A value can't be encoded.
     #[error(transparent)]
     Encoding(#[from] postcard::Error),
+    /// Nor as text.
+    #[error(transparent)]
+    Text(#[from] serde_json::Error),
+    /// Two would both follow the ring.
+    #[error("another process uses it")]
+    InUse,
 }
 
 /// The database holds restricted alerts: it has mode 0600, which its journal takes over.
-fn close_to_others(path: &Path) -> io::Result<()> {
+fn close_to_others(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     let file = options.create(true).truncate(false).write(true).mode(0o600).open(path)?;
-    file.set_permissions(Permissions::from_mode(0o600))
+    file.set_permissions(Permissions::from_mode(0o600))?;
+    Ok(file)
 }
 
-/// The database.
+/// Keeps the state directory for this process, as long as the file is open.
+fn lock(directory: &Path) -> Result<File, StoreError> {
+    let file = close_to_others(&directory.join("control.lock"))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StoreError::InUse),
+        Err(TryLockError::Error(error)) => Err(error.into()),
+    }
+}
+
+/// The database. One process at a time writes it; its own other threads may read beside.
 pub struct Store {
     connection: Connection,
+    _lock: File,
 }
 
 impl Store {
@@ -58,12 +86,11 @@ impl Store {
     /// # Errors
     /// What SQLite says, and that another process holds it.
     pub fn open(directory: &Path) -> Result<Self, StoreError> {
+        let lock = lock(directory)?;
         let path = directory.join("control.db");
         close_to_others(&path)?;
         let connection = Connection::open(path)?;
         connection.busy_timeout(PATIENCE)?;
-        // One control process at a time: two would both follow the ring.
-        connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "NORMAL")?;
         connection.execute_batch(
@@ -75,7 +102,8 @@ impl Store {
                 inventory TEXT NOT NULL, policy TEXT NOT NULL);
              CREATE TABLE IF NOT EXISTS names (fingerprint BLOB PRIMARY KEY, sha256 BLOB NOT NULL);",
         )?;
-        let store = Self { connection };
+        connection.execute_batch(cases::TABLES)?;
+        let store = Self { connection, _lock: lock };
         store.forget_other_schemas()?;
         Ok(store)
     }
@@ -137,6 +165,77 @@ impl Store {
         Ok(analytics)
     }
 
+    /// Open incidents, and suppressions that hold.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn cases(&self) -> Result<Cases, StoreError> {
+        let incidents = cases::incidents(&self.connection)?;
+        Ok(Cases::new(incidents, cases::suppressions(&self.connection, now())?))
+    }
+
+    /// Removes alerts that are older than is kept, some at a time.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn retain(&mut self, oldest: Nanos) -> Result<usize, StoreError> {
+        let transaction = self.connection.transaction()?;
+        let gone = cases::retain(&transaction, oldest)?;
+        transaction.commit()?;
+        Ok(gone)
+    }
+
+    /// Carries out what somebody asked for, with its line in the audit, and has it on the disk when
+    /// it answers. Nothing is stored where `deed` answers none.
+    ///
+    /// # Errors
+    /// What SQLite says, a full disk above all; nothing is stored then.
+    pub fn deed<T>(
+        &mut self,
+        progress: &Progress,
+        entry: &Entry<'_>,
+        deed: impl FnOnce(&Deed<'_>) -> Result<Option<T>, StoreError>,
+    ) -> Result<Option<T>, StoreError> {
+        // What somebody was told is done must outlive a power failure.
+        self.connection.pragma_update(None, "synchronous", "FULL")?;
+        let done = self.carry_out(progress, entry, deed);
+        self.connection.pragma_update(None, "synchronous", "NORMAL")?;
+        done
+    }
+
+    fn carry_out<T>(
+        &mut self,
+        progress: &Progress,
+        entry: &Entry<'_>,
+        deed: impl FnOnce(&Deed<'_>) -> Result<Option<T>, StoreError>,
+    ) -> Result<Option<T>, StoreError> {
+        let transaction = self.connection.transaction()?;
+        let Some(done) = deed(&Deed::new(&transaction, entry))? else { return Ok(None) };
+        desk::note(&transaction, entry)?;
+        put_progress(&transaction, progress)?;
+        transaction.commit()?;
+        Ok(Some(done))
+    }
+
+    /// Whether a named role alone may see an alert; none if there is none.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn is_restricted_alert(&self, id: AlertId) -> Result<Option<bool>, StoreError> {
+        let question = "SELECT restricted FROM history WHERE id = ?1";
+        Ok(self.connection.query_row(question, [id.0 as i64], |row| row.get(0)).optional()?)
+    }
+
+    /// The same of an incident.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn is_restricted_incident(&self, number: u64) -> Result<Option<bool>, StoreError> {
+        let question = "SELECT restricted FROM incidents WHERE number = ?1 AND merged_into IS NULL";
+        let number = i64::try_from(number).unwrap_or(-1);
+        Ok(self.connection.query_row(question, [number], |row| row.get(0)).optional()?)
+    }
+
     /// Stores what changed, all or nothing.
     ///
     /// # Errors
@@ -146,6 +245,7 @@ impl Store {
         progress: &Progress,
         alerts: &Alerts,
         analytics: &Analytics,
+        cases: &Cases,
     ) -> Result<(), StoreError> {
         let transaction = self.connection.transaction()?;
         {
@@ -174,10 +274,8 @@ impl Store {
             if let Some(error) = failed {
                 return Err(error.into());
             }
-            let mut put = transaction.prepare_cached(
-                "INSERT OR REPLACE INTO progress (schema, value) VALUES (?1, ?2)",
-            )?;
-            put.execute(params![schema(), postcard::to_stdvec(progress)?])?;
+            cases::put(&transaction, cases, now())?;
+            put_progress(&transaction, progress)?;
         }
         transaction.commit()?;
         Ok(())
@@ -259,8 +357,15 @@ impl Store {
     }
 }
 
+fn put_progress(transaction: &Transaction<'_>, progress: &Progress) -> Result<(), StoreError> {
+    let put = "INSERT OR REPLACE INTO progress (schema, value) VALUES (?1, ?2)";
+    let value = postcard::to_stdvec(progress)?;
+    transaction.prepare_cached(put)?.execute(params![schema(), value])?;
+    Ok(())
+}
+
 /// Counts up with every change of [`Row`], [`Progress`] and what is remembered.
-const REVISION: u64 = 4;
+const REVISION: u64 = 6;
 
 /// Changes with the meaning of records and of what is stored here.
 fn schema() -> [u8; 8] {

@@ -9,12 +9,13 @@
 //! events that find no room in the file meanwhile are counted as lost.
 
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
+use weir_engine::Nanos;
 use weir_engine::contract::verdict::Verdict;
 use weir_shm::{Position, Record, RecordError};
 
-use super::{Blocked, CLOSED, Control, RETRY};
+use super::{Blocked, CLOSED, Control, KEPT, RETENTION, RETRY};
 use crate::live::{lock, now};
 use crate::progress::Lost;
 use crate::recorder::Recorder;
@@ -155,10 +156,15 @@ impl Control {
             }
             self.give_up_events();
         }
+        self.retain();
         self.mark();
         match self.recorder.commit(&mut self.store) {
             Ok(()) => {
                 self.unblock();
+                // What can't be removed now is chosen again.
+                self.journals.iter_mut().for_each(|journal| {
+                    let _ = journal.committed();
+                });
             }
             Err(error) => {
                 let place = self.plan.state_dir.display().to_string();
@@ -171,33 +177,68 @@ impl Control {
         self.release();
     }
 
-    /// Notes how far the event files are written.
+    /// Notes how far the event files and the journals are written.
     pub(super) fn mark(&mut self) {
         self.recorder.progress.events = self.events.mark();
         self.recorder.progress.restricted = self.restricted.mark();
+        self.recorder.progress.journals = [0, 1].map(|which| self.journals[which].mark());
     }
 
-    /// Writes what waits; on failure the file that refused, and why.
+    /// Writes what waits, to the event file first and then to the journal; on failure the place that
+    /// refused, and why.
     fn write_events(&mut self) -> Result<(), (String, io::Error)> {
         let recorder = &mut self.recorder;
         let files = [
             (&mut self.events, &mut recorder.open),
             (&mut self.restricted, &mut recorder.restricted),
         ];
-        for (file, outbox) in files {
-            if !outbox.lines.is_empty() {
-                file.append(&outbox.lines).map_err(|error| (file.name(), error))?;
-                outbox.give_up();
+        for ((file, outbox), journal) in files.into_iter().zip(&mut self.journals) {
+            if !outbox.unfiled().is_empty() {
+                file.append(outbox.unfiled()).map_err(|error| (file.name(), error))?;
+                outbox.file().for_each(|line| journal.append(line));
             }
+            journal.write().map_err(|error| (journal.directory().display().to_string(), error))?;
+            outbox.clear();
         }
         Ok(())
     }
 
+    /// Lets go of what can't be written, and counts it where it will be missed.
     pub(super) fn give_up_events(&mut self) {
-        let lost = self.recorder.open.give_up() + self.recorder.restricted.give_up();
-        self.recorder.progress.tally.lose(Lost::EventFile, lost);
+        let recorder = &mut self.recorder;
+        let mut lost = 0;
+        for (outbox, journal) in
+            [&mut recorder.open, &mut recorder.restricted].into_iter().zip(&mut self.journals)
+        {
+            let (unfiled, kept) = outbox.counts();
+            recorder.progress.tally.lose(Lost::EventFile, unfiled);
+            lost += unfiled;
+            // The journal may have room where the event file has none.
+            outbox.file().for_each(|line| journal.append(line));
+            if journal.write().is_err() {
+                journal.give_up();
+                recorder.progress.tally.lose(Lost::Journal, kept);
+            }
+            outbox.clear();
+        }
         if let Some(blocked) = &mut self.blocked {
             blocked.lost += lost;
+        }
+    }
+
+    /// Removes what is too old or too much of the journals and of the alerts, now and then.
+    fn retain(&mut self) {
+        if self.retained.elapsed() < RETENTION {
+            return;
+        }
+        self.retained = Instant::now();
+        for journal in &mut self.journals {
+            // Whoever can't read a directory learns of it when it is to be written.
+            let _ = journal.retain(SystemTime::now()).and_then(|()| journal.write());
+        }
+        let oldest = Nanos(now().0.saturating_sub(KEPT.0));
+        if let Err(error) = self.store.retain(oldest) {
+            eprintln!("error: old alerts can't be removed: {error}; control.db; make room");
         }
     }
 

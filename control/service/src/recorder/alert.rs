@@ -1,14 +1,18 @@
 //! Alerts: whose they are, whether they are wanted, what is said of them, and to whom.
 
-use weir_engine::contract::verdict::Alert;
+use weir_engine::Nanos;
+use weir_engine::contract::verdict::{Alert, Severity};
 use weir_engine::detect::CATALOGUE;
+use weir_policy::Suppression;
 
 use super::{Recorder, policy_name, unnamed};
-use crate::alerts::{Saying, Subject, is_restricted};
+use crate::alerts::{Observed, Saying, Subject, is_restricted};
+use crate::cases::{AlertId, Filing, Silence};
 use crate::eve::{
     self, AlertBody, Body, Context, Ends, Event, Gtpu, Orderer, Peer, RuleChange, SameBuild,
     Signature, Suspect,
 };
+use crate::live::now;
 use crate::narrate::{self, Names};
 use crate::progress::Lost;
 use crate::store::Store;
@@ -35,32 +39,64 @@ impl Recorder {
                 .map(|entry| (entry.vendor.clone(), entry.model.clone(), entry.build.clone())),
             policy: rulebook.as_ref().map(|rulebook| rulebook.sha256),
         };
-        let suppressed = self.is_suppressed(&alert, &subject, store);
+        let silence = self.silence(&alert, &subject, store);
         let detection = alert.detection;
-        let (saying, newly_suppressed) = self.alerts.observe(alert, subject, suppressed);
-        if newly_suppressed {
-            *self.progress.tally.suppressed.entry(detection).or_default() += 1;
-        }
-        if let Some(saying) = saying {
-            self.say(&saying, store);
+        match self.alerts.observe(alert, subject, silence.is_some()) {
+            Observed::Nothing => {}
+            Observed::Due(saying) => self.say(&saying, store),
+            Observed::Silenced { saying, is_first } => {
+                if is_first {
+                    *self.progress.tally.suppressed.entry(detection).or_default() += 1;
+                    if let Some(Silence::Person(number)) = silence {
+                        self.cases.suppressions.count(number, 1);
+                    }
+                }
+                self.tell(&saying, silence, store);
+            }
         }
     }
 
-    /// Whether the policy in force now wants to hear of it.
-    fn is_suppressed(&mut self, alert: &Alert, subject: &Subject, store: &Store) -> bool {
-        let version = self.progress.policy.max(alert.policy);
-        let Some(rulebook) = self.rulebook(version, store) else { return false };
+    /// Who does not want to hear of it: the policy in force now, or somebody who said so.
+    fn silence(&mut self, alert: &Alert, subject: &Subject, store: &Store) -> Option<Silence> {
         let detection = CATALOGUE[usize::from(alert.detection)].id;
-        rulebook.policy.suppressions().iter().any(|suppression| {
-            suppression.matches(detection, subject.equipment.as_deref(), alert.peer, alert.last.0)
-        })
+        let (equipment, peer) = (subject.equipment.as_deref(), alert.peer);
+        let person = self.cases.suppressions.matching(detection, equipment, peer, now());
+        if let Some(number) = person {
+            return Some(Silence::Person(number));
+        }
+        let version = self.progress.policy.max(alert.policy);
+        let rulebook = self.rulebook(version, store)?;
+        let mut suppressions = rulebook.policy.suppressions().iter();
+        suppressions
+            .any(|it| it.matches(detection, equipment, peer, alert.last.0))
+            .then_some(Silence::Policy)
+    }
+
+    /// What was said already is silenced from `now` on, and counted as the store counts it.
+    pub fn silence_said(&mut self, scope: &Suppression, now: Nanos) {
+        let counts = self.alerts.silence(|row| {
+            let detection = CATALOGUE[usize::from(row.alert.detection)].id;
+            scope.matches(detection, row.subject.equipment.as_deref(), row.alert.peer, now.0)
+        });
+        for (detection, count) in counts {
+            *self.progress.tally.suppressed.entry(detection).or_default() += count;
+        }
     }
 
     /// Writes an event about an alert, to where such events go.
     pub fn say(&mut self, saying: &Saying, store: &Store) {
+        self.tell(saying, None, store);
+    }
+
+    /// Makes the event about an alert, stores it, and writes it unless it is silenced.
+    fn tell(&mut self, saying: &Saying, silence: Option<Silence>, store: &Store) {
         let alert = &saying.row.alert;
         let detection = &CATALOGUE[usize::from(alert.detection)];
         let severity = narrate::severity(alert);
+        let (id, is_apart) = (AlertId::of(&saying.dedup), detection.restricted && self.is_apart());
+        // What nobody wants to hear of begins no incident.
+        let joined_as = silence.map_or(severity, |_| Severity::Info);
+        let incident = self.cases.incident(saying, joined_as, is_apart);
         let rulebook = self.rulebook(alert.policy, store);
         let entry = alert.equipment.and_then(|number| rulebook.as_ref()?.entry(number));
         let peer_entry = alert.peer_equipment.and_then(|number| rulebook.as_ref()?.entry(number));
@@ -83,6 +119,8 @@ impl Recorder {
             .equipment
             .and_then(|number| rulebook.as_ref().map(|rulebook| rulebook.same_build(number)));
         let body = AlertBody {
+            id: id.to_string(),
+            incident,
             detection: detection.id,
             severity,
             confidence: narrate::confidence(alert),
@@ -131,8 +169,7 @@ impl Recorder {
             dedup: &saying.dedup,
             policy: policy_name(alert.policy, saying.row.subject.policy),
         };
-        let is_apart = detection.restricted && self.is_apart();
-        if let Some(printer) = self.printer.as_mut().filter(|_| !is_apart) {
+        if let Some(printer) = self.printer.as_mut().filter(|_| !is_apart && silence.is_none()) {
             printer.print(saying, entry, &body);
         }
         let event = Event {
@@ -157,9 +194,26 @@ impl Recorder {
             flow: None,
             weir: Body::Alert(Box::new(body)),
         };
-        if is_apart { &mut self.restricted } else { &mut self.open }.put(&event);
-        if saying.update == 0 {
-            let key = (alert.detection, severity);
+        let mut line = Vec::with_capacity(2_048);
+        event.write(&mut line);
+        if silence.is_none() {
+            let outbox = if is_apart { &mut self.restricted } else { &mut self.open };
+            outbox.put_line("alert", &line);
+        }
+        line.pop();
+        let saying = saying.clone();
+        let is_first = saying.update == 0 && silence.is_none();
+        let key = (saying.row.alert.detection, severity);
+        self.cases.file(Filing {
+            id,
+            saying,
+            severity,
+            restricted: is_apart,
+            silence,
+            incident,
+            event: line,
+        });
+        if is_first {
             *self.progress.tally.alerts.entry(key).or_default() += 1;
         }
     }

@@ -386,3 +386,22 @@ pub(crate) fn flow() -> Verdict {
         policy: 1,
     }))
 }
+
+/// A file system of 64 KiB, unmounted when it is dropped.
+pub(crate) struct Tiny(pub(crate) PathBuf);
+
+impl Tiny {
+    pub(crate) fn mount(path: PathBuf) -> Option<Self> {
+        fs::create_dir_all(&path).unwrap();
+        let flags = nix::mount::MsFlags::empty();
+        let options = Some("size=64k");
+        nix::mount::mount(Some("tmpfs"), &path, Some("tmpfs"), flags, options).ok()?;
+        Some(Self(path))
+    }
+}
+
+impl Drop for Tiny {
+    fn drop(&mut self) {
+        let _ = nix::mount::umount2(&self.0, nix::mount::MntFlags::MNT_DETACH);
+    }
+}

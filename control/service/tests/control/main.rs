@@ -1,7 +1,9 @@
 //! The real `weir-control` against a fake sensor: what it writes, keeps and serves.
 
+mod cases;
 mod content;
 mod fake;
+mod journal;
 mod memory;
 mod restricted;
 mod streams;
@@ -491,25 +493,6 @@ fn what_can_not_start_says_why() {
     let mut refused = broken.control(&[]);
     refused.says("policy.toml:1:1");
     assert_eq!(refused.wait().code(), Some(2));
-}
-
-/// A file system of 64 KiB, unmounted when it is dropped.
-struct Tiny(std::path::PathBuf);
-
-impl Tiny {
-    fn mount(path: std::path::PathBuf) -> Option<Self> {
-        fs::create_dir(&path).unwrap();
-        let flags = nix::mount::MsFlags::empty();
-        let options = Some("size=64k");
-        nix::mount::mount(Some("tmpfs"), &path, Some("tmpfs"), flags, options).ok()?;
-        Some(Self(path))
-    }
-}
-
-impl Drop for Tiny {
-    fn drop(&mut self) {
-        let _ = nix::mount::umount2(&self.0, nix::mount::MntFlags::MNT_DETACH);
-    }
 }
 
 #[test]

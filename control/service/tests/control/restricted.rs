@@ -246,6 +246,8 @@ fn an_alert_tells_what_n4_has_to_say() {
                 "severity": 1
             },
             "weir": {
+                "id": "1cf248597488fd88",
+                "incident": 1,
                 "detection": "PFCP-REDIR",
                 "severity": "critical",
                 "confidence": 0.75,

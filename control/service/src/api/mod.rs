@@ -1,0 +1,164 @@
+//! The interface for programs, `/api/v1`: what was found, where it stands in the hands of people,
+//! and what they do to it.
+//!
+//! Questions are answered from the store by threads of their own, beside the process that writes
+//! it; what changes something is handed to that process and answered when it is on the disk.
+
+mod answer;
+mod asked;
+mod cases;
+mod openapi;
+pub mod tokens;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::HeaderMap;
+use axum::routing::{get, post};
+
+use crate::cases::command::{Actor, Command, Done, Order};
+use crate::live::{Shared, lock};
+use crate::store::Reader;
+use answer::Failure;
+use tokens::{Denied, Found, Person, Role, TokenError, Tokens, fits};
+
+/// How long an order may take: the disk is slow, or full.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Bytes of a request's body.
+const BODY: usize = 1 << 16;
+/// Connections to the store that are kept.
+const READERS: usize = 8;
+
+/// What every request needs.
+#[derive(Clone)]
+pub struct Api {
+    state_dir: Arc<Path>,
+    readers: Arc<Mutex<Vec<Reader>>>,
+    tokens: Arc<Mutex<Tokens>>,
+    desk: mpsc::SyncSender<Order>,
+    live: Shared,
+}
+
+impl Api {
+    /// Reads the tokens of a state directory.
+    ///
+    /// # Errors
+    /// What is amiss with their file.
+    pub fn new(
+        state_dir: PathBuf,
+        desk: mpsc::SyncSender<Order>,
+        live: Shared,
+    ) -> Result<Self, TokenError> {
+        Ok(Self {
+            tokens: Arc::new(Mutex::new(Tokens::read(&state_dir)?)),
+            state_dir: state_dir.into(),
+            readers: Arc::default(),
+            desk,
+            live,
+        })
+    }
+
+    /// The routes.
+    pub fn router(self) -> Router {
+        Router::new()
+            .route("/api/v1/openapi.json", get(openapi::document))
+            .route("/api/v1/health", get(cases::health))
+            .route("/api/v1/detections", get(cases::detections))
+            .route("/api/v1/alerts", get(cases::alerts))
+            .route("/api/v1/alerts/{id}", get(cases::alert))
+            .route("/api/v1/alerts/{id}/status", post(cases::put_alert))
+            .route("/api/v1/incidents", get(cases::incidents))
+            .route("/api/v1/incidents/{number}", get(cases::incident))
+            .route("/api/v1/incidents/{number}/status", post(cases::put_incident))
+            .route("/api/v1/suppressions", get(cases::suppressions).post(cases::suppress))
+            .route("/api/v1/suppressions/{number}/revoke", post(cases::revoke))
+            .route("/api/v1/audit", get(cases::audit))
+            .layer(DefaultBodyLimit::max(BODY))
+            .with_state(self)
+    }
+
+    /// Who asks. Where there are no tokens, whoever is on this machine may look, and nobody may
+    /// change anything.
+    async fn person(&self, headers: &HeaderMap) -> Result<Person, Failure> {
+        let found = {
+            let mut tokens = lock(&self.tokens);
+            // A file that became bad leaves the tokens of before: nobody gets in by it.
+            let _ = tokens.refresh();
+            if tokens.is_empty() {
+                return asked::is_local(headers)
+                    .then(|| Person { name: "local".into(), role: Role::Viewer })
+                    .ok_or_else(|| Failure::from(Denied::Unknown));
+            }
+            let token = asked::bearer(headers).ok_or(Denied::Unknown)?;
+            (tokens.look_up(token, jiff::Timestamp::now())?, token.to_owned())
+        };
+        match found {
+            (Found::Known(person), _) => Ok(person),
+            (Found::Compare { hash, person, digest }, token) => {
+                let compared = self.aside(move |_| Ok(fits(&token, &hash))).await?;
+                lock(&self.tokens).compared(digest, &person, compared);
+                if compared { Ok(person) } else { Err(Denied::Unknown.into()) }
+            }
+        }
+    }
+
+    /// Somebody who may change where alerts stand.
+    async fn writer(&self, headers: &HeaderMap) -> Result<Person, Failure> {
+        let person = self.person(headers).await?;
+        if person.role.may_write() { Ok(person) } else { Err(Failure::forbidden("analyst")) }
+    }
+
+    /// Does what takes time in a thread of its own.
+    async fn aside<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Api) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let api = self.clone();
+        match tokio::task::spawn_blocking(move || work(&api)).await {
+            Ok(done) => done,
+            Err(error) => Err(Failure::unavailable(format!("the work ended: {error}; ask again"))),
+        }
+    }
+
+    /// Asks the store.
+    async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Reader) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
+        self.aside(move |api| {
+            let kept = lock(&api.readers).pop();
+            let reader = match kept {
+                Some(reader) => reader,
+                None => Reader::open(&api.state_dir)?,
+            };
+            let answer = question(&reader)?;
+            let mut readers = lock(&api.readers);
+            if readers.len() < READERS {
+                readers.push(reader);
+            }
+            Ok(answer)
+        })
+        .await
+    }
+
+    /// Has the process that writes the store do something; answers when it is on the disk.
+    async fn order(&self, person: Person, command: Command) -> Result<Done, Failure> {
+        self.aside(move |api| {
+            let (reply, answer) = mpsc::sync_channel(1);
+            let actor = Actor { name: person.name, sees_restricted: person.role.sees_restricted() };
+            api.desk
+                .try_send(Order { actor, command, reply })
+                .map_err(|_| Failure::unavailable("too much is asked for at once; ask again"))?;
+            match answer.recv_timeout(PATIENCE) {
+                Ok(done) => Ok(done?),
+                Err(_) => Err(Failure::unavailable(
+                    "there was no answer within ten seconds; it may be done all the same: look",
+                )),
+            }
+        })
+        .await
+    }
+}

@@ -1,0 +1,125 @@
+//! What people ask of the process that alone writes the store, and what becomes of it.
+
+use std::sync::mpsc;
+
+use serde_json::{Value, json};
+
+use super::AlertId;
+use super::status::Status;
+use super::suppression::Draft;
+
+/// Characters of a note.
+pub const NOTE: usize = 2_000;
+
+/// Who asks.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Actor {
+    /// The name of the token.
+    pub name: String,
+    /// Whether restricted alerts are there for this one.
+    pub sees_restricted: bool,
+}
+
+/// What is asked for.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// To put an alert somewhere.
+    Alert(AlertId, Change),
+    /// To put all alerts of an incident somewhere, but for those that are suppressed.
+    Incident(u64, Change),
+    /// To silence something.
+    Suppress(Draft),
+    /// To silence it no longer.
+    Revoke {
+        /// The suppression's number.
+        number: u64,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Where an alert is put, and why.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// Where to.
+    pub status: Status,
+    /// What is to be known of it.
+    pub note: Option<String>,
+}
+
+impl Command {
+    /// As the audit names the deed.
+    pub fn action(&self) -> &'static str {
+        match self {
+            Self::Alert(..) => "alert_status",
+            Self::Incident(..) => "incident_status",
+            Self::Suppress(_) => "suppress",
+            Self::Revoke { .. } => "revoke_suppression",
+        }
+    }
+
+    /// To what it is done; nothing yet where it makes something.
+    pub fn object(&self) -> String {
+        match self {
+            Self::Alert(id, _) => id.to_string(),
+            Self::Incident(number, _) | Self::Revoke { number, .. } => number.to_string(),
+            Self::Suppress(draft) => draft.detection.clone(),
+        }
+    }
+
+    /// How.
+    pub fn detail(&self) -> Value {
+        match self {
+            Self::Alert(_, change) | Self::Incident(_, change) => {
+                json!({ "status": change.status.name(), "note": change.note })
+            }
+            Self::Suppress(draft) => json!({
+                "equipment": draft.equipment,
+                "peer": draft.peer.map(|net| net.to_string()),
+                "until": crate::eve::timestamp(draft.until),
+                "reason": draft.reason,
+            }),
+            Self::Revoke { reason, .. } => json!({ "reason": reason }),
+        }
+    }
+}
+
+/// What was done.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Done {
+    /// So many alerts were put where they should be.
+    Changed(u64),
+    /// The suppression with this number holds, and silenced so many alerts that were stored.
+    Suppressed {
+        /// Its number.
+        number: u64,
+        /// Stored alerts that it silenced.
+        alerts: u64,
+    },
+    /// It holds no longer.
+    Revoked,
+}
+
+/// Why nothing was done.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Refused {
+    /// There is no such thing, or not for this one.
+    #[error("there is none of that name")]
+    Absent,
+    /// It can't be meant so.
+    #[error("{0}")]
+    Invalid(String),
+    /// The store can't be written.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+/// A command with who asks, and where the answer goes. What is answered with [`Done`] is on the disk.
+pub struct Order {
+    /// Who.
+    pub actor: Actor,
+    /// What.
+    pub command: Command,
+    /// Where the answer goes.
+    pub reply: mpsc::SyncSender<Result<Done, Refused>>,
+}

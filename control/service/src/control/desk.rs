@@ -1,0 +1,157 @@
+//! What people ask for, carried out between two batches of records: the deed, its line in the
+//! audit and the journal's place are one transaction, and the answer waits for the disk.
+
+use serde_json::json;
+use weir_engine::Nanos;
+
+use super::Control;
+use crate::cases::command::{Command, Done, NOTE, Order, Refused};
+use crate::cases::suppression::Standing;
+use crate::eve;
+use crate::live::now;
+use crate::store::Entry;
+
+/// Orders that are carried out between two batches.
+const AT_ONCE: usize = 64;
+
+impl Control {
+    /// Carries out what is asked for.
+    pub(super) fn obey(&mut self) {
+        for _ in 0..AT_ONCE {
+            let Ok(order) = self.orders.try_recv() else { return };
+            let result = self.carry_out(&order);
+            // What it changed among the alerts of open days.
+            self.settle();
+            // Whoever asked may be gone; it is done all the same.
+            let _ = order.reply.try_send(result);
+        }
+    }
+
+    fn carry_out(&mut self, order: &Order) -> Result<Done, Refused> {
+        let Order { actor, command, .. } = order;
+        let unavailable = |error: &dyn std::fmt::Display| {
+            Refused::Unavailable(format!(
+                "the state can't be written: {error}; make room and ask again"
+            ))
+        };
+        if !self.is_settled() {
+            return Err(unavailable(&"records wait for the disk"));
+        }
+        let now = now();
+        let scope = self.check(command, now)?;
+        let is_restricted = match command {
+            Command::Alert(id, _) => self.store.is_restricted_alert(*id),
+            Command::Incident(number, _) => self.store.is_restricted_incident(*number),
+            Command::Suppress(_) | Command::Revoke { .. } => Ok(Some(false)),
+        };
+        let restricted = match is_restricted.map_err(|error| unavailable(&error))? {
+            Some(restricted) if !restricted || actor.sees_restricted => restricted,
+            _ => return Err(Refused::Absent),
+        };
+        let (object, detail) = (command.object(), command.detail());
+        let line = json!({
+            "timestamp": eve::timestamp(now),
+            "event_type": "audit",
+            "weir": { "actor": actor.name, "action": command.action(), "object": object, "detail": detail },
+        });
+        let detail = detail.to_string();
+        let entry = Entry {
+            time: now,
+            restricted,
+            actor: &actor.name,
+            action: command.action(),
+            object: &object,
+            detail: &detail,
+        };
+        let journal = &mut self.journals[usize::from(restricted)];
+        let before = journal.mark();
+        journal.append(line.to_string().as_bytes());
+        let written = journal.write().and_then(|()| journal.sync());
+        if let Err(error) = written {
+            journal.rewind(before);
+            return Err(unavailable(&error));
+        }
+        self.recorder.progress.journals[usize::from(restricted)] = journal.mark();
+        let progress = &self.recorder.progress;
+        let sees = actor.sees_restricted;
+        let done = self.store.deed(progress, &entry, |deed| match command {
+            Command::Alert(id, change) => {
+                let note = change.note.as_deref();
+                let found = deed.put_status(*id, change.status, note, sees)?;
+                Ok(found.then_some(Done::Changed(1)))
+            }
+            Command::Incident(number, change) => {
+                let note = change.note.as_deref();
+                let count = deed.put_incident_status(*number, change.status, note, sees)?;
+                Ok(Some(Done::Changed(count as u64)))
+            }
+            Command::Suppress(_) => match &scope {
+                Some(scope) => {
+                    let (number, alerts) = deed.suppress(scope)?;
+                    Ok(Some(Done::Suppressed { number, alerts }))
+                }
+                None => Ok(None),
+            },
+            Command::Revoke { number, .. } => Ok(deed.revoke(*number)?.then_some(Done::Revoked)),
+        });
+        let done = match done {
+            Ok(Some(done)) => done,
+            other => {
+                // Nothing was done, and the journal does not say that it was.
+                self.journals[usize::from(restricted)].rewind(before);
+                self.mark();
+                return Err(other.map_or_else(|error| unavailable(&error), |_| Refused::Absent));
+            }
+        };
+        match (done, command, scope) {
+            (Done::Suppressed { number, alerts }, _, Some(scope)) => {
+                self.recorder.silence_said(&scope, now);
+                let author = actor.name.clone();
+                let standing = Standing { scope, author, created: now, revoked: None, alerts };
+                self.recorder.cases.suppressions.restore(number, standing);
+            }
+            (Done::Revoked, Command::Revoke { number, .. }, _) => {
+                self.recorder.cases.suppressions.revoke(*number);
+            }
+            _ => {}
+        }
+        Ok(done)
+    }
+
+    /// Whether a command can be meant so; of a suppression what it silences.
+    fn check(
+        &self,
+        command: &Command,
+        now: Nanos,
+    ) -> Result<Option<weir_policy::Suppression>, Refused> {
+        let too_long = |text: &str| text.chars().count() > NOTE;
+        match command {
+            Command::Alert(_, change) | Command::Incident(_, change) => {
+                if !change.status.is_by_hand() {
+                    let what = "only a suppression silences: it has a reason and an end";
+                    return Err(Refused::Invalid(what.into()));
+                }
+                if change.note.as_deref().is_some_and(too_long) {
+                    return Err(Refused::Invalid(format!("a note has at most {NOTE} characters")));
+                }
+                Ok(None)
+            }
+            Command::Suppress(draft) => {
+                if !self.recorder.cases.suppressions.has_room() {
+                    let what = "too many suppressions hold; revoke some that are not needed";
+                    return Err(Refused::Invalid(what.into()));
+                }
+                let entries = self.rulebook.iter().flat_map(|book| book.inventory.equipment());
+                let ids = entries.map(|entry| entry.id.as_str());
+                draft.check(now, ids).map(Some).map_err(Refused::Invalid)
+            }
+            Command::Revoke { reason, .. } => {
+                if reason.trim().chars().count() < 3 || too_long(reason) {
+                    let what = format!("a reason of 3 to {NOTE} characters is needed");
+                    return Err(Refused::Invalid(what));
+                }
+                Ok(None)
+            }
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! The part of the store that people ask for and change: alerts of all days, incidents,
+//! suppressions, and who did what. It outlives releases: its columns are added to and never change
+//! their meaning.
+
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use weir_engine::Nanos;
+use weir_engine::detect::CATALOGUE;
+use weir_policy::Suppression;
+
+use super::StoreError;
+use crate::cases::incidents::{Incident, Incidents};
+use crate::cases::status::Status;
+use crate::cases::suppression::{Standing, Suppressions};
+use crate::cases::{AlertId, Cases, Filing, Silence};
+
+/// Incidents that are taken over at the start: the newest.
+const TAKEN_OVER: i64 = 1 << 14;
+/// Rows that one look removes at most, so that nothing waits for it long.
+const AT_ONCE: i64 = 2_000;
+
+pub(super) const TABLES: &str = "
+    CREATE TABLE IF NOT EXISTS history (id INTEGER PRIMARY KEY, dedup TEXT NOT NULL,
+        detection TEXT NOT NULL, severity INTEGER NOT NULL, status INTEGER NOT NULL,
+        restricted INTEGER NOT NULL, degraded INTEGER NOT NULL, equipment TEXT, vendor TEXT,
+        model TEXT, build TEXT, peer TEXT, first INTEGER NOT NULL, last INTEGER NOT NULL,
+        packets INTEGER NOT NULL, bytes INTEGER NOT NULL, updates INTEGER NOT NULL,
+        final INTEGER NOT NULL, incident INTEGER, suppression INTEGER, changed INTEGER NOT NULL,
+        changed_by TEXT, note TEXT, event TEXT NOT NULL);
+    CREATE INDEX IF NOT EXISTS history_by_last ON history (last);
+    CREATE INDEX IF NOT EXISTS history_by_changed ON history (changed);
+    CREATE INDEX IF NOT EXISTS history_by_status ON history (status, last);
+    CREATE INDEX IF NOT EXISTS history_by_incident ON history (incident) WHERE incident IS NOT NULL;
+    CREATE INDEX IF NOT EXISTS history_by_equipment ON history (equipment, last);
+    CREATE TABLE IF NOT EXISTS incidents (number INTEGER PRIMARY KEY, first INTEGER NOT NULL,
+        last INTEGER NOT NULL, severity INTEGER NOT NULL, restricted INTEGER NOT NULL,
+        merged_into INTEGER, value TEXT NOT NULL);
+    CREATE INDEX IF NOT EXISTS incidents_by_last ON incidents (last);
+    CREATE TABLE IF NOT EXISTS suppressions (number INTEGER PRIMARY KEY AUTOINCREMENT,
+        detection TEXT NOT NULL, equipment TEXT, peer TEXT, reason TEXT NOT NULL,
+        author TEXT NOT NULL, created INTEGER NOT NULL, until INTEGER NOT NULL, revoked_by TEXT,
+        revoked INTEGER, alerts INTEGER NOT NULL);
+    CREATE TABLE IF NOT EXISTS audit (number INTEGER PRIMARY KEY AUTOINCREMENT,
+        time INTEGER NOT NULL, restricted INTEGER NOT NULL, actor TEXT NOT NULL,
+        action TEXT NOT NULL, object TEXT NOT NULL, detail TEXT NOT NULL);";
+
+/// SQLite's integers have a sign. Times end long before it matters; counts end at its largest.
+pub(super) fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+pub(super) fn unsigned(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}
+
+/// An id in the store has all 64 bits.
+fn key(id: AlertId) -> i64 {
+    id.0 as i64
+}
+
+/// Stores what changed of the cases.
+pub(super) fn put(
+    transaction: &Transaction<'_>,
+    cases: &Cases,
+    now: Nanos,
+) -> Result<(), StoreError> {
+    for (number, incident) in cases.incidents.changed() {
+        put_incident(transaction, number, incident)?;
+    }
+    for filing in cases.filings() {
+        put_filing(transaction, filing, now)?;
+    }
+    let mut count =
+        transaction.prepare_cached("UPDATE suppressions SET alerts = ?2 WHERE number = ?1")?;
+    for (number, standing) in cases.suppressions.changed() {
+        count.execute(params![signed(number), signed(standing.alerts)])?;
+    }
+    Ok(())
+}
+
+fn put_incident(
+    transaction: &Transaction<'_>,
+    number: u64,
+    incident: &Incident,
+) -> Result<(), StoreError> {
+    let mut put = transaction.prepare_cached(
+        "INSERT OR REPLACE INTO incidents (number, first, last, severity, restricted, merged_into,
+            value) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    )?;
+    let merged = incident.merged_into.map(signed);
+    put.execute(params![
+        signed(number),
+        signed(incident.first.0),
+        signed(incident.last.0),
+        incident.severity as u8,
+        incident.restricted,
+        merged,
+        serde_json::to_string(incident)?,
+    ])?;
+    if merged.is_some() {
+        let moved = "UPDATE history SET incident = ?2 WHERE incident = ?1";
+        transaction.prepare_cached(moved)?.execute(params![signed(number), merged])?;
+        let moved = "UPDATE incidents SET merged_into = ?2 WHERE merged_into = ?1";
+        transaction.prepare_cached(moved)?.execute(params![signed(number), merged])?;
+    }
+    Ok(())
+}
+
+fn put_filing(
+    transaction: &Transaction<'_>,
+    filing: &Filing,
+    now: Nanos,
+) -> Result<(), StoreError> {
+    let (row, alert) = (&filing.saying.row, &filing.saying.row.alert);
+    let known: Option<(u8, u8)> = transaction
+        .prepare_cached("SELECT status, severity FROM history WHERE id = ?1")?
+        .query_row([key(filing.id)], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let severity = filing.severity as u8;
+    let status = match (filing.silence, known) {
+        (Some(_), _) => Status::Suppressed,
+        (None, None) => Status::New,
+        (None, Some((before, was))) => {
+            Status::of(before).unwrap_or(Status::New).said(filing.saying.is_final, severity > was)
+        }
+    };
+    let suppression = filing.silence.map(|silence| match silence {
+        Silence::Policy => 0,
+        Silence::Person(number) => signed(number),
+    });
+    let detection = CATALOGUE.get(usize::from(alert.detection)).map_or("?", |known| known.id);
+    let build = row.subject.build.as_ref();
+    let mut put = transaction.prepare_cached(
+        "INSERT INTO history (id, dedup, detection, severity, status, restricted, degraded,
+            equipment, vendor, model, build, peer, first, last, packets, bytes, updates, final,
+            incident, suppression, changed, event)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
+            ?19, ?20, ?21, ?22)
+         ON CONFLICT (id) DO UPDATE SET severity = excluded.severity, status = excluded.status,
+            degraded = excluded.degraded, first = excluded.first, last = excluded.last,
+            packets = excluded.packets, bytes = excluded.bytes, updates = excluded.updates,
+            final = excluded.final, incident = coalesce(excluded.incident, incident),
+            suppression = excluded.suppression, changed = excluded.changed, event = excluded.event",
+    )?;
+    put.execute(params![
+        key(filing.id),
+        filing.saying.dedup,
+        detection,
+        severity,
+        status as u8,
+        filing.restricted,
+        alert.degraded,
+        row.subject.equipment,
+        build.map(|(vendor, ..)| vendor),
+        build.map(|(_, model, _)| model),
+        build.map(|(.., build)| build),
+        alert.peer.map(|peer| peer.to_string()),
+        signed(alert.first.0),
+        signed(alert.last.0),
+        signed(alert.packets),
+        signed(alert.bytes),
+        filing.saying.update,
+        filing.saying.is_final,
+        filing.incident.map(signed),
+        suppression,
+        signed(now.0),
+        String::from_utf8_lossy(&filing.event),
+    ])?;
+    Ok(())
+}
+
+/// The incidents that may go on.
+pub(super) fn incidents(connection: &Connection) -> Result<Incidents, StoreError> {
+    let mut statement = connection.prepare(
+        "SELECT number, value FROM (SELECT number, value FROM incidents ORDER BY number DESC
+            LIMIT ?1) ORDER BY number",
+    )?;
+    let mut incidents = Incidents::default();
+    let mut rows = statement.query([TAKEN_OVER])?;
+    while let Some(row) = rows.next()? {
+        let value: String = row.get(1)?;
+        incidents.restore(unsigned(row.get(0)?), serde_json::from_str(&value)?);
+    }
+    Ok(incidents)
+}
+
+/// The suppressions that hold at `now`.
+pub(super) fn suppressions(
+    connection: &Connection,
+    now: Nanos,
+) -> Result<Suppressions, StoreError> {
+    let mut statement = connection.prepare(
+        "SELECT number, detection, equipment, peer, reason, author, created, until, alerts
+         FROM suppressions WHERE revoked IS NULL AND until >= ?1",
+    )?;
+    let mut held = Suppressions::default();
+    let mut rows = statement.query([signed(now.0)])?;
+    while let Some(row) = rows.next()? {
+        let peer: Option<String> = row.get(3)?;
+        let scope = Suppression {
+            detection: row.get(1)?,
+            equipment: row.get(2)?,
+            // What can't be read silences nothing, rather than everything.
+            peer: match peer.map(|peer| peer.parse()) {
+                Some(Err(_)) => continue,
+                Some(Ok(peer)) => Some(peer),
+                None => None,
+            },
+            until: Some(unsigned(row.get(7)?)),
+            reason: row.get(4)?,
+        };
+        let standing = Standing {
+            scope,
+            author: row.get(5)?,
+            created: Nanos(unsigned(row.get(6)?)),
+            revoked: None,
+            alerts: unsigned(row.get(8)?),
+        };
+        held.restore(unsigned(row.get(0)?), standing);
+    }
+    Ok(held)
+}
+
+/// Removes alerts that were not touched since `oldest`, by the time of day, and incidents that none
+/// is left of, some at a time; answers how many alerts went. What somebody works on stays.
+pub(super) fn retain(transaction: &Transaction<'_>, oldest: Nanos) -> Result<usize, StoreError> {
+    let gone = transaction.execute(
+        "DELETE FROM history WHERE id IN (SELECT id FROM history WHERE changed < ?1 AND status <> ?2
+            LIMIT ?3)",
+        params![signed(oldest.0), Status::Acknowledged as u8, AT_ONCE],
+    )?;
+    if gone > 0 {
+        // The newest may yet be joined, and its number is not given twice.
+        transaction.execute(
+            "DELETE FROM incidents WHERE number < (SELECT max(number) FROM incidents) - ?1
+                AND NOT EXISTS (SELECT 1 FROM history WHERE incident = number)",
+            [TAKEN_OVER],
+        )?;
+    }
+    Ok(gone)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nobody_touched_for_long_goes_and_what_somebody_works_on_stays() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(TABLES).unwrap();
+        let put =
+            "INSERT INTO history (id, dedup, detection, severity, status, restricted, degraded,
+                first, last, packets, bytes, updates, final, incident, changed, event)
+             VALUES (?1, '', '', 3, ?2, 0, 0, 0, 0, 1, 1, 0, 0, ?1, ?3, '{}')";
+        for (id, status, changed) in [
+            (1, Status::New, 10),
+            (2, Status::Acknowledged, 10),
+            (3, Status::Closed, 10),
+            (4, Status::New, 30),
+        ] {
+            connection.execute(put, params![id, status as u8, changed]).unwrap();
+        }
+        let transaction = connection.transaction().unwrap();
+        assert_eq!(retain(&transaction, Nanos(20)).unwrap(), 2);
+        let mut left = transaction.prepare("SELECT id FROM history ORDER BY id").unwrap();
+        let left: Vec<i64> =
+            left.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap();
+        assert_eq!(left, [2, 4]);
+    }
+}

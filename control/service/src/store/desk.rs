@@ -1,0 +1,189 @@
+//! What people do to alerts, each deed one transaction with its line in the audit.
+
+use std::net::IpAddr;
+
+use rusqlite::{OptionalExtension, Transaction, params};
+use weir_engine::Nanos;
+use weir_policy::Suppression;
+
+use super::StoreError;
+use super::cases::signed;
+use crate::cases::AlertId;
+use crate::cases::status::Status;
+
+/// What is told of a deed, to whoever asks later.
+#[derive(Clone, Debug)]
+pub struct Entry<'a> {
+    /// When, by the time of day.
+    pub time: Nanos,
+    /// Whether a named role alone may know of it.
+    pub restricted: bool,
+    /// Who.
+    pub actor: &'a str,
+    /// What.
+    pub action: &'static str,
+    /// To what.
+    pub object: &'a str,
+    /// How, as JSON.
+    pub detail: &'a str,
+}
+
+/// Writes a deed down.
+pub(super) fn note(transaction: &Transaction<'_>, entry: &Entry<'_>) -> Result<(), StoreError> {
+    let Entry { time, restricted, actor, action, object, detail } = entry;
+    transaction.execute(
+        "INSERT INTO audit (time, restricted, actor, action, object, detail)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        params![signed(time.0), restricted, actor, action, object, detail],
+    )?;
+    Ok(())
+}
+
+/// A deed within its transaction.
+pub struct Deed<'a> {
+    transaction: &'a Transaction<'a>,
+    entry: &'a Entry<'a>,
+}
+
+impl<'a> Deed<'a> {
+    pub(super) fn new(transaction: &'a Transaction<'a>, entry: &'a Entry<'a>) -> Self {
+        Self { transaction, entry }
+    }
+
+    /// Puts an alert where somebody wants it; false if there is none, or it is one that they may not
+    /// see.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn put_status(
+        &self,
+        id: AlertId,
+        status: Status,
+        note: Option<&str>,
+        sees_restricted: bool,
+    ) -> Result<bool, StoreError> {
+        let changed = self.transaction.execute(
+            "UPDATE history SET status = ?2, suppression = NULL, changed = ?3, changed_by = ?4,
+                note = coalesce(?5, note)
+             WHERE id = ?1 AND (restricted = 0 OR ?6)",
+            params![
+                id.0 as i64,
+                status as u8,
+                signed(self.entry.time.0),
+                self.entry.actor,
+                note,
+                sees_restricted
+            ],
+        )?;
+        Ok(changed > 0)
+    }
+
+    /// The same of all alerts of an incident that they may see; how many these are. What is suppressed
+    /// stays so.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn put_incident_status(
+        &self,
+        number: u64,
+        status: Status,
+        note: Option<&str>,
+        sees_restricted: bool,
+    ) -> Result<usize, StoreError> {
+        Ok(self.transaction.execute(
+            "UPDATE history SET status = ?2, changed = ?3, changed_by = ?4,
+                note = coalesce(?5, note)
+             WHERE incident = ?1 AND status <> ?6 AND (restricted = 0 OR ?7)",
+            params![
+                signed(number),
+                status as u8,
+                signed(self.entry.time.0),
+                self.entry.actor,
+                note,
+                Status::Suppressed as u8,
+                sees_restricted
+            ],
+        )?)
+    }
+
+    /// Stores a suppression, and silences what it names among the alerts that are stored; answers
+    /// its number and how many these are.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn suppress(&self, scope: &Suppression) -> Result<(u64, u64), StoreError> {
+        let entry = self.entry;
+        self.transaction.execute(
+            "INSERT INTO suppressions (detection, equipment, peer, reason, author, created, until,
+                alerts)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0)",
+            params![
+                scope.detection,
+                scope.equipment,
+                scope.peer.map(|net| net.to_string()),
+                scope.reason,
+                entry.actor,
+                signed(entry.time.0),
+                signed(scope.until.unwrap_or(0)),
+            ],
+        )?;
+        let number = self.transaction.last_insert_rowid();
+        let silenced = covered(self.transaction, scope)?;
+        let mut silence = self.transaction.prepare_cached(
+            "UPDATE history SET status = ?2, suppression = ?3, changed = ?4, changed_by = ?5
+             WHERE id = ?1",
+        )?;
+        let (suppressed, time) = (Status::Suppressed as u8, signed(entry.time.0));
+        for id in &silenced {
+            silence.execute(params![id.0 as i64, suppressed, number, time, entry.actor])?;
+        }
+        let count = "UPDATE suppressions SET alerts = ?2 WHERE number = ?1";
+        self.transaction.execute(count, [number, silenced.len() as i64])?;
+        Ok((number as u64, silenced.len() as u64))
+    }
+
+    /// Takes a suppression back; false if there is none that holds. What it silenced so far stays so
+    /// until it is told of again.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn revoke(&self, number: u64) -> Result<bool, StoreError> {
+        let holds = "SELECT until >= ?2 FROM suppressions WHERE number = ?1 AND revoked IS NULL";
+        let time = signed(self.entry.time.0);
+        let holds: Option<bool> = self
+            .transaction
+            .query_row(holds, [signed(number), time], |row| row.get(0))
+            .optional()?;
+        if holds != Some(true) {
+            return Ok(false);
+        }
+        self.transaction.execute(
+            "UPDATE suppressions SET revoked = ?2, revoked_by = ?3 WHERE number = ?1",
+            params![signed(number), time, self.entry.actor],
+        )?;
+        Ok(true)
+    }
+}
+
+/// The alerts that are stored and would be silenced: new or acknowledged ones that it names.
+pub(super) fn covered(
+    connection: &rusqlite::Connection,
+    scope: &Suppression,
+) -> Result<Vec<AlertId>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT id, peer FROM history WHERE detection = ?1 AND (?2 IS NULL OR equipment = ?2)
+            AND status IN (?3, ?4)",
+    )?;
+    let open = [Status::New as u8, Status::Acknowledged as u8];
+    let mut rows = statement.query(params![scope.detection, scope.equipment, open[0], open[1]])?;
+    let mut covered = Vec::new();
+    while let Some(row) = rows.next()? {
+        let peer: Option<String> = row.get(1)?;
+        let peer: Option<IpAddr> = peer.and_then(|peer| peer.parse().ok());
+        let is_named = scope.peer.is_none_or(|net| peer.is_some_and(|peer| net.contains(&peer)));
+        if is_named {
+            covered.push(AlertId(row.get::<_, i64>(0)? as u64));
+        }
+    }
+    Ok(covered)
+}

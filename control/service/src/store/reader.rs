@@ -1,0 +1,446 @@
+//! What people ask the store: read beside the one process that writes it, each question a
+//! consistent view.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, ToSql, params};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use weir_engine::Nanos;
+use weir_engine::contract::verdict::Severity;
+
+use super::StoreError;
+use super::cases::{signed, unsigned};
+use crate::cases::AlertId;
+use crate::cases::status::Status;
+use crate::eve::timestamp;
+
+/// How long a question waits for the writer at most.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What is asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Where it stands.
+    pub status: Option<Status>,
+    /// At least so grave.
+    pub severity: Option<Severity>,
+    /// The detection's id.
+    pub detection: Option<String>,
+    /// The equipment's id.
+    pub equipment: Option<String>,
+    /// The incident.
+    pub incident: Option<u64>,
+    /// Whose last packet is from then on.
+    pub since: Option<Nanos>,
+}
+
+/// Where a page begins, behind the last row of the one before, and how long it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Page {
+    /// The last row's time and number.
+    pub behind: Option<(u64, u64)>,
+    /// Rows.
+    pub most: u32,
+}
+
+/// An alert as lists show it.
+#[derive(Clone, Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct AlertLine {
+    pub id: String,
+    pub detection: String,
+    pub severity: &'static str,
+    pub status: &'static str,
+    pub restricted: bool,
+    pub degraded: bool,
+    pub equipment: Option<String>,
+    pub vendor: Option<String>,
+    pub model: Option<String>,
+    pub build: Option<String>,
+    pub peer: Option<String>,
+    pub first: String,
+    pub last: String,
+    pub packets: u64,
+    pub bytes: u64,
+    pub updates: u32,
+    #[serde(rename = "final")]
+    pub is_final: bool,
+    pub incident: Option<u64>,
+    /// `policy`, or the number of a person's suppression.
+    pub suppressed_by: Option<String>,
+    pub changed: String,
+    pub changed_by: Option<String>,
+    pub note: Option<String>,
+    #[serde(skip)]
+    place: (u64, u64),
+}
+
+/// An alert with its event as it was said last.
+#[derive(Debug, Serialize)]
+pub struct AlertPage {
+    /// Where it stands.
+    #[serde(flatten)]
+    pub line: AlertLine,
+    /// The event.
+    pub event: Box<RawValue>,
+}
+
+/// An incident, and where its alerts stand.
+#[derive(Clone, Debug, Default, Serialize)]
+#[allow(missing_docs)]
+pub struct IncidentLine {
+    pub number: u64,
+    pub severity: &'static str,
+    /// The first of new, acknowledged, suppressed and closed that any of its alerts is.
+    pub status: &'static str,
+    pub restricted: bool,
+    pub first: String,
+    pub last: String,
+    pub alerts: u64,
+    pub new: u64,
+    pub acknowledged: u64,
+    pub suppressed: u64,
+    pub closed: u64,
+    pub detections: Vec<String>,
+    pub equipment: Vec<String>,
+    pub peers: Vec<String>,
+    #[serde(skip)]
+    place: (u64, u64),
+}
+
+/// A suppression.
+#[derive(Clone, Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct SuppressionLine {
+    pub number: u64,
+    pub state: &'static str,
+    pub detection: String,
+    pub equipment: Option<String>,
+    pub peer: Option<String>,
+    pub reason: String,
+    pub author: String,
+    pub created: String,
+    pub until: String,
+    pub revoked: Option<String>,
+    pub revoked_by: Option<String>,
+    /// Alerts that it silenced.
+    pub alerts: u64,
+}
+
+/// A deed.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct Deed {
+    pub number: u64,
+    pub time: String,
+    pub actor: String,
+    pub action: String,
+    pub object: String,
+    pub detail: Box<RawValue>,
+}
+
+/// A page of rows, and where the next one begins; none at the end.
+#[derive(Debug, Serialize)]
+pub struct Rows<T> {
+    /// The rows, the latest first.
+    pub items: Vec<T>,
+    /// To be given as `after`.
+    pub next: Option<String>,
+}
+
+impl<T> Rows<T> {
+    fn of(items: Vec<T>, page: &Page, place: impl Fn(&T) -> (u64, u64)) -> Self {
+        let is_full = items.len() >= page.most as usize;
+        let next = items.last().filter(|_| is_full).map(&place);
+        Self { items, next: next.map(|(time, number)| format!("{time}-{number}")) }
+    }
+}
+
+/// A connection that only reads.
+pub struct Reader {
+    connection: Connection,
+}
+
+impl Reader {
+    /// Opens the database in `directory`, that a writer has made.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn open(directory: &Path) -> Result<Self, StoreError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(directory.join("control.db"), flags)?;
+        connection.busy_timeout(PATIENCE)?;
+        Ok(Self { connection })
+    }
+
+    /// Alerts, the latest first.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn alerts(
+        &self,
+        filter: &Filter,
+        page: &Page,
+        sees_restricted: bool,
+    ) -> Result<Rows<AlertLine>, StoreError> {
+        let mut wanted = vec!["(restricted = 0 OR ?)".to_owned()];
+        let mut values: Vec<Box<dyn ToSql>> = vec![Box::new(sees_restricted)];
+        let mut ask = |condition: &str, value: Box<dyn ToSql>| {
+            wanted.push(condition.to_owned());
+            values.push(value);
+        };
+        if let Some(status) = filter.status {
+            ask("status = ?", Box::new(status as u8));
+        }
+        if let Some(severity) = filter.severity {
+            ask("severity >= ?", Box::new(severity as u8));
+        }
+        if let Some(detection) = &filter.detection {
+            ask("detection = ?", Box::new(detection.clone()));
+        }
+        if let Some(equipment) = &filter.equipment {
+            ask("equipment = ?", Box::new(equipment.clone()));
+        }
+        if let Some(incident) = filter.incident {
+            ask("incident = ?", Box::new(signed(incident)));
+        }
+        if let Some(since) = filter.since {
+            ask("last >= ?", Box::new(signed(since.0)));
+        }
+        if let Some((time, number)) = page.behind {
+            // Ids have all 64 bits, and order as the signed numbers that they are in the store.
+            wanted.push("(last, id) < (?, ?)".to_owned());
+            values.push(Box::new(signed(time)));
+            values.push(Box::new(number as i64));
+        }
+        values.push(Box::new(page.most));
+        let question = format!(
+            "SELECT {COLUMNS} FROM history WHERE {} ORDER BY last DESC, id DESC LIMIT ?",
+            wanted.join(" AND ")
+        );
+        let mut statement = self.connection.prepare_cached(&question)?;
+        let values: Vec<&dyn ToSql> = values.iter().map(AsRef::as_ref).collect();
+        let rows = statement.query_map(values.as_slice(), alert_line)?;
+        let items: Vec<AlertLine> = rows.collect::<Result<_, _>>()?;
+        Ok(Rows::of(items, page, |line| line.place))
+    }
+
+    /// An alert; none if there is none, or it is one that this one may not see.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn alert(
+        &self,
+        id: AlertId,
+        sees_restricted: bool,
+    ) -> Result<Option<AlertPage>, StoreError> {
+        let question = format!(
+            "SELECT {COLUMNS}, event FROM history WHERE id = ?1 AND (restricted = 0 OR ?2)"
+        );
+        let found = self
+            .connection
+            .prepare_cached(&question)?
+            .query_row(params![id.0 as i64, sees_restricted], |row| {
+                Ok((alert_line(row)?, row.get::<_, String>("event")?))
+            })
+            .optional()?;
+        let Some((line, event)) = found else { return Ok(None) };
+        Ok(Some(AlertPage { line, event: RawValue::from_string(event)? }))
+    }
+
+    /// Incidents, the latest first.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn incidents(
+        &self,
+        page: &Page,
+        sees_restricted: bool,
+    ) -> Result<Rows<IncidentLine>, StoreError> {
+        let (time, number) = page.behind.unwrap_or((i64::MAX as u64, i64::MAX as u64));
+        let mut statement = self.connection.prepare_cached(
+            "SELECT number, severity, restricted, first, last FROM incidents
+             WHERE merged_into IS NULL AND (restricted = 0 OR ?1) AND (last, number) < (?2, ?3)
+             ORDER BY last DESC, number DESC LIMIT ?4",
+        )?;
+        let asked = params![sees_restricted, signed(time), signed(number), page.most];
+        let rows = statement.query_map(asked, incident_line)?;
+        let mut items: Vec<IncidentLine> = rows.collect::<Result<_, _>>()?;
+        for item in &mut items {
+            self.fill(item)?;
+        }
+        Ok(Rows::of(items, page, |line| line.place))
+    }
+
+    /// An incident, under its number or that of a part of it.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn incident(
+        &self,
+        number: u64,
+        sees_restricted: bool,
+    ) -> Result<Option<IncidentLine>, StoreError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT number, severity, restricted, first, last FROM incidents
+             WHERE number = coalesce((SELECT merged_into FROM incidents WHERE number = ?1), ?1)
+                AND (restricted = 0 OR ?2)",
+        )?;
+        let asked = params![signed(number), sees_restricted];
+        let mut found = statement.query_row(asked, incident_line).optional()?;
+        if let Some(line) = &mut found {
+            self.fill(line)?;
+        }
+        Ok(found)
+    }
+
+    /// What its alerts tell of an incident.
+    fn fill(&self, line: &mut IncidentLine) -> Result<(), StoreError> {
+        let number = signed(line.number);
+        let mut statement = self.connection.prepare_cached(
+            "SELECT status, count(*) FROM history WHERE incident = ?1 GROUP BY status",
+        )?;
+        let mut rows = statement.query([number])?;
+        let mut counts = [0; Status::ALL.len()];
+        while let Some(row) = rows.next()? {
+            if let Some(count) = counts.get_mut(usize::from(row.get::<_, u8>(0)?)) {
+                *count = unsigned(row.get(1)?);
+            }
+        }
+        [line.new, line.acknowledged, line.suppressed, line.closed] = counts;
+        line.alerts = counts.iter().sum();
+        let stands = Status::ALL.into_iter().zip(counts).find(|(_, count)| *count > 0);
+        line.status = stands.map_or(Status::Closed, |(status, _)| status).name();
+        let names = |column: &str| -> Result<Vec<String>, StoreError> {
+            let mut statement = self.connection.prepare_cached(&format!(
+                "SELECT DISTINCT {column} FROM history WHERE incident = ?1 AND {column} IS NOT NULL
+                 ORDER BY {column} LIMIT 50"
+            ))?;
+            let rows = statement.query_map([number], |row| row.get(0))?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        };
+        line.detections = names("detection")?;
+        line.equipment = names("equipment")?;
+        line.peers = names("peer")?;
+        Ok(())
+    }
+
+    /// Suppressions, the latest first; those that are over or taken back too.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn suppressions(&self, now: Nanos, most: u32) -> Result<Vec<SuppressionLine>, StoreError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT number, detection, equipment, peer, reason, author, created, until, revoked,
+                revoked_by, alerts
+             FROM suppressions ORDER BY number DESC LIMIT ?1",
+        )?;
+        let rows = statement.query_map([most], |row| {
+            let revoked: Option<i64> = row.get(8)?;
+            let until = unsigned(row.get(7)?);
+            let state = match revoked {
+                Some(_) => "revoked",
+                None if until < now.0 => "expired",
+                None => "active",
+            };
+            Ok(SuppressionLine {
+                number: unsigned(row.get(0)?),
+                state,
+                detection: row.get(1)?,
+                equipment: row.get(2)?,
+                peer: row.get(3)?,
+                reason: row.get(4)?,
+                author: row.get(5)?,
+                created: timestamp(Nanos(unsigned(row.get(6)?))),
+                until: timestamp(Nanos(until)),
+                revoked: revoked.map(|time| timestamp(Nanos(unsigned(time)))),
+                revoked_by: row.get(9)?,
+                alerts: unsigned(row.get(10)?),
+            })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Who did what, the latest first.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn audit(&self, page: &Page, sees_restricted: bool) -> Result<Rows<Deed>, StoreError> {
+        let behind = page.behind.map_or(i64::MAX, |(_, number)| signed(number));
+        let mut statement = self.connection.prepare_cached(
+            "SELECT number, time, actor, action, object, detail FROM audit
+             WHERE number < ?1 AND (restricted = 0 OR ?2) ORDER BY number DESC LIMIT ?3",
+        )?;
+        let mut rows = statement.query(params![behind, sees_restricted, page.most])?;
+        let mut items = Vec::new();
+        while let Some(row) = rows.next()? {
+            items.push(Deed {
+                number: unsigned(row.get(0)?),
+                time: timestamp(Nanos(unsigned(row.get(1)?))),
+                actor: row.get(2)?,
+                action: row.get(3)?,
+                object: row.get(4)?,
+                detail: RawValue::from_string(row.get(5)?)?,
+            });
+        }
+        Ok(Rows::of(items, page, |deed| (0, deed.number)))
+    }
+}
+
+const COLUMNS: &str = "id, detection, severity, status, restricted, degraded, equipment, vendor, \
+    model, build, peer, first, last, packets, bytes, updates, final, incident, suppression, \
+    changed, changed_by, note";
+
+fn severity(number: u8) -> &'static str {
+    Severity::ALL.get(usize::from(number)).copied().unwrap_or(Severity::Info).name()
+}
+
+fn alert_line(row: &Row<'_>) -> rusqlite::Result<AlertLine> {
+    let time = |column: &str| -> rusqlite::Result<u64> { Ok(unsigned(row.get(column)?)) };
+    let moment = |column: &str| Ok::<_, rusqlite::Error>(timestamp(Nanos(time(column)?)));
+    let id = row.get::<_, i64>("id")? as u64;
+    let suppression: Option<i64> = row.get("suppression")?;
+    Ok(AlertLine {
+        id: AlertId(id).to_string(),
+        detection: row.get("detection")?,
+        severity: severity(row.get("severity")?),
+        status: Status::of(row.get("status")?).unwrap_or(Status::New).name(),
+        restricted: row.get("restricted")?,
+        degraded: row.get("degraded")?,
+        equipment: row.get("equipment")?,
+        vendor: row.get("vendor")?,
+        model: row.get("model")?,
+        build: row.get("build")?,
+        peer: row.get("peer")?,
+        first: moment("first")?,
+        last: moment("last")?,
+        packets: time("packets")?,
+        bytes: time("bytes")?,
+        updates: row.get("updates")?,
+        is_final: row.get("final")?,
+        incident: row.get::<_, Option<i64>>("incident")?.map(unsigned),
+        suppressed_by: suppression.map(|number| match number {
+            0 => "policy".into(),
+            number => number.to_string(),
+        }),
+        changed: moment("changed")?,
+        changed_by: row.get("changed_by")?,
+        note: row.get("note")?,
+        place: (time("last")?, id),
+    })
+}
+
+fn incident_line(row: &Row<'_>) -> rusqlite::Result<IncidentLine> {
+    let (number, last) = (unsigned(row.get(0)?), unsigned(row.get(4)?));
+    Ok(IncidentLine {
+        number,
+        severity: severity(row.get(1)?),
+        restricted: row.get(2)?,
+        first: timestamp(Nanos(unsigned(row.get(3)?))),
+        last: timestamp(Nanos(last)),
+        place: (last, number),
+        ..IncidentLine::default()
+    })
+}
