@@ -435,7 +435,7 @@ def detections():
                        f"sum({growth('weir_alerts_total', chosen + of_severity[severity])})",
                        steps(GREEN if severity in ("critical", "high", "medium") else BLUE, (0.5, color)), width=4)
                   for severity, color in SEVERITIES.items()),
-                stat("Suppressed", "Alerts that the policy suppresses, within the time chosen above.", "none",
+                stat("Suppressed", "Alerts that the policy or a person's suppression silences, within the time chosen above.", "none",
                      f"sum({growth('weir_alerts_suppressed_total', chosen)})", steps(BLUE), width=4),
             ],
             [
@@ -453,7 +453,7 @@ def detections():
                       [{"id": "groupingToMatrix", "options": matrix}, {"id": "organize", "options": order}], 10, sort="critical", decimals=0,
                       overrides=[by_name(severity, ("custom.cellOptions", {"type": "color-text"}), ("color", {"mode": "thresholds"}),
                                          ("thresholds", steps("text", (1, color)))) for severity, color in SEVERITIES.items()]),
-                lines("Suppressed by detection", "Alerts that the policy suppresses, when they began. A surge may hide what the suppression was not written for.", "short",
+                lines("Suppressed by detection", "Alerts that the policy or a person's suppression silences, when they began. A surge may hide what the suppression was not written for.", "short",
                       [(f"sum by (detection) ({growth('weir_alerts_suppressed_total', chosen, WINDOW)})", "{{detection}}")], 7, bars=True,
                       stacked=True, decimals=0),
                 lines("Alerts of the day", "Alerts whose day is not over, and observations folded into them a second.", "short",
