@@ -14,6 +14,8 @@ esac
 
 readonly oldest_rust=1.89
 readonly deny_version=0.20.2
+# For Grafana 11.6; the first number is the moment of its publication.
+readonly grafana_model_version='1769699379!11.6.0'
 
 stop() {
     echo "error: $*" >&2
@@ -59,7 +61,9 @@ if [ "$purpose" = test ]; then
         tcpreplay                    # sends captures into veth pairs
         iproute2                     # makes network namespaces and veth pairs
         ethtool                      # turns their offloads off
-        prometheus                   # promtool, which checks /metrics
+        prometheus                   # promtool, which checks /metrics and the rules; scrapes in tests
+        prometheus-alertmanager      # delivers alerts in tests; amtool checks its configuration
+        python3-venv                 # keeps Grafana's model of dashboards apart
         valgrind                     # finds leaks of the teardown, counts instructions
     )
 fi
@@ -83,10 +87,12 @@ if [ ${#missing[@]} -gt 0 ]; then
     "${root[@]}" env DEBIAN_FRONTEND=noninteractive \
         apt-get install --yes --quiet --no-install-recommends "${missing[@]}" ||
         stop "apt-get could not install ${missing[*]}; see above; run deploy/setup.sh again"
-    # Its programs are wanted, not the collector that the package starts.
-    if [[ " ${missing[*]} " == *" nfdump "* ]] && [ -d /run/systemd/system ]; then
-        "${root[@]}" systemctl disable --now --quiet nfdump.service || true
-    fi
+    # Their programs are wanted, not the services that the packages start.
+    for service in nfdump prometheus prometheus-alertmanager; do
+        if [[ " ${missing[*]} " == *" $service "* ]] && [ -d /run/systemd/system ]; then
+            "${root[@]}" systemctl disable --now --quiet "$service.service" || true
+        fi
+    done
 fi
 
 command -v cargo >/dev/null ||
@@ -99,4 +105,15 @@ if [ "$purpose" = test ] && ! cargo deny --version >/dev/null 2>&1; then
     # Built once a machine; the tests go on without it where it can't be had.
     timeout 1200 cargo install cargo-deny --locked --quiet --version "$deny_version" ||
         echo "warning: cargo-deny can't be installed; licences and sources are not checked" >&2
+fi
+
+if [ "$purpose" = test ]; then
+    # Grafana's own types of a dashboard (Apache-2.0), once a machine; the tests go on without them where they can't be had.
+    model="${XDG_CACHE_HOME:-$HOME/.cache}/weir/grafana-11.6"
+    if ! "$model/bin/python" -c 'import grafana_foundation_sdk' >/dev/null 2>&1; then
+        { /usr/bin/python3 -m venv "$model" &&
+            timeout 300 "$model/bin/pip" install --quiet --disable-pip-version-check \
+                "grafana-foundation-sdk==$grafana_model_version"; } ||
+            echo "warning: grafana-foundation-sdk can't be installed; dashboards are not held against Grafana's types" >&2
+    fi
 fi
