@@ -53,7 +53,9 @@ if [ "$purpose" = test ]; then
         tshark                       # a second opinion on every decoded frame
         libndpi-bin                  # ndpiReader, beside which captures are read
         tcpdump                      # the same
-        nfdump                       # nfpcapd, the same
+        nfdump                       # nfpcapd, the same; nfcapd, which collects flows
+        rsyslog                      # collects events as a SOC does
+        rsyslog-gnutls               # the same over TLS
         python3-scapy                # another one
         "librte-net-failsafe$abi"    # DPDK driver: makes a capture a device that waits for nobody
         tcpreplay                    # sends captures into veth pairs
@@ -83,10 +85,12 @@ if [ ${#missing[@]} -gt 0 ]; then
     "${root[@]}" env DEBIAN_FRONTEND=noninteractive \
         apt-get install --yes --quiet --no-install-recommends "${missing[@]}" ||
         stop "apt-get could not install ${missing[*]}; see above; run deploy/setup.sh again"
-    # Its programs are wanted, not the collector that the package starts.
-    if [[ " ${missing[*]} " == *" nfdump "* ]] && [ -d /run/systemd/system ]; then
-        "${root[@]}" systemctl disable --now --quiet nfdump.service || true
-    fi
+    # Their programs are wanted, not the collectors that the packages start.
+    for package in nfdump rsyslog; do
+        if [[ " ${missing[*]} " == *" $package "* ]] && [ -d /run/systemd/system ]; then
+            "${root[@]}" systemctl disable --now --quiet "$package.service" || true
+        fi
+    done
 fi
 
 command -v cargo >/dev/null ||

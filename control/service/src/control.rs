@@ -2,6 +2,8 @@
 //! changed, let go of them.
 
 mod follow;
+mod rotation;
+mod sinks;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -23,6 +25,7 @@ use crate::progress::{Lost, Tally};
 use crate::recorder::Recorder;
 use crate::refusal::Refusal;
 use crate::rulebook::{Files, Rulebook};
+use crate::sinks::Sinks;
 use crate::store::Store;
 use crate::summary::Summary;
 use crate::watch::{Change, Watch};
@@ -64,6 +67,7 @@ pub struct Control {
     events: EventFile,
     restricted: EventFile,
     recorder: Recorder,
+    sinks: Sinks,
     shared: Shared,
     message: Option<Vec<u8>>,
     /// Whether a file says what is authorised to be intercepted.
@@ -134,8 +138,11 @@ impl Control {
         let watch = Watch::after(progress.boot.map(BootId::from_bytes));
         let committed = progress.sequence;
         let printer = plan.print_alerts.then(Printer::stdout);
-        let recorder =
+        let mut recorder =
             Recorder::new((progress, alerts, analytics), plan.site.clone(), plan.guarded, printer);
+        let sinks = Sinks::start(&plan.sinks)?;
+        recorder.feed(&sinks);
+        lock(&shared).sinks = sinks.meters().to_vec();
         let signals = Signals::default();
         for (signal, flag) in
             [(SIGTERM, &signals.stop), (SIGINT, &signals.stop), (SIGHUP, &signals.reload)]
@@ -157,6 +164,7 @@ impl Control {
             events,
             restricted,
             recorder,
+            sinks,
             shared,
             message: None,
             knows_interception: false,
@@ -211,6 +219,7 @@ impl Control {
             self.meet();
             let read = self.read();
             self.look();
+            self.hear_sinks();
             self.settle();
             self.publish();
             if self.plan.until_end && self.recorder.progress.ended && self.is_settled() {
@@ -380,6 +389,7 @@ impl Control {
                 );
             }
         }
+        self.note_places();
         let read = self.files.read(&mut |warning| eprintln!("{warning}"));
         let before = self.message.clone();
         let adopted = read.and_then(|rulebook| rulebook.map_or(Ok(()), |book| self.adopt(book)));
@@ -420,6 +430,7 @@ impl Control {
                 thread::sleep(IDLE);
             }
         }
+        self.stop_sinks();
         let counts = {
             let mut live = lock(&self.shared);
             live.refresh();

@@ -24,6 +24,7 @@ use crate::live::now;
 use crate::print::Printer;
 use crate::progress::Progress;
 use crate::rulebook::{self, hex};
+use crate::sinks::{Feed, Flows, Sinks};
 use crate::store::{Store, StoreError};
 
 /// Rulebooks that are held parsed; more are read from the store again.
@@ -38,12 +39,16 @@ pub struct Outbox {
     pub lines: Vec<u8>,
     /// How many.
     pub events: u64,
+    /// Who else hears of them.
+    feed: Feed,
 }
 
 impl Outbox {
     fn put(&mut self, event: &Event<'_>) {
+        let start = self.lines.len();
         event.write(&mut self.lines);
         self.events += 1;
+        self.feed.event(event, &self.lines[start..]);
     }
 
     /// Gives the lines up; how many they were.
@@ -73,6 +78,7 @@ pub struct Recorder {
     /// Versions that came into force before this process could see it, by the store's word.
     inferred: HashMap<u64, Option<rulebook::Shared>>,
     printer: Option<Printer>,
+    flows: Flows,
 }
 
 impl Recorder {
@@ -106,7 +112,15 @@ impl Recorder {
             rulebooks: HashMap::new(),
             inferred: HashMap::new(),
             printer,
+            flows: Flows::default(),
         }
+    }
+
+    /// Sends what is said from now on to these sinks, too.
+    pub fn feed(&mut self, sinks: &Sinks) {
+        self.open.feed = sinks.open();
+        self.restricted.feed = sinks.restricted();
+        self.flows = sinks.flows();
     }
 
     /// Takes the names of taps and site from a sensor.
@@ -272,6 +286,7 @@ impl Recorder {
             })),
         };
         self.open.put(&event);
+        self.flows.flow(flow, tap);
     }
 
     /// A session was agreed, or has ended.

@@ -169,6 +169,7 @@ impl Control {
             }
         }
         self.release();
+        self.rotate();
     }
 
     /// Notes how far the event files are written.

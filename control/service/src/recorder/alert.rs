@@ -161,6 +161,7 @@ impl Recorder {
         if saying.update == 0 {
             let key = (alert.detection, severity);
             *self.progress.tally.alerts.entry(key).or_default() += 1;
+            self.flows.alert(alert, tap);
         }
     }
 }

@@ -4,6 +4,7 @@ mod content;
 mod fake;
 mod memory;
 mod restricted;
+mod sinks;
 mod streams;
 
 use std::fs;
