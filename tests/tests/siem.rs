@@ -82,7 +82,8 @@ impl Site {
     }
 }
 
-const ALL: &str = "events = [\"alert\", \"flow\", \"session\", \"stats\", \"health\", \"policy\"]\n";
+const ALL: &str =
+    "events = [\"alert\", \"flow\", \"session\", \"stats\", \"health\", \"policy\"]\n";
 
 /// A certificate authority, and a certificate of 127.0.0.1 with its key, as files.
 fn certificates(directory: &Path) {
@@ -185,7 +186,8 @@ fn rsyslog_takes_every_event_once_over_udp_tcp_and_tls() {
     let ca = collector.directory.path().join("ca.pem");
     let mut sinks = String::new();
     for transport in ["udp", "tcp"] {
-        sinks += &format!("[[control.syslog]]\nname = \"{transport}\"\ntransport = \"{transport}\"\n");
+        sinks +=
+            &format!("[[control.syslog]]\nname = \"{transport}\"\ntransport = \"{transport}\"\n");
         sinks += &(address(transport) + ALL);
     }
     sinks += &format!("[[control.syslog]]\ntransport = \"tls\"\nca = \"{}\"\n", text(&ca));
@@ -218,7 +220,8 @@ fn rsyslog_takes_every_event_once_over_udp_tcp_and_tls() {
     }
     let wanted = ["alert", "health", "policy"];
     let events = site.events();
-    let wanted = events.iter().filter(|event| wanted.iter().any(|kind| event["event_type"] == *kind));
+    let wanted =
+        events.iter().filter(|event| wanted.iter().any(|kind| event["event_type"] == *kind));
     let wanted: Vec<_> = wanted.collect();
     let came = collector.messages("cef", wanted.len());
     assert_eq!(came.len(), wanted.len());
@@ -432,7 +435,8 @@ fn what_suricata_has_too_has_its_names_and_types() {
     for (field, kind) in SURICATA {
         let found: Vec<_> = events.iter().filter_map(|event| event.pointer(field)).collect();
         assert!(!found.is_empty(), "{field}");
-        let fits = |value: &&Value| if *kind == "text" { value.is_string() } else { value.is_u64() };
+        let fits =
+            |value: &&Value| if *kind == "text" { value.is_string() } else { value.is_u64() };
         assert!(found.iter().all(fits), "{field} is no {kind}");
     }
     // Whatever else stands beside them is ours, or is said to differ in docs/siem.md.
@@ -459,7 +463,9 @@ fn sigma_reads_the_rules_and_they_name_detections_that_there_are() {
         rules += 1;
         let words = text.split(|character: char| character.is_whitespace());
         let shouted = |word: &&str| {
-            word.len() > 3 && word.contains('-') && word.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'-')
+            word.len() > 3
+                && word.contains('-')
+                && word.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'-')
         };
         for word in words.filter(shouted) {
             assert!(rows.iter().any(|row| row.starts_with(&format!("| {word}"))), "{word}");

@@ -238,7 +238,8 @@ fn syslog(control: &Section<'_>, base: &Path, names: &mut Names) -> Vec<SyslogCo
             }
             if restricted {
                 let message = format!("restricted events don't go over {transport}");
-                let remedy = "write transport = \"tls\": whoever reads them learns who is intercepted";
+                let remedy =
+                    "write transport = \"tls\": whoever reads them learns who is intercepted";
                 section.error("restricted", Mistake::new(message, remedy));
             }
         }
@@ -348,7 +349,10 @@ mod tests {
         assert_eq!(first.events, [EventType::Alert, EventType::Health, EventType::Policy]);
         assert_eq!((first.restricted, first.enterprise), (true, 32473));
         assert_eq!(second.collector.host, "2001:db8::9");
-        assert_eq!((second.name.as_str(), second.enterprise, second.restricted), ("soc", 99, false));
+        assert_eq!(
+            (second.name.as_str(), second.enterprise, second.restricted),
+            ("soc", 99, false)
+        );
         assert_eq!(second.events, [EventType::Alert, EventType::Flow]);
         let flows = &control.sinks.ipfix[0];
         assert_eq!((flows.name.as_str(), flows.transport), ("ipfix-1", Transport::Tcp));
@@ -417,7 +421,9 @@ max_bytes = 10
         let host = |text: &str| text.parse::<Collector>().map(|it| (it.host, it.port));
         assert_eq!(host("a-b.example.:514"), Ok(("a-b.example.".into(), 514)));
         assert_eq!(host("[::1]:1"), Ok(("::1".into(), 1)));
-        for wrong in ["", ":514", "a:", "a:+1", "a:65536", "::1:514", "[a]:514", "a b:514", "a..b:1"] {
+        for wrong in
+            ["", ":514", "a:", "a:+1", "a:65536", "::1:514", "[a]:514", "a b:514", "a..b:1"]
+        {
             assert!(host(wrong).is_err(), "{wrong}");
         }
     }

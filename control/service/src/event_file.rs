@@ -235,7 +235,10 @@ mod tests {
         fs::remove_file(directory.path().join("eve.json.1")).unwrap();
         events.append(b"e\n").unwrap();
         turned(&mut events, 2);
-        assert_eq!((read("eve.json.1"), read("eve.json.2")), (Some("e\n".into()), Some("c\n".into())));
+        assert_eq!(
+            (read("eve.json.1"), read("eve.json.2")),
+            (Some("e\n".into()), Some("c\n".into()))
+        );
     }
 
     #[test]

@@ -121,7 +121,9 @@ impl Failure {
             Failure::Connect => "no connection can be made",
             Failure::Files => "the certificate files of weir.toml can't be used",
             Failure::Expired => "its certificate has expired",
-            Failure::Certificate => "its certificate is not signed by whom weir.toml names, or for another name",
+            Failure::Certificate => {
+                "its certificate is not signed by whom weir.toml names, or for another name"
+            }
             Failure::Tls => "TLS can't be agreed on",
             Failure::Send => "it takes nothing, or the connection broke",
             Failure::Refused => "it refuses datagrams",

@@ -35,9 +35,7 @@ pub(super) fn sinks(live: &Live, families: &mut Families) {
     families.gauge(
         "weir_sink_up",
         "Whether there is a connection to a collector; over UDP, whether it has an address.",
-        named().map(|(sink, name)| {
-            (vec![("sink", name)], f64::from(u8::from(sink.is_up())))
-        }),
+        named().map(|(sink, name)| (vec![("sink", name)], f64::from(u8::from(sink.is_up())))),
     );
     families.gauge(
         "weir_sink_waiting_events",

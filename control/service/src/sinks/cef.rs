@@ -46,7 +46,11 @@ fn title(event: &Event<'_>) -> (String, String, u8) {
                 "attached" | "restarted" | "recovered" => 2,
                 _ => 5,
             };
-            (format!("health:{}", body.subject), format!("{} {}", body.subject, body.state), severity)
+            (
+                format!("health:{}", body.subject),
+                format!("{} {}", body.subject, body.state),
+                severity,
+            )
         }
         Body::Policy(body) => {
             let severity = if body.state == "refused" { 5 } else { 2 };

@@ -1,8 +1,10 @@
 //! A way to a collector: a datagram socket, a stream, or a stream in TLS. Every wait has an end.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs, UdpSocket};
-use std::time::Duration;
+use std::net::{
+    IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpStream, ToSocketAddrs, UdpSocket,
+};
+use std::time::{Duration, Instant};
 
 use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, StreamOwned};
@@ -14,6 +16,8 @@ use super::{Failure, tls};
 const ACCEPT: Duration = Duration::from_secs(5);
 /// How long it may take nothing before the connection is given up.
 const STUCK: Duration = Duration::from_secs(10);
+/// How long it may take to close its side.
+const FAREWELL: Duration = Duration::from_millis(500);
 /// Addresses of one name that are tried.
 const ADDRESSES: usize = 4;
 
@@ -78,12 +82,25 @@ impl Connection {
         }
     }
 
-    /// Says good-bye.
-    pub(super) fn close(mut self) {
-        if let Self::Tls(stream) = &mut self {
-            stream.conn.send_close_notify();
-            // Who does not hear it any more has closed already.
-            let _ = stream.flush();
+    /// Says good-bye, and waits for a moment until the collector has: a socket that is closed with
+    /// something unread in it (TLS's tickets, say) takes back what the collector has not read yet.
+    pub(super) fn close(self) {
+        let mut stream = match self {
+            Self::Udp(_) => return,
+            Self::Tcp(stream) => stream,
+            Self::Tls(stream) => {
+                let (mut session, mut stream) = stream.into_parts();
+                session.send_close_notify();
+                // Who does not hear it any more has closed already.
+                let _ = session.write_tls(&mut stream);
+                stream
+            }
+        };
+        let deadline = Instant::now() + FAREWELL;
+        let parting =
+            stream.shutdown(Shutdown::Write).and_then(|()| stream.set_read_timeout(Some(FAREWELL)));
+        if parting.is_ok() {
+            while Instant::now() < deadline && discard(&mut stream).is_ok() {}
         }
     }
 }

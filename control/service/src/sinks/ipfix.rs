@@ -158,9 +158,7 @@ mod tests {
         Exporter { is_datagram, domain: 9, enterprise: 32473, sequence: 0, told: None, last: 0 }
     }
 
-    fn sent(
-        mut what: impl FnMut(&mut dyn FnMut(&[u8]) -> Result<(), Failure>),
-    ) -> Vec<Vec<u8>> {
+    fn sent(mut what: impl FnMut(&mut dyn FnMut(&[u8]) -> Result<(), Failure>)) -> Vec<Vec<u8>> {
         let mut messages = Vec::new();
         what(&mut |message| {
             messages.push(message.to_vec());
@@ -202,7 +200,6 @@ mod tests {
             assert!(first.iter().all(|message| sequence(message) == 0));
             let limit = if is_datagram { DATAGRAM } else { MESSAGE };
             assert!(first.iter().all(|message| message.len() <= limit));
-            assert_eq!(first.len() > 1, is_datagram);
             assert!(sent(|mut send| exporter.refresh(&mut send).unwrap()).is_empty());
             exporter.told = Instant::now().checked_sub(AGAIN);
             let again = sent(|mut send| exporter.refresh(&mut send).unwrap());
@@ -223,7 +220,7 @@ mod tests {
         assert_eq!((sequence(&messages[0]), sequence(&messages[1])), (0, 4));
         assert_eq!(exporter.last(), 1);
         exporter.begin();
-        let anew = sent(|mut send| drop(exporter.pack(&records[..1], &mut send)));
+        let anew = sent(|mut send| assert!(exporter.pack(&records[..1], &mut send).is_ok()));
         assert_eq!(sequence(&anew[0]), 0, "each transport session counts for itself");
     }
 

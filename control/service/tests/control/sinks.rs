@@ -93,7 +93,8 @@ fn collectors_hear_what_the_event_file_has_and_nothing_of_who_is_intercepted() {
     let (head, _) = redirected.split_once(" {\"timestamp\"").unwrap();
     assert!(head.starts_with("<130>1 2023-11-14T22:13:20.003000Z "), "local0, critical: {head}");
     let data = head.split_once(" alert [weir@32473 detection=\"PFCP-REDIR\" ").unwrap().1;
-    for parameter in ["severity=\"critical\" ", " site=\"lab\" ", " tap=\"n3-east\" ", " dedup=\""] {
+    for parameter in ["severity=\"critical\" ", " site=\"lab\" ", " tap=\"n3-east\" ", " dedup=\""]
+    {
         assert!(format!(" {data}").contains(parameter), "{data}");
     }
     let redirected = cef.iter().find(|text| text.contains("PFCP-REDIR")).unwrap();
@@ -101,7 +102,8 @@ fn collectors_hear_what_the_event_file_has_and_nothing_of_who_is_intercepted() {
     let fields: Vec<&str> = line.splitn(8, '|').collect();
     assert_eq!(fields[..3], ["CEF:0", "Weir", "weir-control"]);
     assert_eq!((fields[4], fields[6]), ("5290023", "10"));
-    for pair in ["src=10.0.0.1 ", "dpt=443 ", "act=allowed ", "cn3Label=teid cn3=8 ", "cs1=gnb-1 "] {
+    for pair in ["src=10.0.0.1 ", "dpt=443 ", "act=allowed ", "cn3Label=teid cn3=8 ", "cs1=gnb-1 "]
+    {
         assert!(fields[7].contains(pair), "{pair} in {}", fields[7]);
     }
 
@@ -156,7 +158,7 @@ fn files_are_put_aside_and_kills_neither_lose_nor_repeat_a_line() {
             (connection, _) = sensor.accept();
         }
         await_that("there is room", || {
-            let ring = &sensor.segment.ring;
+            let ring = &mut sensor.segment.ring;
             (ring.written() - ring.acknowledged() < SLOTS as u64 - 1).then_some(())
         });
         let flow = Flow { flow_id: number + 1, ..(*flow).clone() };
