@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -18,7 +17,9 @@ use weir_tests::*;
 
 /// Whether a program is there; if not, says that the test is skipped.
 fn is_there(program: &str) -> bool {
-    let found = Command::new(program).arg("-V").stdin(Stdio::null()).output().is_ok();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+        || Path::new("/usr/sbin").join(program).is_file();
     if !found {
         eprintln!("skipped: {program} is not installed");
     }
@@ -124,7 +125,7 @@ impl Collector {
              module(load=\"imudp\")\nmodule(load=\"imtcp\")\n\
              template(name=\"fields\" type=\"string\" string=\"%pri%\\t%timestamp:::date-rfc3339%\\t\
              %app-name%\\t%msgid%\\t%structured-data%\\t%msg%\\n\")\n",
-            place(""),
+            text(directory.path()),
             place("ca.pem"),
             place("siem.pem"),
             place("siem.key"),
@@ -178,7 +179,9 @@ fn rsyslog_takes_every_event_once_over_udp_tcp_and_tls() {
     if !is_there("rsyslogd") {
         return;
     }
-    if !Path::new("/usr/lib/x86_64-linux-gnu/rsyslog/lmnsd_gtls.so").exists() {
+    let libraries = fs::read_dir("/usr/lib").unwrap().flatten();
+    let driver = |folder: fs::DirEntry| folder.path().join("rsyslog/lmnsd_gtls.so").exists();
+    if !libraries.map(driver).any(|found| found) {
         return eprintln!("skipped: rsyslog-gnutls is not installed");
     }
     let collector = Collector::start();
@@ -389,13 +392,22 @@ fn nfdump_and_tshark_read_the_flows_and_the_tunnels() {
         let ends = [&event["src_ip"], &event["dest_ip"]].map(|ip| ip.as_str().unwrap());
         assert!(ends.iter().all(|ip| shown.contains(*ip)), "{ends:?}");
     }
-    for element in ["506", "507"] {
-        assert!(shown.contains(element), "element {element} in {shown}");
+    // tshark 4.0 has no names for these elements yet and shows their octets.
+    let element = |number: u16, octets: &[u8]| {
+        let octets: Vec<_> = octets.iter().map(|octet| format!("{octet:02x}")).collect();
+        let line = format!("Type {number}: Value (hex bytes): {}", octets.join(" "));
+        assert!(shown.contains(&line), "{line}");
+    };
+    if !shown.contains("Unknown(507)") {
+        return eprintln!("skipped: this tshark names the elements of GTP-U, which no test knows");
     }
     for event in tunnels {
-        let teid = event["weir"]["gtpu"]["teid"].as_u64().unwrap();
-        let hex = format!("{teid:08x}");
-        assert!(shown.contains(&hex) || shown.contains(&teid.to_string()), "TEID {teid}");
+        element(506, &[255]);
+        element(507, &(event["weir"]["gtpu"]["teid"].as_u64().unwrap() as u32).to_be_bytes());
+        element(1, &(event["alert"]["signature_id"].as_u64().unwrap() as u32).to_be_bytes());
+        if let Some(qfi) = event["weir"]["gtpu"]["qfi"].as_u64() {
+            element(509, &[qfi as u8]);
+        }
     }
 }
 
@@ -472,11 +484,14 @@ fn sigma_reads_the_rules_and_they_name_detections_that_there_are() {
         }
     }
     assert!(rules > 5);
-    let sigma = Command::new("sigma").arg("check").arg(&folder).stdin(Stdio::null()).output();
-    let Ok(output) = sigma else {
+    // The two that are left out ask the network what MITRE has.
+    let directory = tempfile::tempdir().unwrap();
+    let choice = directory.path().join("validators.yml");
+    fs::write(&choice, "validators:\n- all\n- -attacktag\n- -d3_fendtag\n").unwrap();
+    let mut command = Command::new("sigma");
+    command.args(["check", "--fail-on-issues", "--validation-config", text(&choice)]).arg(&folder);
+    let Ok(output) = command.stdin(Stdio::null()).output() else {
         return eprintln!("skipped: sigma-cli is not installed");
     };
-    let mut out = std::io::stderr();
-    let _ = out.write_all(&output.stdout);
     assert!(output.status.success(), "{}", said(&output));
 }

@@ -187,6 +187,51 @@ fn datagrams_go_one_by_one_and_a_closed_port_is_counted() {
     });
 }
 
+#[test]
+fn flows_over_a_stream_begin_with_templates_and_count_from_nought() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let ipfix = IpfixConfig {
+        name: "flows".into(),
+        collector: Collector {
+            host: "127.0.0.1".into(),
+            port: listener.local_addr().unwrap().port(),
+        },
+        transport: Transport::Tcp,
+        observation_domain: 7,
+        enterprise: 32473,
+    };
+    let sinks = Sinks::start(&SinksConfig { syslog: Vec::new(), ipfix: vec![ipfix] }).unwrap();
+    let meter = &sinks.meters()[0];
+    let record = |number: u8| Item { is_grave: false, tag: 256, bytes: vec![number; 40] };
+    for life in 0..2 {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut expected = 0;
+        let mut told = false;
+        (0..3).for_each(|number| meter.put(record(number)));
+        while expected < 3 {
+            let mut header = [0; 20];
+            stream.read_exact(&mut header).unwrap();
+            let word = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
+            let (length, set) = (usize::from(word(2)), word(16));
+            let mut rest = vec![0; length - header.len()];
+            stream.read_exact(&mut rest).unwrap();
+            assert_eq!((word(0), header[15]), (10, 7));
+            assert_eq!(header[8..12], [0, 0, 0, expected], "life {life}");
+            match set {
+                2 => told = true,
+                256 => {
+                    assert!(told, "a record before its template");
+                    expected += (rest.len() / 40) as u8;
+                }
+                other => panic!("set {other}"),
+            }
+        }
+    }
+    assert_eq!(sinks.stop(), []);
+    assert_eq!((meter.counts()[0], meter.lost()), (6, 0));
+}
+
 /// What signs certificates.
 struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
