@@ -178,6 +178,38 @@ fn files_are_put_aside_and_kills_neither_lose_nor_repeat_a_line() {
 }
 
 #[test]
+fn the_place_of_the_next_file_is_committed_before_its_first_line() {
+    let place = Place::new("");
+    let config = place.path("weir.toml");
+    fs::write(&config, "[control.events]\nmax_bytes = 1_000_000\nkeep = 2\n").unwrap();
+    let file = place.path("eve.json");
+    let before = format!("{{\"event_type\":\"{}\"}}\n", "x".repeat(1_000_000));
+    fs::write(&file, &before).unwrap();
+    let arguments = ["--config", config.to_str().unwrap()];
+    let mut sensor = Sensor::start(&place.socket(), false, 64);
+    let mut control = place.control(&arguments);
+    let (_connection, policy) = sensor.accept();
+    let policy = policy.unwrap();
+    sensor.push(&swap_at(START, policy.version, policy.fingerprint())).unwrap();
+    await_that("the file is put aside", || {
+        let is_empty = fs::metadata(&file).is_ok_and(|metadata| metadata.len() == 0);
+        (is_empty && place.path("eve.json.1").exists()).then_some(())
+    });
+    control.kill();
+    // As if it had written what it could not commit any more: that would be said again.
+    fs::write(&file, "{\"event_type\":\"uncommitted\"}\n").unwrap();
+    control = place.control(&arguments);
+    let (_connection, _) = sensor.accept();
+    sensor.await_released(1);
+    control.signal(Signal::SIGTERM);
+    assert_eq!(control.wait().code(), Some(0));
+    let (lines, aside) = all_lines(&place, "eve.json");
+    assert_eq!(aside, 1);
+    assert!(lines.iter().all(|line| line["event_type"] != "uncommitted"));
+    assert_eq!(lines.iter().filter(|line| line["event_type"] == "policy").count(), 1);
+}
+
+#[test]
 fn restricted_files_stay_private_when_they_are_put_aside() {
     let place = Place::new("");
     let config = place.path("weir.toml");
