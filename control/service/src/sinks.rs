@@ -193,8 +193,10 @@ impl Meter {
         Lost::ALL.into_iter().map(|reason| self.lost_by(reason)).sum()
     }
 
+    /// An event of those in hand was sent.
     fn sent(&self, cut: bool) {
         self.sent[usize::from(cut)].fetch_add(1, Ordering::Relaxed);
+        self.in_hand.fetch_sub(1, Ordering::Relaxed);
     }
 
     fn lose(&self, reason: Lost, events: u64) {

@@ -4,6 +4,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{
     IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpStream, ToSocketAddrs, UdpSocket,
 };
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rustls::pki_types::ServerName;
@@ -18,12 +19,17 @@ const ACCEPT: Duration = Duration::from_secs(5);
 const STUCK: Duration = Duration::from_secs(10);
 /// How long it may take to close its side.
 const FAREWELL: Duration = Duration::from_millis(500);
+/// Datagrams that go out at once, and the rest after them: what comes faster than a collector reads is
+/// lost in its socket, which as a rule holds some fifty of ours.
+const BURST: u32 = 8;
+const REST: Duration = Duration::from_millis(1);
 /// Addresses of one name that are tried.
 const ADDRESSES: usize = 4;
 
 /// A way to a collector.
 pub(super) enum Connection {
-    Udp(UdpSocket),
+    /// The socket, and how many datagrams went out since the last rest.
+    Udp(UdpSocket, u32),
     Tcp(TcpStream),
     Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
 }
@@ -42,7 +48,7 @@ impl Connection {
         }
         if transport == Transport::Udp {
             let socket = addresses.iter().find_map(|address| datagrams(*address).ok());
-            return socket.map(Self::Udp).ok_or(Failure::Connect);
+            return socket.map(|socket| Self::Udp(socket, 0)).ok_or(Failure::Connect);
         }
         let connected = |address| TcpStream::connect_timeout(address, ACCEPT).ok();
         let stream = addresses.iter().find_map(connected).ok_or(Failure::Connect)?;
@@ -60,12 +66,19 @@ impl Connection {
     /// Sends a datagram, or as much of a stream. After an error a stream is of no use any more.
     pub(super) fn send(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         let sent = match self {
-            Self::Udp(socket) => socket.send(bytes).map(drop),
+            Self::Udp(socket, burst) => {
+                *burst += 1;
+                if *burst >= BURST {
+                    *burst = 0;
+                    thread::sleep(REST);
+                }
+                socket.send(bytes).map(drop)
+            }
             Self::Tcp(stream) => stream.write_all(bytes),
             Self::Tls(stream) => stream.write_all(bytes).and_then(|()| stream.flush()),
         };
         sent.map_err(|error| match (error.kind(), self) {
-            (ErrorKind::ConnectionRefused, Self::Udp(_)) => Failure::Refused,
+            (ErrorKind::ConnectionRefused, Self::Udp(..)) => Failure::Refused,
             _ => Failure::Send,
         })
     }
@@ -73,7 +86,7 @@ impl Connection {
     /// Whether the collector closed the connection: what is written then is lost without an error.
     pub(super) fn check(&mut self) -> Result<(), Failure> {
         match self {
-            Self::Udp(_) => Ok(()),
+            Self::Udp(..) => Ok(()),
             Self::Tcp(stream) => at_once(stream, discard).map_err(|_| Failure::Closed),
             Self::Tls(stream) => {
                 let StreamOwned { conn, sock } = &mut **stream;
@@ -86,7 +99,7 @@ impl Connection {
     /// something unread in it (TLS's tickets, say) takes back what the collector has not read yet.
     pub(super) fn close(self) {
         let mut stream = match self {
-            Self::Udp(_) => return,
+            Self::Udp(..) => return,
             Self::Tcp(stream) => stream,
             Self::Tls(stream) => {
                 let (mut session, mut stream) = stream.into_parts();
