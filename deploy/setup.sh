@@ -16,6 +16,8 @@ readonly oldest_rust=1.89
 readonly deny_version=0.20.2
 # For Grafana 11.6; the first number is the moment of its publication.
 readonly grafana_model_version='1769699379!11.6.0'
+readonly schemathesis_version=4.32.5
+readonly sigma_version=3.1.0
 
 stop() {
     echo "error: $*" >&2
@@ -55,7 +57,9 @@ if [ "$purpose" = test ]; then
         tshark                       # a second opinion on every decoded frame
         libndpi-bin                  # ndpiReader, beside which captures are read
         tcpdump                      # the same
-        nfdump                       # nfpcapd, the same
+        nfdump                       # nfpcapd, the same; nfcapd, which collects flows
+        rsyslog                      # collects events as a SOC does
+        rsyslog-gnutls               # the same over TLS
         python3-scapy                # another one
         "librte-net-failsafe$abi"    # DPDK driver: makes a capture a device that waits for nobody
         tcpreplay                    # sends captures into veth pairs
@@ -63,7 +67,7 @@ if [ "$purpose" = test ]; then
         ethtool                      # turns their offloads off
         prometheus                   # promtool, which checks /metrics and the rules; scrapes in tests
         prometheus-alertmanager      # delivers alerts in tests; amtool checks its configuration
-        python3-venv                 # keeps Grafana's model of dashboards apart
+        python3-venv                 # keeps apart what tests use of Python's
         valgrind                     # finds leaks of the teardown, counts instructions
     )
 fi
@@ -88,7 +92,7 @@ if [ ${#missing[@]} -gt 0 ]; then
         apt-get install --yes --quiet --no-install-recommends "${missing[@]}" ||
         stop "apt-get could not install ${missing[*]}; see above; run deploy/setup.sh again"
     # Their programs are wanted, not the services that the packages start.
-    for service in nfdump prometheus prometheus-alertmanager; do
+    for service in nfdump rsyslog prometheus prometheus-alertmanager; do
         if [[ " ${missing[*]} " == *" $service "* ]] && [ -d /run/systemd/system ]; then
             "${root[@]}" systemctl disable --now --quiet "$service.service" || true
         fi
@@ -107,13 +111,20 @@ if [ "$purpose" = test ] && ! cargo deny --version >/dev/null 2>&1; then
         echo "warning: cargo-deny can't be installed; licences and sources are not checked" >&2
 fi
 
+# What tests use of Python's, each in a place of its own, once a machine; the tests go on without what can't be had.
+keep_apart() {
+    local place="${XDG_CACHE_HOME:-$HOME/.cache}/weir/$1" module=$2 package=$3
+    "$place/bin/python" -c "import $module" >/dev/null 2>&1 && return
+    { /usr/bin/python3 -m venv "$place" &&
+        timeout 300 "$place/bin/pip" install --quiet --disable-pip-version-check "$package"; } ||
+        echo "warning: $package can't be installed; what it checks is not checked" >&2
+}
+
 if [ "$purpose" = test ]; then
-    # Grafana's own types of a dashboard (Apache-2.0), once a machine; the tests go on without them where they can't be had.
-    model="${XDG_CACHE_HOME:-$HOME/.cache}/weir/grafana-11.6"
-    if ! "$model/bin/python" -c 'import grafana_foundation_sdk' >/dev/null 2>&1; then
-        { /usr/bin/python3 -m venv "$model" &&
-            timeout 300 "$model/bin/pip" install --quiet --disable-pip-version-check \
-                "grafana-foundation-sdk==$grafana_model_version"; } ||
-            echo "warning: grafana-foundation-sdk can't be installed; dashboards are not held against Grafana's types" >&2
-    fi
+    # Grafana's own types of a dashboard (Apache-2.0).
+    keep_apart grafana-11.6 grafana_foundation_sdk "grafana-foundation-sdk==$grafana_model_version"
+    # Reads Sigma rules as a SIEM does.
+    keep_apart sigma-cli sigma "sigma-cli==$sigma_version"
+    # Tries everything that the interface's description allows, and what it does not.
+    keep_apart schemathesis schemathesis "schemathesis==$schemathesis_version"
 fi

@@ -198,6 +198,19 @@ pub fn get(address: &str, path: &str) -> Option<(u16, String)> {
     Some((status, answer.split_once("\r\n\r\n")?.1.to_owned()))
 }
 
+/// A program that deploy/setup.sh keeps in a place of its own, if it is there; if not, says that a test
+/// is skipped.
+pub fn kept_apart(place: &str, program: &str) -> Option<PathBuf> {
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let cache = cache.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))?;
+    let path = cache.join("weir").join(place).join("bin").join(program);
+    if !path.exists() {
+        eprintln!("skipped: {place} is not installed; deploy/setup.sh test");
+        return None;
+    }
+    Some(path)
+}
+
 /// The value of a metric's series, named as it is exported.
 pub fn metric(body: &str, series: &str) -> Option<f64> {
     body.lines().find_map(|line| line.strip_prefix(series)?.trim().parse().ok())

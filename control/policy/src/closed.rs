@@ -139,6 +139,46 @@ closed_list! {
 }
 
 closed_list! {
+    /// What carries events to a collector.
+    Transport ("transport") {
+        /// A datagram an event: RFC 5426, RFC 7011 §10.3.
+        Udp = "udp",
+        /// A stream: RFC 6587, RFC 7011 §10.4.
+        Tcp = "tcp",
+        /// A stream that nobody else can read or forge: RFC 5425.
+        Tls = "tls",
+    }
+}
+
+closed_list! {
+    /// What stands in a syslog message.
+    EventFormat ("format") {
+        /// The event as it stands in the event file.
+        Eve = "eve",
+        /// ArcSight's Common Event Format.
+        Cef = "cef",
+    }
+}
+
+closed_list! {
+    /// The types of events.
+    EventType ("event type") {
+        /// A finding.
+        Alert = "alert",
+        /// An equipment flow.
+        Flow = "flow",
+        /// A PFCP session.
+        Session = "session",
+        /// The counters.
+        Stats = "stats",
+        /// A change of Weir's own health.
+        Health = "health",
+        /// A policy that came into force or was refused.
+        Policy = "policy",
+    }
+}
+
+closed_list! {
     /// The directions that a tap delivers.
     Direction ("direction") {
         /// Uplink: from the subscriber.

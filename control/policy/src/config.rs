@@ -13,8 +13,9 @@ use crate::diagnostic::{Checked, Diagnostic, Mistake, Severity};
 use crate::document::{self, Findings};
 use crate::nearest::{quoted, remedy};
 use crate::section::Section;
+use crate::sinks::{self, Rotation, SinksConfig};
 use crate::source::PacketSource;
-use crate::values::Text;
+use crate::values::{FilePath, Text};
 
 const MAX_TAPS: usize = 1024;
 const MAX_CORE: u64 = 1023;
@@ -88,6 +89,10 @@ pub struct ControlConfig {
     pub state_dir: PathBuf,
     /// Where events go that only a named role may see; in the state directory when not given.
     pub restricted_events: Option<PathBuf>,
+    /// Where events go beside the event files.
+    pub sinks: SinksConfig,
+    /// How large an event file may become; `None`: it grows.
+    pub rotation: Option<Rotation>,
 }
 
 /// `[paths]`, each resolved against the directory of `weir.toml`.
@@ -338,7 +343,8 @@ fn distinct(section: &Section<'_>, key: &str, range: RangeInclusive<u64>) -> Vec
 }
 
 fn control(root: &Section<'_>, base: &Path) -> ControlConfig {
-    let section = root.table("control", "[control]", &["listen", "state_dir", "restricted_events"]);
+    let keys = ["listen", "state_dir", "restricted_events", "syslog", "ipfix", "events"];
+    let section = root.table("control", "[control]", &keys);
     let section = section.as_ref();
     let listen = section.and_then(|section| section.parsed::<Listen>("listen"));
     let path = |key| {
@@ -349,6 +355,8 @@ fn control(root: &Section<'_>, base: &Path) -> ControlConfig {
         listen: listen.map_or(SocketAddr::from(([127, 0, 0, 1], 9810)), |at| at.into_inner().0),
         state_dir: base.join(path("state_dir").unwrap_or("/var/lib/weir".into())),
         restricted_events: path("restricted_events").map(|path| base.join(path)),
+        sinks: section.map(|section| sinks::sinks(section, base)).unwrap_or_default(),
+        rotation: section.and_then(sinks::rotation),
     }
 }
 
@@ -383,20 +391,6 @@ fn paths(root: &Section<'_>, base: &Path) -> Paths {
         inventory: path("inventory"),
         policy: path("policy"),
         lawful_intercept: path("lawful_intercept"),
-    }
-}
-
-struct FilePath(PathBuf);
-
-impl FromStr for FilePath {
-    type Err = Mistake;
-
-    fn from_str(text: &str) -> Result<Self, Mistake> {
-        if text.is_empty() || text.len() > 4096 || text.contains('\0') {
-            let message = format!("{} is not a path", quoted(text));
-            return Err(Mistake::new(message, "name a file, relative to weir.toml or absolute"));
-        }
-        Ok(Self(text.into()))
     }
 }
 

@@ -24,11 +24,12 @@ mod policy;
 mod section;
 mod selector;
 mod service;
+mod sinks;
 mod source;
 mod values;
 
 pub use catalogue::{DETECTIONS, Detection, Parameter};
-pub use closed::{Direction, Link, Role, RoleSet, Wrapper};
+pub use closed::{Direction, EventFormat, EventType, Link, Role, RoleSet, Transport, Wrapper};
 pub use config::{
     Config, ControlConfig, Paths, SensorConfig, Tap, config_from_str, load_config, load_paths,
 };
@@ -52,4 +53,5 @@ pub use policy::{
     load_policy, load_policy_as_of, policy_from_str,
 };
 pub use service::ServiceMatch;
+pub use sinks::{Collector, IpfixConfig, Rotation, SinksConfig, SyslogConfig, TlsConfig};
 pub use source::{PacketSource, PciAddress};

@@ -2,6 +2,7 @@
 //! networks, and moments.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use ipnet::IpNet;
@@ -97,6 +98,21 @@ impl FromStr for Text {
             return Err(Mistake::new(message, "write one line of plain text"));
         }
         Ok(Self(text.to_owned()))
+    }
+}
+
+/// A file's path.
+pub(crate) struct FilePath(pub(crate) PathBuf);
+
+impl FromStr for FilePath {
+    type Err = Mistake;
+
+    fn from_str(text: &str) -> Result<Self, Mistake> {
+        if text.is_empty() || text.len() > 4096 || text.contains('\0') {
+            let message = format!("{} is not a path", quoted(text));
+            return Err(Mistake::new(message, "name a file, relative to weir.toml or absolute"));
+        }
+        Ok(Self(text.into()))
     }
 }
 

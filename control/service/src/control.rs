@@ -3,6 +3,8 @@
 
 mod desk;
 mod follow;
+mod rotation;
+mod sinks;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,6 +28,7 @@ use crate::progress::{Lost, Tally};
 use crate::recorder::Recorder;
 use crate::refusal::Refusal;
 use crate::rulebook::{Files, Rulebook};
+use crate::sinks::Sinks;
 use crate::store::Store;
 use crate::summary::Summary;
 use crate::watch::{Change, Watch};
@@ -80,6 +83,7 @@ pub struct Control {
     /// The journal, and that of restricted events.
     journals: [Journal; 2],
     recorder: Recorder,
+    sinks: Sinks,
     shared: Shared,
     /// What people ask for.
     orders: mpsc::Receiver<Order>,
@@ -175,12 +179,15 @@ impl Control {
         let watch = Watch::after(progress.boot.map(BootId::from_bytes));
         let committed = progress.sequence;
         let printer = plan.print_alerts.then(Printer::stdout);
-        let recorder = Recorder::new(
+        let mut recorder = Recorder::new(
             (progress, alerts, analytics, cases),
             plan.site.clone(),
             plan.guarded,
             printer,
         );
+        let sinks = Sinks::start(&plan.sinks)?;
+        recorder.feed(&sinks);
+        lock(&shared).sinks = sinks.meters().to_vec();
         let signals = Signals::default();
         for (signal, flag) in
             [(SIGTERM, &signals.stop), (SIGINT, &signals.stop), (SIGHUP, &signals.reload)]
@@ -203,6 +210,7 @@ impl Control {
             restricted,
             journals,
             recorder,
+            sinks,
             shared,
             orders,
             rulebook: None,
@@ -262,6 +270,7 @@ impl Control {
             self.meet();
             let read = self.read();
             self.look();
+            self.hear_sinks();
             self.settle();
             self.obey();
             self.publish();
@@ -434,6 +443,7 @@ impl Control {
                 );
             }
         }
+        self.note_places();
         let read = self.files.read(&mut |warning| eprintln!("{warning}"));
         let before = self.message.clone();
         let adopted = read.and_then(|rulebook| rulebook.map_or(Ok(()), |book| self.adopt(book)));
@@ -474,6 +484,7 @@ impl Control {
                 thread::sleep(IDLE);
             }
         }
+        self.stop_sinks();
         let counts = {
             let mut live = lock(&self.shared);
             live.refresh();

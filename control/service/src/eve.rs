@@ -99,17 +99,18 @@ impl<'a> Event<'a> {
 
 /// Suricata's names of the two ends.
 #[derive(Debug, Default, Serialize)]
+#[allow(missing_docs)]
 pub struct Ends {
     #[serde(skip_serializing_if = "Option::is_none")]
-    src_ip: Option<IpAddr>,
+    pub src_ip: Option<IpAddr>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    src_port: Option<u16>,
+    pub src_port: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    dest_ip: Option<IpAddr>,
+    pub dest_ip: Option<IpAddr>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    dest_port: Option<u16>,
+    pub dest_port: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    proto: Option<String>,
+    pub proto: Option<String>,
 }
 
 impl Ends {

@@ -20,6 +20,7 @@ pub mod progress;
 pub mod recorder;
 pub mod refusal;
 pub mod rulebook;
+pub mod sinks;
 pub mod store;
 pub mod summary;
 pub mod watch;

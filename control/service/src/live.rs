@@ -14,6 +14,7 @@ use weir_shm::Attachment;
 use crate::attach::Sensor;
 use crate::counts::Counts;
 use crate::progress::Tally;
+use crate::sinks::Meter;
 
 /// How often control says that it is alive: half of what the sensor may expect.
 const BEAT: Duration = Duration::from_millis(50);
@@ -67,6 +68,8 @@ pub struct Live {
     pub journal: Head,
     /// Records written by the sensor that are not stored yet.
     pub unread: u64,
+    /// What is counted of each sink.
+    pub sinks: Vec<Arc<Meter>>,
 }
 
 impl Live {

@@ -4,6 +4,7 @@
 //! `weir_sensor_up` is 0.
 
 mod n4;
+mod sinks;
 mod spread;
 #[cfg(test)]
 mod tests;
@@ -227,6 +228,7 @@ fn families(live: &Live) -> Vec<MetricFamily> {
     n4::transactions(&live.counts.judge, &mut families);
     engine(&live.counts, &mut families);
     findings(live, &mut families);
+    sinks::sinks(live, &mut families);
     process(live, &mut families);
     families.0
 }

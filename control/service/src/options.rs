@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::Parser;
-use weir_policy::{Config, config_from_str, load_config};
+use weir_policy::{Config, Rotation, SinksConfig, config_from_str, load_config};
 
 use crate::api::tokens::{self, Role};
 use crate::refusal::Refusal;
@@ -145,8 +145,12 @@ pub struct Plan {
     pub events: Destination,
     /// Where restricted events go.
     pub restricted: PathBuf,
-    /// Whether they go there in a replay, too: somebody asked for it.
+    /// Whether they go there in a replay, too: somebody asked for it, or events leave the machine.
     pub guarded: bool,
+    /// Where events go beside the files.
+    pub sinks: SinksConfig,
+    /// How large the files may become.
+    pub rotation: Option<Rotation>,
     /// Where the summary goes.
     pub summary: Option<Destination>,
     /// Whether the end of the replay is the end.
@@ -195,9 +199,13 @@ impl Options {
         }
         let state_dir = self.state_dir.unwrap_or(config.control.state_dir);
         let events = self.events.unwrap_or(Destination::File(state_dir.join("eve.json")));
-        let guarded = self.restricted_events.is_some();
-        // The configuration's file is that of the live process.
+        // The configuration's file and sinks are those of the live process: whoever replays an old
+        // capture raises no alarm with it.
         let configured = config.control.restricted_events.filter(|_| !self.until_end);
+        let sinks = if self.until_end { SinksConfig::default() } else { config.control.sinks };
+        let rotation = config.control.rotation.filter(|_| !self.until_end);
+        // What leaves this machine is sorted whatever the sensor reads.
+        let guarded = self.restricted_events.is_some() || !sinks.is_empty();
         let restricted = self.restricted_events.or(configured);
         let restricted = restricted.unwrap_or_else(|| state_dir.join("restricted.json"));
         if events == Destination::File(restricted.clone()) {
@@ -232,6 +240,8 @@ impl Options {
             events,
             restricted,
             guarded,
+            sinks,
+            rotation,
             summary: self.summary,
             until_end: self.until_end,
             print_alerts: self.print_alerts,
@@ -280,6 +290,21 @@ mod tests {
             assert!(plan(&arguments).unwrap_err().contains("file of its own"), "{one}");
         }
         assert!(plan(&["--restricted-events", "-"]).unwrap_err().contains("name a file"));
+    }
+
+    #[test]
+    fn a_replay_feeds_no_sinks_and_whoever_feeds_some_keeps_restricted_events_apart() {
+        let directory = tempfile::tempdir().unwrap();
+        let config = directory.path().join("weir.toml");
+        let text = "[[control.syslog]]\naddress = \"192.0.2.9:514\"\ntransport = \"udp\"\n\
+                    [control.events]\nmax_bytes = 1_000_000\nkeep = 2\n";
+        std::fs::write(&config, text).unwrap();
+        let config = config.to_str().unwrap();
+        let live = plan(&["--config", config]).unwrap();
+        assert_eq!((live.sinks.syslog.len(), live.guarded), (1, true));
+        assert!(live.rotation.is_some());
+        let replay = plan(&["--config", config, "--until-end"]).unwrap();
+        assert!(replay.sinks.is_empty() && !replay.guarded && replay.rotation.is_none());
     }
 
     #[test]

@@ -26,6 +26,7 @@ use crate::live::now;
 use crate::print::Printer;
 use crate::progress::Progress;
 use crate::rulebook::{self, hex};
+use crate::sinks::{Feed, Flows, Sinks};
 use crate::store::{Store, StoreError};
 
 /// Rulebooks that are held parsed; more are read from the store again.
@@ -45,25 +46,28 @@ pub struct Outbox {
     filed: usize,
     /// Those of all lines that the journal keeps.
     kept: Vec<Range<usize>>,
+    /// Who else hears of them.
+    feed: Feed,
 }
 
 impl Outbox {
     fn put(&mut self, event: &Event<'_>) {
         let begin = self.lines.len();
         event.write(&mut self.lines);
-        self.took(event.event_type, begin);
+        self.took(event, begin);
     }
 
     /// The same of an event that is written already.
-    fn put_line(&mut self, event_type: &str, line: &[u8]) {
+    fn put_line(&mut self, event: &Event<'_>, line: &[u8]) {
         let begin = self.lines.len();
         self.lines.extend_from_slice(line);
-        self.took(event_type, begin);
+        self.took(event, begin);
     }
 
-    fn took(&mut self, event_type: &str, begin: usize) {
+    fn took(&mut self, event: &Event<'_>, begin: usize) {
         self.unfiled += 1;
-        if JOURNALED.contains(&event_type) {
+        self.feed.event(event, &self.lines[begin..]);
+        if JOURNALED.contains(&event.event_type) {
             self.kept.push(begin..self.lines.len());
         }
     }
@@ -121,6 +125,7 @@ pub struct Recorder {
     /// Versions that came into force before this process could see it, by the store's word.
     inferred: HashMap<u64, Option<rulebook::Shared>>,
     printer: Option<Printer>,
+    flows: Flows,
 }
 
 impl Recorder {
@@ -155,7 +160,15 @@ impl Recorder {
             rulebooks: HashMap::new(),
             inferred: HashMap::new(),
             printer,
+            flows: Flows::default(),
         }
+    }
+
+    /// Sends what is said from now on to these sinks, too.
+    pub fn feed(&mut self, sinks: &Sinks) {
+        self.open.feed = sinks.open();
+        self.restricted.feed = sinks.restricted();
+        self.flows = sinks.flows();
     }
 
     /// Takes the names of taps and site from a sensor.
@@ -322,6 +335,7 @@ impl Recorder {
             })),
         };
         self.open.put(&event);
+        self.flows.flow(flow, tap);
     }
 
     /// A session was agreed, or has ended.

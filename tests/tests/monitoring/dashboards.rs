@@ -132,19 +132,9 @@ fn queries_go_to_the_chosen_data_source_sites_and_instances() {
     }
 }
 
-/// Where deploy/setup.sh puts Grafana's model of its dashboards.
-fn model() -> Option<PathBuf> {
-    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let cache = cache.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))?;
-    Some(cache.join("weir/grafana-11.6/bin/python")).filter(|python| python.exists())
-}
-
 #[test]
 fn nothing_is_lost_in_grafanas_own_model() {
-    let Some(python) = model() else {
-        eprintln!("skipped: Grafana's model of dashboards is not installed; deploy/setup.sh test");
-        return;
-    };
+    let Some(python) = kept_apart("grafana-11.6", "python") else { return };
     let script = repository("tests/tests/monitoring/model.py");
     let check = |path: &str| {
         let run = Command::new(&python).args([text(&script), path]).output();

@@ -48,6 +48,21 @@ impl Since {
     }
 }
 
+/// An event file, and before it those that control has put aside, the oldest first.
+fn beside(path: &Path) -> Vec<PathBuf> {
+    let aside = |number: u32| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(format!(".{number}"));
+        PathBuf::from(name)
+    };
+    // Control leaves no gap among them but after a crash, and fills that at its next turn.
+    let mut found: Vec<PathBuf> =
+        (1..=MOST_ASIDE).map(aside).filter(|path| path.is_file()).collect();
+    found.reverse();
+    found.push(path.to_owned());
+    found
+}
+
 /// The event files of a control.
 #[derive(Debug)]
 pub(crate) struct Kept {
@@ -56,6 +71,8 @@ pub(crate) struct Kept {
 
 /// Where control looks if nothing names another place.
 const EVENTS: &str = "eve.json";
+/// As many as weir.toml may let control keep.
+const MOST_ASIDE: u32 = 1000;
 
 impl Kept {
     /// Those that are named, else the one in the state directory.
@@ -65,8 +82,8 @@ impl Kept {
         files: &Files,
     ) -> Result<Self, Failure> {
         let files = match (events, state_dir) {
-            ([], Some(directory)) => vec![directory.join(EVENTS)],
-            ([], None) => vec![Self::configured(files)?.join(EVENTS)],
+            ([], Some(directory)) => beside(&directory.join(EVENTS)),
+            ([], None) => beside(&Self::configured(files)?.join(EVENTS)),
             (named, _) => named.to_vec(),
         };
         if let Some(path) = files.iter().find(|path| !path.is_file()) {
@@ -111,6 +128,19 @@ impl Kept {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_control_has_put_aside_is_read_too_the_oldest_first() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        for name in ["eve.json", "eve.json.1", "eve.json.3", "eve.json.next", "restricted.json.1"] {
+            std::fs::write(path(name), "").unwrap();
+        }
+        let found = Kept::find(&[], Some(directory.path()), &Files::default()).unwrap().files;
+        assert_eq!(found, [path("eve.json.3"), path("eve.json.1"), path("eve.json")]);
+        let named = Kept::find(&[path("eve.json.1")], None, &Files::default()).unwrap().files;
+        assert_eq!(named, [path("eve.json.1")]);
+    }
 
     #[test]
     fn spans_dates_and_moments_are_read() {

@@ -175,6 +175,7 @@ impl Control {
             }
         }
         self.release();
+        self.rotate();
     }
 
     /// Notes how far the event files and the journals are written.

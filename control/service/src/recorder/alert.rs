@@ -198,7 +198,7 @@ impl Recorder {
         event.write(&mut line);
         if silence.is_none() {
             let outbox = if is_apart { &mut self.restricted } else { &mut self.open };
-            outbox.put_line("alert", &line);
+            outbox.put_line(&event, &line);
         }
         line.pop();
         let saying = saying.clone();
@@ -215,6 +215,7 @@ impl Recorder {
         });
         if is_first {
             *self.progress.tally.alerts.entry(key).or_default() += 1;
+            self.flows.alert(alert, tap);
         }
     }
 }

@@ -6,6 +6,7 @@ mod fake;
 mod journal;
 mod memory;
 mod restricted;
+mod sinks;
 mod streams;
 
 use std::fs;

@@ -47,7 +47,7 @@ fn signalled() -> Box<Signalled> {
     })
 }
 
-fn redirected() -> Alert {
+pub(crate) fn redirected() -> Alert {
     Alert {
         detection: PFCP_REDIR,
         severity: Severity::Critical,
@@ -62,7 +62,7 @@ fn redirected() -> Alert {
     }
 }
 
-fn copied() -> Alert {
+pub(crate) fn copied() -> Alert {
     Alert {
         detection: PFCP_DUPL,
         severity: Severity::Critical,
@@ -74,7 +74,7 @@ fn copied() -> Alert {
     }
 }
 
-fn session() -> SessionRecord {
+pub(crate) fn session() -> SessionRecord {
     SessionRecord {
         at: Nanos(START + 2 * SECOND),
         cp_seid: 1,
