@@ -1,11 +1,10 @@
 //! The dashboards as files: what Grafana's own model says of them, and what it does not say.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::process::Command;
 
 use serde_json::Value;
-use weir_tests::{said, text};
+use weir_tests::{kept_apart, said, text};
 
 use crate::files::{read, repository};
 
