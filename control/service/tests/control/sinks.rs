@@ -190,7 +190,7 @@ fn the_place_of_the_next_file_is_committed_before_its_first_line() {
     let mut control = place.control(&arguments);
     let (_connection, policy) = sensor.accept();
     let policy = policy.unwrap();
-    sensor.push(&swap_at(START, policy.version, policy.fingerprint())).unwrap();
+    // That control is attached is all that it says before it reads a record.
     await_that("the file is put aside", || {
         let is_empty = fs::metadata(&file).is_ok_and(|metadata| metadata.len() == 0);
         (is_empty && place.path("eve.json.1").exists()).then_some(())
@@ -200,6 +200,7 @@ fn the_place_of_the_next_file_is_committed_before_its_first_line() {
     fs::write(&file, "{\"event_type\":\"uncommitted\"}\n").unwrap();
     control = place.control(&arguments);
     let (_connection, _) = sensor.accept();
+    sensor.push(&swap_at(START, policy.version, policy.fingerprint())).unwrap();
     sensor.await_released(1);
     control.signal(Signal::SIGTERM);
     assert_eq!(control.wait().code(), Some(0));
