@@ -69,6 +69,27 @@ pub fn small(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../pcaps/captures/small").join(file)
 }
 
+/// Writes a site's `weir.toml` into a folder: one tap that is the small capture, its inventory and policy,
+/// state below the folder, HTTP at `listen`, and `more` behind it all.
+///
+/// # Panics
+/// If it can't be written.
+pub fn small_site(folder: &Path, listen: &str, more: &str) -> PathBuf {
+    let file = |name: &str| small(name).canonicalize().expect("the small scenario is there");
+    let config = format!(
+        "[site]\nname = \"lab\"\n[[tap]]\nname = \"all\"\nlink = \"mixed\"\n\
+         direction = \"both\"\ncomplete = true\nsource = \"file:{}\"\n\
+         [sensor]\nworkers = [0]\n[control]\nlisten = \"{listen}\"\nstate_dir = \"state\"\n\
+         [paths]\ninventory = \"{}\"\npolicy = \"{}\"\n{more}",
+        text(&file("capture.pcap")),
+        text(&file("inventory.toml")),
+        text(&file("policy.toml")),
+    );
+    let path = folder.join("weir.toml");
+    std::fs::write(&path, config).expect("a test's folder can be written");
+    path
+}
+
 /// The folder of captures that nobody here wrote, beside the repository or above it; a user's
 /// machine has none.
 pub fn shared() -> Option<PathBuf> {

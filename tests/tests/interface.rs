@@ -22,17 +22,7 @@ impl Desk {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let address = free_address();
-        let config = format!(
-            "[site]\nname = \"lab\"\n[[tap]]\nname = \"all\"\nlink = \"mixed\"\n\
-             direction = \"both\"\ncomplete = true\nsource = \"file:{}\"\n\
-             [sensor]\nworkers = [0]\n[control]\nlisten = \"{address}\"\nstate_dir = \"state\"\n\
-             [paths]\ninventory = \"{}\"\npolicy = \"{}\"\n",
-            text(&small("capture.pcap").canonicalize().unwrap()),
-            text(&small("inventory.toml").canonicalize().unwrap()),
-            text(&small("policy.toml").canonicalize().unwrap()),
-        );
-        let path = directory.path().join("weir.toml");
-        std::fs::write(&path, config).unwrap();
+        let path = small_site(directory.path(), &address, "");
         let made =
             run(&["control", "--config", text(&path), "--new-token", "ada", "--role", "analyst"]);
         assert!(made.status.success(), "{}", said(&made));

@@ -20,16 +20,7 @@ impl Site {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let address = free_address();
-        let config = format!(
-            "[site]\nname = \"lab\"\n[[tap]]\nname = \"all\"\nlink = \"mixed\"\n\
-             direction = \"both\"\ncomplete = true\nsource = \"file:{}\"\n\
-             [sensor]\nworkers = [0]\n[control]\nlisten = \"{address}\"\nstate_dir = \"state\"\n\
-             [paths]\ninventory = \"{}\"\npolicy = \"{}\"\n",
-            text(&small("capture.pcap").canonicalize().unwrap()),
-            text(&small("inventory.toml").canonicalize().unwrap()),
-            text(&small("policy.toml").canonicalize().unwrap()),
-        );
-        std::fs::write(directory.path().join("weir.toml"), config).unwrap();
+        small_site(directory.path(), &address, "");
         Self { directory, address }
     }
 

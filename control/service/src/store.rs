@@ -231,6 +231,16 @@ impl Store {
         Ok(self.connection.query_row(question, [id.0 as i64], |row| row.get(0)).optional()?)
     }
 
+    /// The same of a suppression.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn is_restricted_suppression(&self, number: u64) -> Result<Option<bool>, StoreError> {
+        let question = "SELECT restricted FROM suppressions WHERE number = ?1";
+        let number = i64::try_from(number).unwrap_or(-1);
+        Ok(self.connection.query_row(question, [number], |row| row.get(0)).optional()?)
+    }
+
     /// The same of an incident.
     ///
     /// # Errors

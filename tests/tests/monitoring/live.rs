@@ -1,7 +1,6 @@
 //! A capture with attacks in it, replayed past a real sensor, a real control, the real Prometheus and the real Alertmanager.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::process::Stdio;
 
 use serde_json::Value;
@@ -12,23 +11,6 @@ use crate::files::{read, runbook_queries};
 use crate::names::selectors;
 use crate::servers::{Alertmanager, Prometheus, is_installed};
 use crate::webhook::Webhook;
-
-/// Writes `weir.toml` for the small capture.
-fn configure(directory: &Path, listen: &str) -> String {
-    let path = directory.join("weir.toml");
-    let file = |name: &str| small(name).canonicalize().unwrap();
-    let config = format!(
-        "[site]\nname = \"north\"\n[[tap]]\nname = \"all\"\nlink = \"mixed\"\n\
-         direction = \"both\"\ncomplete = true\nsource = \"file:{}\"\n\
-         [sensor]\nworkers = [0]\n[control]\nlisten = \"{listen}\"\nstate_dir = \"state\"\n\
-         [paths]\ninventory = \"{}\"\npolicy = \"{}\"\n",
-        text(&file("capture.pcap")),
-        text(&file("inventory.toml")),
-        text(&file("policy.toml")),
-    );
-    std::fs::write(&path, config).unwrap();
-    text(&path).to_owned()
-}
 
 fn start(what: &str, config: &str) -> Running {
     Running::start(weir(&[what, "--config", config]).stdout(Stdio::null()).stderr(Stdio::null()))
@@ -88,11 +70,12 @@ fn an_attack_is_delivered_and_every_panel_shows_something() {
     let directories = [(); 3].map(|()| tempfile::tempdir().unwrap());
     let [site, prometheus, alertmanager] = directories.each_ref().map(|one| one.path());
     let listen = free_address();
-    let config = configure(site, &listen);
+    let config = small_site(site, &listen, "");
+    let config = text(&config);
     let webhook = Webhook::open();
     let alertmanager = Alertmanager::start(alertmanager, &webhook.address);
     let prometheus = Prometheus::start(prometheus, &listen, &alertmanager.address);
-    let _control = start("control", &config);
+    let _control = start("control", config);
     await_that("control is scraped", || {
         let up = prometheus.query("up{job=\"weir\"} == 1").ok()?;
         up.first().filter(|target| target["metric"]["site"] == "north").cloned()
@@ -100,7 +83,7 @@ fn an_attack_is_delivered_and_every_panel_shows_something() {
     let before = get(&listen, "/metrics").expect("control answers").1;
 
     // At its recorded speed the capture takes half a minute.
-    let _sensor = start("sensor", &config);
+    let _sensor = start("sensor", config);
     let mut pending = queries();
     assert!(pending.len() > 60, "{} queries", pending.len());
     let mut last = String::new();

@@ -141,8 +141,8 @@ pub(super) async fn suppressions(
     State(api): State<Api>,
     headers: HeaderMap,
 ) -> Result<impl IntoResponse, Failure> {
-    api.person(&headers).await?;
-    let items = api.ask(|reader| Ok(reader.suppressions(now(), SUPPRESSIONS)?)).await?;
+    let sees = api.person(&headers).await?.role.sees_restricted();
+    let items = api.ask(move |reader| Ok(reader.suppressions(now(), SUPPRESSIONS, sees)?)).await?;
     Ok(Json(json!({ "items": items })))
 }
 

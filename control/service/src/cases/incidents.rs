@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use weir_engine::Nanos;
 use weir_engine::contract::verdict::Severity;
 
+use super::RESTRICTED_FROM;
+
 /// After so long without an alert the next one is another incident's.
 const GAP: Nanos = Nanos::from_secs(7 * 86_400);
 /// Incidents that are held; beyond them those that were silent longest are not joined any more.
@@ -63,20 +65,29 @@ pub struct Incident {
 pub struct Incidents {
     held: BTreeMap<u64, Incident>,
     by_key: HashMap<Key, u64>,
-    last_number: u64,
+    /// The last number of open and of restricted ones.
+    last: [u64; 2],
     changed: BTreeSet<u64>,
 }
 
 impl Incidents {
     /// Takes over a stored one, in the order of their numbers.
     pub fn restore(&mut self, number: u64, incident: Incident) {
-        self.last_number = self.last_number.max(number);
+        self.count_on(number);
         if incident.merged_into.is_none() {
             for key in &incident.keys {
                 self.by_key.insert(key.clone(), number);
             }
             self.held.insert(number, incident);
         }
+    }
+
+    /// Numbers go on behind this one.
+    pub fn count_on(&mut self, number: u64) {
+        let restricted = number > RESTRICTED_FROM;
+        let count = if restricted { number - RESTRICTED_FROM } else { number };
+        let last = &mut self.last[usize::from(restricted)];
+        *last = count.max(*last);
     }
 
     /// The incident that an alert belongs to, with it: the one of its equipment, else of its peer,
@@ -118,7 +129,9 @@ impl Incidents {
         if self.held.len() >= HELD {
             self.let_go();
         }
-        self.last_number += 1;
+        let last = &mut self.last[usize::from(restricted)];
+        *last += 1;
+        let number = if restricted { RESTRICTED_FROM + *last } else { *last };
         let incident = Incident {
             first,
             last: first,
@@ -128,8 +141,8 @@ impl Incidents {
             detections: BTreeSet::new(),
             merged_into: None,
         };
-        self.held.insert(self.last_number, incident);
-        self.last_number
+        self.held.insert(number, incident);
+        number
     }
 
     fn extend<'d>(
@@ -256,7 +269,11 @@ mod tests {
         assert_eq!(incidents.join(&open, at, Severity::Medium), Some(1));
         assert_eq!(incidents.join(&open, at, Severity::Info), Some(1));
         let restricted = Keys { restricted: true, ..open };
-        assert_eq!(incidents.join(&restricted, at, Severity::High), Some(2));
+        assert_eq!(incidents.join(&restricted, at, Severity::High), Some(RESTRICTED_FROM + 1));
+        // Whoever sees open ones alone sees no gap.
+        let other = (keys("gnb-1", ""), keys("gnb-2", ""));
+        assert_eq!(incidents.join(&other.0, at, Severity::High), Some(2));
+        assert_eq!(incidents.join(&other.1, at, Severity::High), Some(3));
     }
 
     #[test]

@@ -17,6 +17,10 @@ use crate::alerts::Saying;
 use incidents::{Incidents, Keys};
 use suppression::Suppressions;
 
+/// Restricted incidents, suppressions and deeds count from here on: numbers that all may see have no gap
+/// where one that they may not see would stand.
+pub const RESTRICTED_FROM: u64 = 1_000_000_000;
+
 /// An alert's public name: it is the same in every replay of one capture.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct AlertId(pub u64);
@@ -91,19 +95,15 @@ impl Cases {
     }
 
     /// The incident of an alert that is about to be said. What is only noted begins none.
-    pub fn incident(
-        &mut self,
-        saying: &Saying,
-        severity: Severity,
-        restricted: bool,
-    ) -> Option<u64> {
+    pub fn incident(&mut self, saying: &Saying, severity: Severity) -> Option<u64> {
         let alert = &saying.row.alert;
+        let known = CATALOGUE.get(usize::from(alert.detection));
         let stranger = alert.peer.filter(|_| alert.peer_equipment.is_none());
         let keys = Keys {
             equipment: saying.row.subject.equipment.clone(),
             peer: stranger.map(neighbourhood),
-            detection: CATALOGUE.get(usize::from(alert.detection)).map_or("?", |it| it.id).into(),
-            restricted,
+            detection: known.map_or("?", |known| known.id).into(),
+            restricted: known.is_some_and(|known| known.restricted),
         };
         self.incidents.join(&keys, (alert.first, alert.last), severity)
     }

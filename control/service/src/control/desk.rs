@@ -3,6 +3,7 @@
 
 use serde_json::json;
 use weir_engine::Nanos;
+use weir_engine::detect::CATALOGUE;
 
 use super::Control;
 use crate::cases::command::{Command, Done, NOTE, Order, Refused};
@@ -42,7 +43,8 @@ impl Control {
         let is_restricted = match command {
             Command::Alert(id, _) => self.store.is_restricted_alert(*id),
             Command::Incident(number, _) => self.store.is_restricted_incident(*number),
-            Command::Suppress(_) | Command::Revoke { .. } => Ok(Some(false)),
+            Command::Suppress(draft) => Ok(Some(is_restricted_id(&draft.detection))),
+            Command::Revoke { number, .. } => self.store.is_restricted_suppression(*number),
         };
         let restricted = match is_restricted.map_err(|error| unavailable(&error))? {
             Some(restricted) if !restricted || actor.sees_restricted => restricted,
@@ -154,4 +156,9 @@ impl Control {
             }
         }
     }
+}
+
+/// Whether a detection, by its id, shows who is intercepted.
+fn is_restricted_id(detection: &str) -> bool {
+    CATALOGUE.iter().any(|known| known.id == detection && known.restricted)
 }

@@ -96,7 +96,7 @@ impl Recorder {
         let (id, is_apart) = (AlertId::of(&saying.dedup), detection.restricted && self.is_apart());
         // What nobody wants to hear of begins no incident.
         let joined_as = silence.map_or(severity, |_| Severity::Info);
-        let incident = self.cases.incident(saying, joined_as, is_apart);
+        let incident = self.cases.incident(saying, joined_as);
         let rulebook = self.rulebook(alert.policy, store);
         let entry = alert.equipment.and_then(|number| rulebook.as_ref()?.entry(number));
         let peer_entry = alert.peer_equipment.and_then(|number| rulebook.as_ref()?.entry(number));

@@ -38,11 +38,11 @@ pub(super) const TABLES: &str = "
         last INTEGER NOT NULL, severity INTEGER NOT NULL, restricted INTEGER NOT NULL,
         merged_into INTEGER, value TEXT NOT NULL);
     CREATE INDEX IF NOT EXISTS incidents_by_last ON incidents (last);
-    CREATE TABLE IF NOT EXISTS suppressions (number INTEGER PRIMARY KEY AUTOINCREMENT,
-        detection TEXT NOT NULL, equipment TEXT, peer TEXT, reason TEXT NOT NULL,
+    CREATE TABLE IF NOT EXISTS suppressions (number INTEGER PRIMARY KEY,
+        restricted INTEGER NOT NULL, detection TEXT NOT NULL, equipment TEXT, peer TEXT, reason TEXT NOT NULL,
         author TEXT NOT NULL, created INTEGER NOT NULL, until INTEGER NOT NULL, revoked_by TEXT,
         revoked INTEGER, alerts INTEGER NOT NULL);
-    CREATE TABLE IF NOT EXISTS audit (number INTEGER PRIMARY KEY AUTOINCREMENT,
+    CREATE TABLE IF NOT EXISTS audit (number INTEGER PRIMARY KEY,
         time INTEGER NOT NULL, restricted INTEGER NOT NULL, actor TEXT NOT NULL,
         action TEXT NOT NULL, object TEXT NOT NULL, detail TEXT NOT NULL);";
 
@@ -174,10 +174,15 @@ fn put_filing(
 /// The incidents that may go on.
 pub(super) fn incidents(connection: &Connection) -> Result<Incidents, StoreError> {
     let mut statement = connection.prepare(
-        "SELECT number, value FROM (SELECT number, value FROM incidents ORDER BY number DESC
-            LIMIT ?1) ORDER BY number",
+        "SELECT number, value FROM (SELECT number, value FROM incidents ORDER BY last DESC LIMIT ?1)
+         ORDER BY number",
     )?;
     let mut incidents = Incidents::default();
+    let last = "SELECT max(number) FROM incidents GROUP BY restricted";
+    let mut last = connection.prepare(last)?;
+    for number in last.query_map([], |row| row.get(0))? {
+        incidents.count_on(unsigned(number?));
+    }
     let mut rows = statement.query([TAKEN_OVER])?;
     while let Some(row) = rows.next()? {
         let value: String = row.get(1)?;
@@ -232,11 +237,12 @@ pub(super) fn retain(transaction: &Transaction<'_>, oldest: Nanos) -> Result<usi
         params![signed(oldest.0), Status::Acknowledged as u8, AT_ONCE],
     )?;
     if gone > 0 {
-        // The newest may yet be joined, and its number is not given twice.
+        // No number is given twice.
         transaction.execute(
-            "DELETE FROM incidents WHERE number < (SELECT max(number) FROM incidents) - ?1
+            "DELETE FROM incidents
+             WHERE number NOT IN (SELECT max(number) FROM incidents GROUP BY restricted)
                 AND NOT EXISTS (SELECT 1 FROM history WHERE incident = number)",
-            [TAKEN_OVER],
+            [],
         )?;
     }
     Ok(gone)

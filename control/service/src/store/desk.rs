@@ -8,8 +8,8 @@ use weir_policy::Suppression;
 
 use super::StoreError;
 use super::cases::signed;
-use crate::cases::AlertId;
 use crate::cases::status::Status;
+use crate::cases::{AlertId, RESTRICTED_FROM};
 
 /// What is told of a deed, to whoever asks later.
 #[derive(Clone, Debug)]
@@ -31,12 +31,21 @@ pub struct Entry<'a> {
 /// Writes a deed down.
 pub(super) fn note(transaction: &Transaction<'_>, entry: &Entry<'_>) -> Result<(), StoreError> {
     let Entry { time, restricted, actor, action, object, detail } = entry;
+    let number = next(transaction, "audit", *restricted)?;
     transaction.execute(
-        "INSERT INTO audit (time, restricted, actor, action, object, detail)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        params![signed(time.0), restricted, actor, action, object, detail],
+        "INSERT INTO audit (number, time, restricted, actor, action, object, detail)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        params![number, signed(time.0), restricted, actor, action, object, detail],
     )?;
     Ok(())
+}
+
+/// The next number of a table.
+fn next(transaction: &Transaction<'_>, table: &str, restricted: bool) -> Result<i64, StoreError> {
+    let from = if restricted { signed(RESTRICTED_FROM) } else { 0 };
+    let last = format!("SELECT coalesce(max(number), ?1) FROM {table} WHERE restricted = ?2");
+    let last: i64 = transaction.query_row(&last, params![from, restricted], |row| row.get(0))?;
+    Ok(last + 1)
 }
 
 /// A deed within its transaction.
@@ -113,11 +122,14 @@ impl<'a> Deed<'a> {
     /// What SQLite says.
     pub fn suppress(&self, scope: &Suppression) -> Result<(u64, u64), StoreError> {
         let entry = self.entry;
+        let number = next(self.transaction, "suppressions", entry.restricted)?;
         self.transaction.execute(
-            "INSERT INTO suppressions (detection, equipment, peer, reason, author, created, until,
-                alerts)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0)",
+            "INSERT INTO suppressions (number, restricted, detection, equipment, peer, reason,
+                author, created, until, alerts)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 0)",
             params![
+                number,
+                entry.restricted,
                 scope.detection,
                 scope.equipment,
                 scope.peer.map(|net| net.to_string()),
@@ -127,7 +139,6 @@ impl<'a> Deed<'a> {
                 signed(scope.until.unwrap_or(0)),
             ],
         )?;
-        let number = self.transaction.last_insert_rowid();
         let silenced = covered(self.transaction, scope)?;
         let mut silence = self.transaction.prepare_cached(
             "UPDATE history SET status = ?2, suppression = ?3, changed = ?4, changed_by = ?5

@@ -143,6 +143,8 @@ pub struct Deed {
     pub action: String,
     pub object: String,
     pub detail: Box<RawValue>,
+    #[serde(skip)]
+    place: (u64, u64),
 }
 
 /// A page of rows, and where the next one begins; none at the end.
@@ -308,13 +310,18 @@ impl Reader {
     ///
     /// # Errors
     /// What SQLite says.
-    pub fn suppressions(&self, now: Nanos, most: u32) -> Result<Vec<SuppressionLine>, StoreError> {
+    pub fn suppressions(
+        &self,
+        now: Nanos,
+        most: u32,
+        sees_restricted: bool,
+    ) -> Result<Vec<SuppressionLine>, StoreError> {
         let mut statement = self.connection.prepare_cached(
             "SELECT number, detection, equipment, peer, reason, author, created, until, revoked,
                 revoked_by, alerts
-             FROM suppressions ORDER BY number DESC LIMIT ?1",
+             FROM suppressions WHERE restricted = 0 OR ?2 ORDER BY created DESC, number DESC LIMIT ?1",
         )?;
-        let rows = statement.query_map([most], |row| {
+        let rows = statement.query_map(params![most, sees_restricted], |row| {
             let revoked: Option<i64> = row.get(8)?;
             let until = unsigned(row.get(7)?);
             let state = match revoked {
@@ -345,24 +352,28 @@ impl Reader {
     /// # Errors
     /// What SQLite says.
     pub fn audit(&self, page: &Page, sees_restricted: bool) -> Result<Rows<Deed>, StoreError> {
-        let behind = page.behind.map_or(i64::MAX, |(_, number)| signed(number));
+        let (time, number) = page.behind.unwrap_or((u64::MAX, u64::MAX));
         let mut statement = self.connection.prepare_cached(
             "SELECT number, time, actor, action, object, detail FROM audit
-             WHERE number < ?1 AND (restricted = 0 OR ?2) ORDER BY number DESC LIMIT ?3",
+             WHERE (time, number) < (?1, ?2) AND (restricted = 0 OR ?3)
+             ORDER BY time DESC, number DESC LIMIT ?4",
         )?;
-        let mut rows = statement.query(params![behind, sees_restricted, page.most])?;
+        let asked = params![signed(time), signed(number), sees_restricted, page.most];
+        let mut rows = statement.query(asked)?;
         let mut items = Vec::new();
         while let Some(row) = rows.next()? {
+            let (number, time) = (unsigned(row.get(0)?), unsigned(row.get(1)?));
             items.push(Deed {
-                number: unsigned(row.get(0)?),
-                time: timestamp(Nanos(unsigned(row.get(1)?))),
+                number,
+                time: timestamp(Nanos(time)),
+                place: (time, number),
                 actor: row.get(2)?,
                 action: row.get(3)?,
                 object: row.get(4)?,
                 detail: RawValue::from_string(row.get(5)?)?,
             });
         }
-        Ok(Rows::of(items, page, |deed| (0, deed.number)))
+        Ok(Rows::of(items, page, |deed| deed.place))
     }
 }
 

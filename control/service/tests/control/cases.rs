@@ -290,11 +290,22 @@ fn roles_may_what_they_may_and_no_token_only_looks() {
         assert_eq!(desk.get(token, &format!("alerts/{hidden}")).0, 404);
         assert_eq!(desk.get(token, "incidents").1["items"].as_array().unwrap().len(), 1);
     }
+    // Nor may anybody else silence one, or learn that somebody did.
+    let silence = json!({ "detection": "PFCP-DUPL", "equipment": "gnb-2", "until": tomorrow(), "reason": "known" });
+    assert_eq!(desk.post(&analyst, "suppressions", silence.clone()).0, 404);
+    let (code, made) = desk.post(&restricted, "suppressions", silence);
+    assert_eq!((code, &made["number"]), (201, &json!(1_000_000_001)));
+    let suppressions =
+        |token: &str| desk.get(token, "suppressions").1["items"].as_array().unwrap().len();
+    assert_eq!((suppressions(&admin), suppressions(&restricted)), (0, 1));
+    let revoke = json!({ "reason": "not known" });
+    assert_eq!(desk.post(&admin, "suppressions/1000000001/revoke", revoke.clone()).0, 404);
+    assert_eq!(desk.post(&restricted, "suppressions/1000000001/revoke", revoke).0, 200);
     let path = format!("alerts/{hidden}/status");
     assert_eq!(desk.post(&admin, &path, close.clone()).0, 404);
     assert_eq!(desk.post(&restricted, &path, close).0, 200);
     let deeds = |token: &str| desk.get(token, "audit").1["items"].as_array().unwrap().len();
-    assert_eq!((deeds(&admin), deeds(&restricted)), (1, 2));
+    assert_eq!((deeds(&admin), deeds(&restricted)), (1, 4));
     assert_eq!(desk.get(&analyst, "audit").0, 403);
     assert_eq!(
         desk.get(&analyst, "health").1["you"],
