@@ -86,17 +86,11 @@ impl Draft {
     }
 }
 
-/// A suppression as it stands.
+/// A suppression that holds. Who made it, and when, is known to the store alone.
 #[derive(Clone, Debug)]
 pub struct Standing {
     /// What it silences, and until when.
     pub scope: Suppression,
-    /// Who said so.
-    pub author: String,
-    /// When, by the time of day.
-    pub created: Nanos,
-    /// Who took it back, and when.
-    pub revoked: Option<(String, Nanos)>,
     /// Alerts that it silenced, those that were stored before included.
     pub alerts: u64,
 }
@@ -127,9 +121,8 @@ impl Suppressions {
         peer: Option<IpAddr>,
         now: Nanos,
     ) -> Option<u64> {
-        let matches = |standing: &&Standing| {
-            standing.revoked.is_none() && standing.scope.matches(detection, equipment, peer, now.0)
-        };
+        let matches =
+            |standing: &&Standing| standing.scope.matches(detection, equipment, peer, now.0);
         self.held.iter().find(|(_, standing)| matches(standing)).map(|(number, _)| *number)
     }
 
@@ -142,9 +135,9 @@ impl Suppressions {
     }
 
     /// Takes one back; whether it was there.
-    pub fn revoke(&mut self, number: u64) -> Option<Standing> {
+    pub fn revoke(&mut self, number: u64) -> bool {
         self.changed.remove(&number);
-        self.held.remove(&number)
+        self.held.remove(&number).is_some()
     }
 
     /// Lets those go that are over.
@@ -215,9 +208,7 @@ mod tests {
     fn it_silences_what_it_names_until_it_is_over_or_taken_back() {
         let mut held = Suppressions::default();
         let scope = draft().check(NOW, ["gnb-1"]).unwrap();
-        let standing =
-            Standing { scope, author: "ada".into(), created: NOW, revoked: None, alerts: 0 };
-        held.restore(7, standing);
+        held.restore(7, Standing { scope, alerts: 0 });
         let matching = |held: &Suppressions, equipment, at| {
             held.matching("EGR-NOTALLOWED", Some(equipment), None, at)
         };
@@ -232,6 +223,6 @@ mod tests {
             [(7, 3)]
         );
         held.stored();
-        assert!(held.revoke(7).is_some() && matching(&held, "gnb-1", NOW).is_none());
+        assert!(held.revoke(7) && matching(&held, "gnb-1", NOW).is_none());
     }
 }

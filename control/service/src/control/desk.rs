@@ -108,8 +108,7 @@ impl Control {
         match (done, command, scope) {
             (Done::Suppressed { number, alerts }, _, Some(scope)) => {
                 self.recorder.silence_said(&scope, now);
-                let author = actor.name.clone();
-                let standing = Standing { scope, author, created: now, revoked: None, alerts };
+                let standing = Standing { scope, alerts };
                 self.recorder.cases.suppressions.restore(number, standing);
             }
             (Done::Revoked, Command::Revoke { number, .. }, _) => {

@@ -197,7 +197,7 @@ pub(super) fn suppressions(
     now: Nanos,
 ) -> Result<Suppressions, StoreError> {
     let mut statement = connection.prepare(
-        "SELECT number, detection, equipment, peer, reason, author, created, until, alerts
+        "SELECT number, detection, equipment, peer, reason, until, alerts
          FROM suppressions WHERE revoked IS NULL AND until >= ?1",
     )?;
     let mut held = Suppressions::default();
@@ -213,16 +213,10 @@ pub(super) fn suppressions(
                 Some(Ok(peer)) => Some(peer),
                 None => None,
             },
-            until: Some(unsigned(row.get(7)?)),
+            until: Some(unsigned(row.get(5)?)),
             reason: row.get(4)?,
         };
-        let standing = Standing {
-            scope,
-            author: row.get(5)?,
-            created: Nanos(unsigned(row.get(6)?)),
-            revoked: None,
-            alerts: unsigned(row.get(8)?),
-        };
+        let standing = Standing { scope, alerts: unsigned(row.get(6)?) };
         held.restore(unsigned(row.get(0)?), standing);
     }
     Ok(held)
