@@ -24,4 +24,5 @@ pub mod sinks;
 pub mod site;
 pub mod store;
 pub mod summary;
+pub mod trial;
 pub mod watch;
