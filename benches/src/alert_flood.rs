@@ -187,6 +187,7 @@ fn alert(number: u32) -> Alert {
         at,
         policy: 1,
         n4: None,
+        evidence: None,
     }
 }
 

@@ -24,6 +24,7 @@ impl Recorder {
             let Some(number) = equipment(activity, side).0 else { continue };
             let id =
                 rulebook.entry(number).map_or_else(|| unnamed(number), |entry| entry.id.clone());
+            self.remember(&id, activity);
             let is_in_window = rulebook.is_in_change_window(number, activity.last);
             let context = Context { day, is_in_window, cohort: rulebook.cohort(number) };
             let spell = Spell::of(&id, activity, side, context);
@@ -187,6 +188,7 @@ fn blank(finding: &Finding) -> Alert {
         at: finding.last,
         policy: 0,
         n4: None,
+        evidence: None,
     }
 }
 

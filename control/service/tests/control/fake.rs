@@ -231,6 +231,7 @@ pub(crate) fn alert(instance: u64, number: u32, packets: u64) -> Alert {
         at: Nanos(START + packets * 1_000_000),
         policy: 1,
         n4: None,
+        evidence: None,
     }
 }
 
