@@ -22,6 +22,8 @@ pub mod recorder;
 pub mod refusal;
 pub mod rulebook;
 pub mod sinks;
+pub mod site;
 pub mod store;
 pub mod summary;
+pub mod trial;
 pub mod watch;
