@@ -16,6 +16,7 @@ pub mod tokens;
 mod topology;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
@@ -36,6 +37,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const BODY: usize = 1 << 16;
 /// The same of one that holds files: an inventory of some ten thousand entries, and a policy.
 const FILES: usize = 8 << 20;
+/// Requests at a time that may take seconds.
+const LABORIOUS: usize = 4;
 /// Connections to the store that are kept.
 const READERS: usize = 8;
 
@@ -47,6 +50,17 @@ pub struct Api {
     tokens: Arc<Mutex<Tokens>>,
     desk: mpsc::SyncSender<Order>,
     live: Shared,
+    /// How much is done now that takes long.
+    laborious: Arc<AtomicUsize>,
+}
+
+/// Counts itself among what takes long until it is dropped.
+struct Labour(Arc<AtomicUsize>);
+
+impl Drop for Labour {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Api {
@@ -63,6 +77,7 @@ impl Api {
             tokens: Arc::new(Mutex::new(Tokens::read(&state_dir)?)),
             state_dir: state_dir.into(),
             readers: Arc::default(),
+            laborious: Arc::default(),
             desk,
             live,
         })
@@ -128,6 +143,16 @@ impl Api {
         if person.role.may_write() { Ok(person) } else { Err(Failure::forbidden("analyst")) }
     }
 
+    /// Makes room for work that takes seconds where much is stored; there is little of it, so that
+    /// whoever asks for much of it takes no core from what is inspected.
+    fn labour(&self) -> Result<Labour, Failure> {
+        let labour = Labour(Arc::clone(&self.laborious));
+        if self.laborious.fetch_add(1, Ordering::Relaxed) >= LABORIOUS {
+            return Err(Failure::unavailable("too much is asked for at once; ask again"));
+        }
+        Ok(labour)
+    }
+
     /// Does what takes time in a thread of its own.
     async fn aside<T: Send + 'static>(
         &self,
@@ -177,5 +202,24 @@ impl Api {
             }
         })
         .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_takes_long_is_done_for_a_few_at_a_time() {
+        let directory = tempfile::tempdir().unwrap();
+        let (desk, _orders) = mpsc::sync_channel(1);
+        let api = Api::new(directory.path().into(), desk, Shared::default()).unwrap();
+        let mut busy: Vec<Labour> = (0..LABORIOUS).map(|_| api.labour().unwrap()).collect();
+        for _ in 0..3 {
+            assert!(api.labour().is_err());
+        }
+        busy.pop();
+        busy.push(api.labour().unwrap());
+        assert!(api.labour().is_err());
     }
 }

@@ -118,7 +118,9 @@ pub(super) async fn diff(
     let sees = api.person(&headers).await?.role.sees_restricted();
     let candidate = said(body)?;
     let rulebook = rulebook(&api);
+    let labour = api.labour()?;
     let answer = api.aside(move |_| {
+        let _labour = labour;
         let none = Inventory::default();
         let before = rulebook.as_deref().map_or(&none, |book| &book.inventory);
         let told = |found: &[Diagnostic]| Ok(json!({ "lines": [], "mistakes": mistakes(found) }));
@@ -170,7 +172,9 @@ pub(super) async fn test(
         return Err(Failure::invalid(format!("days is a number from 1 to {MOST_DAYS}")));
     }
     let rulebook = rulebook(&api);
+    let labour = api.labour()?;
     let answer = api.ask(move |reader| {
+        let _labour = labour;
         let none = Inventory::default();
         let inventory = rulebook.as_deref().map_or(&none, |book| &book.inventory);
         let policy = policy_from_str("policy.toml", &tried.policy, inventory).map_err(|found| {

@@ -302,7 +302,12 @@ pub(super) async fn topology(
         return Err(Failure::invalid(format!("hours is a number from 1 to {MOST_HOURS}")));
     }
     let rulebook = rulebook(&api);
-    Ok(Json(api.ask(move |reader| picture(reader, hours, sees, rulebook.as_deref())).await?))
+    let labour = api.labour()?;
+    let answer = api.ask(move |reader| {
+        let _labour = labour;
+        picture(reader, hours, sees, rulebook.as_deref())
+    });
+    Ok(Json(answer.await?))
 }
 
 #[cfg(test)]

@@ -17,6 +17,9 @@ use crate::site::hours::{INITIATORS, service};
 /// Peers of an equipment that are listed.
 const PEERS: u32 = 200;
 
+/// Conversations that are looked at together, whoever made how many.
+const CONVERSATIONS: u32 = 100_000;
+
 const HOUR: u64 = 3_600_000_000_000;
 
 /// The open alerts of an equipment.
@@ -214,7 +217,7 @@ impl Reader {
             text += "far_kind = ? AND ";
             values.push(Box::new(kind));
         }
-        if filter.equipment.is_none() {
+        if filter.equipment.is_none() && filter.far.is_none() {
             text += "mirror = 0 AND ";
         }
         if let Some(since) = filter.since {
@@ -259,14 +262,15 @@ impl Reader {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// All conversations of some hours up to one, each once.
+    /// The conversations of some hours up to one, each once: the busiest.
     ///
     /// # Errors
     /// What SQLite says.
     pub fn conversations(&self, latest: u64, hours: u64) -> Result<Vec<Talk>, StoreError> {
         let question = format!(
             "{SUMS} WHERE hour > ?1 AND hour <= ?2 AND mirror = 0
-             GROUP BY equipment, far_kind, far, protocol, port, initiator"
+             GROUP BY equipment, far_kind, far, protocol, port, initiator
+             ORDER BY 7 DESC LIMIT {CONVERSATIONS}"
         );
         let mut statement = self.connection.prepare_cached(&question)?;
         let range = [signed(latest).saturating_sub(signed(hours)), signed(latest)];
