@@ -13,8 +13,10 @@ use weir_shm::Attachment;
 
 use crate::attach::Sensor;
 use crate::counts::{Counts, Traffic};
+use crate::door::{self, tls::Tls};
 use crate::news::News;
 use crate::progress::Tally;
+use crate::rulebook::Rulebook;
 use crate::sinks::Meter;
 
 /// How often control says that it is alive: half of what the sensor may expect.
@@ -69,12 +71,18 @@ pub struct Live {
     pub journal: Head,
     /// Records written by the sensor that are not stored yet.
     pub unread: u64,
+    /// Inventory and policy as they were read last.
+    pub rulebook: Option<Arc<Rulebook>>,
     /// What is counted of each sink.
     pub sinks: Vec<Arc<Meter>>,
     /// The policy in force, by its number and the hash that everybody may know, if it has one.
     pub policy: Option<(u64, Option<[u8; 32]>)>,
     /// What came in the last second.
     pub rates: Rates,
+    /// What the door refused.
+    pub door: Arc<door::Meter>,
+    /// The certificates that it shows, if it speaks TLS.
+    pub tls: Option<Arc<Tls>>,
     /// Alerts that whoever watches is to be told of.
     pub news: Arc<News>,
 }

@@ -4,6 +4,7 @@
 
 mod cases;
 mod desk;
+mod import;
 mod question;
 mod reader;
 mod standing;
@@ -109,6 +110,7 @@ impl Store {
              CREATE TABLE IF NOT EXISTS names (fingerprint BLOB PRIMARY KEY, sha256 BLOB NOT NULL);",
         )?;
         connection.execute_batch(cases::TABLES)?;
+        import::prepare(&connection)?;
         standing::prepare(&mut connection)?;
         let store = Self { connection, _lock: lock };
         store.forget_other_schemas()?;
@@ -237,6 +239,22 @@ impl Store {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
+    /// The text of an import whose file was not written yet.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn pending_import(&self) -> Result<Option<String>, StoreError> {
+        import::pending(&self.connection)
+    }
+
+    /// The file is written.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn imported(&self) -> Result<(), StoreError> {
+        import::forget(&self.connection)
+    }
+
     /// Whether a named role alone may see an alert; none if there is none.
     ///
     /// # Errors
@@ -329,8 +347,15 @@ impl Store {
         };
         rulebook.version = version as u64;
         self.connection.execute(
-            "INSERT OR REPLACE INTO policies (sha256, version, inventory, policy) VALUES (?1, ?2, ?3, ?4)",
-            params![rulebook.sha256, version, rulebook.texts.inventory, rulebook.texts.policy],
+            "INSERT OR REPLACE INTO policies (sha256, version, inventory, policy, imported)
+             VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![
+                rulebook.sha256,
+                version,
+                rulebook.texts.inventory,
+                rulebook.texts.policy,
+                rulebook.texts.imported
+            ],
         )?;
         self.connection
             .execute("DELETE FROM policies WHERE version <= ?1", [version - SNAPSHOTS])?;
@@ -368,7 +393,10 @@ impl Store {
     /// # Errors
     /// What SQLite says.
     pub fn rulebook(&self, sha256: &[u8; 32]) -> Result<Option<Rulebook>, StoreError> {
-        self.restore("SELECT version, inventory, policy FROM policies WHERE sha256 = ?1", sha256)
+        self.restore(
+            "SELECT version, inventory, policy, imported FROM policies WHERE sha256 = ?1",
+            sha256,
+        )
     }
 
     /// The rulebook with this version.
@@ -377,7 +405,10 @@ impl Store {
     /// What SQLite says.
     pub fn rulebook_of_version(&self, version: u64) -> Result<Option<Rulebook>, StoreError> {
         let version = i64::try_from(version).unwrap_or(-1);
-        self.restore("SELECT version, inventory, policy FROM policies WHERE version = ?1", version)
+        self.restore(
+            "SELECT version, inventory, policy, imported FROM policies WHERE version = ?1",
+            version,
+        )
     }
 
     fn restore(
@@ -389,7 +420,8 @@ impl Store {
             .connection
             .query_row(question, [parameter], |row| {
                 let version: i64 = row.get(0)?;
-                Ok((version, Texts { inventory: row.get(1)?, policy: row.get(2)? }))
+                let (inventory, policy, imported) = (row.get(1)?, row.get(2)?, row.get(3)?);
+                Ok((version, Texts { inventory, policy, imported }))
             })
             .optional()?;
         Ok(stored.and_then(|(version, texts)| Rulebook::restore(version as u64, texts)))

@@ -15,7 +15,7 @@ use weir_engine::Nanos;
 use weir_engine::contract::verdict::Verdict;
 use weir_shm::{Position, Record, RecordError};
 
-use super::{Blocked, CLOSED, Control, KEPT, RETENTION, RETRY};
+use super::{Blocked, CLOSED, Control, DAY, RETENTION, RETRY};
 use crate::live::{lock, now};
 use crate::progress::Lost;
 use crate::recorder::Recorder;
@@ -237,7 +237,8 @@ impl Control {
             // Whoever can't read a directory learns of it when it is to be written.
             let _ = journal.retain(SystemTime::now()).and_then(|()| journal.write());
         }
-        let oldest = Nanos(now().0.saturating_sub(KEPT.0));
+        let kept = Nanos::from_secs(self.plan.retention.history_days * DAY);
+        let oldest = Nanos(now().0.saturating_sub(kept.0));
         if let Err(error) = self.store.retain(oldest) {
             eprintln!("error: old alerts can't be removed: {error}; control.db; make room");
         }
