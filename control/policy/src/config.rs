@@ -10,6 +10,7 @@ use toml::Spanned;
 use crate::closed::{Direction, Link, Wrapper};
 use crate::diagnostic::{Checked, Diagnostic, Mistake, Severity};
 use crate::document::{self, Findings};
+use crate::evidence::{EvidenceConfig, evidence};
 use crate::nearest::{quoted, remedy};
 use crate::section::Section;
 use crate::serving::{self, Retention, Serving};
@@ -95,6 +96,8 @@ pub struct ControlConfig {
     pub sinks: SinksConfig,
     /// How large an event file may become; `None`: it grows.
     pub rotation: Option<Rotation>,
+    /// What is kept of the frames of alerts.
+    pub evidence: EvidenceConfig,
 }
 
 /// `[paths]`, each resolved against the directory of `weir.toml`.
@@ -354,6 +357,7 @@ fn control(root: &Section<'_>, name: &str, base: &Path) -> ControlConfig {
         "syslog",
         "ipfix",
         "events",
+        "evidence",
     ];
     let section = root.table("control", "[control]", &keys);
     let section = section.as_ref();
@@ -368,6 +372,7 @@ fn control(root: &Section<'_>, name: &str, base: &Path) -> ControlConfig {
         restricted_events: path("restricted_events").map(|path| base.join(path)),
         sinks: section.map(|section| sinks::sinks(section, base)).unwrap_or_default(),
         rotation: section.and_then(sinks::rotation),
+        evidence: section.map(evidence).unwrap_or_default(),
     }
 }
 

@@ -22,7 +22,8 @@ use weir_shm::BootId;
 use crate::attach::{Message, NoSensor, Sensor};
 use crate::cases::command::Order;
 use crate::event_file::EventFile;
-use crate::live::{Shared, lock, now};
+use crate::evidence::Cabinet;
+use crate::live::{Evidence, Shared, lock, now};
 use crate::options::Plan;
 use crate::print::Printer;
 use crate::progress::{Lost, Progress, Tally};
@@ -30,6 +31,8 @@ use crate::recorder::Recorder;
 use crate::refusal::Refusal;
 use crate::rulebook::{self, Files, Rulebook};
 use crate::sinks::Sinks;
+use crate::site::Site;
+use crate::site::seal::{self, Seal};
 use crate::store::Store;
 use crate::summary::Summary;
 use crate::watch::{Change, Watch};
@@ -50,6 +53,8 @@ const STATS: Duration = Duration::from_secs(10);
 
 /// Between two looks whether the journal has become too long or too old.
 const RETENTION: Duration = Duration::from_secs(60);
+/// How long it is kept who talked to whom, and which sessions there were.
+const SITE_KEPT: Nanos = Nanos::from_secs(30 * 86_400);
 /// Bytes of one file of the journal.
 const SEGMENT: u64 = 64 << 20;
 /// Seconds.
@@ -97,6 +102,8 @@ pub struct Control {
     attempt: Instant,
     complaint: String,
     committed: u64,
+    /// Up to where the evidence ring is read.
+    shown: u64,
     blocked: Option<Blocked>,
     /// The version in force and its name in this life of the sensor, and what may be told of them.
     judging: Option<(u64, [u8; 32])>,
@@ -146,6 +153,17 @@ impl Control {
         let alerts = store.alerts().map_err(|error| stored(&error))?;
         let analytics = store.analytics().map_err(|error| stored(&error))?;
         let cases = store.cases().map_err(|error| stored(&error))?;
+        let told = store.told().map_err(|error| stored(&error))?;
+        let seal = Seal::open(&plan.state_dir).map_err(|error| {
+            let place = plan.state_dir.join(seal::FILE).display().to_string();
+            let remedy = format!(
+                "chmod 600 {place}, or restore it; without it no stored address is revealed"
+            );
+            Refusal::new(&error.to_string(), &place, &remedy)
+        })?;
+        let seal = Arc::new(seal);
+        lock(&shared).seal = Some(Arc::clone(&seal));
+        let site = Site::new(told, seal, !plan.until_end);
         let events = EventFile::open(&plan.events, progress.events).map_err(|error| {
             let place = match &plan.events {
                 crate::options::Destination::File(path) => path.display().to_string(),
@@ -190,12 +208,23 @@ impl Control {
         let printer = plan.print_alerts.then(Printer::stdout);
         let mut recorder = Recorder::new(
             (progress, alerts, analytics, cases),
+            site,
             plan.site.clone(),
             plan.guarded,
             printer,
         );
         let sinks = Sinks::start(&plan.sinks)?;
         recorder.feed(&sinks);
+        if let Some((directory, limits)) = &plan.evidence {
+            let cabinet = Cabinet::open(directory.clone(), *limits).map_err(|error| {
+                Refusal::new(
+                    &format!("evidence can't be kept: {error}"),
+                    &directory.display().to_string(),
+                    "make it writable, choose another with --evidence, or set enabled = false under [control.evidence]",
+                )
+            })?;
+            recorder.furnish(cabinet);
+        }
         lock(&shared).sinks = sinks.meters().to_vec();
         recorder.note_in(Arc::clone(&lock(&shared).news));
         let signals = Signals::default();
@@ -233,6 +262,7 @@ impl Control {
             attempt: start,
             complaint: String::new(),
             committed,
+            shown: 0,
             blocked: None,
             judging: None,
             in_force: None,
@@ -340,6 +370,7 @@ impl Control {
             self.recorder.restarted();
         }
         self.committed = self.recorder.progress.sequence;
+        self.shown = 0;
         // Attaching belongs to an undisturbed replay, whose events tell of packets alone.
         if !sensor.greeting.replay || change == Change::Restarted {
             self.say(change);
@@ -439,8 +470,12 @@ impl Control {
         live.alerts = self.recorder.alerts.unrestricted();
         live.alert_evictions = self.recorder.alerts.evictions();
         live.memory_evictions = self.recorder.analytics.evictions();
+        live.given_up = self.recorder.ledger.given_up(self.store.sessions_given_up());
         live.journal = self.recorder.progress.journals[0].head;
         live.policy = self.in_force;
+        if let Some(cabinet) = self.recorder.cabinet() {
+            live.evidence = Evidence { bytes: cabinet.bytes(), gone: cabinet.gone() };
+        }
         live.unread = written.map_or(0, |written| written.saturating_sub(self.committed));
     }
 

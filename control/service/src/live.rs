@@ -14,10 +14,13 @@ use weir_shm::Attachment;
 use crate::attach::Sensor;
 use crate::counts::{Counts, Traffic};
 use crate::door::{self, tls::Tls};
+use crate::evidence::Gone;
 use crate::news::News;
 use crate::progress::Tally;
 use crate::rulebook::Rulebook;
 use crate::sinks::Meter;
+use crate::site::GivenUp;
+use crate::site::seal::Seal;
 
 /// How often control says that it is alive: half of what the sensor may expect.
 const BEAT: Duration = Duration::from_millis(50);
@@ -38,6 +41,15 @@ pub fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
 pub fn now() -> Nanos {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Nanos(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
+}
+
+/// What there is of evidence, and what is not.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Evidence {
+    /// Bytes of all captures.
+    pub bytes: u64,
+    /// Captures that are not there, by [`Gone`].
+    pub gone: [u64; Gone::ALL.len()],
 }
 
 /// The sensor as it is seen now; its last known values once it is away.
@@ -69,10 +81,16 @@ pub struct Live {
     pub memory_evictions: [u64; Kind::ALL.len()],
     /// The end of the journal.
     pub journal: Head,
+    /// What there is of evidence.
+    pub evidence: Evidence,
     /// Records written by the sensor that are not stored yet.
     pub unread: u64,
     /// Inventory and policy as they were read last.
     pub rulebook: Option<Arc<Rulebook>>,
+    /// The key under which subscribers' addresses are stored.
+    pub seal: Option<Arc<Seal>>,
+    /// Rows of the stored site that found no room.
+    pub given_up: GivenUp,
     /// What is counted of each sink.
     pub sinks: Vec<Arc<Meter>>,
     /// The policy in force, by its number and the hash that everybody may know, if it has one.

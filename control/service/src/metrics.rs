@@ -4,6 +4,7 @@
 //! `weir_sensor_up` is 0.
 
 mod door;
+mod evidence;
 mod n4;
 mod sinks;
 mod spread;
@@ -30,6 +31,7 @@ use weir_wire::{gtpu, pfcp};
 use crate::counts::{Counts, error_names};
 use crate::live::{Live, Shared, lock};
 use crate::progress::Lost;
+use crate::site;
 
 /// The registry with its one collector.
 #[derive(Clone)]
@@ -229,6 +231,7 @@ fn families(live: &Live) -> Vec<MetricFamily> {
     n4::transactions(&live.counts.judge, &mut families);
     engine(&live.counts, &mut families);
     findings(live, &mut families);
+    evidence::evidence(live, &mut families);
     sinks::sinks(live, &mut families);
     door::door(live, &mut families);
     process(live, &mut families);
@@ -391,7 +394,8 @@ fn engine(counts: &Counts, families: &mut Families) {
 fn findings(live: &Live, families: &mut Families) {
     let tables = Table::ALL.iter().zip(live.counts.judge.evictions);
     let memory = Kind::ALL.map(Kind::table).into_iter().zip(live.memory_evictions);
-    let own = std::iter::once(("control_alerts", live.alert_evictions)).chain(memory);
+    let stored = site::TABLES.into_iter().zip(live.given_up);
+    let own = std::iter::once(("control_alerts", live.alert_evictions)).chain(memory).chain(stored);
     families.counter(
         "weir_table_evictions_total",
         "Rows given up for others, by bounded table.",

@@ -3,13 +3,16 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::Duration;
 
 use clap::Parser;
 use weir_policy::{
-    Config, Retention, Rotation, ServerTls, SinksConfig, config_from_str, load_config,
+    Config, EvidenceConfig, Retention, Rotation, ServerTls, SinksConfig, config_from_str,
+    load_config,
 };
 
 use crate::api::tokens::{self, Role, Tokens};
+use crate::evidence::{EVIDENCE, Limits};
 use crate::refusal::Refusal;
 
 /// The control process: reads what the sensor says, keeps alerts, serves metrics.
@@ -42,6 +45,10 @@ pub struct Options {
     /// configuration's [default: restricted.json in the state directory; of a replay, --events]
     #[arg(long, value_name = "FILE", value_parser = restricted_file)]
     restricted_events: Option<PathBuf>,
+    /// Where the frames of alerts go, as captures; without it, in a replay nowhere
+    /// [default: evidence in the state directory]
+    #[arg(long, value_name = "DIR")]
+    evidence: Option<PathBuf>,
     /// The summary as JSON at the end, "-" for standard output
     #[arg(long, value_name = "FILE|-")]
     summary: Option<Destination>,
@@ -158,6 +165,8 @@ pub struct Plan {
     pub sinks: SinksConfig,
     /// How large the files may become.
     pub rotation: Option<Rotation>,
+    /// Where the frames of alerts go, and how many may lie there.
+    pub evidence: Option<(PathBuf, Limits)>,
     /// Where the summary goes.
     pub summary: Option<Destination>,
     /// Whether the end of the replay is the end.
@@ -223,6 +232,7 @@ impl Options {
                 "give --restricted-events a file of its own",
             ));
         }
+        let evidence = evidence(self.evidence, config.control.evidence, &state_dir, self.until_end);
         let printing = [
             ("--events -", events == Destination::Stdout),
             ("--summary -", self.summary == Some(Destination::Stdout)),
@@ -252,6 +262,7 @@ impl Options {
             guarded,
             sinks,
             rotation,
+            evidence,
             summary: self.summary,
             until_end: self.until_end,
             print_alerts: self.print_alerts,
@@ -281,6 +292,22 @@ fn may_serve(place: &str, has_tls: bool, state_dir: &Path) -> Result<(), Refusal
         ));
     }
     Ok(())
+}
+
+/// A replay keeps evidence where it is asked for, and all of it: it is to be the same every time.
+fn evidence(
+    asked: Option<PathBuf>,
+    config: EvidenceConfig,
+    state_dir: &Path,
+    is_replay: bool,
+) -> Option<(PathBuf, Limits)> {
+    let usual = (config.enabled && !is_replay).then(|| state_dir.join(EVIDENCE));
+    let limits = Limits {
+        bytes: config.mebibytes << 20,
+        age: Duration::from_secs(config.days * 86_400),
+        is_paced: !is_replay,
+    };
+    Some((asked.or(usual)?, limits))
 }
 
 #[cfg(test)]

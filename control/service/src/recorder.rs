@@ -1,6 +1,7 @@
 //! From verdicts to event lines: the state that one record changes, and what is said about it.
 
 mod alert;
+mod evidence;
 mod memory;
 
 use std::collections::HashMap;
@@ -9,6 +10,7 @@ use std::sync::Arc;
 
 use weir_analytics::Analytics;
 use weir_engine::Nanos;
+use weir_engine::contract::exhibit::Kept;
 use weir_engine::contract::greeting::Greeting;
 use weir_engine::contract::session::SessionRecord;
 use weir_engine::contract::verdict::{Flow, FlowEnd, Initiator, PolicySwap, Verdict};
@@ -22,12 +24,14 @@ use crate::eve::{
     self, Body, Change, Ends, Event, FlowBody, FlowCounts, HealthBody, Peer, PolicyBody,
     PolicyName, SessionBody, StatsBody, Suspect,
 };
+use crate::evidence::{Cabinet, Recent};
 use crate::live::now;
 use crate::news::News;
 use crate::print::Printer;
 use crate::progress::Progress;
 use crate::rulebook::{self, hex};
 use crate::sinks::{Feed, Flows, Sinks};
+use crate::site::Site;
 use crate::store::{Store, StoreError};
 
 /// Rulebooks that are held parsed; more are read from the store again.
@@ -112,6 +116,8 @@ pub struct Recorder {
     pub analytics: Analytics,
     /// What becomes of alerts that were said.
     pub cases: Cases,
+    /// Who talked to whom, and the sessions of subscribers.
+    pub ledger: Site,
     /// How far the records are read, and counters.
     pub progress: Progress,
     /// Events for everybody.
@@ -128,12 +134,19 @@ pub struct Recorder {
     printer: Option<Printer>,
     flows: Flows,
     news: Arc<News>,
+    cabinet: Option<Cabinet>,
+    /// The frames of the verdict that is taken in.
+    frames: Vec<Kept>,
+    recent: Recent,
+    /// Whether it was said that evidence can't be written.
+    complained: bool,
 }
 
 impl Recorder {
     /// Goes on where what was stored stands.
     pub fn new(
         (progress, alerts, analytics, cases): (Progress, Alerts, Analytics, Cases),
+        ledger: Site,
         site: String,
         guarded: bool,
         printer: Option<Printer>,
@@ -153,6 +166,7 @@ impl Recorder {
             alerts,
             analytics,
             cases,
+            ledger,
             progress,
             open: Outbox::default(),
             restricted: Outbox::default(),
@@ -164,6 +178,10 @@ impl Recorder {
             printer,
             flows: Flows::default(),
             news: Arc::default(),
+            cabinet: None,
+            frames: Vec::new(),
+            recent: Recent::default(),
+            complained: false,
         }
     }
 
@@ -194,7 +212,10 @@ impl Recorder {
 
     /// Whether what is to be stored changed since it was.
     pub fn has_changed(&self) -> bool {
-        self.alerts.has_changed() || self.analytics.has_changed() || self.cases.has_changed()
+        self.alerts.has_changed()
+            || self.analytics.has_changed()
+            || self.cases.has_changed()
+            || self.ledger.has_changed()
     }
 
     /// Stores what changed, all or nothing.
@@ -202,12 +223,14 @@ impl Recorder {
     /// # Errors
     /// What SQLite says; nothing is stored then.
     pub fn commit(&mut self, store: &mut Store) -> Result<(), StoreError> {
-        store.commit(&self.progress, &self.alerts, &self.analytics, &self.cases)?;
+        let changed = (&self.alerts, &self.analytics, &self.cases, &self.ledger);
+        store.commit(&self.progress, changed)?;
         let filings = self.cases.filings().iter();
         self.news.stored(filings.map(|filing| (filing.id, filing.restricted)));
         self.alerts.stored();
         self.analytics.stored();
         self.cases.stored();
+        self.ledger.stored();
         Ok(())
     }
 
@@ -215,6 +238,7 @@ impl Recorder {
     pub fn restarted(&mut self) {
         self.alerts.restarted();
         self.analytics.restarted();
+        self.ledger.restarted();
         self.progress.latest = Nanos(0);
     }
 
@@ -261,6 +285,7 @@ impl Recorder {
             Verdict::Policy(swap) => self.policy(&swap, store),
             Verdict::End(_) => {}
         }
+        self.frames.clear();
     }
 
     /// The rulebook of a version that judged in this life of the sensor.
@@ -346,6 +371,8 @@ impl Recorder {
         };
         self.open.put(&event);
         self.flows.flow(flow, tap);
+        let ids = ids(rulebook.as_deref(), [flow.source, flow.destination]);
+        self.ledger.flow(flow, ids, rulebook.as_deref(), store);
     }
 
     /// A session was agreed, or has ended.
@@ -354,6 +381,7 @@ impl Recorder {
         let policy = policy_name(record.policy, rulebook.map(|rulebook| rulebook.sha256));
         let body = SessionBody::of(record, &self.site, policy);
         self.open.put(&Event::bare(record.at, "session", Body::Session(Box::new(body))));
+        self.ledger.session(record);
     }
 
     /// A policy came into force. The same one again is no news.
@@ -450,6 +478,18 @@ impl Recorder {
         }
         by_id
     }
+}
+
+/// The ids of a flow's sides, where they are equipment.
+fn ids(
+    rulebook: Option<&rulebook::Rulebook>,
+    sides: [Option<EquipmentId>; 2],
+) -> [Option<String>; 2] {
+    let id = |number: EquipmentId| match rulebook.and_then(|book| book.entry(number)) {
+        Some(entry) => entry.id.clone(),
+        None => unnamed(number),
+    };
+    sides.map(|side| side.map(id))
 }
 
 fn unnamed(number: EquipmentId) -> String {

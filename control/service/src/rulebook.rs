@@ -2,6 +2,7 @@
 //! hash, so that a finding made under an older policy is told with its inventory.
 
 mod settings;
+mod shown;
 
 use std::collections::HashMap;
 use std::fs;
@@ -18,6 +19,7 @@ use weir_policy::{
 };
 
 use crate::refusal::Refusal;
+use crate::site::ranges::Ranges;
 
 /// An inventory and the policy that was checked against it.
 #[derive(Debug)]
@@ -42,6 +44,10 @@ pub struct Rulebook {
     vendors: HashMap<String, u32>,
     /// How many entries stand in inventory.toml; those behind them were imported.
     of_file: u32,
+    /// The entry that holds an address.
+    holders: Ranges<u32>,
+    /// Addresses behind which subscribers are.
+    subscribers: Ranges<()>,
 }
 
 /// How the texts are called in diagnostics.
@@ -191,6 +197,13 @@ impl Rulebook {
             *vendors.entry(entry.vendor.clone()).or_default() += 1;
         }
         let (version, settings) = (0, settings::settings(&policy));
+        let entries = (0..).zip(inventory.equipment());
+        let holders = entries
+            .flat_map(|(number, entry)| entry.addresses.iter().map(move |net| (*net, number)));
+        let holders = Ranges::of(holders);
+        let hidden = policy.nat.iter().flat_map(|nat| &nat.addresses);
+        let subscribers = policy.ue_pools.iter().map(|pool| &pool.cidr).chain(hidden);
+        let subscribers = Ranges::of(subscribers.map(|net| (*net, ())));
         Ok(Self {
             version,
             sha256,
@@ -202,6 +215,8 @@ impl Rulebook {
             settings,
             vendors,
             of_file,
+            holders,
+            subscribers,
         })
     }
 
@@ -239,7 +254,13 @@ impl Rulebook {
 
     /// The id of the entry that holds an address: of several the one with the longest prefix.
     pub fn holder(&self, address: IpAddr) -> Option<&str> {
-        self.inventory.holder(address).map(|entry| entry.id.as_str())
+        let number = weir_policy::EquipmentId(self.holders.find(address)?);
+        self.inventory.entry(number).map(|entry| entry.id.as_str())
+    }
+
+    /// Whether the policy says that an address is a subscriber's, or hides some.
+    pub fn is_subscribers(&self, address: IpAddr) -> bool {
+        self.subscribers.find(address).is_some()
     }
 
     /// The inventory entry with the sensor's number.
@@ -285,6 +306,8 @@ impl Rulebook {
 fn names_build(entry: &Equipment) -> bool {
     !entry.vendor.is_empty() && !entry.build.is_empty()
 }
+
+pub use shown::shown;
 
 /// A rulebook that several alerts share.
 pub type Shared = Arc<Rulebook>;

@@ -5,9 +5,14 @@
 mod cases;
 mod desk;
 mod import;
+mod policies;
 mod question;
 mod reader;
+mod session_reader;
+mod sessions;
+mod site;
 mod standing;
+mod talks;
 
 use std::fs::{File, OpenOptions, Permissions, TryLockError};
 use std::io;
@@ -22,13 +27,18 @@ use weir_engine::Nanos;
 use weir_engine::contract::SCHEMA;
 
 pub use desk::{Deed, Entry};
-pub use reader::{Filter, Page, Reader};
+pub use reader::{Filter, Page, Reader, Rows};
+pub(crate) use session_reader::pseudonym;
+pub use session_reader::{SessionFilter, SessionLine};
+pub(crate) use sessions::identity;
+pub use site::{Accused, Standing, Talk, TalkFilter, TalkLine};
 
 use crate::alerts::{Alerts, Row};
 use crate::cases::{AlertId, Cases};
 use crate::live::now;
 use crate::progress::Progress;
 use crate::rulebook::{Rulebook, Texts};
+use crate::site::Site;
 
 /// Policies that are kept: the newest.
 const SNAPSHOTS: i64 = 64;
@@ -83,6 +93,7 @@ fn lock(directory: &Path) -> Result<File, StoreError> {
 /// The database. One process at a time writes it; its own other threads may read beside.
 pub struct Store {
     connection: Connection,
+    sessions_given_up: u64,
     _lock: File,
 }
 
@@ -109,10 +120,16 @@ impl Store {
                 inventory TEXT NOT NULL, policy TEXT NOT NULL);
              CREATE TABLE IF NOT EXISTS names (fingerprint BLOB PRIMARY KEY, sha256 BLOB NOT NULL);",
         )?;
-        connection.execute_batch(cases::TABLES)?;
+        for tables in [cases::TABLES, talks::TABLES, sessions::TABLES] {
+            connection.execute_batch(tables)?;
+        }
         import::prepare(&connection)?;
         standing::prepare(&mut connection)?;
-        let store = Self { connection, _lock: lock };
+        let has_time = "SELECT count(*) FROM pragma_table_info('policies') WHERE name = 'adopted'";
+        if connection.query_row(has_time, [], |row| row.get::<_, i64>(0))? == 0 {
+            connection.execute("ALTER TABLE policies ADD COLUMN adopted INTEGER", [])?;
+        }
+        let store = Self { connection, sessions_given_up: 0, _lock: lock };
         store.forget_other_schemas()?;
         Ok(store)
     }
@@ -192,6 +209,22 @@ impl Store {
         let gone = cases::retain(&transaction, oldest)?;
         transaction.commit()?;
         Ok(gone)
+    }
+
+    /// The same of who talked to whom, and of sessions.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn retain_site(&mut self, oldest: Nanos) -> Result<(), StoreError> {
+        let transaction = self.connection.transaction()?;
+        talks::retain(&transaction, oldest)?;
+        sessions::retain(&transaction, oldest)?;
+        Ok(transaction.commit()?)
+    }
+
+    /// Sessions that made room for newer ones, since the start of the process.
+    pub fn sessions_given_up(&self) -> u64 {
+        self.sessions_given_up
     }
 
     /// Carries out what somebody asked for, with its line in the audit, and has it on the disk when
@@ -291,10 +324,9 @@ impl Store {
     pub fn commit(
         &mut self,
         progress: &Progress,
-        alerts: &Alerts,
-        analytics: &Analytics,
-        cases: &Cases,
+        (alerts, analytics, cases, site): (&Alerts, &Analytics, &Cases, &Site),
     ) -> Result<(), StoreError> {
+        let given_up;
         let transaction = self.connection.transaction()?;
         {
             let mut put = transaction
@@ -323,9 +355,13 @@ impl Store {
                 return Err(error.into());
             }
             cases::put(&transaction, cases, now())?;
+            talks::put(&transaction, site, now())?;
+            given_up =
+                sessions::put(&transaction, &site.seal, &site.sessions, progress.boot, now())?;
             put_progress(&transaction, progress)?;
         }
         transaction.commit()?;
+        self.sessions_given_up += given_up;
         Ok(())
     }
 
@@ -346,15 +382,19 @@ impl Store {
             None => self.connection.query_row(newest, [], |row| row.get::<_, i64>(0))? + 1,
         };
         rulebook.version = version as u64;
+        let Texts { inventory, policy, imported } = &rulebook.texts;
         self.connection.execute(
-            "INSERT OR REPLACE INTO policies (sha256, version, inventory, policy, imported)
-             VALUES (?1, ?2, ?3, ?4, ?5)",
+            "INSERT INTO policies (sha256, version, inventory, policy, imported, adopted)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT (sha256) DO UPDATE SET inventory = excluded.inventory,
+                policy = excluded.policy, imported = excluded.imported",
             params![
                 rulebook.sha256,
                 version,
-                rulebook.texts.inventory,
-                rulebook.texts.policy,
-                rulebook.texts.imported
+                inventory,
+                policy,
+                imported,
+                cases::signed(now().0)
             ],
         )?;
         self.connection
@@ -436,7 +476,7 @@ fn put_progress(transaction: &Transaction<'_>, progress: &Progress) -> Result<()
 }
 
 /// Counts up with every change of [`Row`], [`Progress`] and what is remembered.
-const REVISION: u64 = 6;
+const REVISION: u64 = 7;
 
 /// Changes with the meaning of records and of what is stored here.
 fn schema() -> [u8; 8] {

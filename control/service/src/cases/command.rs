@@ -39,6 +39,20 @@ pub enum Command {
     },
     /// To take equipment over.
     Import(Import),
+    /// To be told the addresses of a session's subscriber.
+    Reveal {
+        /// The session, by its SEIDs.
+        session: String,
+        /// Why.
+        reason: String,
+    },
+    /// To be told the sessions of an address.
+    LookUp {
+        /// The address's pseudonym.
+        pseudonym: String,
+        /// Why.
+        reason: String,
+    },
 }
 
 /// Equipment that somebody hands over.
@@ -92,6 +106,8 @@ impl Command {
             Self::Suppress(_) => "suppress",
             Self::Revoke { .. } => "revoke_suppression",
             Self::Import(_) => "inventory_import",
+            Self::Reveal { .. } => "identity.reveal",
+            Self::LookUp { .. } => "identity.look_up",
         }
     }
 
@@ -102,6 +118,8 @@ impl Command {
             Self::Incident(number, _) | Self::Revoke { number, .. } => number.to_string(),
             Self::Suppress(draft) => draft.detection.clone(),
             Self::Import(import) => import.mode.name().into(),
+            Self::Reveal { session, .. } => session.clone(),
+            Self::LookUp { pseudonym, .. } => pseudonym.clone(),
         }
     }
 
@@ -117,7 +135,9 @@ impl Command {
                 "until": crate::eve::timestamp(draft.until),
                 "reason": draft.reason,
             }),
-            Self::Revoke { reason, .. } => json!({ "reason": reason }),
+            Self::Revoke { reason, .. }
+            | Self::Reveal { reason, .. }
+            | Self::LookUp { reason, .. } => json!({ "reason": reason }),
             Self::Import(import) => json!({ "bytes": import.text.len() }),
         }
     }
@@ -148,6 +168,8 @@ pub enum Done {
         /// The policy's version from then on; none where it was only asked.
         version: Option<u64>,
     },
+    /// It is noted that somebody wants to know.
+    Noted,
 }
 
 /// What is wrong with a text that was sent.

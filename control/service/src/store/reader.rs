@@ -157,7 +157,7 @@ pub struct Rows<T> {
 }
 
 impl<T> Rows<T> {
-    fn of(items: Vec<T>, page: &Page, place: impl Fn(&T) -> (u64, u64)) -> Self {
+    pub(super) fn of(items: Vec<T>, page: &Page, place: impl Fn(&T) -> (u64, u64)) -> Self {
         let is_full = items.len() >= page.most as usize;
         let next = items.last().filter(|_| is_full).map(&place);
         Self { items, next: next.map(|(time, number)| format!("{time}-{number}")) }
@@ -166,7 +166,7 @@ impl<T> Rows<T> {
 
 /// A connection that only reads.
 pub struct Reader {
-    connection: Connection,
+    pub(super) connection: Connection,
 }
 
 impl Reader {
@@ -399,7 +399,7 @@ pub(super) const COLUMNS: &str = "id, detection, severity, status, restricted, d
     model, build, peer, first, last, packets, bytes, updates, final, incident, suppression, \
     changed, changed_by, note";
 
-fn severity(number: u8) -> &'static str {
+pub(super) fn severity(number: u8) -> &'static str {
     Severity::ALL.get(usize::from(number)).copied().unwrap_or(Severity::Info).name()
 }
 
