@@ -38,6 +38,10 @@ const RULEBOOKS: usize = 8;
 /// What the journal keeps: what Weir found and what became of it. Flows, sessions and counters are
 /// many, and nobody's decision.
 const JOURNALED: [&str; 3] = ["alert", "health", "policy"];
+/// Frames that are remembered of equipment and a network.
+const OF_A_PAIR: usize = 16;
+/// Frames that wait for their alert to be told of.
+const OF_AN_ALERT: usize = 64;
 /// Versions of one sensor's life whose hashes are kept: the newest.
 const VERSIONS: usize = 64;
 
@@ -135,7 +139,10 @@ pub struct Recorder {
     cabinet: Option<Cabinet>,
     /// The frames of the verdict that is taken in.
     frames: Vec<Kept>,
+    /// The latest frames of equipment and a network.
     recent: Recent,
+    /// Frames of alerts that are not told of yet.
+    aside: Recent,
     /// Whether it was said that evidence can't be written.
     complained: bool,
 }
@@ -177,7 +184,8 @@ impl Recorder {
             flows: Flows::default(),
             cabinet: None,
             frames: Vec::new(),
-            recent: Recent::default(),
+            recent: Recent::of(OF_A_PAIR),
+            aside: Recent::of(OF_AN_ALERT),
             complained: false,
         }
     }
