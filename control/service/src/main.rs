@@ -46,6 +46,7 @@ fn start(plan: Plan) -> Result<Control, Refusal> {
     let listener = plan.listen.map(http::bind).transpose()?;
     let (desk, orders) = mpsc::sync_channel(DESK);
     let state_dir = plan.state_dir.clone();
+    let evidence = plan.evidence.as_ref().map(|(directory, _)| directory.clone());
     let control = Control::start(plan, shared.clone(), orders)?;
     if let Some(listener) = listener {
         let refused = |error: std::io::Error| {
@@ -57,8 +58,8 @@ fn start(plan: Plan) -> Result<Control, Refusal> {
         };
         let address = listener.local_addr().map_err(refused)?;
         let limits = Arc::new(Limits::new(Arc::clone(&live::lock(&shared).door)));
-        let is_local = address.ip().is_loopback();
-        let api = Api::new(state_dir.clone(), desk, shared.clone(), Arc::clone(&limits), is_local);
+        let door = (Arc::clone(&limits), address.ip().is_loopback());
+        let api = Api::new(state_dir.clone(), evidence, desk, shared.clone(), door);
         let api = api.map_err(|error| {
             let place = state_dir.join("tokens.toml");
             let remedy = "mend it, or move it away and make tokens anew with --new-token";

@@ -388,14 +388,7 @@ impl Store {
              VALUES (?1, ?2, ?3, ?4, ?5, ?6)
              ON CONFLICT (sha256) DO UPDATE SET inventory = excluded.inventory,
                 policy = excluded.policy, imported = excluded.imported",
-            params![
-                rulebook.sha256,
-                version,
-                inventory,
-                policy,
-                imported,
-                cases::signed(now().0)
-            ],
+            params![rulebook.sha256, version, inventory, policy, imported, cases::signed(now().0)],
         )?;
         self.connection
             .execute("DELETE FROM policies WHERE version <= ?1", [version - SNAPSHOTS])?;

@@ -37,6 +37,11 @@ impl Failure {
         Self::of(StatusCode::NOT_FOUND, "there is none of that name")
     }
 
+    /// There was one, and it was removed.
+    pub(super) fn gone(message: &str) -> Self {
+        Self::of(StatusCode::NOT_FOUND, message)
+    }
+
     /// Not with this role.
     pub(super) fn forbidden(needed: &str) -> Self {
         Self::of(StatusCode::FORBIDDEN, format!("this needs a token of the role {needed}"))

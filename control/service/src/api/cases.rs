@@ -42,7 +42,7 @@ pub(super) fn said<T>(body: Result<Json<T>, JsonRejection>) -> Result<T, Failure
     })
 }
 
-fn alert_id(text: &str) -> Result<AlertId, Failure> {
+pub(super) fn alert_id(text: &str) -> Result<AlertId, Failure> {
     AlertId::from_str(text).map_err(|_| Failure::absent())
 }
 

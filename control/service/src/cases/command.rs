@@ -39,6 +39,8 @@ pub enum Command {
     },
     /// To take equipment over.
     Import(Import),
+    /// To take an alert's frames away.
+    TakeEvidence(AlertId),
     /// To be told the addresses of a session's subscriber.
     Reveal {
         /// The session, by its SEIDs.
@@ -106,6 +108,7 @@ impl Command {
             Self::Suppress(_) => "suppress",
             Self::Revoke { .. } => "revoke_suppression",
             Self::Import(_) => "inventory_import",
+            Self::TakeEvidence(_) => "evidence.take",
             Self::Reveal { .. } => "identity.reveal",
             Self::LookUp { .. } => "identity.look_up",
         }
@@ -114,7 +117,7 @@ impl Command {
     /// To what it is done; nothing yet where it makes something.
     pub fn object(&self) -> String {
         match self {
-            Self::Alert(id, _) => id.to_string(),
+            Self::Alert(id, _) | Self::TakeEvidence(id) => id.to_string(),
             Self::Incident(number, _) | Self::Revoke { number, .. } => number.to_string(),
             Self::Suppress(draft) => draft.detection.clone(),
             Self::Import(import) => import.mode.name().into(),
@@ -129,6 +132,7 @@ impl Command {
             Self::Alert(_, change) | Self::Incident(_, change) => {
                 json!({ "status": change.status.name(), "note": change.note })
             }
+            Self::TakeEvidence(_) => json!({}),
             Self::Suppress(draft) => json!({
                 "equipment": draft.equipment,
                 "peer": draft.peer.map(|net| net.to_string()),
@@ -168,7 +172,7 @@ pub enum Done {
         /// The policy's version from then on; none where it was only asked.
         version: Option<u64>,
     },
-    /// It is noted that somebody wants to know.
+    /// It is noted that somebody wants to know, or have, something.
     Noted,
 }
 
