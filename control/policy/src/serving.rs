@@ -46,11 +46,13 @@ pub struct Retention {
     pub journal_days: u64,
     /// Days for which alerts are kept that nobody touches; 400 when not given.
     pub history_days: u64,
+    /// Days for which it is kept who talked to whom, and which sessions there were; 30 when not given.
+    pub site_days: u64,
 }
 
 impl Default for Retention {
     fn default() -> Self {
-        Self { journal_gib: 10, journal_days: 400, history_days: 400 }
+        Self { journal_gib: 10, journal_days: 400, history_days: 400, site_days: 30 }
     }
 }
 
@@ -84,7 +86,7 @@ fn tls(control: &Section<'_>, base: &Path) -> Option<ServerTls> {
 }
 
 pub(crate) fn retention(control: &Section<'_>) -> Retention {
-    let keys = ["journal_gib", "journal_days", "history_days"];
+    let keys = ["journal_gib", "journal_days", "history_days", "site_days"];
     let mut retention = Retention::default();
     let Some(section) = control.table("retention", "[control.retention]", &keys) else {
         return retention;
@@ -93,6 +95,7 @@ pub(crate) fn retention(control: &Section<'_>) -> Retention {
         (keys[0], MAX_GIB, &mut retention.journal_gib),
         (keys[1], MAX_DAYS, &mut retention.journal_days),
         (keys[2], MAX_DAYS, &mut retention.history_days),
+        (keys[3], MAX_DAYS, &mut retention.site_days),
     ] {
         if let Some(given) = section.integer(key, 1..=most) {
             *value = given;
@@ -163,6 +166,7 @@ mod tests {
         assert_eq!(control("").retention, Retention::default());
         let some = control("[control.retention]\njournal_gib = 2\nhistory_days = 30\n").retention;
         assert_eq!((some.journal_gib, some.journal_days, some.history_days), (2, 400, 30));
+        assert_eq!(control("[control.retention]\nsite_days = 7\n").retention.site_days, 7);
         let found = mistakes("[control.retention]\njournal_gib = 0\nhistory_days = 9999\n");
         assert!(found[0].contains("weir.toml:2:15; write a whole number from 1 to 16384"));
         assert!(found[1].contains("weir.toml:3:16; write a whole number from 1 to 3650"));

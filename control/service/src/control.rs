@@ -53,8 +53,6 @@ const STATS: Duration = Duration::from_secs(10);
 
 /// Between two looks whether the journal has become too long or too old.
 const RETENTION: Duration = Duration::from_secs(60);
-/// How long it is kept who talked to whom, and which sessions there were.
-const SITE_KEPT: Nanos = Nanos::from_secs(30 * 86_400);
 /// Bytes of one file of the journal.
 const SEGMENT: u64 = 64 << 20;
 /// Seconds.
@@ -504,6 +502,10 @@ impl Control {
             }
         }
         self.note_places();
+        if let Err(error) = Self::recover_import(&self.store, &self.files.imported) {
+            let path = self.files.imported.display();
+            eprintln!("error: the import can't be written: {error}; {path}; make room");
+        }
         let tls = lock(&self.shared).tls.clone();
         if let Some(tls) = tls {
             match tls.refresh() {
