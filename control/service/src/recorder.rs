@@ -26,6 +26,7 @@ use crate::eve::{
 };
 use crate::evidence::{Cabinet, Recent};
 use crate::live::now;
+use crate::news::News;
 use crate::print::Printer;
 use crate::progress::Progress;
 use crate::rulebook::{self, hex};
@@ -36,8 +37,12 @@ use crate::store::{Store, StoreError};
 /// Rulebooks that are held parsed; more are read from the store again.
 const RULEBOOKS: usize = 8;
 /// What the journal keeps: what Weir found and what became of it. Flows, sessions and counters are
-/// many, and nobody's decision.
+/// many, and nobody's decision; deeds are in it before they are done.
 const JOURNALED: [&str; 3] = ["alert", "health", "policy"];
+/// Frames that are remembered of equipment and a network.
+const OF_A_PAIR: usize = 16;
+/// Frames that wait for their alert to be told of.
+const OF_AN_ALERT: usize = 64;
 /// Versions of one sensor's life whose hashes are kept: the newest.
 const VERSIONS: usize = 64;
 
@@ -132,10 +137,14 @@ pub struct Recorder {
     inferred: HashMap<u64, Option<rulebook::Shared>>,
     printer: Option<Printer>,
     flows: Flows,
+    news: Arc<News>,
     cabinet: Option<Cabinet>,
     /// The frames of the verdict that is taken in.
     frames: Vec<Kept>,
+    /// The latest frames of equipment and a network.
     recent: Recent,
+    /// Frames of alerts that are not told of yet.
+    aside: Recent,
     /// Whether it was said that evidence can't be written.
     complained: bool,
 }
@@ -175,9 +184,11 @@ impl Recorder {
             inferred: HashMap::new(),
             printer,
             flows: Flows::default(),
+            news: Arc::default(),
             cabinet: None,
             frames: Vec::new(),
-            recent: Recent::default(),
+            recent: Recent::of(OF_A_PAIR),
+            aside: Recent::of(OF_AN_ALERT),
             complained: false,
         }
     }
@@ -187,6 +198,11 @@ impl Recorder {
         self.open.feed = sinks.open();
         self.restricted.feed = sinks.restricted();
         self.flows = sinks.flows();
+    }
+
+    /// Notes there what is stored from now on.
+    pub fn note_in(&mut self, news: Arc<News>) {
+        self.news = news;
     }
 
     /// Takes the names of taps and site from a sensor.
@@ -217,6 +233,8 @@ impl Recorder {
     pub fn commit(&mut self, store: &mut Store) -> Result<(), StoreError> {
         let changed = (&self.alerts, &self.analytics, &self.cases, &self.ledger);
         store.commit(&self.progress, changed)?;
+        let filings = self.cases.filings().iter();
+        self.news.stored(filings.map(|filing| (filing.id, filing.restricted)));
         self.alerts.stored();
         self.analytics.stored();
         self.cases.stored();
@@ -419,6 +437,17 @@ impl Recorder {
         let since = since.map(eve::timestamp);
         let body = HealthBody { site: &site, subject, state, observed, since, lost };
         self.open.put(&Event::bare(time, "health", Body::Health(body)));
+    }
+
+    /// The site's name.
+    pub fn site(&self) -> &str {
+        &self.site
+    }
+
+    /// Writes what somebody did; the journal has it already.
+    pub fn tell_deed(&mut self, event: &Event<'_>, restricted: bool) {
+        let outbox = if restricted { &mut self.restricted } else { &mut self.open };
+        outbox.put(event);
     }
 
     /// Writes an event about a policy that did not come into force.

@@ -10,9 +10,9 @@ use serde_json::value::RawValue;
 use weir_engine::Nanos;
 use weir_engine::contract::verdict::Severity;
 
-use super::StoreError;
 use super::cases::{signed, unsigned};
 use super::question::Question;
+use super::{StoreError, standing};
 use crate::cases::AlertId;
 use crate::cases::incidents::{Incident, Key};
 use crate::cases::status::Status;
@@ -67,6 +67,8 @@ pub struct AlertLine {
     pub packets: u64,
     pub bytes: u64,
     pub updates: u32,
+    /// Frames that are kept of it.
+    pub evidence: Option<u32>,
     #[serde(rename = "final")]
     pub is_final: bool,
     pub incident: Option<u64>,
@@ -219,6 +221,24 @@ impl Reader {
             .optional()?;
         let Some((line, event)) = found else { return Ok(None) };
         Ok(Some(AlertPage { line, event: RawValue::from_string(event)? }))
+    }
+
+    /// An alert as lists show it, whoever may see it.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn alert_line(&self, id: AlertId) -> Result<Option<AlertLine>, StoreError> {
+        let question = format!("SELECT {COLUMNS} FROM history WHERE id = ?1");
+        let mut statement = self.connection.prepare_cached(&question)?;
+        Ok(statement.query_row([id.0 as i64], alert_line).optional()?)
+    }
+
+    /// How many unrestricted alerts stand where, by [`Status::ALL`].
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn counts(&self) -> Result<[u64; Status::ALL.len()], StoreError> {
+        standing::read(&self.connection)
     }
 
     /// Incidents, the latest first.
@@ -379,7 +399,7 @@ impl Reader {
 
 pub(super) const COLUMNS: &str = "id, detection, severity, status, restricted, degraded, equipment, vendor, \
     model, build, peer, first, last, packets, bytes, updates, final, incident, suppression, \
-    changed, changed_by, note";
+    changed, changed_by, note, json_extract(event, '$.weir.evidence.frames') AS evidence";
 
 pub(super) fn severity(number: u8) -> &'static str {
     Severity::ALL.get(usize::from(number)).copied().unwrap_or(Severity::Info).name()
@@ -407,6 +427,7 @@ fn alert_line(row: &Row<'_>) -> rusqlite::Result<AlertLine> {
         packets: time("packets")?,
         bytes: time("bytes")?,
         updates: row.get("updates")?,
+        evidence: row.get("evidence")?,
         is_final: row.get("final")?,
         incident: row.get::<_, Option<i64>>("incident")?.map(unsigned),
         suppressed_by: suppression.map(|number| match number {

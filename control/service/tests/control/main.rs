@@ -3,12 +3,16 @@
 mod cases;
 mod content;
 mod fake;
+mod hostile;
+mod https;
+mod import;
 mod journal;
 mod memory;
 mod restricted;
 mod sinks;
 mod site;
 mod streams;
+mod watching;
 
 use std::fs;
 use std::io::Write;
