@@ -14,6 +14,7 @@ use crate::api::Api;
 use crate::live::{Shared, lock};
 use crate::metrics::Exposition;
 use crate::refusal::Refusal;
+use crate::ui;
 
 /// Binds the address, so that a port in use stops the start.
 ///
@@ -43,10 +44,11 @@ pub fn serve(listener: TcpListener, shared: Shared, api: Api) -> io::Result<()> 
         .route("/healthz", get(|| async { "alive\n" }))
         .route("/readyz", get(ready).with_state(shared))
         .merge(api.router())
+        .merge(ui::router())
         .fallback(|| async {
             (
                 StatusCode::NOT_FOUND,
-                "there are /metrics, /healthz, /readyz and /api/v1/openapi.json\n",
+                "there are /, /metrics, /healthz, /readyz and /api/v1/openapi.json\n",
             )
         });
     thread::spawn(move || {

@@ -23,4 +23,5 @@ pub mod rulebook;
 pub mod sinks;
 pub mod store;
 pub mod summary;
+pub mod ui;
 pub mod watch;
