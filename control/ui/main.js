@@ -77,6 +77,7 @@ async function go({ quietly = false } = {}) {
   };
   shell.place(found?.[2]);
   const { main } = frame;
+  main.setAttribute("aria-busy", "true");
   const waiting = setTimeout(() => show(main, loading((found?.[2] ?? "it").toLowerCase())), quietly ? 2_000 : 150);
   try {
     if (!found) throw new api.Failure(404, `nothing is shown under ${path}`);
@@ -93,6 +94,10 @@ async function go({ quietly = false } = {}) {
     show(main, failed(error, () => go()));
   } finally {
     clearTimeout(waiting);
+    if (!ended.signal.aborted) {
+      main.setAttribute("aria-busy", "false");
+      main.dataset.shows = location.hash;
+    }
   }
 }
 

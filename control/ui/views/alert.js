@@ -97,7 +97,7 @@ function sameBuild({ installed, showing }, entry) {
   const elsewhere = installed - showing;
   return panel("The same build elsewhere",
     h("p", {}, h("span", { class: "number" }, count(showing)), ` of ${count(installed)} installed show this on the same day.`),
-    bar(installed ? showing / installed : 0, `${showing} of ${installed}`, showing > 1 ? "much" : ""),
+    installed > 1 && bar(showing / installed, `${showing} of ${installed}`, showing > 1 ? "much" : ""),
     h("p", { class: "soft" }, showing > 1 ? "It is not this one node alone: what was shipped with the build may be the cause." : elsewhere > 0 ? "It is this node alone: rather its place, its settings or somebody at it than the build." : "No other node has this build, so that nothing can be compared."),
     entry?.build && h("p", {}, h("a", { href: `#/equipment?${new URLSearchParams({ vendor: entry.vendor ?? "", model: entry.model ?? "", build: entry.build })}` }, "All of this build")));
 }
@@ -105,14 +105,14 @@ function sameBuild({ installed, showing }, entry) {
 /** What an alert says, to be shown on its page and on that of its incident. */
 export function account(event, documentation) {
   const told = event.weir;
-  const what = (lead) => documentation && paragraph(documentation, lead);
+  const harmless = documentation && paragraph(documentation, "Benign causes");
   const part = (title, content) => content && h("section", {}, h("h3", {}, title), content);
   return h("div", { class: "account" },
     part("What was seen", h("p", { class: "observed" }, unfolded(told.observed, 600))),
     part("What was expected", told.expected && h("p", {}, unfolded(told.expected, 600))),
     part("Why it was flagged", told.why && h("p", {}, unfolded(told.why, 600))),
     part("What was ruled out", told.ruled_out?.length > 0 && h("ul", {}, told.ruled_out.slice(0, 50).map((text) => h("li", {}, unfolded(text, 300))))),
-    part("What it may be otherwise", what("Benign causes") && h("p", {}, inline(what("Benign causes")))),
+    part("What it may be otherwise", harmless && h("p", {}, inline(harmless[0].toUpperCase() + harmless.slice(1)))),
     part("What to do next", told.next && h("p", { class: "next" }, unfolded(told.next, 600))));
 }
 
