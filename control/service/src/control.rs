@@ -29,6 +29,8 @@ use crate::recorder::Recorder;
 use crate::refusal::Refusal;
 use crate::rulebook::{Files, Rulebook};
 use crate::sinks::Sinks;
+use crate::site::Site;
+use crate::site::seal::{self, Seal};
 use crate::store::Store;
 use crate::summary::Summary;
 use crate::watch::{Change, Watch};
@@ -51,6 +53,8 @@ const STATS: Duration = Duration::from_secs(10);
 const RETENTION: Duration = Duration::from_secs(60);
 /// How long alerts are kept that nobody touches.
 const KEPT: Nanos = Nanos::from_secs(400 * 86_400);
+/// How long it is kept who talked to whom, and which sessions there were.
+const SITE_KEPT: Nanos = Nanos::from_secs(30 * 86_400);
 /// How much of the journal is kept: as much as a regulator's question reaches back.
 const JOURNAL: Limits = Limits {
     segment_bytes: 64 << 20,
@@ -142,6 +146,17 @@ impl Control {
         let alerts = store.alerts().map_err(|error| stored(&error))?;
         let analytics = store.analytics().map_err(|error| stored(&error))?;
         let cases = store.cases().map_err(|error| stored(&error))?;
+        let told = store.told().map_err(|error| stored(&error))?;
+        let seal = Seal::open(&plan.state_dir).map_err(|error| {
+            let place = plan.state_dir.join(seal::FILE).display().to_string();
+            let remedy = format!(
+                "chmod 600 {place}, or restore it; without it no stored address is revealed"
+            );
+            Refusal::new(&error.to_string(), &place, &remedy)
+        })?;
+        let seal = Arc::new(seal);
+        lock(&shared).seal = Some(Arc::clone(&seal));
+        let site = Site::new(told, seal, !plan.until_end);
         let events = EventFile::open(&plan.events, progress.events).map_err(|error| {
             let place = match &plan.events {
                 crate::options::Destination::File(path) => path.display().to_string(),
@@ -181,6 +196,7 @@ impl Control {
         let printer = plan.print_alerts.then(Printer::stdout);
         let mut recorder = Recorder::new(
             (progress, alerts, analytics, cases),
+            site,
             plan.site.clone(),
             plan.guarded,
             printer,
@@ -253,6 +269,7 @@ impl Control {
         self.knows_interception = rulebook.interception.is_some();
         let rulebook = Arc::new(rulebook);
         self.rulebook = Some(Arc::clone(&rulebook));
+        lock(&self.shared).rulebook = Some(Arc::clone(&rulebook));
         self.recorder.hold(rulebook);
         Ok(())
     }
@@ -429,6 +446,7 @@ impl Control {
         live.alerts = self.recorder.alerts.unrestricted();
         live.alert_evictions = self.recorder.alerts.evictions();
         live.memory_evictions = self.recorder.analytics.evictions();
+        live.given_up = self.recorder.ledger.given_up(self.store.sessions_given_up());
         live.journal = self.recorder.progress.journals[0].head;
         live.unread = written.map_or(0, |written| written.saturating_sub(self.committed));
     }

@@ -21,6 +21,7 @@ pub mod recorder;
 pub mod refusal;
 pub mod rulebook;
 pub mod sinks;
+pub mod site;
 pub mod store;
 pub mod summary;
 pub mod ui;

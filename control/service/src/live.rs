@@ -14,7 +14,10 @@ use weir_shm::Attachment;
 use crate::attach::Sensor;
 use crate::counts::Counts;
 use crate::progress::Tally;
+use crate::rulebook::Rulebook;
 use crate::sinks::Meter;
+use crate::site::GivenUp;
+use crate::site::seal::Seal;
 
 /// How often control says that it is alive: half of what the sensor may expect.
 const BEAT: Duration = Duration::from_millis(50);
@@ -68,6 +71,12 @@ pub struct Live {
     pub journal: Head,
     /// Records written by the sensor that are not stored yet.
     pub unread: u64,
+    /// Inventory and policy as they were read last.
+    pub rulebook: Option<Arc<Rulebook>>,
+    /// The key under which subscribers' addresses are stored.
+    pub seal: Option<Arc<Seal>>,
+    /// Rows of the stored site that found no room.
+    pub given_up: GivenUp,
     /// What is counted of each sink.
     pub sinks: Vec<Arc<Meter>>,
 }

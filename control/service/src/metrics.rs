@@ -29,6 +29,7 @@ use weir_wire::{gtpu, pfcp};
 use crate::counts::{Counts, error_names};
 use crate::live::{Live, Shared, lock};
 use crate::progress::Lost;
+use crate::site;
 
 /// The registry with its one collector.
 #[derive(Clone)]
@@ -389,7 +390,8 @@ fn engine(counts: &Counts, families: &mut Families) {
 fn findings(live: &Live, families: &mut Families) {
     let tables = Table::ALL.iter().zip(live.counts.judge.evictions);
     let memory = Kind::ALL.map(Kind::table).into_iter().zip(live.memory_evictions);
-    let own = std::iter::once(("control_alerts", live.alert_evictions)).chain(memory);
+    let stored = site::TABLES.into_iter().zip(live.given_up);
+    let own = std::iter::once(("control_alerts", live.alert_evictions)).chain(memory).chain(stored);
     families.counter(
         "weir_table_evictions_total",
         "Rows given up for others, by bounded table.",

@@ -27,6 +27,7 @@ use crate::print::Printer;
 use crate::progress::Progress;
 use crate::rulebook::{self, hex};
 use crate::sinks::{Feed, Flows, Sinks};
+use crate::site::Site;
 use crate::store::{Store, StoreError};
 
 /// Rulebooks that are held parsed; more are read from the store again.
@@ -111,6 +112,8 @@ pub struct Recorder {
     pub analytics: Analytics,
     /// What becomes of alerts that were said.
     pub cases: Cases,
+    /// Who talked to whom, and the sessions of subscribers.
+    pub ledger: Site,
     /// How far the records are read, and counters.
     pub progress: Progress,
     /// Events for everybody.
@@ -132,6 +135,7 @@ impl Recorder {
     /// Goes on where what was stored stands.
     pub fn new(
         (progress, alerts, analytics, cases): (Progress, Alerts, Analytics, Cases),
+        ledger: Site,
         site: String,
         guarded: bool,
         printer: Option<Printer>,
@@ -151,6 +155,7 @@ impl Recorder {
             alerts,
             analytics,
             cases,
+            ledger,
             progress,
             open: Outbox::default(),
             restricted: Outbox::default(),
@@ -186,7 +191,10 @@ impl Recorder {
 
     /// Whether what is to be stored changed since it was.
     pub fn has_changed(&self) -> bool {
-        self.alerts.has_changed() || self.analytics.has_changed() || self.cases.has_changed()
+        self.alerts.has_changed()
+            || self.analytics.has_changed()
+            || self.cases.has_changed()
+            || self.ledger.has_changed()
     }
 
     /// Stores what changed, all or nothing.
@@ -194,10 +202,12 @@ impl Recorder {
     /// # Errors
     /// What SQLite says; nothing is stored then.
     pub fn commit(&mut self, store: &mut Store) -> Result<(), StoreError> {
-        store.commit(&self.progress, &self.alerts, &self.analytics, &self.cases)?;
+        let changed = (&self.alerts, &self.analytics, &self.cases, &self.ledger);
+        store.commit(&self.progress, changed)?;
         self.alerts.stored();
         self.analytics.stored();
         self.cases.stored();
+        self.ledger.stored();
         Ok(())
     }
 
@@ -205,6 +215,7 @@ impl Recorder {
     pub fn restarted(&mut self) {
         self.alerts.restarted();
         self.analytics.restarted();
+        self.ledger.restarted();
         self.progress.latest = Nanos(0);
     }
 
@@ -336,6 +347,8 @@ impl Recorder {
         };
         self.open.put(&event);
         self.flows.flow(flow, tap);
+        let ids = ids(rulebook.as_deref(), [flow.source, flow.destination]);
+        self.ledger.flow(flow, ids, rulebook.as_deref(), store);
     }
 
     /// A session was agreed, or has ended.
@@ -344,6 +357,7 @@ impl Recorder {
         let policy = policy_name(record.policy, rulebook.map(|rulebook| rulebook.sha256));
         let body = SessionBody::of(record, &self.site, policy);
         self.open.put(&Event::bare(record.at, "session", Body::Session(Box::new(body))));
+        self.ledger.session(record);
     }
 
     /// A policy came into force. The same one again is no news.
@@ -429,6 +443,18 @@ impl Recorder {
         }
         by_id
     }
+}
+
+/// The ids of a flow's sides, where they are equipment.
+fn ids(
+    rulebook: Option<&rulebook::Rulebook>,
+    sides: [Option<EquipmentId>; 2],
+) -> [Option<String>; 2] {
+    let id = |number: EquipmentId| match rulebook.and_then(|book| book.entry(number)) {
+        Some(entry) => entry.id.clone(),
+        None => unnamed(number),
+    };
+    sides.map(|side| side.map(id))
 }
 
 fn unnamed(number: EquipmentId) -> String {

@@ -18,6 +18,7 @@ use weir_policy::{
 };
 
 use crate::refusal::Refusal;
+use crate::site::ranges::Ranges;
 
 /// An inventory and the policy that was checked against it.
 #[derive(Debug)]
@@ -40,6 +41,10 @@ pub struct Rulebook {
     pub settings: weir_analytics::Settings,
     /// How many entries each vendor has, of those that name their build.
     vendors: HashMap<String, u32>,
+    /// The entry that holds an address.
+    holders: Ranges<u32>,
+    /// Addresses behind which subscribers are.
+    subscribers: Ranges<()>,
 }
 
 /// The texts of inventory.toml and policy.toml.
@@ -134,6 +139,13 @@ impl Rulebook {
             *vendors.entry(entry.vendor.clone()).or_default() += 1;
         }
         let (version, settings) = (0, settings::settings(&policy));
+        let entries = (0..).zip(inventory.equipment());
+        let holders = entries
+            .flat_map(|(number, entry)| entry.addresses.iter().map(move |net| (*net, number)));
+        let holders = Ranges::of(holders);
+        let hidden = policy.nat.iter().flat_map(|nat| &nat.addresses);
+        let subscribers = policy.ue_pools.iter().map(|pool| &pool.cidr).chain(hidden);
+        let subscribers = Ranges::of(subscribers.map(|net| (*net, ())));
         Ok(Self {
             version,
             sha256,
@@ -144,6 +156,8 @@ impl Rulebook {
             texts,
             settings,
             vendors,
+            holders,
+            subscribers,
         })
     }
 
@@ -179,7 +193,13 @@ impl Rulebook {
 
     /// The id of the entry that holds an address: of several the one with the longest prefix.
     pub fn holder(&self, address: IpAddr) -> Option<&str> {
-        self.inventory.holder(address).map(|entry| entry.id.as_str())
+        let number = weir_policy::EquipmentId(self.holders.find(address)?);
+        self.inventory.entry(number).map(|entry| entry.id.as_str())
+    }
+
+    /// Whether the policy says that an address is a subscriber's, or hides some.
+    pub fn is_subscribers(&self, address: IpAddr) -> bool {
+        self.subscribers.find(address).is_some()
     }
 
     /// The inventory entry with the sensor's number.

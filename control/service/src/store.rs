@@ -6,6 +6,9 @@ mod cases;
 mod desk;
 mod question;
 mod reader;
+mod sessions;
+mod site;
+mod talks;
 
 use std::fs::{File, OpenOptions, Permissions, TryLockError};
 use std::io;
@@ -21,12 +24,14 @@ use weir_engine::contract::SCHEMA;
 
 pub use desk::{Deed, Entry};
 pub use reader::{Filter, Page, Reader};
+pub use site::Standing;
 
 use crate::alerts::{Alerts, Row};
 use crate::cases::{AlertId, Cases};
 use crate::live::now;
 use crate::progress::Progress;
 use crate::rulebook::{Rulebook, Texts};
+use crate::site::Site;
 
 /// Policies that are kept: the newest.
 const SNAPSHOTS: i64 = 64;
@@ -81,6 +86,7 @@ fn lock(directory: &Path) -> Result<File, StoreError> {
 /// The database. One process at a time writes it; its own other threads may read beside.
 pub struct Store {
     connection: Connection,
+    sessions_given_up: u64,
     _lock: File,
 }
 
@@ -107,8 +113,10 @@ impl Store {
                 inventory TEXT NOT NULL, policy TEXT NOT NULL);
              CREATE TABLE IF NOT EXISTS names (fingerprint BLOB PRIMARY KEY, sha256 BLOB NOT NULL);",
         )?;
-        connection.execute_batch(cases::TABLES)?;
-        let store = Self { connection, _lock: lock };
+        for tables in [cases::TABLES, talks::TABLES, sessions::TABLES] {
+            connection.execute_batch(tables)?;
+        }
+        let store = Self { connection, sessions_given_up: 0, _lock: lock };
         store.forget_other_schemas()?;
         Ok(store)
     }
@@ -190,6 +198,22 @@ impl Store {
         Ok(gone)
     }
 
+    /// The same of who talked to whom, and of sessions.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn retain_site(&mut self, oldest: Nanos) -> Result<(), StoreError> {
+        let transaction = self.connection.transaction()?;
+        talks::retain(&transaction, oldest)?;
+        sessions::retain(&transaction, oldest)?;
+        Ok(transaction.commit()?)
+    }
+
+    /// Sessions that made room for newer ones, since the start of the process.
+    pub fn sessions_given_up(&self) -> u64 {
+        self.sessions_given_up
+    }
+
     /// Carries out what somebody asked for, with its line in the audit, and has it on the disk when
     /// it answers. Nothing is stored where `deed` answers none.
     ///
@@ -258,10 +282,9 @@ impl Store {
     pub fn commit(
         &mut self,
         progress: &Progress,
-        alerts: &Alerts,
-        analytics: &Analytics,
-        cases: &Cases,
+        (alerts, analytics, cases, site): (&Alerts, &Analytics, &Cases, &Site),
     ) -> Result<(), StoreError> {
+        let given_up;
         let transaction = self.connection.transaction()?;
         {
             let mut put = transaction
@@ -290,9 +313,13 @@ impl Store {
                 return Err(error.into());
             }
             cases::put(&transaction, cases, now())?;
+            talks::put(&transaction, site, now())?;
+            given_up =
+                sessions::put(&transaction, &site.seal, &site.sessions, progress.boot, now())?;
             put_progress(&transaction, progress)?;
         }
         transaction.commit()?;
+        self.sessions_given_up += given_up;
         Ok(())
     }
 

@@ -64,11 +64,17 @@ impl Paged {
     }
 }
 
-fn page(limit: Option<u32>, after: Option<&str>) -> Result<Page, Failure> {
+/// How many rows a page has.
+pub(super) fn rows(limit: Option<u32>) -> Result<u32, Failure> {
     let most = limit.unwrap_or(ROWS);
     if !(1..=MOST).contains(&most) {
         return Err(Failure::invalid(format!("limit is a number from 1 to {MOST}")));
     }
+    Ok(most)
+}
+
+fn page(limit: Option<u32>, after: Option<&str>) -> Result<Page, Failure> {
+    let most = rows(limit)?;
     let place = |after: &str| {
         let (time, number) = after.split_once('-')?;
         Some((time.parse().ok()?, number.parse().ok()?))

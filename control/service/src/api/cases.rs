@@ -25,17 +25,17 @@ use crate::live::{lock, now};
 /// Suppressions that are listed.
 const SUPPRESSIONS: u32 = 5_000;
 
-type Answer<T> = Result<Json<T>, Failure>;
+pub(super) type Answer<T> = Result<Json<T>, Failure>;
 
-fn named<T>(path: Result<Path<T>, PathRejection>) -> Result<T, Failure> {
+pub(super) fn named<T>(path: Result<Path<T>, PathRejection>) -> Result<T, Failure> {
     path.map(|Path(value)| value).map_err(|_| Failure::absent())
 }
 
-fn asked<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, Failure> {
+pub(super) fn asked<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, Failure> {
     query.map(|Query(value)| value).map_err(|error| Failure::invalid(error.body_text()))
 }
 
-fn said<T>(body: Result<Json<T>, JsonRejection>) -> Result<T, Failure> {
+pub(super) fn said<T>(body: Result<Json<T>, JsonRejection>) -> Result<T, Failure> {
     body.map(|Json(value)| value).map_err(|error| Failure::invalid(error.body_text()))
 }
 

@@ -7,6 +7,7 @@
 mod answer;
 mod asked;
 mod cases;
+mod equipment;
 mod openapi;
 pub mod tokens;
 
@@ -76,6 +77,8 @@ impl Api {
             .route("/api/v1/suppressions", get(cases::suppressions).post(cases::suppress))
             .route("/api/v1/suppressions/{number}/revoke", post(cases::revoke))
             .route("/api/v1/audit", get(cases::audit))
+            .route("/api/v1/equipment", get(equipment::list))
+            .route("/api/v1/equipment/{id}", get(equipment::one))
             .layer(DefaultBodyLimit::max(BODY))
             .with_state(self)
     }

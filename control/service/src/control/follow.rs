@@ -15,7 +15,7 @@ use weir_engine::Nanos;
 use weir_engine::contract::verdict::Verdict;
 use weir_shm::{Position, Record, RecordError};
 
-use super::{Blocked, CLOSED, Control, KEPT, RETENTION, RETRY};
+use super::{Blocked, CLOSED, Control, KEPT, RETENTION, RETRY, SITE_KEPT};
 use crate::live::{lock, now};
 use crate::progress::Lost;
 use crate::recorder::Recorder;
@@ -240,6 +240,12 @@ impl Control {
         let oldest = Nanos(now().0.saturating_sub(KEPT.0));
         if let Err(error) = self.store.retain(oldest) {
             eprintln!("error: old alerts can't be removed: {error}; control.db; make room");
+        }
+        let oldest = Nanos(now().0.saturating_sub(SITE_KEPT.0));
+        if let Err(error) = self.store.retain_site(oldest) {
+            eprintln!(
+                "error: old flows and sessions can't be removed: {error}; control.db; make room"
+            );
         }
     }
 

@@ -18,12 +18,12 @@ impl Recorder {
         // Under no policy nothing is judged.
         let Some(rulebook) = self.rulebook(activity.policy, store) else { return };
         self.pass(activity.last);
+        let ids = super::ids(Some(&rulebook), [activity.source, activity.destination]);
+        self.ledger.activity(activity, &ids);
         // A flow is told of when it ends, when the day that it began on may be over.
         let day = activity.last.day().max(self.alerts.oldest_open_day(self.progress.latest));
-        for side in [Side::First, Side::Second] {
-            let Some(number) = equipment(activity, side).0 else { continue };
-            let id =
-                rulebook.entry(number).map_or_else(|| unnamed(number), |entry| entry.id.clone());
+        for (side, id) in [Side::First, Side::Second].into_iter().zip(ids) {
+            let (Some(number), Some(id)) = (equipment(activity, side).0, id) else { continue };
             let is_in_window = rulebook.is_in_change_window(number, activity.last);
             let context = Context { day, is_in_window, cohort: rulebook.cohort(number) };
             let spell = Spell::of(&id, activity, side, context);

@@ -166,7 +166,7 @@ impl<T> Rows<T> {
 
 /// A connection that only reads.
 pub struct Reader {
-    connection: Connection,
+    pub(super) connection: Connection,
 }
 
 impl Reader {
@@ -381,7 +381,7 @@ pub(super) const COLUMNS: &str = "id, detection, severity, status, restricted, d
     model, build, peer, first, last, packets, bytes, updates, final, incident, suppression, \
     changed, changed_by, note";
 
-fn severity(number: u8) -> &'static str {
+pub(super) fn severity(number: u8) -> &'static str {
     Severity::ALL.get(usize::from(number)).copied().unwrap_or(Severity::Info).name()
 }
 

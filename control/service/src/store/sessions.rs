@@ -1,0 +1,227 @@
+//! Sessions as they were told of, at agreement and at their end: one row each, in the order of their
+//! agreement.
+//!
+//! Subscribers' addresses are sealed. Rows are found again by keyed hashes of what people look for, which
+//! are kept in parts of [`PART`] sessions: new ones are written side by side, and what makes room goes
+//! part by part, which a single index over all would not allow at ten thousand sessions a second.
+
+use rusqlite::{OptionalExtension, Transaction, params};
+use weir_engine::Nanos;
+use weir_engine::contract::session::{SessionRecord, TunnelEnd};
+
+use super::StoreError;
+use super::cases::signed;
+use crate::site::seal::{Kind, Seal};
+
+/// Sessions that are kept at most: the newest.
+pub(super) const SESSIONS: i64 = 1_000_000;
+/// Sessions whose hashes lie together.
+pub(super) const PART: i64 = 1 << 13;
+
+pub(super) const TABLES: &str = "
+    CREATE TABLE IF NOT EXISTS sessions (id INTEGER PRIMARY KEY, identity INTEGER,
+        boot INTEGER NOT NULL, changed INTEGER NOT NULL, cp_seid INTEGER NOT NULL,
+        up_seid INTEGER NOT NULL, cp TEXT, up TEXT, generation INTEGER NOT NULL,
+        state INTEGER NOT NULL, established INTEGER, ended INTEGER, pseudonyms BLOB NOT NULL,
+        sealed BLOB NOT NULL, network_instance TEXT, dnn TEXT, supi INTEGER, slice TEXT,
+        uplink TEXT NOT NULL, downlink TEXT NOT NULL, modifications INTEGER NOT NULL,
+        reports INTEGER NOT NULL, packets_ul INTEGER NOT NULL, packets_dl INTEGER NOT NULL,
+        bytes_ul INTEGER NOT NULL, bytes_dl INTEGER NOT NULL, qfi TEXT NOT NULL,
+        reported_ul INTEGER, reported_dl INTEGER, usage_mismatch INTEGER NOT NULL);
+    CREATE UNIQUE INDEX IF NOT EXISTS sessions_by_identity ON sessions (identity)
+        WHERE identity IS NOT NULL;
+    CREATE TABLE IF NOT EXISTS session_keys (part INTEGER NOT NULL, hash INTEGER NOT NULL,
+        session INTEGER NOT NULL, PRIMARY KEY (part, hash, session)) WITHOUT ROWID;";
+
+/// By what a session is known: SEIDs are its CP function's, and given again after its end.
+pub fn identity(
+    seal: &Seal,
+    cp: Option<std::net::IpAddr>,
+    (cp_seid, up_seid): (u64, u64),
+    generation: u32,
+) -> i64 {
+    let mut octets = Vec::with_capacity(40);
+    octets.extend(cp_seid.to_be_bytes());
+    octets.extend(up_seid.to_be_bytes());
+    octets.extend(generation.to_be_bytes());
+    match cp.map(|cp| cp.to_canonical()) {
+        Some(std::net::IpAddr::V4(v4)) => octets.extend(v4.octets()),
+        Some(std::net::IpAddr::V6(v6)) => octets.extend(v6.octets()),
+        None => {}
+    }
+    seal.hash(Kind::Session, &octets)
+}
+
+/// What a session is looked for by.
+fn hashes<'a>(seal: &'a Seal, record: &'a SessionRecord) -> impl Iterator<Item = i64> + 'a {
+    let addresses = record.ue.iter().map(|address| seal.pseudonym(*address));
+    let tunnels = record.uplink.iter().chain(&record.downlink);
+    let tunnels = tunnels.map(|end| seal.hash(Kind::Teid, &end.teid.to_be_bytes()));
+    let supi = record.supi.map(|supi| seal.hash(Kind::Supi, &supi.to_be_bytes()));
+    addresses.chain(tunnels).chain(supi)
+}
+
+/// A sensor's life as rows name it.
+pub(super) fn life(boot: Option<[u8; 16]>) -> i64 {
+    let boot = u128::from_le_bytes(boot.unwrap_or_default());
+    boot as i64
+}
+
+/// A row that is there already.
+struct Known {
+    id: i64,
+    established: Option<i64>,
+    is_over: bool,
+    tunnels: (String, String),
+}
+
+/// Stores what is said of sessions; answers how many made room.
+pub(super) fn put(
+    transaction: &Transaction<'_>,
+    seal: &Seal,
+    records: &[SessionRecord],
+    boot: Option<[u8; 16]>,
+    now: Nanos,
+) -> Result<u64, StoreError> {
+    if records.is_empty() {
+        return Ok(0);
+    }
+    let mut find = transaction.prepare_cached(
+        "SELECT id, established, ended IS NOT NULL, uplink, downlink FROM sessions WHERE identity = ?1",
+    )?;
+    let mut rename =
+        transaction.prepare_cached("UPDATE sessions SET identity = NULL WHERE id = ?1")?;
+    let mut key = transaction.prepare_cached(
+        "INSERT OR IGNORE INTO session_keys (part, hash, session) VALUES (?1, ?2, ?3)",
+    )?;
+    let mut put = transaction.prepare_cached(
+        "INSERT INTO sessions (id, identity, boot, changed, cp_seid, up_seid, cp, up,
+            generation, state, established, ended, pseudonyms, sealed, network_instance, dnn, supi,
+            slice, uplink, downlink, modifications, reports, packets_ul, packets_dl, bytes_ul,
+            bytes_dl, qfi, reported_ul, reported_dl, usage_mismatch)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
+            ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30)
+         ON CONFLICT (id) DO UPDATE SET boot = excluded.boot, changed = excluded.changed,
+            up = excluded.up, state = excluded.state,
+            established = coalesce(excluded.established, established), ended = excluded.ended,
+            pseudonyms = excluded.pseudonyms, sealed = excluded.sealed,
+            network_instance = excluded.network_instance, dnn = excluded.dnn, supi = excluded.supi,
+            slice = excluded.slice, uplink = excluded.uplink, downlink = excluded.downlink,
+            modifications = excluded.modifications, reports = excluded.reports,
+            packets_ul = excluded.packets_ul, packets_dl = excluded.packets_dl,
+            bytes_ul = excluded.bytes_ul, bytes_dl = excluded.bytes_dl, qfi = excluded.qfi,
+            reported_ul = excluded.reported_ul, reported_dl = excluded.reported_dl,
+            usage_mismatch = excluded.usage_mismatch",
+    )?;
+    let mut newest: i64 =
+        transaction.query_row("SELECT coalesce(max(id), 0) FROM sessions", [], |row| row.get(0))?;
+    for record in records {
+        let seids = (record.cp_seid, record.up_seid);
+        let identity = identity(seal, record.cp, seids, record.generation);
+        let established = record.established.map(|time| signed(time.0));
+        let known = find
+            .query_row([identity], |row| {
+                Ok(Known {
+                    id: row.get(0)?,
+                    established: row.get(1)?,
+                    is_over: row.get(2)?,
+                    tunnels: (row.get(3)?, row.get(4)?),
+                })
+            })
+            .optional()?;
+        let known = match known {
+            Some(known) if is_another(&known, established) => {
+                // Its SEIDs were given again, which a sensor that began anew does not count.
+                rename.execute([known.id])?;
+                None
+            }
+            known => known,
+        };
+        let tunnels = (tunnels(&record.uplink)?, tunnels(&record.downlink)?);
+        let id = match &known {
+            Some(known) => known.id,
+            None => {
+                newest += 1;
+                newest
+            }
+        };
+        if known.is_none_or(|known| known.tunnels != tunnels) {
+            for hash in hashes(seal, record) {
+                key.execute([id / PART, hash, id])?;
+            }
+        }
+        let pseudonyms = record.ue.iter().flat_map(|it| seal.pseudonym(*it).to_be_bytes());
+        let usage = &record.usage;
+        put.execute(params![
+            id,
+            identity,
+            life(boot),
+            signed(now.0),
+            record.cp_seid as i64,
+            record.up_seid as i64,
+            record.cp.map(|cp| cp.to_string()),
+            record.up.map(|up| up.to_string()),
+            record.generation,
+            record.state as u8,
+            established,
+            record.ended.map(|time| signed(time.0)),
+            pseudonyms.collect::<Vec<u8>>(),
+            seal.seal(identity, &record.ue),
+            record.network_instance.as_deref(),
+            record.dnn.or(record.network_instance).as_deref(),
+            record.supi.map(|supi| supi as i64),
+            record.slice.map(|slice| slice.to_string()),
+            tunnels.0,
+            tunnels.1,
+            record.modifications,
+            record.reports,
+            signed(usage.uplink_packets),
+            signed(usage.downlink_packets),
+            signed(usage.uplink_bytes),
+            signed(usage.downlink_bytes),
+            serde_json::to_string(&record.qfi)?,
+            record.reported.map(|(ul, _)| signed(ul)),
+            record.reported.map(|(_, dl)| signed(dl)),
+            record.usage_mismatch,
+        ])?;
+    }
+    make_room(transaction, newest - SESSIONS)
+}
+
+/// Whether a row is about an earlier session of the same SEIDs.
+fn is_another(known: &Known, established: Option<i64>) -> bool {
+    match (known.established, established) {
+        (Some(before), Some(now)) => before != now,
+        _ => known.is_over,
+    }
+}
+
+fn tunnels(ends: &[TunnelEnd]) -> Result<String, StoreError> {
+    Ok(serde_json::to_string(ends)?)
+}
+
+/// Removes all sessions up to this one; answers how many there were.
+fn make_room(transaction: &Transaction<'_>, last: i64) -> Result<u64, StoreError> {
+    if last <= 0 {
+        return Ok(0);
+    }
+    let mut drop = transaction.prepare_cached("DELETE FROM sessions WHERE id <= ?1")?;
+    let gone = drop.execute([last])?;
+    // A part whose sessions are all gone.
+    let mut drop = transaction.prepare_cached("DELETE FROM session_keys WHERE part < ?1")?;
+    drop.execute([(last + 1) / PART])?;
+    Ok(gone as u64)
+}
+
+/// Removes sessions that nothing was said of since `oldest`, up to the first that something was, some
+/// at a time.
+pub(super) fn retain(transaction: &Transaction<'_>, oldest: Nanos) -> Result<(), StoreError> {
+    let last: Option<i64> = transaction.query_row(
+        "SELECT max(id) FROM (SELECT id, changed, max(changed) OVER (ORDER BY id) AS latest
+            FROM (SELECT id, changed FROM sessions ORDER BY id LIMIT ?2)) WHERE latest < ?1",
+        params![signed(oldest.0), 4 * PART],
+        |row| row.get(0),
+    )?;
+    make_room(transaction, last.unwrap_or(0))?;
+    Ok(())
+}
