@@ -130,11 +130,13 @@ fn schemathesis_finds_nothing_that_was_not_announced() {
         .args(["--header", &format!("Authorization: Bearer {}", desk.token)])
         // That a suppression names what is installed, and a time to come, no schema says.
         .args(["--checks", "all", "--exclude-checks", "positive_data_acceptance"])
+        // It has no end.
+        .args(["--exclude-path", "/api/v1/stream"])
         .args(["--max-examples", "30", "--seed", "1", "--no-color"])
         .current_dir(desk.directory.path())
         .output()
         .unwrap();
     let told = String::from_utf8_lossy(&tried.stdout);
     assert!(tried.status.success(), "{told}");
-    assert!(told.contains("Tested: 14"), "{told}");
+    assert!(told.contains("Tested: 15"), "{told}");
 }

@@ -24,7 +24,7 @@ use crate::event_file::EventFile;
 use crate::live::{Shared, lock, now};
 use crate::options::Plan;
 use crate::print::Printer;
-use crate::progress::{Lost, Tally};
+use crate::progress::{Lost, Progress, Tally};
 use crate::recorder::Recorder;
 use crate::refusal::Refusal;
 use crate::rulebook::{Files, Rulebook};
@@ -105,6 +105,9 @@ pub struct Control {
     complaint: String,
     committed: u64,
     blocked: Option<Blocked>,
+    /// The version in force and its name in this life of the sensor, and what may be told of them.
+    judging: Option<(u64, [u8; 32])>,
+    in_force: Option<(u64, Option<[u8; 32]>)>,
     stats: Instant,
     looked: Instant,
     retained: Instant,
@@ -204,6 +207,7 @@ impl Control {
         let sinks = Sinks::start(&plan.sinks)?;
         recorder.feed(&sinks);
         lock(&shared).sinks = sinks.meters().to_vec();
+        recorder.note_in(Arc::clone(&lock(&shared).news));
         let signals = Signals::default();
         for (signal, flag) in
             [(SIGTERM, &signals.stop), (SIGINT, &signals.stop), (SIGHUP, &signals.reload)]
@@ -240,6 +244,8 @@ impl Control {
             complaint: String::new(),
             committed,
             blocked: None,
+            judging: None,
+            in_force: None,
             stats: start,
             looked: start,
             retained: start,
@@ -437,6 +443,7 @@ impl Control {
 
     /// Shows what changed to metrics.
     fn publish(&mut self) {
+        self.name_policy();
         let written = self.sensor.as_ref().map(|sensor| lock(&sensor.attachment).written());
         let mut live = lock(&self.shared);
         live.up = self.watch.is_up();
@@ -448,7 +455,22 @@ impl Control {
         live.memory_evictions = self.recorder.analytics.evictions();
         live.given_up = self.recorder.ledger.given_up(self.store.sessions_given_up());
         live.journal = self.recorder.progress.journals[0].head;
+        live.policy = self.in_force;
         live.unread = written.map_or(0, |written| written.saturating_sub(self.committed));
+    }
+
+    /// Finds out by what hash everybody may know the policy in force, if it is another one.
+    fn name_policy(&mut self) {
+        let Progress { policy, policies, .. } = &self.recorder.progress;
+        let judging = policies.get(policy).map(|sha256| (*policy, *sha256));
+        if judging != self.judging {
+            self.judging = judging;
+            // What was never adopted here may be named by the sensor's own word, which is secret.
+            self.in_force = judging.map(|(version, sha256)| {
+                let is_public = self.store.is_public(&sha256).unwrap_or(false);
+                (version, is_public.then_some(sha256))
+            });
+        }
     }
 
     /// Reads the files again; if they are bad the old ones stay.

@@ -64,6 +64,22 @@ impl Counts {
         self.lost = attachment.lost();
     }
 
+    /// What came, and what of it was not inspected.
+    pub fn traffic(&self) -> Traffic {
+        let mut traffic = Traffic::default();
+        for lane in &self.lanes {
+            traffic.frames += lane.received_packets;
+            traffic.bytes += lane.received_bytes;
+            traffic.not_inspected += lane.not_inspected.iter().sum::<u64>();
+        }
+        for port in &self.ports {
+            let lost: u64 = port.not_inspected.iter().sum();
+            traffic.frames += lost;
+            traffic.not_inspected += lost;
+        }
+        traffic
+    }
+
     /// The sums over lanes, workers and ports.
     pub fn totals(&self) -> Totals {
         let mut totals = Totals::default();
@@ -112,6 +128,17 @@ pub fn error_names(index: usize) -> (&'static str, &'static str) {
     assert!(index < ERRORS, "a counter beyond the table");
     let kinds = ErrorKind::ALL.len();
     (Layer::ALL[index / kinds].name(), ErrorKind::ALL[index % kinds].name())
+}
+
+/// Frames since the sensor's start.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Traffic {
+    /// Frames received, those included that no worker got.
+    pub frames: u64,
+    /// Bytes on the wire of the frames that a worker got.
+    pub bytes: u64,
+    /// Frames that did not go through the engine.
+    pub not_inspected: u64,
 }
 
 /// PFCP sessions.

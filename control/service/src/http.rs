@@ -37,7 +37,7 @@ pub fn bind(address: SocketAddr) -> Result<TcpListener, Refusal> {
 /// If the system gives no runtime.
 pub fn serve(listener: TcpListener, shared: Shared, api: Api) -> io::Result<()> {
     listener.set_nonblocking(true)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let exposition = Exposition::of(shared.clone());
     let router = Router::new()
         .route("/metrics", get(metrics).with_state(exposition))
@@ -53,6 +53,7 @@ pub fn serve(listener: TcpListener, shared: Shared, api: Api) -> io::Result<()> 
         });
     thread::spawn(move || {
         runtime.block_on(async {
+            tokio::spawn(api.herald());
             let served = match tokio::net::TcpListener::from_std(listener) {
                 Ok(listener) => axum::serve(listener, router).await,
                 Err(error) => Err(error),

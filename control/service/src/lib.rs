@@ -14,6 +14,7 @@ pub mod http;
 pub mod live;
 pub mod metrics;
 pub mod narrate;
+pub mod news;
 pub mod options;
 pub mod print;
 pub mod progress;

@@ -12,7 +12,8 @@ use weir_journal::Head;
 use weir_shm::Attachment;
 
 use crate::attach::Sensor;
-use crate::counts::Counts;
+use crate::counts::{Counts, Traffic};
+use crate::news::News;
 use crate::progress::Tally;
 use crate::rulebook::Rulebook;
 use crate::sinks::Meter;
@@ -79,6 +80,12 @@ pub struct Live {
     pub given_up: GivenUp,
     /// What is counted of each sink.
     pub sinks: Vec<Arc<Meter>>,
+    /// The policy in force, by its number and the hash that everybody may know, if it has one.
+    pub policy: Option<(u64, Option<[u8; 32]>)>,
+    /// What came in the last second.
+    pub rates: Rates,
+    /// Alerts that whoever watches is to be told of.
+    pub news: Arc<News>,
 }
 
 impl Live {
@@ -90,6 +97,7 @@ impl Live {
         self.started = sensor.started;
         self.busy = vec![Load::default(); usize::from(sensor.greeting.workers)];
         self.receiving = vec![Load::default(); usize::from(sensor.greeting.receivers)];
+        self.rates = Rates::default();
         self.beaten = Some(Instant::now());
         self.up = true;
         self.refresh();
@@ -102,6 +110,7 @@ impl Live {
         self.beaten = None;
         self.up = false;
         self.busy.iter_mut().chain(&mut self.receiving).for_each(|load| load.ratio = 0.0);
+        self.rates = Rates::default();
     }
 
     /// Reads the sensor's counters again, if it is attached.
@@ -143,6 +152,35 @@ impl Live {
         for (load, receiver) in self.receiving.iter_mut().zip(&self.counts.receivers) {
             load.sample(receiver.busy_ns, receiver.total_ns);
         }
+        if self.memory.is_some() {
+            self.rates.sample(self.counts.traffic(), Instant::now());
+        }
+    }
+}
+
+/// What came in the last second, measured by this process and not by whoever looks: two who look
+/// see the same.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Rates {
+    /// Frames a second.
+    pub packets: f64,
+    /// Bits on the wire a second, of the frames that a worker got.
+    pub bits: f64,
+    /// Frames a second that were not inspected.
+    pub not_inspected: f64,
+    before: Option<(Traffic, Instant)>,
+}
+
+impl Rates {
+    fn sample(&mut self, traffic: Traffic, now: Instant) {
+        if let Some((before, then)) = self.before {
+            let seconds = now.duration_since(then).as_secs_f64().max(1e-3);
+            let rate = |now: u64, before: u64| now.saturating_sub(before) as f64 / seconds;
+            self.packets = rate(traffic.frames, before.frames);
+            self.bits = rate(traffic.bytes, before.bytes) * 8.0;
+            self.not_inspected = rate(traffic.not_inspected, before.not_inspected);
+        }
+        self.before = Some((traffic, now));
     }
 }
 
@@ -182,4 +220,22 @@ pub fn keep_beating(shared: &Shared) {
             thread::sleep(BEAT);
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_are_those_of_the_time_that_passed_and_none_after_the_first_look() {
+        let (mut rates, start) = (Rates::default(), Instant::now());
+        let traffic = |frames| Traffic { frames, bytes: frames * 100, not_inspected: frames / 10 };
+        rates.sample(traffic(1_000), start);
+        assert_eq!(rates.packets, 0.0, "what came before is in no second");
+        rates.sample(traffic(3_000), start + Duration::from_secs(2));
+        assert_eq!((rates.packets, rates.bits, rates.not_inspected), (1e3, 8e5, 100.0));
+        // Counters that began anew are no flood.
+        rates.sample(traffic(10), start + Duration::from_secs(3));
+        assert_eq!(rates.packets, 0.0);
+    }
 }

@@ -23,6 +23,7 @@ use crate::eve::{
     PolicyName, SessionBody, StatsBody, Suspect,
 };
 use crate::live::now;
+use crate::news::News;
 use crate::print::Printer;
 use crate::progress::Progress;
 use crate::rulebook::{self, hex};
@@ -129,6 +130,7 @@ pub struct Recorder {
     inferred: HashMap<u64, Option<rulebook::Shared>>,
     printer: Option<Printer>,
     flows: Flows,
+    news: Arc<News>,
 }
 
 impl Recorder {
@@ -166,6 +168,7 @@ impl Recorder {
             inferred: HashMap::new(),
             printer,
             flows: Flows::default(),
+            news: Arc::default(),
         }
     }
 
@@ -174,6 +177,11 @@ impl Recorder {
         self.open.feed = sinks.open();
         self.restricted.feed = sinks.restricted();
         self.flows = sinks.flows();
+    }
+
+    /// Notes there what is stored from now on.
+    pub fn note_in(&mut self, news: Arc<News>) {
+        self.news = news;
     }
 
     /// Takes the names of taps and site from a sensor.
@@ -204,6 +212,8 @@ impl Recorder {
     pub fn commit(&mut self, store: &mut Store) -> Result<(), StoreError> {
         let changed = (&self.alerts, &self.analytics, &self.cases, &self.ledger);
         store.commit(&self.progress, changed)?;
+        let filings = self.cases.filings().iter();
+        self.news.stored(filings.map(|filing| (filing.id, filing.restricted)));
         self.alerts.stored();
         self.analytics.stored();
         self.cases.stored();

@@ -8,6 +8,7 @@ mod question;
 mod reader;
 mod sessions;
 mod site;
+mod standing;
 mod talks;
 
 use std::fs::{File, OpenOptions, Permissions, TryLockError};
@@ -99,7 +100,7 @@ impl Store {
         let lock = lock(directory)?;
         let path = directory.join("control.db");
         close_to_others(&path)?;
-        let connection = Connection::open(path)?;
+        let mut connection = Connection::open(path)?;
         connection.busy_timeout(PATIENCE)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "NORMAL")?;
@@ -116,6 +117,7 @@ impl Store {
         for tables in [cases::TABLES, talks::TABLES, sessions::TABLES] {
             connection.execute_batch(tables)?;
         }
+        standing::prepare(&mut connection)?;
         let store = Self { connection, sessions_given_up: 0, _lock: lock };
         store.forget_other_schemas()?;
         Ok(store)
@@ -246,6 +248,19 @@ impl Store {
         Ok(Some(done))
     }
 
+    /// The alerts that were changed at that time, each with whether it is restricted.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn changed_at(&self, time: Nanos) -> Result<Vec<(AlertId, bool)>, StoreError> {
+        let question = "SELECT id, restricted FROM history WHERE changed = ?1";
+        let mut statement = self.connection.prepare_cached(question)?;
+        let rows = statement.query_map([cases::signed(time.0)], |row| {
+            Ok((AlertId(row.get::<_, i64>(0)? as u64), row.get(1)?))
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     /// Whether a named role alone may see an alert; none if there is none.
     ///
     /// # Errors
@@ -364,6 +379,15 @@ impl Store {
         let question = "SELECT sha256 FROM names WHERE fingerprint = ?1";
         let found = self.connection.query_row(question, [fingerprint], |row| row.get(0));
         Ok(found.optional()?)
+    }
+
+    /// Whether everybody may name a policy by this hash.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn is_public(&self, sha256: &[u8; 32]) -> Result<bool, StoreError> {
+        let question = "SELECT EXISTS (SELECT 1 FROM names WHERE sha256 = ?1)";
+        Ok(self.connection.query_row(question, [sha256], |row| row.get(0))?)
     }
 
     /// The rulebook with this hash.

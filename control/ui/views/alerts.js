@@ -13,13 +13,13 @@ export const toEquipment = (id) => `#/equipment/${encodeURIComponent(id)}`;
 /** Rows of alerts; `names` are the detections' by id. */
 export function alertRows(caption, items, names) {
   return table(caption, [
-    { name: "Severity", cell: (alert) => badge(alert.severity) },
+    { name: "Severity", kind: "grave", cell: (alert) => badge(alert.severity) },
     { name: "Alert", kind: "main", cell: (alert) => [rowLink(`#/alerts/${alert.id}`, alert.detection), h("span", { class: "sub" }, names.get(alert.detection)?.signature ?? ""), alert.restricted && tag("restricted"), alert.degraded && tag("degraded", "Packets were lost, or a link that this needs is not tapped whole")] },
     { name: "Equipment", cell: (alert) => alert.equipment ? [h("a", { href: toEquipment(alert.equipment) }, outside(alert.equipment, 32)), h("span", { class: "sub" }, outside([alert.vendor, alert.build].filter(Boolean).join(" · "), 40))] : "–" },
     { name: "Peer", cell: (alert) => (alert.peer ? outside(alert.peer, 46) : "–") },
     { name: "Packets", kind: "digits", cell: (alert) => [count(alert.packets), h("span", { class: "sub" }, bytes(alert.bytes))] },
     { name: "Last", cell: (alert) => time(alert.last) },
-    { name: "Status", cell: (alert) => [status(alert.status), alert.evidence ? tag("evidence", `${alert.evidence} frames are kept`) : null] },
+    { name: "Status", kind: "stands", cell: (alert) => [status(alert.status), alert.evidence ? tag("evidence", `${alert.evidence} frames are kept`) : null] },
   ], items);
 }
 

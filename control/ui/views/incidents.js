@@ -21,13 +21,13 @@ export function where(incident) {
 
 export function incidentRows(caption, items) {
   return table(caption, [
-    { name: "Severity", cell: (incident) => badge(incident.severity) },
+    { name: "Severity", kind: "grave", cell: (incident) => badge(incident.severity) },
     { name: "Incident", kind: "main", cell: (incident) => [rowLink(`#/incidents/${incident.number}`, `${incident.number} · `, few(incident.detections, 2, (name) => name)), incident.restricted && [" ", tag("restricted")]] },
     { name: "Where", kind: "wide", cell: where },
     { name: "Alerts", kind: "digits", cell: (incident) => count(incident.alerts) },
     { name: "Since", cell: (incident) => time(incident.first) },
     { name: "Last", cell: (incident) => time(incident.last) },
-    { name: "Status", cell: (incident) => status(incident.status) },
+    { name: "Status", kind: "stands", cell: (incident) => status(incident.status) },
   ], items);
 }
 

@@ -215,7 +215,7 @@ pub(super) async fn one(
         let inventory = &rulebook.inventory;
         let entry = inventory.find(&id).and_then(|number| inventory.entry(number));
         let entry = entry.ok_or_else(Failure::absent)?;
-        let item = Item::of(entry, reader.standing(&id, sees)?);
+        let item = Item::of(entry, reader.standing_of(&id, sees)?);
         serde_json::to_value(item).map_err(|error| Failure::unavailable(error.to_string()))
     });
     Ok(Json(found.await?))

@@ -9,6 +9,8 @@ mod asked;
 mod cases;
 mod equipment;
 mod openapi;
+mod state;
+mod stream;
 pub mod tokens;
 
 use std::path::{Path, PathBuf};
@@ -24,6 +26,7 @@ use crate::cases::command::{Actor, Command, Done, Order};
 use crate::live::{Shared, lock};
 use crate::store::Reader;
 use answer::Failure;
+use stream::Streams;
 use tokens::{Denied, Found, Person, Role, TokenError, Tokens, fits};
 
 /// How long an order may take: the disk is slow, or full.
@@ -41,6 +44,7 @@ pub struct Api {
     tokens: Arc<Mutex<Tokens>>,
     desk: mpsc::SyncSender<Order>,
     live: Shared,
+    streams: Arc<Streams>,
 }
 
 impl Api {
@@ -53,7 +57,9 @@ impl Api {
         desk: mpsc::SyncSender<Order>,
         live: Shared,
     ) -> Result<Self, TokenError> {
+        let news = Arc::clone(&lock(&live).news);
         Ok(Self {
+            streams: Arc::new(Streams::new(news)),
             tokens: Arc::new(Mutex::new(Tokens::read(&state_dir)?)),
             state_dir: state_dir.into(),
             readers: Arc::default(),
@@ -63,7 +69,7 @@ impl Api {
     }
 
     /// The routes.
-    pub fn router(self) -> Router {
+    pub fn router(&self) -> Router {
         Router::new()
             .route("/api/v1/openapi.json", get(openapi::document))
             .route("/api/v1/health", get(cases::health))
@@ -79,8 +85,10 @@ impl Api {
             .route("/api/v1/audit", get(cases::audit))
             .route("/api/v1/equipment", get(equipment::list))
             .route("/api/v1/equipment/{id}", get(equipment::one))
+            .route("/api/v1/state", get(state::state))
+            .route("/api/v1/stream", get(stream::stream))
             .layer(DefaultBodyLimit::max(BODY))
-            .with_state(self)
+            .with_state(self.clone())
     }
 
     /// Who asks. Where there are no tokens, whoever is on this machine may look, and nobody may

@@ -1,6 +1,8 @@
 //! What people ask for, carried out between two batches of records: the deed, its line in the
 //! audit and the journal's place are one transaction, and the answer waits for the disk.
 
+use std::sync::Arc;
+
 use serde_json::json;
 use weir_engine::Nanos;
 use weir_engine::detect::CATALOGUE;
@@ -9,7 +11,7 @@ use super::Control;
 use crate::cases::command::{Command, Done, NOTE, Order, Refused};
 use crate::cases::suppression::Standing;
 use crate::eve;
-use crate::live::now;
+use crate::live::{lock, now};
 use crate::store::Entry;
 
 /// Orders that are carried out between two batches.
@@ -105,6 +107,7 @@ impl Control {
                 return Err(other.map_or_else(|error| unavailable(&error), |_| Refused::Absent));
             }
         };
+        self.tell_watchers(now);
         match (done, command, scope) {
             (Done::Suppressed { number, alerts }, _, Some(scope)) => {
                 self.recorder.silence_said(&scope, now);
@@ -117,6 +120,15 @@ impl Control {
             _ => {}
         }
         Ok(done)
+    }
+
+    /// Whoever watches hears of alerts that a deed at `now` changed.
+    fn tell_watchers(&self, now: Nanos) {
+        let news = Arc::clone(&lock(&self.shared).news);
+        if news.is_watched() {
+            // A watcher that hears nothing of it now does when it asks.
+            news.stored(self.store.changed_at(now).unwrap_or_default());
+        }
     }
 
     /// Whether a command can be meant so; of a suppression what it silences.

@@ -10,9 +10,9 @@ use serde_json::value::RawValue;
 use weir_engine::Nanos;
 use weir_engine::contract::verdict::Severity;
 
-use super::StoreError;
 use super::cases::{signed, unsigned};
 use super::question::Question;
+use super::{StoreError, standing};
 use crate::cases::AlertId;
 use crate::cases::incidents::{Incident, Key};
 use crate::cases::status::Status;
@@ -219,6 +219,24 @@ impl Reader {
             .optional()?;
         let Some((line, event)) = found else { return Ok(None) };
         Ok(Some(AlertPage { line, event: RawValue::from_string(event)? }))
+    }
+
+    /// An alert as lists show it, whoever may see it.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn alert_line(&self, id: AlertId) -> Result<Option<AlertLine>, StoreError> {
+        let question = format!("SELECT {COLUMNS} FROM history WHERE id = ?1");
+        let mut statement = self.connection.prepare_cached(&question)?;
+        Ok(statement.query_row([id.0 as i64], alert_line).optional()?)
+    }
+
+    /// How many unrestricted alerts stand where, by [`Status::ALL`].
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn standing(&self) -> Result<[u64; Status::ALL.len()], StoreError> {
+        standing::read(&self.connection)
     }
 
     /// Incidents, the latest first.

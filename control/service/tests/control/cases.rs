@@ -11,15 +11,15 @@ use weir_engine::detect::PFCP_DUPL;
 use super::fake::*;
 
 /// A process with its sensor, and tokens for it.
-struct Desk {
-    place: Place,
-    sensor: Sensor,
+pub(crate) struct Desk {
+    pub(crate) place: Place,
+    pub(crate) sensor: Sensor,
     control: Option<Control>,
     connection: weir_shm::channel::Connection,
-    address: String,
+    pub(crate) address: String,
 }
 
-fn token(place: &Place, name: &str, role: &str) -> String {
+pub(crate) fn token(place: &Place, name: &str, role: &str) -> String {
     let made = Command::new(env!("CARGO_BIN_EXE_weir-control"))
         .arg("--state-dir")
         .arg(place.directory.path())
@@ -31,41 +31,41 @@ fn token(place: &Place, name: &str, role: &str) -> String {
 }
 
 impl Desk {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::over(Place::new(""))
     }
 
-    fn over(place: Place) -> Self {
+    pub(crate) fn over(place: Place) -> Self {
         let sensor = Sensor::start(&place.socket(), false, 64);
         let (control, connection, address) = start(&place, &sensor);
         Self { place, sensor, control: Some(control), connection, address }
     }
 
     /// The process is killed and started again.
-    fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         self.control.take().unwrap().kill();
         let (control, connection, address) = start(&self.place, &self.sensor);
         (self.control, self.connection, self.address) = (Some(control), connection, address);
     }
 
     /// An alert about a peer in a network of its own.
-    fn finds(&mut self, instance: u64, equipment: u32, network: u8, packets: u64) {
+    pub(crate) fn finds(&mut self, instance: u64, equipment: u32, network: u8, packets: u64) {
         let mut found = alert(instance, equipment, packets);
         found.peer = Some(IpAddr::from([203, 0, network, 1]));
         self.says(found);
     }
 
-    fn says(&mut self, found: weir_engine::contract::verdict::Alert) {
+    pub(crate) fn says(&mut self, found: weir_engine::contract::verdict::Alert) {
         self.sensor.push(&say(found)).unwrap();
         let written = self.sensor.segment.ring.written();
         self.sensor.await_released(written);
     }
 
-    fn get(&self, token: &str, path: &str) -> (u16, Value) {
+    pub(crate) fn get(&self, token: &str, path: &str) -> (u16, Value) {
         self.ask(token, "GET", path, None)
     }
 
-    fn post(&self, token: &str, path: &str, body: Value) -> (u16, Value) {
+    pub(crate) fn post(&self, token: &str, path: &str, body: Value) -> (u16, Value) {
         self.ask(token, "POST", path, Some(body))
     }
 
@@ -82,7 +82,7 @@ impl Desk {
         request(&self.address, &format!("{head}Connection: close\r\n\r\n{body}"))
     }
 
-    fn alerts(&self, token: &str, query: &str) -> Vec<Value> {
+    pub(crate) fn alerts(&self, token: &str, query: &str) -> Vec<Value> {
         let (code, page) = self.get(token, &format!("alerts{query}"));
         assert_eq!(code, 200, "{page}");
         page["items"].as_array().unwrap().clone()

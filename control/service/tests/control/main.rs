@@ -8,6 +8,7 @@ mod memory;
 mod restricted;
 mod sinks;
 mod streams;
+mod watching;
 
 use std::fs;
 use std::io::Write;
