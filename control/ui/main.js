@@ -6,6 +6,7 @@ import * as live from "/ui/live.js";
 import { dialog } from "/ui/parts/dialog.js";
 import { step } from "/ui/parts/list.js";
 import { failed, loading } from "/ui/parts/notice.js";
+import { plain } from "/ui/plain.js";
 import * as shell from "/ui/shell.js";
 import * as theme from "/ui/theme.js";
 import { alert } from "/ui/views/alert.js";
@@ -83,7 +84,7 @@ async function go({ quietly = false } = {}) {
     if (!found) throw new api.Failure(404, `nothing is shown under ${path}`);
     const { title, content } = await found[1](context);
     if (ended.signal.aborted) return;
-    document.title = `${title} · Weir`;
+    document.title = `${plain(title)} · Weir`;
     const kept = quietly ? scrollY : 0;
     show(main, content);
     scrollTo(0, kept);

@@ -25,7 +25,7 @@ const WORDS = { open: ["seeing", "live"], connecting: ["wait", "connecting"], lo
 function seeing() {
   const { state, link } = live.now;
   if (link !== "open" || !state) return WORDS[link === "open" ? "connecting" : link];
-  if (!state.up) return ["away", "sensor away"];
+  if (!state.up) return state.replay ? ["wait", "replay ended"] : ["away", "sensor away"];
   if (state.not_inspected_per_second > 0) return ["losing", "losing frames"];
   if (state.reason) return ["losing", "not ready"];
   return ["seeing", state.replay ? "replaying" : "live"];

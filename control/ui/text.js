@@ -1,17 +1,7 @@
 // Words, numbers and times; and texts from outside, which may be anything.
 
 import { h } from "/ui/dom.js";
-
-// What is invisible or turns the direction of what follows: control characters, bidirectional marks, joiners.
-const HIDDEN = /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]/g;
-
-/** A text in which nothing hides: what can't be seen is written by its number. */
-export function plain(text) {
-  return String(text).replace(HIDDEN, (sign) => {
-    const number = sign.codePointAt(0).toString(16).toUpperCase().padStart(4, "0");
-    return `⟨U+${number}⟩`;
-  });
-}
+import { plain } from "/ui/plain.js";
 
 function cut(text, most) {
   const signs = Array.from(text.slice(0, 2 * most + 2));

@@ -47,7 +47,7 @@ const FILES: &[File] = files! {
     STYLE "../../ui/": "weir.css";
     PICTURE "../../ui/": "weir.svg";
     SCRIPT "../../ui/":
-        "api.js" "catalogue.js" "dom.js" "live.js" "main.js" "markdown.js" "shell.js" "text.js"
+        "api.js" "catalogue.js" "dom.js" "live.js" "main.js" "markdown.js" "plain.js" "shell.js" "text.js"
         "theme.js"
         "parts/badge.js" "parts/chart.js" "parts/dialog.js" "parts/fact.js" "parts/list.js"
         "parts/notice.js"

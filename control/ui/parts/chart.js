@@ -4,6 +4,8 @@ import { h, s } from "/ui/dom.js";
 
 const WIDTH = 240;
 const HEIGHT = 44;
+/** Values that fill the width when there are few. */
+const LEAST = 60;
 
 /** A line of the last minutes; `draw` gives it other values. */
 export function sparkline(label) {
@@ -11,7 +13,9 @@ export function sparkline(label) {
   const line = s("path", { class: "line" });
   const element = s("svg", { class: "spark", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", "aria-label": label }, area, line);
   const draw = (series) => {
-    const values = [...series];
+    const all = [...series];
+    const known = all.findIndex((value) => value >= 0);
+    const values = all.slice(Math.max(0, Math.min(known, all.length - LEAST)));
     const most = Math.max(...values.filter((value) => value >= 0), 0);
     const step = WIDTH / (values.length - 1);
     let path = "";

@@ -9,7 +9,7 @@ import { bar } from "/ui/parts/chart.js";
 import { said } from "/ui/parts/dialog.js";
 import { facts, panel } from "/ui/parts/fact.js";
 import { mayWrite } from "/ui/shell.js";
-import { bytes, count, outside, percent, plain, span, some, time, unfolded } from "/ui/text.js";
+import { bytes, count, outside, percent, span, some, time, unfolded } from "/ui/text.js";
 import { toEquipment } from "/ui/views/alerts.js";
 import { statusButtons } from "/ui/views/status.js";
 import { canSuppress, suppress } from "/ui/views/suppress.js";
@@ -119,7 +119,7 @@ export function account(event, documentation) {
 /** The event as it was said. */
 function raw(event) {
   return h("details", { class: "panel" }, h("summary", {}, "The event as it was told (EVE JSON)"),
-    h("pre", { class: "code", tabindex: "0" }, JSON.stringify(event, null, 1).split("\n").map(plain).join("\n")));
+    h("pre", { class: "code", tabindex: "0" }, JSON.stringify(event, null, 1)));
 }
 
 export async function alert({ named: id, signal, again, on }) {

@@ -7,7 +7,7 @@ import { bar, loads, sparkline } from "/ui/parts/chart.js";
 import { rank } from "/ui/parts/badge.js";
 import { address } from "/ui/parts/list.js";
 import { empty, failed } from "/ui/parts/notice.js";
-import { count, parts, percent, plain, some } from "/ui/text.js";
+import { count, parts, percent, some } from "/ui/text.js";
 import { incidentRows } from "/ui/views/incidents.js";
 
 /** How often the list is asked for again while alerts come, at most. */
@@ -29,13 +29,14 @@ function tile(name, picture) {
 function sentence(state, link) {
   if (link === "lost") return ["away", "No connection to weir-control", "The page tries again by itself. What is shown below is what was known last."];
   if (!state) return ["wait", "Connecting", "The first numbers come within a second."];
-  if (!state.up) return ["away", "The sensor is away", `${plain(state.reason ?? "It gives no sign of life")}. Nothing is inspected. Look at it with systemctl status weir-sensor; what was found before stays below.`];
+  if (!state.up && state.replay) return ["wait", "The replay has ended", `${count(state.inspected)} of ${some(state.received, "frame")} were inspected. What was found stays below.`];
+  if (!state.up) return ["away", "The sensor is away", `${state.reason ?? "It gives no sign of life"}. Nothing is inspected. Look at it with systemctl status weir-sensor; what was found before stays below.`];
   const missed = state.not_inspected_per_second;
   if (missed > 0) {
     const share = missed / (missed + state.packets_per_second);
     return ["losing", `${percent(share, share < 0.1 ? 2 : 0)} of frames are not inspected`, "What is in them nobody knows. Below stands why; docs/overload.md says what helps."];
   }
-  if (state.reason) return ["losing", "Not ready", plain(state.reason)];
+  if (state.reason) return ["losing", "Not ready", state.reason];
   if (state.n4_coverage !== null && state.n4_coverage < 0.9) return ["losing", "N4 is seen in part only", "What rests on sessions is not judged for UPFs that are not covered. Look whether all paths of N4 are tapped."];
   return ["seeing", state.replay ? "Replaying a capture, all of it inspected" : "Seeing everything", `${count(state.inspected)} of ${count(state.received)} frames inspected since the sensor's start.`];
 }
@@ -137,6 +138,6 @@ export async function overview({ signal, on }) {
 
 function nothing() {
   const { state } = live.now;
-  if (state && !state.up) return empty("No incident is open", "That says little now: the sensor is away, and nothing is inspected.");
+  if (state && !state.up && !state.replay) return empty("No incident is open", "That says little now: the sensor is away, and nothing is inspected.");
   return empty("No incident is open", "That is good: all that the equipment sent was declared in the policy, or somebody is done with it. What came of earlier alerts stands under Incidents.");
 }

@@ -5,14 +5,14 @@ import { h, show } from "/ui/dom.js";
 import { facts, panel } from "/ui/parts/fact.js";
 import { table } from "/ui/parts/list.js";
 import { empty, failed, loading } from "/ui/parts/notice.js";
-import { bytes, count, outside, plain, some, time } from "/ui/text.js";
+import { bytes, count, outside, some, time } from "/ui/text.js";
 import { toEquipment } from "/ui/views/alerts.js";
 
 const SIGNS = { "+": ["added", "new"], "-": ["removed", "gone"], "~": ["changed", "changed"] };
 
 /** Its text with the numbers that mistakes are told by. */
 function text(policy) {
-  return h("div", { class: "scroll code", tabindex: "0", role: "region", "aria-label": "policy.toml" }, h("ol", { class: "lines" }, policy.split(/\r?\n/).slice(0, 20_000).map((line) => h("li", {}, h("code", {}, plain(line.replaceAll("\t", "    ")))))));
+  return h("div", { class: "scroll code", tabindex: "0", role: "region", "aria-label": "policy.toml" }, h("ol", { class: "lines" }, policy.split(/\r?\n/).slice(0, 20_000).map((line) => h("li", {}, h("code", {}, line.replaceAll("\t", "    "))))));
 }
 
 function mistakes(found) {

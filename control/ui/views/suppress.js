@@ -3,7 +3,7 @@
 import { ask, tell } from "/ui/api.js";
 import { h, show } from "/ui/dom.js";
 import { dialog, said } from "/ui/parts/dialog.js";
-import { local, outside, plain, some } from "/ui/text.js";
+import { local, outside, some } from "/ui/text.js";
 
 const HOUR = 3_600_000;
 const ENDS = [["1 hour", HOUR], ["1 day", 24 * HOUR], ["7 days", 7 * 24 * HOUR], ["30 days", 30 * 24 * HOUR]];
@@ -71,7 +71,7 @@ export async function suppress(alert) {
   tellEnd();
   foretell(preview, alert, offered[0][1]);
   const made = await dialog({
-    title: `Suppress ${plain(alert.detection)}`,
+    title: `Suppress ${alert.detection}`,
     body: [scope, preview, ends, h("label", {}, h("span", {}, "Reason, for whoever asks later"), h("textarea", { name: "reason", rows: 2, required: true, minlength: 3, maxlength: 1000 }))],
     confirm: "Suppress",
     danger: true,

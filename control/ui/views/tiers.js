@@ -10,9 +10,11 @@ const TIERS = [
 ];
 const OTHERS = 4;
 const BEYOND = 5;
-const WIDTH = 150;
-const GAP = 74;
+const WIDTH = 118;
+const GAP = 48;
 const TOP = 34;
+/** Room for what two nodes of the first column tell each other. */
+const LEFT = 30;
 const SWEEPS = 6;
 
 function tier(node) {
@@ -57,11 +59,11 @@ export function place(nodes, edges) {
   const height = TOP + Math.max(tallest, 5) * step + 8;
   const at = new Map();
   const tiers = used.map(({ column, index }, order) => {
-    const x = 44 + order * (WIDTH + GAP);
+    const x = LEFT + order * (WIDTH + GAP);
     // A short column stands in the middle of its share, so that lines run level.
     const gap = (height - TOP) / column.length;
     column.forEach((node, row) => at.set(node.key, { node, tier: index, x, y: TOP + gap * (row + 0.5), width: WIDTH, height: step - 10 > 30 ? 30 : step - 8 }));
     return { title: TIERS[index][0], x };
   });
-  return { at, tiers, width: 44 + used.length * (WIDTH + GAP) - GAP + 16, height };
+  return { at, tiers, width: LEFT + used.length * (WIDTH + GAP) - GAP + 4, height };
 }

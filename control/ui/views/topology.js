@@ -6,7 +6,8 @@ import { SEVERITIES, badge, mark, shape, tag } from "/ui/parts/badge.js";
 import { facts } from "/ui/parts/fact.js";
 import { choice, filters, table } from "/ui/parts/list.js";
 import { empty } from "/ui/parts/notice.js";
-import { bytes, count, outside, plain, some, time } from "/ui/text.js";
+import { plain } from "/ui/plain.js";
+import { bytes, count, outside, some, time } from "/ui/text.js";
 import { toEquipment } from "/ui/views/alerts.js";
 import { place } from "/ui/views/tiers.js";
 
@@ -18,12 +19,12 @@ const thickness = (edge) => (0.8 + Math.log10(1 + edge.bytes) * 0.42).toFixed(2)
 
 function curve(from, to) {
   if (from.tier === to.tier) {
-    const out = from.x - 26 - Math.abs(from.y - to.y) * 0.12;
+    const out = from.x - 20 - Math.abs(from.y - to.y) * 0.12;
     return [`M${from.x} ${from.y}C${out} ${from.y} ${out} ${to.y} ${to.x} ${to.y}`, { x: out * 0.75 + from.x * 0.25, y: (from.y + to.y) / 2 }];
   }
   const [left, right] = from.tier < to.tier ? [from, to] : [to, from];
   const start = left.x + left.width;
-  const bend = Math.max(40, (right.x - start) * 0.45);
+  const bend = Math.max(30, (right.x - start) * 0.45);
   return [`M${start} ${left.y}C${start + bend} ${left.y} ${right.x - bend} ${right.y} ${right.x} ${right.y}`, { x: (start + right.x) / 2, y: (left.y + right.y) / 2 }];
 }
 
@@ -45,7 +46,7 @@ function drawEdge(edge, at) {
 
 function drawNode({ node, x, y, width, height }) {
   const content = [s("title", {}, label(node)), s("rect", { x, y: y - height / 2, width, height, rx: node.class === "network" ? height / 2 : 6 }),
-    s("text", { x: x + 11, y: y + 4 }, short(name(node), node.alerts ? 16 : 18)),
+    s("text", { x: x + 9, y: y + 4 }, short(name(node), node.alerts ? 12 : 15)),
     node.alerts > 0 && s("g", { transform: `translate(${x + width - 20} ${y - 7}) scale(.875)` }, shape(node.worst))];
   const attributes = { class: `node ${node.class}${node.alerts ? ` alerted ${SEVERITIES.includes(node.worst) ? node.worst : ""}` : ""}`, "data-key": node.key, "aria-label": label(node) };
   return node.id ? s("a", { href: toEquipment(node.id), ...attributes }, content) : s("g", { tabindex: 0, role: "img", ...attributes }, content);
