@@ -25,5 +25,6 @@ pub mod sinks;
 pub mod site;
 pub mod store;
 pub mod summary;
+pub mod trial;
 pub mod ui;
 pub mod watch;

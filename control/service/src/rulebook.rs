@@ -2,6 +2,7 @@
 //! hash, so that a finding made under an older policy is told with its inventory.
 
 mod settings;
+mod shown;
 
 use std::collections::HashMap;
 use std::fs;
@@ -240,6 +241,8 @@ impl Rulebook {
 fn names_build(entry: &Equipment) -> bool {
     !entry.vendor.is_empty() && !entry.build.is_empty()
 }
+
+pub use shown::shown;
 
 /// A rulebook that several alerts share.
 pub type Shared = Arc<Rulebook>;

@@ -4,8 +4,10 @@
 
 mod cases;
 mod desk;
+mod policies;
 mod question;
 mod reader;
+mod session_reader;
 mod sessions;
 mod site;
 mod standing;
@@ -24,8 +26,11 @@ use weir_engine::Nanos;
 use weir_engine::contract::SCHEMA;
 
 pub use desk::{Deed, Entry};
-pub use reader::{Filter, Page, Reader};
-pub use site::Standing;
+pub use reader::{Filter, Page, Reader, Rows};
+pub(crate) use session_reader::pseudonym;
+pub use session_reader::{SessionFilter, SessionLine};
+pub(crate) use sessions::identity;
+pub use site::{Accused, Standing, Talk, TalkFilter, TalkLine};
 
 use crate::alerts::{Alerts, Row};
 use crate::cases::{AlertId, Cases};
@@ -118,6 +123,10 @@ impl Store {
             connection.execute_batch(tables)?;
         }
         standing::prepare(&mut connection)?;
+        let has_time = "SELECT count(*) FROM pragma_table_info('policies') WHERE name = 'adopted'";
+        if connection.query_row(has_time, [], |row| row.get::<_, i64>(0))? == 0 {
+            connection.execute("ALTER TABLE policies ADD COLUMN adopted INTEGER", [])?;
+        }
         let store = Self { connection, sessions_given_up: 0, _lock: lock };
         store.forget_other_schemas()?;
         Ok(store)
@@ -355,9 +364,12 @@ impl Store {
             None => self.connection.query_row(newest, [], |row| row.get::<_, i64>(0))? + 1,
         };
         rulebook.version = version as u64;
+        let Texts { inventory, policy } = &rulebook.texts;
         self.connection.execute(
-            "INSERT OR REPLACE INTO policies (sha256, version, inventory, policy) VALUES (?1, ?2, ?3, ?4)",
-            params![rulebook.sha256, version, rulebook.texts.inventory, rulebook.texts.policy],
+            "INSERT INTO policies (sha256, version, inventory, policy, adopted) VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT (sha256) DO UPDATE SET inventory = excluded.inventory,
+                policy = excluded.policy",
+            params![rulebook.sha256, version, inventory, policy, cases::signed(now().0)],
         )?;
         self.connection
             .execute("DELETE FROM policies WHERE version <= ?1", [version - SNAPSHOTS])?;

@@ -33,7 +33,7 @@ export async function node({ named: id, signal }) {
         h("p", { class: "under" }, found.alerts?.open ? badge(found.alerts.worst) : tag("nothing open"), found.roles.map((role) => tag(role)), found.imported && tag("imported")))),
       h("div", { class: "columns" },
         h("div", {},
-          panel("Whom it talks to", found.peers?.length ? peerRows(found.peers) : empty("Nothing is known of its peers", "It was not seen to talk to anybody, or what was seen was given up with age.")),
+          panel("Whom it talks to", found.peers.length ? peerRows(found.peers) : empty("Nothing is known of its peers", "It was not seen to talk to anybody, or what was seen was given up with age.")),
           panel("What was found", page.items.length ? alertRows(`Alerts of ${found.id}`, page.items, names) : empty("Nothing was found", "That is good: all that it sent was declared."),
             page.next && h("p", {}, h("a", { href: address("/alerts", { equipment: found.id }) }, "All of its alerts")))),
         h("div", {},

@@ -20,20 +20,22 @@ function mistakes(found) {
     h("ul", {}, found.slice(0, 100).map(({ file, line, column, message }) => h("li", {}, h("code", {}, outside(`${file ?? "policy.toml"}:${line}:${column}`, 80)), " ", outside(message, 400)))));
 }
 
-function differences({ lines, mistakes: wrong }) {
+function differences({ lines, mistakes: wrong, left_out: more }) {
   if (wrong?.length) return mistakes(wrong);
   if (!lines.length) return empty("It says the same", "The candidate allows and judges what the policy in force does.");
-  return h("ul", { class: "diff" }, lines.slice(0, 2_000).map(({ sign, what }) => {
+  return [h("ul", { class: "diff" }, lines.slice(0, 2_000).map(({ sign, what }) => {
     const [kind, word] = SIGNS[sign] ?? SIGNS["~"];
     return h("li", { class: kind }, h("span", { class: "sign", title: word }, sign, h("span", { class: "unseen" }, ` ${word}: `)), outside(what, 600));
-  }));
+  })), more > 0 && h("p", { class: "soft" }, `and ${count(more)} more`)];
 }
 
-function effects({ would_be_silent: silent, would_be_flagged: flagged, judged }) {
+function effects(outcome) {
+  const { would_be_silent: silent, would_be_flagged: flagged } = outcome;
   return [
-    h("p", {}, `${some(judged, "flow and alert", "flows and alerts")} of the history were judged by it.`),
+    h("p", {}, `${some(outcome.judged, "flow and alert", "flows and alerts")} of the history judged by it: it silences ${count(outcome.silent)} and flags ${count(outcome.flagged)}.`,
+      outcome.not_sure > 0 && ` Of ${count(outcome.not_sure)} a part only may be allowed.`),
     h("h3", {}, "It would silence"),
-    silent.length ? h("ul", { class: "plain" }, silent.map(({ id, title }) => h("li", {}, h("a", { href: `#/alerts/${id}` }, outside(title ?? id, 120))))) : h("p", { class: "soft" }, "None of the alerts that are stored."),
+    silent.length ? h("ul", { class: "plain" }, silent.map(({ id, detection, equipment, peer, because }) => h("li", {}, h("a", { href: `#/alerts/${id}` }, detection), " ", outside([equipment, peer].filter(Boolean).join(" → "), 120), h("span", { class: "sub" }, outside(because ?? "", 160))))) : h("p", { class: "soft" }, "None of the alerts that are stored."),
     h("h3", {}, "It would flag"),
     flagged.length ? table("What it would flag", [
       { name: "Equipment", kind: "main", cell: ({ equipment }) => h("a", { href: toEquipment(equipment) }, outside(equipment, 40)) },

@@ -11,7 +11,7 @@ import { bytes, count, outside, some, time } from "/ui/text.js";
 import { toEquipment } from "/ui/views/alerts.js";
 import { place } from "/ui/views/tiers.js";
 
-const SPANS = [["1", "the last hour"], ["24", "the last day"], ["168", "the last week"], ["720", "the last 30 days"]];
+const SPANS = [["1", "the last hour"], ["24", "the last day"], ["168", "the last week"]];
 const ROWS = 300;
 
 /** As thick as its bytes have digits. */
@@ -36,9 +36,27 @@ function label(node) {
   return `${short(name(node), 80)}${node.role ? `, ${node.role}` : node.class === "network" ? ", network" : ""}${found}`;
 }
 
+/** What two nodes tell each other, whatever the service and whoever began, as one line. */
+function bundles(edges) {
+  const found = new Map();
+  for (const edge of edges) {
+    const key = JSON.stringify([edge.from, edge.to].sort());
+    const bundle = found.get(key) ?? { from: edge.from, to: edge.to, services: [], bytes: 0, declared: true, alerts: 0 };
+    if (edge.service) bundle.services.push(edge.service);
+    bundle.bytes += edge.bytes;
+    bundle.declared &&= edge.declared;
+    // An alert is counted at each service of the two whom it is about.
+    bundle.alerts = Math.max(bundle.alerts, edge.alerts);
+    found.set(key, bundle);
+  }
+  return [...found.values()].map((bundle) => ({ ...bundle, service: plain(few(bundle.services)) }));
+}
+
+const few = (services) => (services.length > 4 ? `${services.slice(0, 4).join(", ")} …` : services.join(", "));
+
 function drawEdge(edge, at) {
   const [path, middle] = curve(at.get(edge.from), at.get(edge.to));
-  const text = `${short(name(at.get(edge.from).node), 60)} → ${short(name(at.get(edge.to).node), 60)}: ${edge.service ?? ""}, ${bytes(edge.bytes)}${edge.declared ? "" : ", not declared"}${edge.alerts ? `, ${some(edge.alerts, "open alert")}` : ""}`;
+  const text = `${short(name(at.get(edge.from).node), 60)} → ${short(name(at.get(edge.to).node), 60)}: ${edge.service}, ${bytes(edge.bytes)}${edge.declared ? "" : ", not declared"}${edge.alerts ? `, ${some(edge.alerts, "open alert")}` : ""}`;
   return s("g", { class: `edge${edge.declared ? "" : " undeclared"}${edge.alerts ? " alerted" : ""}`, "data-from": edge.from, "data-to": edge.to },
     s("title", {}, text), s("path", { class: "reach", d: path }), s("path", { d: path, "stroke-width": thickness(edge) }),
     edge.alerts > 0 && s("g", { transform: `translate(${(middle.x - 7).toFixed(1)} ${(middle.y - 7).toFixed(1)}) scale(.875)` }, shape("high", { class: "shape flow" })));
@@ -57,7 +75,7 @@ function about(node, edges, at) {
   return [h("h2", {}, outside(name(node), 40)), facts(
     ["Role", node.role], ["Vendor", node.vendor && outside(node.vendor, 40)], ["Site", node.location && outside(node.location, 60)],
     ["Alerts", node.alerts ? [badge(node.worst), ` ${count(node.alerts)} open`] : "nothing open"]),
-    h("ul", { class: "plain" }, own.slice(0, 12).map((edge) => h("li", {}, outside(name(at.get(edge.from === node.key ? edge.to : edge.from).node), 28), h("span", { class: "sub" }, `${edge.service ?? ""}, ${bytes(edge.bytes)}`, edge.declared ? "" : ", not declared")))),
+    h("ul", { class: "plain" }, own.slice(0, 12).map((edge) => h("li", {}, outside(name(at.get(edge.from === node.key ? edge.to : edge.from).node), 28), h("span", { class: "sub" }, `${edge.service}, ${bytes(edge.bytes)}`, edge.declared ? "" : ", not declared")))),
     own.length > 12 && h("p", { class: "soft" }, `and ${own.length - 12} more`),
     node.id && h("p", {}, h("a", { href: toEquipment(node.id) }, "Its page"))];
 }
@@ -72,7 +90,7 @@ function legend() {
 
 function picture(nodes, edges) {
   const { at, width, height, tiers } = place(nodes, edges);
-  const shown = edges.filter(({ from, to }) => at.has(from) && at.has(to) && from !== to);
+  const shown = bundles(edges.filter(({ from, to }) => at.has(from) && at.has(to) && from !== to));
   const ordered = [...shown].sort((one, other) => (one.alerts > 0) - (other.alerts > 0) || one.bytes - other.bytes);
   const lines = ordered.map((edge) => drawEdge(edge, at));
   const drawing = s("svg", { class: "topology", viewBox: `0 0 ${width} ${height}`, width, height, role: "group", "aria-label": "Who talks to whom; the table below has the same" },
@@ -111,13 +129,13 @@ function twin(nodes, edges) {
 }
 
 export async function topology({ path, query, signal }) {
-  const { nodes, edges, more } = await ask("topology", { query: { hours: query.hours || "24" }, signal });
+  const { nodes, edges, more, until } = await ask("topology", { query: { hours: query.hours || "24" }, signal });
   return {
     title: "Topology",
     content: [
       h("div", { class: "head" }, h("h1", { tabindex: "-1" }, "Topology"), filters(path, query, choice("Seen in", "hours", SPANS, query.hours ?? "24"))),
       nodes.length ? [
-        h("section", { class: "panel" }, legend(), picture(nodes, edges), more > 0 && h("p", { class: "soft" }, `${count(more)} more are not drawn: these are the busiest, and all with open alerts.`)),
+        h("section", { class: "panel" }, legend(), picture(nodes, edges), more > 0 && h("p", { class: "soft" }, `${count(more)} more are not drawn: these are the busiest, and all with open alerts.`), until && h("p", { class: "soft" }, "The latest hour of which anything is told begins at ", time(until), ". A flow is told of when it has ended, or once an hour.")),
         h("section", { class: "panel" }, h("h2", {}, "The same as a table"), edges.length ? twin(nodes, edges) : empty("No flow was seen", "In that time the equipment talked to nobody that Weir saw.")),
       ] : empty("Nothing was seen to talk", "In that time no equipment of the inventory was seen. Choose a longer time, or look at the overview whether Weir sees."),
     ],

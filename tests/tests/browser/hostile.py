@@ -46,7 +46,7 @@ def main():
                 page.page.route(f"**/api/v1/{part}", answer)
             for name, place in {
                 "alert": f"#/alerts/{alert['id']}", "incident": f"#/incidents/{alert['incident']}", "alerts": "#/alerts", "incidents": "#/incidents",
-                "equipment": "#/equipment", "node": f"#/equipment/{alert['equipment']}", "topology": "#/topology?hours=720", "sessions": "#/sessions", "policy": "#/policy",
+                "equipment": "#/equipment", "node": f"#/equipment/{alert['equipment']}", "topology": "#/topology?hours=168", "sessions": "#/sessions", "policy": "#/policy",
                 "suppressions": "#/suppressions?show=all",
             }.items():
                 page.go(place)

@@ -22,7 +22,7 @@ def places(page):
     return {
         "overview": "#/", "incidents": "#/incidents", "incident": f"#/incidents/{found['incident']}", "alerts": "#/alerts",
         "alert": f"#/alerts/{found['alert']}", "suppressions": "#/suppressions?show=all", "equipment": "#/equipment",
-        "node": f"#/equipment/{found['equipment']}", "topology": "#/topology?hours=720", "sessions": "#/sessions", "policy": "#/policy",
+        "node": f"#/equipment/{found['equipment']}", "topology": "#/topology?hours=168", "sessions": "#/sessions", "policy": "#/policy",
         "detections": "#/detections", "detection": "#/detections/GTP-ORPHAN", "audit": "#/audit",
     }
 

@@ -73,7 +73,7 @@ pub(super) fn rows(limit: Option<u32>) -> Result<u32, Failure> {
     Ok(most)
 }
 
-fn page(limit: Option<u32>, after: Option<&str>) -> Result<Page, Failure> {
+pub(super) fn page(limit: Option<u32>, after: Option<&str>) -> Result<Page, Failure> {
     let most = rows(limit)?;
     let place = |after: &str| {
         let (time, number) = after.split_once('-')?;

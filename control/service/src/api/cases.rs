@@ -178,7 +178,7 @@ fn done(done: Done) -> Json<Value> {
     Json(match done {
         Done::Changed(alerts) => json!({ "alerts": alerts }),
         Done::Suppressed { number, alerts } => json!({ "number": number, "alerts": alerts }),
-        Done::Revoked => json!({}),
+        Done::Revoked | Done::Noted => json!({}),
     })
 }
 

@@ -8,15 +8,18 @@ use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::HeaderMap;
 use serde::{Deserialize, Serialize};
+use weir_engine::Nanos;
 use weir_policy::{Component, Equipment};
 
 use super::Api;
 use super::answer::Failure;
 use super::asked::rows;
 use super::cases::{Answer, asked, named};
+use crate::eve::timestamp;
 use crate::live::lock;
 use crate::rulebook::Rulebook;
-use crate::store::Standing;
+use crate::site::far::Far;
+use crate::store::{Standing, Talk};
 
 /// Groups that are listed: those that show something first.
 const GROUPS: usize = 2_000;
@@ -91,11 +94,15 @@ pub(super) struct Item<'a> {
     addresses: Vec<String>,
     macs: Vec<String>,
     components: &'a [Component],
+    /// Whether it came by the interface and not by the operator's file.
+    imported: bool,
+    /// When it sent something last; told of within an hour of it.
+    last_seen: Option<String>,
     alerts: Standing,
 }
 
 impl<'a> Item<'a> {
-    fn of(entry: &'a Equipment, alerts: Standing) -> Self {
+    fn of(entry: &'a Equipment, last_seen: Option<Nanos>, alerts: Standing) -> Self {
         Self {
             id: &entry.id,
             vendor: &entry.vendor,
@@ -107,9 +114,53 @@ impl<'a> Item<'a> {
             addresses: entry.addresses.iter().map(|net| prefix(*net)).collect(),
             macs: entry.macs.iter().map(|octets| mac(*octets)).collect(),
             components: &entry.components,
+            imported: false,
+            last_seen: last_seen.map(timestamp),
             alerts,
         }
     }
+}
+
+/// What an entry did with a peer on a service.
+#[derive(Serialize)]
+struct Peer {
+    name: String,
+    /// Its id, if it is equipment.
+    id: Option<String>,
+    /// Its address, if it is equipment; else its network.
+    ip: Option<String>,
+    service: String,
+    packets: u64,
+    bytes: u64,
+    first: String,
+    last: String,
+    declared: bool,
+}
+
+impl Peer {
+    fn of(talk: Talk) -> Self {
+        let service = talk.service();
+        let Talk { far, packets, bytes, first, last, declared, address, name, .. } = talk;
+        let network = if let Far::Network(net) = &far { Some(net.clone()) } else { None };
+        Self {
+            id: far.equipment().map(str::to_owned),
+            ip: address.or(network),
+            name: name.unwrap_or_else(|| far.name().to_owned()),
+            service,
+            packets,
+            bytes,
+            first: timestamp(first),
+            last: timestamp(last),
+            declared,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct WithPeers<'a> {
+    #[serde(flatten)]
+    item: Item<'a>,
+    peers: Vec<Peer>,
 }
 
 /// Entries of the same vendor, model, build and location.
@@ -180,7 +231,7 @@ pub(super) async fn list(
     let most = rows(wanted.limit)? as usize;
     let rulebook = rulebook(&api);
     let listed = api.ask(move |reader| {
-        let standings = reader.standings(sees)?;
+        let (standings, seen) = (reader.standings(sees)?, reader.seen()?);
         let entries = rulebook.as_deref().map_or(&[][..], |book| book.inventory.equipment());
         let after = wanted.after.as_deref();
         let is_behind = |entry: &&Equipment| after.is_none_or(|after| entry.id.as_str() > after);
@@ -189,11 +240,16 @@ pub(super) async fn list(
         fitting.sort_unstable_by(|a, b| a.id.cmp(&b.id));
         let is_more = fitting.len() > most;
         fitting.truncate(most);
-        let item = |entry: &&'_ Equipment| standings.get(&entry.id).copied().unwrap_or_default();
         let (groups, groups_left_out) = groups(entries, &standings);
         let listed = Listed {
             next: fitting.last().filter(|_| is_more).map(|entry| entry.id.as_str()),
-            items: fitting.iter().map(|entry| Item::of(entry, item(entry))).collect(),
+            items: fitting
+                .iter()
+                .map(|entry| {
+                    let standing = standings.get(&entry.id).copied().unwrap_or_default();
+                    Item::of(entry, seen.get(&entry.id).copied(), standing)
+                })
+                .collect(),
             groups,
             groups_left_out,
         };
@@ -215,7 +271,9 @@ pub(super) async fn one(
         let inventory = &rulebook.inventory;
         let entry = inventory.find(&id).and_then(|number| inventory.entry(number));
         let entry = entry.ok_or_else(Failure::absent)?;
-        let item = Item::of(entry, reader.standing_of(&id, sees)?);
+        let item = Item::of(entry, reader.last_seen(&id)?, reader.standing_of(&id, sees)?);
+        let peers = reader.peers(&id)?;
+        let item = WithPeers { item, peers: peers.into_iter().map(Peer::of).collect() };
         serde_json::to_value(item).map_err(|error| Failure::unavailable(error.to_string()))
     });
     Ok(Json(found.await?))

@@ -9,9 +9,13 @@ mod asked;
 mod cases;
 mod equipment;
 mod openapi;
+mod policy;
+mod sessions;
 mod state;
 mod stream;
+mod talks;
 pub mod tokens;
+mod topology;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, mpsc};
@@ -33,6 +37,8 @@ use tokens::{Denied, Found, Person, Role, TokenError, Tokens, fits};
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Bytes of a request's body.
 const BODY: usize = 1 << 16;
+/// The same of one that holds files: an inventory of some ten thousand entries, and a policy.
+const FILES: usize = 8 << 20;
 /// Connections to the store that are kept.
 const READERS: usize = 8;
 
@@ -70,6 +76,7 @@ impl Api {
 
     /// The routes.
     pub fn router(&self) -> Router {
+        let files = DefaultBodyLimit::max(FILES);
         Router::new()
             .route("/api/v1/openapi.json", get(openapi::document))
             .route("/api/v1/health", get(cases::health))
@@ -87,6 +94,13 @@ impl Api {
             .route("/api/v1/equipment/{id}", get(equipment::one))
             .route("/api/v1/state", get(state::state))
             .route("/api/v1/stream", get(stream::stream))
+            .route("/api/v1/flows", get(talks::flows))
+            .route("/api/v1/topology", get(topology::topology))
+            .route("/api/v1/sessions", get(sessions::list))
+            .route("/api/v1/sessions/reveal", post(sessions::reveal))
+            .route("/api/v1/policy", get(policy::policy))
+            .route("/api/v1/policy/diff", post(policy::diff).layer(files))
+            .route("/api/v1/policy/test", post(policy::test).layer(files))
             .layer(DefaultBodyLimit::max(BODY))
             .with_state(self.clone())
     }

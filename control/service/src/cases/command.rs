@@ -36,6 +36,20 @@ pub enum Command {
         /// Why.
         reason: String,
     },
+    /// To be told the addresses of a session's subscriber.
+    Reveal {
+        /// The session, by its SEIDs.
+        session: String,
+        /// Why.
+        reason: String,
+    },
+    /// To be told the sessions of an address.
+    LookUp {
+        /// The address's pseudonym.
+        pseudonym: String,
+        /// Why.
+        reason: String,
+    },
 }
 
 /// Where an alert is put, and why.
@@ -55,6 +69,8 @@ impl Command {
             Self::Incident(..) => "incident_status",
             Self::Suppress(_) => "suppress",
             Self::Revoke { .. } => "revoke_suppression",
+            Self::Reveal { .. } => "identity.reveal",
+            Self::LookUp { .. } => "identity.look_up",
         }
     }
 
@@ -64,6 +80,8 @@ impl Command {
             Self::Alert(id, _) => id.to_string(),
             Self::Incident(number, _) | Self::Revoke { number, .. } => number.to_string(),
             Self::Suppress(draft) => draft.detection.clone(),
+            Self::Reveal { session, .. } => session.clone(),
+            Self::LookUp { pseudonym, .. } => pseudonym.clone(),
         }
     }
 
@@ -79,7 +97,9 @@ impl Command {
                 "until": crate::eve::timestamp(draft.until),
                 "reason": draft.reason,
             }),
-            Self::Revoke { reason, .. } => json!({ "reason": reason }),
+            Self::Revoke { reason, .. }
+            | Self::Reveal { reason, .. }
+            | Self::LookUp { reason, .. } => json!({ "reason": reason }),
         }
     }
 }
@@ -98,6 +118,8 @@ pub enum Done {
     },
     /// It holds no longer.
     Revoked,
+    /// It is noted that somebody wants to know.
+    Noted,
 }
 
 /// Why nothing was done.

@@ -47,6 +47,7 @@ impl Control {
             Command::Incident(number, _) => self.store.is_restricted_incident(*number),
             Command::Suppress(draft) => Ok(Some(is_restricted_id(&draft.detection))),
             Command::Revoke { number, .. } => self.store.is_restricted_suppression(*number),
+            Command::Reveal { .. } | Command::LookUp { .. } => Ok(Some(false)),
         };
         let restricted = match is_restricted.map_err(|error| unavailable(&error))? {
             Some(restricted) if !restricted || actor.sees_restricted => restricted,
@@ -97,6 +98,7 @@ impl Control {
                 None => Ok(None),
             },
             Command::Revoke { number, .. } => Ok(deed.revoke(*number)?.then_some(Done::Revoked)),
+            Command::Reveal { .. } | Command::LookUp { .. } => Ok(Some(Done::Noted)),
         });
         let done = match done {
             Ok(Some(done)) => done,
@@ -158,7 +160,9 @@ impl Control {
                 let ids = entries.map(|entry| entry.id.as_str());
                 draft.check(now, ids).map(Some).map_err(Refused::Invalid)
             }
-            Command::Revoke { reason, .. } => {
+            Command::Revoke { reason, .. }
+            | Command::Reveal { reason, .. }
+            | Command::LookUp { reason, .. } => {
                 if reason.trim().chars().count() < 3 || too_long(reason) {
                     let what = format!("a reason of 3 to {NOTE} characters is needed");
                     return Err(Refused::Invalid(what));

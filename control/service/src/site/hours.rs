@@ -346,3 +346,132 @@ pub fn service(protocol: u8, port: u16) -> String {
         _ => "sctp".into(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use weir_engine::contract::verdict::{Tuple, Volume};
+    use weir_engine::rules::{EquipmentId, Link};
+
+    fn flow(id: u64, end: FlowEnd, hour: u64, packets: u64) -> Flow {
+        let volume = Volume { packets, bytes: packets * 100, tcp_flags: 0 };
+        Flow {
+            flow_id: id,
+            tuple: Tuple {
+                source: [10, 0, 0, 1].into(),
+                destination: [198, 51, 100, 7].into(),
+                source_port: 40_000,
+                destination_port: 443,
+                protocol: 6,
+            },
+            initiator_known: true,
+            source: Some(EquipmentId(0)),
+            destination: None,
+            to_server: volume,
+            to_client: Volume::default(),
+            first: Nanos(1),
+            last: Nanos(hour * HOUR + 5),
+            at: Nanos(hour * HOUR + 5),
+            end,
+            allowed: true,
+            name: None,
+            tap: 0,
+            link: Link::N3,
+            policy: 1,
+        }
+    }
+
+    fn store() -> (tempfile::TempDir, Store) {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path()).unwrap();
+        (directory, store)
+    }
+
+    fn take(hours: &mut Hours, store: &Store, flow: &Flow) {
+        hours.flow(flow, [Some("gnb-1".into()), None], None, store);
+    }
+
+    fn packets(hours: &Hours) -> Vec<(u64, u64)> {
+        hours.pending().map(|(key, sum)| (key.hour, sum.packets[0])).collect()
+    }
+
+    #[test]
+    fn an_hour_has_what_was_done_since_it_was_told_before() {
+        let (_directory, store) = store();
+        let mut hours = Hours::default();
+        for (end, hour, sum) in
+            [(FlowEnd::Hourly, 1, 10), (FlowEnd::Hourly, 2, 25), (FlowEnd::Idle, 3, 26)]
+        {
+            take(&mut hours, &store, &flow(7, end, hour, sum));
+        }
+        assert_eq!(packets(&hours), [(1, 10), (2, 15), (3, 1)]);
+        assert_eq!(hours.retold().collect::<Vec<_>>(), [(7, None)], "nothing is kept of it");
+        // Another flow of that name has less than was told of the one before.
+        take(&mut hours, &store, &flow(8, FlowEnd::Hourly, 4, 50));
+        take(&mut hours, &store, &flow(8, FlowEnd::Closed, 5, 20));
+        assert_eq!(packets(&hours)[3..], [(4, 50), (5, 20)]);
+        hours.stored();
+        assert!(!hours.has_changed());
+    }
+
+    #[test]
+    fn a_flow_that_can_not_be_held_is_told_of_at_its_end_and_lost_ones_make_room() {
+        let (_directory, store) = store();
+        let held = |hour: u64| Told { counts: [1; 4], last: Nanos(hour * HOUR) };
+        let full = (0..STANDINGS as u64).map(|id| (1_000 + id, held(9))).collect();
+        let mut hours = Hours::new(full);
+        take(&mut hours, &store, &flow(7, FlowEnd::Hourly, 10, 10));
+        take(&mut hours, &store, &flow(7, FlowEnd::Closed, 11, 30));
+        assert_eq!((packets(&hours), hours.given_up()), (vec![(11, 30)], (0, 1)));
+        take(&mut hours, &store, &flow(8, FlowEnd::Hourly, 13, 5));
+        assert_eq!((packets(&hours)[1], hours.told.len()), ((13, 5), 1), "they were lost");
+        assert_eq!(hours.retold().count(), STANDINGS + 1);
+    }
+
+    #[test]
+    fn who_needs_more_rows_than_all_share_leaves_the_others_their_own() {
+        let mut rows = Rows::default();
+        let key = |equipment: String, port: u16| Key {
+            hour: 1,
+            equipment,
+            far: Far::Subscribers,
+            protocol: 6,
+            port,
+            initiator: 0,
+        };
+        for equipment in 0..100 {
+            for port in 0..600 {
+                let key = key(format!("scanner-{equipment}"), port);
+                if rows.has_room(&key) {
+                    rows.add(key);
+                }
+            }
+        }
+        assert_eq!(rows.shared, SHARED);
+        assert_eq!(rows.of["scanner-0"], MOST);
+        assert_eq!(rows.of["scanner-99"], OWN);
+        let own = (0..10).filter(|port| {
+            let key = key("quiet".into(), *port);
+            let has_room = rows.has_room(&key);
+            if has_room {
+                rows.add(key);
+            }
+            has_room
+        });
+        assert_eq!(own.count() as u32, OWN);
+    }
+
+    #[test]
+    fn the_responders_port_is_the_known_one_where_nobody_saw_who_began() {
+        let mut flow = flow(1, FlowEnd::Closed, 1, 1);
+        assert_eq!(responder(&flow), 443);
+        flow.initiator_known = false;
+        (flow.tuple.source_port, flow.tuple.destination_port) = (443, 40_000);
+        assert_eq!(responder(&flow), 443);
+        (flow.tuple.source_port, flow.tuple.destination_port) = (50_000, 40_000);
+        assert_eq!(responder(&flow), 40_000);
+        (flow.tuple.source_port, flow.tuple.destination_port) = (0, 0);
+        assert_eq!((responder(&flow), service(6, 0).as_str()), (0, "tcp"));
+        assert_eq!((service(17, 53).as_str(), service(6, 8_443).as_str()), ("dns", "tcp/8443"));
+    }
+}

@@ -34,7 +34,8 @@ pub(super) const TABLES: &str = "
     CREATE INDEX IF NOT EXISTS history_by_incident ON history (incident, last, id, status)
         WHERE incident IS NOT NULL;
     CREATE INDEX IF NOT EXISTS history_by_equipment ON history (equipment, last, id);
-    CREATE INDEX IF NOT EXISTS history_open ON history (equipment, restricted, severity)
+    CREATE INDEX IF NOT EXISTS history_open
+        ON history (equipment, peer, restricted, severity)
         WHERE status < 2;
     CREATE TABLE IF NOT EXISTS incidents (number INTEGER PRIMARY KEY, first INTEGER NOT NULL,
         last INTEGER NOT NULL, severity INTEGER NOT NULL, restricted INTEGER NOT NULL,

@@ -157,7 +157,7 @@ pub struct Rows<T> {
 }
 
 impl<T> Rows<T> {
-    fn of(items: Vec<T>, page: &Page, place: impl Fn(&T) -> (u64, u64)) -> Self {
+    pub(super) fn of(items: Vec<T>, page: &Page, place: impl Fn(&T) -> (u64, u64)) -> Self {
         let is_full = items.len() >= page.most as usize;
         let next = items.last().filter(|_| is_full).map(&place);
         Self { items, next: next.map(|(time, number)| format!("{time}-{number}")) }

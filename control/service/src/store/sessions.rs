@@ -34,7 +34,7 @@ pub(super) const TABLES: &str = "
         session INTEGER NOT NULL, PRIMARY KEY (part, hash, session)) WITHOUT ROWID;";
 
 /// By what a session is known: SEIDs are its CP function's, and given again after its end.
-pub fn identity(
+pub(crate) fn identity(
     seal: &Seal,
     cp: Option<std::net::IpAddr>,
     (cp_seid, up_seid): (u64, u64),
@@ -224,4 +224,106 @@ pub(super) fn retain(transaction: &Transaction<'_>, oldest: Nanos) -> Result<(),
     )?;
     make_room(transaction, last.unwrap_or(0))?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rusqlite::Connection;
+    use weir_engine::contract::session::{SessionState, ShortName, Usage};
+
+    fn record(number: u64) -> SessionRecord {
+        SessionRecord {
+            at: Nanos(number),
+            cp_seid: number,
+            up_seid: number,
+            cp: Some([10, 0, 2, 1].into()),
+            up: Some([10, 0, 1, 1].into()),
+            generation: 1,
+            state: SessionState::Active,
+            established: Some(Nanos(number)),
+            ended: None,
+            ue: [[10, 60, (number >> 8) as u8, number as u8].into()].into_iter().collect(),
+            network_instance: ShortName::from("internet").ok(),
+            dnn: ShortName::from("internet").ok(),
+            supi: Some(number),
+            slice: None,
+            uplink: [TunnelEnd { teid: number as u32, addr: [10, 0, 1, 1].into() }]
+                .into_iter()
+                .collect(),
+            downlink: Default::default(),
+            modifications: 0,
+            reports: 0,
+            usage: Usage::default(),
+            qfi: Default::default(),
+            reported: None,
+            usage_mismatch: false,
+            policy: 1,
+        }
+    }
+
+    fn opened() -> (tempfile::TempDir, Seal, Connection) {
+        let directory = tempfile::tempdir().unwrap();
+        let seal = Seal::open(directory.path()).unwrap();
+        let connection = Connection::open(directory.path().join("control.db")).unwrap();
+        connection.execute_batch(TABLES).unwrap();
+        (directory, seal, connection)
+    }
+
+    fn count(connection: &Connection, question: &str) -> i64 {
+        connection.query_row(question, [], |row| row.get(0)).unwrap()
+    }
+
+    #[test]
+    fn what_makes_room_goes_with_what_it_was_found_by() {
+        let (_directory, seal, mut connection) = opened();
+        let transaction = connection.transaction().unwrap();
+        let most = PART as u64 + 100;
+        let records: Vec<_> = (1..=most).map(record).collect();
+        assert_eq!(put(&transaction, &seal, &records, None, Nanos(5)).unwrap(), 0);
+        assert_eq!(make_room(&transaction, 50).unwrap(), 50);
+        assert_eq!(count(&transaction, "SELECT min(id) FROM sessions"), 51);
+        assert_eq!(make_room(&transaction, PART).unwrap(), PART as u64 - 50);
+        assert_eq!(count(&transaction, "SELECT count(*) FROM sessions"), 100);
+        // Three hashes of each; the last session of the part before was one too many.
+        let left = count(&transaction, "SELECT count(*) FROM session_keys");
+        assert_eq!(left, 3 * 101);
+        // Numbers go on where they stood.
+        put(&transaction, &seal, &[record(most + 1)], None, Nanos(5)).unwrap();
+        assert_eq!(count(&transaction, "SELECT max(id) FROM sessions"), most as i64 + 1);
+    }
+
+    #[test]
+    fn what_nothing_was_said_of_for_long_goes_from_the_oldest_on() {
+        let (_directory, seal, mut connection) = opened();
+        let transaction = connection.transaction().unwrap();
+        for (number, at) in [(1, 10), (2, 10), (3, 30), (4, 10)] {
+            put(&transaction, &seal, &[record(number)], None, Nanos(at)).unwrap();
+        }
+        // The first is heard of again.
+        put(&transaction, &seal, &[record(1)], None, Nanos(15)).unwrap();
+        retain(&transaction, Nanos(12)).unwrap();
+        assert_eq!(count(&transaction, "SELECT count(*) FROM sessions"), 4);
+        retain(&transaction, Nanos(20)).unwrap();
+        assert_eq!(count(&transaction, "SELECT min(id) FROM sessions"), 3);
+        retain(&transaction, Nanos(40)).unwrap();
+        assert_eq!(count(&transaction, "SELECT count(*) FROM sessions"), 0);
+    }
+
+    #[test]
+    fn a_tunnel_that_was_moved_leads_to_its_session_before_and_after() {
+        let (_directory, seal, mut connection) = opened();
+        let transaction = connection.transaction().unwrap();
+        let moved = SessionRecord {
+            uplink: [TunnelEnd { teid: 77, addr: [10, 0, 1, 1].into() }].into_iter().collect(),
+            ..record(1)
+        };
+        put(&transaction, &seal, &[record(1), moved], None, Nanos(5)).unwrap();
+        for teid in [1u32, 77] {
+            let hash = seal.hash(Kind::Teid, &teid.to_be_bytes());
+            let question = format!("SELECT session FROM session_keys WHERE hash = {hash}");
+            assert_eq!(count(&transaction, &question), 1);
+        }
+        assert_eq!(count(&transaction, "SELECT count(*) FROM sessions"), 1);
+    }
 }

@@ -14,8 +14,8 @@ use super::fake::*;
 pub(crate) struct Desk {
     pub(crate) place: Place,
     pub(crate) sensor: Sensor,
-    control: Option<Control>,
-    connection: weir_shm::channel::Connection,
+    pub(crate) control: Option<Control>,
+    pub(crate) connection: weir_shm::channel::Connection,
     pub(crate) address: String,
 }
 

@@ -7,6 +7,7 @@ mod journal;
 mod memory;
 mod restricted;
 mod sinks;
+mod site;
 mod streams;
 mod watching;
 
