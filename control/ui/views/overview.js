@@ -75,9 +75,10 @@ function sight() {
     missed.picture.draw(live.series.missed);
     show(missed.note, `${reasons(state)}${state.events_lost ? `; ${some(state.events_lost, "event")} lost` : ""}`);
     missed.element.classList.toggle("bad", state.not_inspected_per_second > 0 || state.events_lost > 0);
-    show(coverage.value, h("span", { class: "number" }, state.n4_coverage === null ? "–" : percent(state.n4_coverage, 1)));
-    show(coverage.note, state.n4_coverage === null ? "no N4 was seen in the last minute" : bar(state.n4_coverage, `N4 coverage ${percent(state.n4_coverage, 1)}`));
-    coverage.element.classList.toggle("bad", state.n4_coverage !== null && state.n4_coverage < 0.9);
+    const covered = state.up ? state.n4_coverage : null;
+    show(coverage.value, h("span", { class: "number" }, percent(covered, 1)));
+    show(coverage.note, covered !== null ? bar(covered, `N4 coverage ${percent(covered, 1)}`) : state.up ? "no N4 was seen in the last minute" : "there is no sensor");
+    coverage.element.classList.toggle("bad", covered !== null && covered < 0.9);
     const { p50, p99 } = state.latency_ms ?? {};
     show(latency.value, p50 === null || p50 === undefined ? "–" : number(p50 / 1000, "s"));
     show(latency.note, p99 === null || p99 === undefined ? "nothing was found yet" : ["99 of 100 within ", number(p99 / 1000, "s")]);

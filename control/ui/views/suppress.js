@@ -51,7 +51,7 @@ export async function suppress(alert) {
   const offered = scopes(alert);
   const preview = h("p", { class: "preview", role: "status" });
   const until = h("p", { class: "soft" });
-  const date = h("input", { name: "date", type: "datetime-local", "aria-label": "Until" });
+  const date = h("input", { name: "date", type: "datetime-local", "aria-label": "Until", hidden: true });
   const scope = h("fieldset", {}, h("legend", {}, "What is silenced"), offered.map(([text], at) =>
     h("label", { class: "pick" }, h("input", { type: "radio", name: "scope", value: at, checked: at === 0, autofocus: at === 0 }), outside(text, 160))));
   scope.addEventListener("change", (event) => foretell(preview, alert, offered[Number(event.target.value)][1]));
@@ -61,12 +61,12 @@ export async function suppress(alert) {
   const tellEnd = () => {
     try {
       const values = { end: ends.querySelector("input[name=end]:checked").value, date: date.value };
+      date.hidden = values.end !== "date";
       show(until, `It ends by itself on ${local(end(values))}.`);
     } catch {
       show(until, "Choose a date, at most 400 days ahead.");
     }
   };
-  date.addEventListener("focus", () => { ends.querySelector("input[value=date]").checked = true; });
   ends.addEventListener("input", tellEnd);
   tellEnd();
   foretell(preview, alert, offered[0][1]);

@@ -10,8 +10,8 @@ const TIERS = [
 ];
 const OTHERS = 4;
 const BEYOND = 5;
-const WIDTH = 118;
-const GAP = 48;
+const WIDTH = 126;
+const GAP = 38;
 const TOP = 34;
 /** Room for what two nodes of the first column tell each other. */
 const LEFT = 30;
@@ -62,7 +62,9 @@ export function place(nodes, edges) {
     const x = LEFT + order * (WIDTH + GAP);
     // A short column stands in the middle of its share, so that lines run level.
     const gap = (height - TOP) / column.length;
-    column.forEach((node, row) => at.set(node.key, { node, tier: index, x, y: TOP + gap * (row + 0.5), width: WIDTH, height: step - 10 > 30 ? 30 : step - 8 }));
+    // Single nodes one behind the other would hide the lines between their neighbours.
+    const aside = column.length < 3 && order % 2 ? step * 0.8 : 0;
+    column.forEach((node, row) => at.set(node.key, { node, tier: index, x, y: TOP + gap * (row + 0.5) + aside, width: WIDTH, height: step - 10 > 30 ? 30 : step - 8 }));
     return { title: TIERS[index][0], x };
   });
   return { at, tiers, width: LEFT + used.length * (WIDTH + GAP) - GAP + 4, height };

@@ -12,7 +12,7 @@ import { toEquipment } from "/ui/views/alerts.js";
 import { place } from "/ui/views/tiers.js";
 
 const SPANS = [["1", "the last hour"], ["24", "the last day"], ["168", "the last week"]];
-const ROWS = 300;
+const ROWS = 40;
 
 /** As thick as its bytes have digits. */
 const thickness = (edge) => (0.8 + Math.log10(1 + edge.bytes) * 0.42).toFixed(2);
@@ -64,7 +64,7 @@ function drawEdge(edge, at) {
 
 function drawNode({ node, x, y, width, height }) {
   const content = [s("title", {}, label(node)), s("rect", { x, y: y - height / 2, width, height, rx: node.class === "network" ? height / 2 : 6 }),
-    s("text", { x: x + 9, y: y + 4 }, short(name(node), node.alerts ? 12 : 15)),
+    s("text", { x: x + 9, y: y + 4 }, short(name(node), node.alerts ? 15 : 17)),
     node.alerts > 0 && s("g", { transform: `translate(${x + width - 20} ${y - 7}) scale(.875)` }, shape(node.worst))];
   const attributes = { class: `node ${node.class}${node.alerts ? ` alerted ${SEVERITIES.includes(node.worst) ? node.worst : ""}` : ""}`, "data-key": node.key, "aria-label": label(node) };
   return node.id ? s("a", { href: toEquipment(node.id), ...attributes }, content) : s("g", { tabindex: 0, role: "img", ...attributes }, content);
@@ -115,8 +115,8 @@ function twin(nodes, edges) {
     const node = named.get(key);
     return node?.id ? h("a", { href: toEquipment(node.id) }, outside(name(node), 40)) : outside(node ? name(node) : key, 46);
   };
-  const rows = [...edges].sort((one, other) => other.alerts - one.alerts || other.bytes - one.bytes).slice(0, ROWS);
-  return table("Who talks to whom", [
+  const rows = [...edges].sort((one, other) => other.alerts - one.alerts || other.bytes - one.bytes);
+  const columns = [
     { name: "From", kind: "main", cell: ({ from }) => end(from) },
     { name: "To", cell: ({ to }) => end(to) },
     { name: "Service", cell: ({ service }) => outside(service ?? "–", 30) },
@@ -125,7 +125,12 @@ function twin(nodes, edges) {
     { name: "Packets", kind: "digits", cell: ({ packets }) => count(packets) },
     { name: "Bytes", kind: "digits", cell: (edge) => bytes(edge.bytes) },
     { name: "Last", cell: ({ last }) => time(last) },
-  ], rows);
+  ];
+  const place = h("div", {});
+  const draw = (most) => show(place, table("Who talks to whom", columns, rows.slice(0, most)),
+    rows.length > most && h("button", { type: "button", onclick: () => draw(rows.length) }, `All ${count(rows.length)}`));
+  draw(ROWS);
+  return place;
 }
 
 export async function topology({ path, query, signal }) {

@@ -101,7 +101,7 @@ def main():
         while not told.is_set():
             assert time.monotonic() - began < 240, "the stream does not end"
             page.page.wait_for_timeout(200)
-        page.page.wait_for_function("document.querySelector('.tile .number')?.textContent === '123'", timeout=60_000)
+        page.page.wait_for_function("() => document.querySelector('.tile .number')?.textContent === '123'", timeout=60_000)
         after = measure(session)
         elements = page.page.evaluate("document.querySelectorAll('*').length")
         page.is_clean()

@@ -46,7 +46,7 @@ def check(page, name, size, out):
 def dialogs(page, size, out):
     """What opens over a view, and the way out of it."""
     page.page.click("main button[data-key=m]")
-    page.page.wait_for_function("document.querySelector('dialog .preview').textContent.includes('will be silenced')")
+    page.page.wait_for_function("() => document.querySelector('dialog .preview').textContent.includes('will be silenced')")
     check(page, "suppress", size, out.with_name(f"suppress-{out.name}"))
     page.key("Escape")
     page.page.wait_for_selector("dialog", state="detached")
