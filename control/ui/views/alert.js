@@ -132,7 +132,7 @@ export async function alert({ named: id, signal, again, on }) {
   const peer = told.peer;
   const buttons = [
     ...statusButtons({ what: line.detection, path: `alerts/${id}`, stands: line.status, again }),
-    mayWrite() && canSuppress(line) && h("button", { type: "button", "data-key": "m", title: "Key: m", onclick: async () => (await suppress(line)) && again() }, "Suppress …"),
+    mayWrite() && line.status !== "suppressed" && canSuppress(line) && h("button", { type: "button", "data-key": "m", title: "Key: m", onclick: async () => (await suppress(line)) && again() }, "Suppress …"),
   ];
   return {
     title: `${line.detection} ${line.equipment ?? ""}`.trim(),

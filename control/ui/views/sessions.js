@@ -27,21 +27,20 @@ async function reveal(session, place) {
 }
 
 function subscriber(session) {
-  const pseudonyms = [session.supi && ["subscriber ", session.supi], ...(session.ue ?? []).map((one) => ["address ", one])].filter(Boolean);
-  const place = h("div", {}, pseudonyms.slice(0, 3).map(([kind, name]) => h("span", { class: "line" }, h("span", { class: "soft" }, kind), h("code", {}, outside(name, 24)))));
-  return [place, mayWrite() && session.ue?.length > 0 && h("button", { type: "button", class: "small", onclick: () => reveal(session, place) }, "Show …")];
+  const addresses = (session.ue ?? []).slice(0, 3);
+  const place = h("div", { class: "sub" }, addresses.map((one) => h("span", { class: "line" }, "address ", h("code", {}, outside(one, 24)))));
+  return [session.supi ? h("code", {}, h("a", { href: `#/sessions?supi=${encodeURIComponent(session.supi)}` }, outside(session.supi, 24))) : "no User ID", place, mayWrite() && session.ue?.length > 0 && h("button", { type: "button", class: "small", onclick: () => reveal(session, place) }, "Show …")];
 }
 
-const tunnels = (ends) => (ends ?? []).slice(0, 3).map(({ teid, addr }) => h("span", { class: "line" }, outside(addr, 46), " ", h("code", {}, teid)));
+const tunnels = (sign, ends) => (ends ?? []).slice(0, 3).map(({ teid, addr }) => h("span", { class: "line" }, `${sign} `, outside(addr, 46), " ", h("code", {}, teid)));
 
 function rows(items) {
   return table("Sessions", [
     { name: "Subscriber", kind: "main", cell: subscriber },
     { name: "Network, slice", cell: ({ dnn, slice }) => [outside(dnn ?? "–", 40), h("span", { class: "sub" }, outside(slice ?? "", 20))] },
     { name: "State", cell: ({ state, generation }) => [tag(state), generation > 1 && h("span", { class: "sub" }, `generation ${generation}`)] },
-    { name: "SMF → UPF", cell: ({ cp, up, cp_seid: a, up_seid: b }) => [outside(cp ?? "–", 46), " → ", outside(up ?? "–", 46), h("span", { class: "sub" }, `${a ?? "–"} / ${b ?? "–"}`)] },
-    { name: "Uplink", cell: ({ uplink }) => tunnels(uplink) },
-    { name: "Downlink", cell: ({ downlink }) => tunnels(downlink) },
+    { name: "SMF → UPF", cell: ({ cp, up, cp_seid: a, up_seid: b }) => [h("span", { class: "line" }, outside(cp ?? "–", 46), " → ", outside(up ?? "–", 46)), h("span", { class: "sub" }, `${a ?? "–"} / ${b ?? "–"}`)] },
+    { name: "Tunnels", cell: ({ uplink, downlink }) => [tunnels("↑", uplink), tunnels("↓", downlink)] },
     { name: "Carried", kind: "digits", cell: (one) => [h("span", { class: "line" }, `↑ ${bytes(one.bytes?.ul)}`), h("span", { class: "line" }, `↓ ${bytes(one.bytes?.dl)}`), h("span", { class: "sub" }, `${count((one.packets?.ul ?? 0) + (one.packets?.dl ?? 0))} packets`)] },
     { name: "Agreed", cell: ({ established, ended }) => [time(established), ended && h("span", { class: "sub" }, "ended ", time(ended))] },
   ], items);

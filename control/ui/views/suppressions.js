@@ -9,7 +9,7 @@ import { mayWrite } from "/ui/shell.js";
 import { count, distance, outside, time, unfolded } from "/ui/text.js";
 
 /** A suppression that ends within this time is about to. */
-const SOON = 24 * 3_600_000;
+const SOON = 12 * 3_600_000;
 const SHOWN = 500;
 
 function ends({ state, until, revoked, revoked_by: by }) {
@@ -43,7 +43,7 @@ export async function suppressions({ path, query, signal, again }) {
   const shown = items.filter(({ state }) => all || state === "active").slice(0, SHOWN);
   const columns = [
     { name: "Number", kind: "digits", cell: ({ number }) => count(number) },
-    { name: "Silenced", kind: "main", cell: ({ detection, equipment, peer }) => [h("a", { href: `#/detections/${detection}` }, detection), h("span", { class: "sub" }, equipment ? outside(equipment, 40) : "any equipment", " → ", peer ? outside(peer, 46) : "anybody")] },
+    { name: "Silenced", kind: "main", cell: ({ detection, equipment, peer }) => [h("a", { href: `#/detections/${detection}` }, detection), h("span", { class: "sub" }, equipment ? outside(equipment, 40) : "any equipment", " → ", peer ? outside(peer.replace(/\/(32|128)$/, ""), 46) : "anybody")] },
     { name: "Reason", kind: "wide", cell: ({ reason, author, created }) => [unfolded(reason, 200), h("span", { class: "sub" }, outside(author, 24), ", ", time(created))] },
     { name: "Ends", cell: ends },
     { name: "Alerts silenced", kind: "digits", cell: ({ alerts }) => count(alerts) },
