@@ -69,7 +69,7 @@ pub fn measure(control: &Path, alerts: u32) -> anyhow::Result<Measured> {
     let shape = Shape {
         blocks: greeting.blocks(),
         words_per_block: BLOCK,
-        ring_slots: SLOTS,
+        ring_slots: SLOTS, evidence_slots: 64,
         schema: SCHEMA,
     };
     let mut segment = Segment::create(&shape, now())?;
@@ -187,6 +187,7 @@ fn alert(number: u32) -> Alert {
         at,
         policy: 1,
         n4: None,
+        evidence: None,
     }
 }
 

@@ -37,6 +37,7 @@ pub(crate) fn activity(at: Nanos) -> Activity {
         tap: 0,
         link: Link::Oam,
         policy: 1,
+        evidence: None,
     }
 }
 

@@ -45,7 +45,7 @@ pub(crate) struct Options {
     /// vdev:NAME,ARGUMENTS in DPDK's form, or a network interface's name
     #[arg(long, value_name = "DEVICE")]
     #[arg(conflicts_with_all = ["config", "inventory", "policy", "taps", "source", "workers"])]
-    #[arg(conflicts_with_all = ["events", "restricted_events"])]
+    #[arg(conflicts_with_all = ["events", "restricted_events", "evidence"])]
     to: Option<String>,
     /// What reads the captures
     #[arg(long, value_enum, default_value_t = Source::File)]
@@ -56,6 +56,9 @@ pub(crate) struct Options {
     /// Where each event goes as one line of JSON; - for standard output
     #[arg(long, value_name = "FILE|-")]
     events: Option<PathBuf>,
+    /// A directory for the frames of each alert, as captures
+    #[arg(long, value_name = "DIR")]
+    evidence: Option<PathBuf>,
     /// Where events go that only a named role may see, in a file of mode 0600; without it they go
     /// where all others go
     #[arg(long, value_name = "FILE")]
@@ -168,6 +171,7 @@ pub(crate) fn rehearse(
         workers: None,
         events: Some(events.to_owned()),
         restricted_events: None,
+        evidence: None,
         summary: Some(events.with_extension("summary")),
     };
     options.judge()?;
@@ -348,6 +352,7 @@ impl Options {
         control.option("--listen", Some(Path::new("none")));
         control.option("--events", self.events.as_deref());
         control.option("--restricted-events", self.restricted_events.as_deref());
+        control.option("--evidence", self.evidence.as_deref());
         let summary = self.summary.clone().unwrap_or_else(|| place.summary());
         control.option("--summary", Some(&summary));
         control.0.push("--until-end".into());

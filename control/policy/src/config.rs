@@ -11,6 +11,7 @@ use toml::Spanned;
 use crate::closed::{Direction, Link, Wrapper};
 use crate::diagnostic::{Checked, Diagnostic, Mistake, Severity};
 use crate::document::{self, Findings};
+use crate::evidence::{EvidenceConfig, evidence};
 use crate::nearest::{quoted, remedy};
 use crate::section::Section;
 use crate::sinks::{self, Rotation, SinksConfig};
@@ -93,6 +94,8 @@ pub struct ControlConfig {
     pub sinks: SinksConfig,
     /// How large an event file may become; `None`: it grows.
     pub rotation: Option<Rotation>,
+    /// What is kept of the frames of alerts.
+    pub evidence: EvidenceConfig,
 }
 
 /// `[paths]`, each resolved against the directory of `weir.toml`.
@@ -343,7 +346,8 @@ fn distinct(section: &Section<'_>, key: &str, range: RangeInclusive<u64>) -> Vec
 }
 
 fn control(root: &Section<'_>, base: &Path) -> ControlConfig {
-    let keys = ["listen", "state_dir", "restricted_events", "syslog", "ipfix", "events"];
+    let keys =
+        ["listen", "state_dir", "restricted_events", "syslog", "ipfix", "events", "evidence"];
     let section = root.table("control", "[control]", &keys);
     let section = section.as_ref();
     let listen = section.and_then(|section| section.parsed::<Listen>("listen"));
@@ -357,6 +361,7 @@ fn control(root: &Section<'_>, base: &Path) -> ControlConfig {
         restricted_events: path("restricted_events").map(|path| base.join(path)),
         sinks: section.map(|section| sinks::sinks(section, base)).unwrap_or_default(),
         rotation: section.and_then(sinks::rotation),
+        evidence: section.map(evidence).unwrap_or_default(),
     }
 }
 

@@ -15,6 +15,7 @@ mod config;
 mod diagnostic;
 mod difference;
 mod document;
+mod evidence;
 mod interception;
 mod inventory;
 mod limits;
@@ -35,6 +36,7 @@ pub use config::{
 };
 pub use diagnostic::{Checked, Diagnostic, Mistake, Severity};
 pub use difference::{Became, Change, policy_changes};
+pub use evidence::EvidenceConfig;
 pub use interception::{LawfulIntercept, interception_from_str, load_interception};
 pub use inventory::{
     Component, Equipment, EquipmentId, Inventory, inventory_from_str, load_inventory,

@@ -13,6 +13,7 @@ use weir_engine::detect::CATALOGUE;
 use weir_wire::Address;
 
 use crate::eve;
+use crate::evidence::Capture;
 
 /// Rows that are kept at a time. Beyond them the least grave and least recent
 /// rows are closed early.
@@ -73,6 +74,8 @@ pub struct Row {
     pub suppressed: bool,
     /// Packets at which what is suppressed is stored again.
     silent_threshold: u64,
+    /// Its frames.
+    pub evidence: Option<Capture>,
 }
 
 /// What becomes of a record.
@@ -151,8 +154,20 @@ impl Alerts {
         self.rows.insert(key, row);
     }
 
-    /// Takes a record in, and tells what is due. `suppressed` silences it without forgetting it.
-    pub fn observe(&mut self, record: Alert, subject: Subject, suppressed: bool) -> Observed {
+    /// The frames of the alert with this key, as far as they are kept.
+    pub fn evidence(&self, key: &str) -> Option<&Capture> {
+        self.rows.get(key)?.evidence.as_ref()
+    }
+
+    /// Takes a record in, with the alert's frames if there are more of them now, and tells what is
+    /// due. `suppressed` silences it without forgetting it.
+    pub fn observe(
+        &mut self,
+        record: Alert,
+        subject: Subject,
+        evidence: Option<Capture>,
+        suppressed: bool,
+    ) -> Observed {
         let key = dedup(&record, &subject);
         let fresh = !self.rows.contains_key(&key);
         if fresh {
@@ -166,6 +181,7 @@ impl Alerts {
                 closed: false,
                 suppressed: false,
                 silent_threshold: 0,
+                evidence: None,
             };
             self.show(&row);
             self.by_day.insert((row.alert.day, key.clone()));
@@ -173,6 +189,7 @@ impl Alerts {
         }
         self.changed.insert(key.clone());
         let Some(row) = self.rows.get_mut(&key) else { return Observed::Nothing };
+        row.evidence = evidence.or(row.evidence.take());
         let news = row.take(record);
         if suppressed {
             let is_first = !row.suppressed;
@@ -430,6 +447,7 @@ mod tests {
             at: Nanos(7),
             policy: 1,
             n4: None,
+            evidence: None,
         }
     }
 
@@ -439,7 +457,7 @@ mod tests {
     }
 
     fn due(alerts: &mut Alerts, record: Alert, id: &str) -> Option<Saying> {
-        match alerts.observe(record, subject(id), false) {
+        match alerts.observe(record, subject(id), None, false) {
             Observed::Due(saying) => Some(saying),
             _ => None,
         }
@@ -491,7 +509,7 @@ mod tests {
         let mut alerts = Alerts::default();
         let peer = [198, 51, 100, 7];
         let mut silenced =
-            |packets| match alerts.observe(record(1, peer, packets), subject("a"), true) {
+            |packets| match alerts.observe(record(1, peer, packets), subject("a"), None, true) {
                 Observed::Silenced { saying, is_first } => {
                     Some((saying.row.alert.packets, is_first))
                 }
@@ -557,7 +575,7 @@ mod tests {
             orphans(3, Some(0.95), 0.2, &[2, 3]),
             orphans(1, None, 0.1, &(0..40).collect::<Vec<_>>()),
         ] {
-            alerts.observe(record, subject("a"), false);
+            alerts.observe(record, subject("a"), None, false);
         }
         let alert = alerts.close_open(9).remove(0).row.alert;
         assert_eq!(alert.fact, Fact::Orphans { tunnels: 3 });
@@ -569,9 +587,9 @@ mod tests {
     #[test]
     fn rows_that_show_who_is_intercepted_are_not_among_those_that_all_may_count() {
         let mut alerts = Alerts::default();
-        alerts.observe(record(1, [198, 51, 100, 7], 3), subject("a"), false);
+        alerts.observe(record(1, [198, 51, 100, 7], 3), subject("a"), None, false);
         let secret = Alert { detection: PFCP_DUPL, ..record(1, [198, 51, 100, 7], 3) };
-        alerts.observe(secret, subject("a"), false);
+        alerts.observe(secret, subject("a"), None, false);
         assert_eq!((alerts.len(), alerts.unrestricted()), (2, 1));
         let over = Nanos::from_secs(19_676 * 86_400).plus(GRACE);
         assert_eq!(alerts.close_due(over, 9).len(), 2);

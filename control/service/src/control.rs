@@ -21,7 +21,8 @@ use weir_shm::BootId;
 use crate::attach::{Message, NoSensor, Sensor};
 use crate::cases::command::Order;
 use crate::event_file::EventFile;
-use crate::live::{Shared, lock, now};
+use crate::evidence::Cabinet;
+use crate::live::{Evidence, Shared, lock, now};
 use crate::options::Plan;
 use crate::print::Printer;
 use crate::progress::{Lost, Progress, Tally};
@@ -104,6 +105,8 @@ pub struct Control {
     attempt: Instant,
     complaint: String,
     committed: u64,
+    /// Up to where the evidence ring is read.
+    shown: u64,
     blocked: Option<Blocked>,
     /// The version in force and its name in this life of the sensor, and what may be told of them.
     judging: Option<(u64, [u8; 32])>,
@@ -206,6 +209,16 @@ impl Control {
         );
         let sinks = Sinks::start(&plan.sinks)?;
         recorder.feed(&sinks);
+        if let Some((directory, limits)) = &plan.evidence {
+            let cabinet = Cabinet::open(directory.clone(), *limits).map_err(|error| {
+                Refusal::new(
+                    &format!("evidence can't be kept: {error}"),
+                    &directory.display().to_string(),
+                    "make it writable, choose another with --evidence, or set enabled = false under [control.evidence]",
+                )
+            })?;
+            recorder.furnish(cabinet);
+        }
         lock(&shared).sinks = sinks.meters().to_vec();
         recorder.note_in(Arc::clone(&lock(&shared).news));
         let signals = Signals::default();
@@ -243,6 +256,7 @@ impl Control {
             attempt: start,
             complaint: String::new(),
             committed,
+            shown: 0,
             blocked: None,
             judging: None,
             in_force: None,
@@ -354,6 +368,7 @@ impl Control {
             self.recorder.restarted();
         }
         self.committed = self.recorder.progress.sequence;
+        self.shown = 0;
         // Attaching belongs to an undisturbed replay, whose events tell of packets alone.
         if !sensor.greeting.replay || change == Change::Restarted {
             self.say(change);
@@ -456,6 +471,9 @@ impl Control {
         live.given_up = self.recorder.ledger.given_up(self.store.sessions_given_up());
         live.journal = self.recorder.progress.journals[0].head;
         live.policy = self.in_force;
+        if let Some(cabinet) = self.recorder.cabinet() {
+            live.evidence = Evidence { bytes: cabinet.bytes(), gone: cabinet.gone() };
+        }
         live.unread = written.map_or(0, |written| written.saturating_sub(self.committed));
     }
 

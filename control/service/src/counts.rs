@@ -29,6 +29,8 @@ pub struct Counts {
     pub judge: JudgeWords,
     /// Records that the event ring lost.
     pub lost: Lost,
+    /// Records that the evidence ring lost.
+    pub evidence_lost: Lost,
 }
 
 impl Counts {
@@ -41,6 +43,7 @@ impl Counts {
             receivers: vec![ReceiverWords::default(); usize::from(greeting.receivers)],
             judge: JudgeWords::default(),
             lost: Lost::default(),
+            evidence_lost: Lost::default(),
         }
     }
 
@@ -62,6 +65,7 @@ impl Counts {
         }
         read(attachment, greeting.judge_block(), &mut block, &mut self.judge);
         self.lost = attachment.lost();
+        self.evidence_lost = attachment.evidence_lost();
     }
 
     /// What came, and what of it was not inspected.

@@ -246,9 +246,22 @@ pub struct AlertBody<'a> {
     pub technique: &'static [&'static str],
     #[serde(skip_serializing_if = "Option::is_none")]
     pub superseded_by: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Evidence<'a>>,
     pub dedup: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub policy: Option<PolicyName>,
+}
+
+/// The frames that show it.
+#[derive(Debug, Serialize)]
+pub struct Evidence<'a> {
+    /// A file in the directory of evidence.
+    pub pcap: &'a str,
+    /// Its SHA-256 as it stood when this was said.
+    pub sha256: String,
+    /// Frames in it.
+    pub frames: u32,
 }
 
 /// The equipment under suspicion: its inventory entry, or its number where the

@@ -10,6 +10,7 @@ pub mod control;
 pub mod counts;
 pub mod eve;
 pub mod event_file;
+pub mod evidence;
 pub mod http;
 pub mod live;
 pub mod metrics;

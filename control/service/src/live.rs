@@ -13,6 +13,7 @@ use weir_shm::Attachment;
 
 use crate::attach::Sensor;
 use crate::counts::{Counts, Traffic};
+use crate::evidence::Gone;
 use crate::news::News;
 use crate::progress::Tally;
 use crate::rulebook::Rulebook;
@@ -39,6 +40,15 @@ pub fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
 pub fn now() -> Nanos {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Nanos(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
+}
+
+/// What there is of evidence, and what is not.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Evidence {
+    /// Bytes of all captures.
+    pub bytes: u64,
+    /// Captures that are not there, by [`Gone`].
+    pub gone: [u64; Gone::ALL.len()],
 }
 
 /// The sensor as it is seen now; its last known values once it is away.
@@ -70,6 +80,8 @@ pub struct Live {
     pub memory_evictions: [u64; Kind::ALL.len()],
     /// The end of the journal.
     pub journal: Head,
+    /// What there is of evidence.
+    pub evidence: Evidence,
     /// Records written by the sensor that are not stored yet.
     pub unread: u64,
     /// Inventory and policy as they were read last.

@@ -3,6 +3,7 @@
 //! the start, as 0; with the sensor away the last known values stay, and
 //! `weir_sensor_up` is 0.
 
+mod evidence;
 mod n4;
 mod sinks;
 mod spread;
@@ -229,6 +230,7 @@ fn families(live: &Live) -> Vec<MetricFamily> {
     n4::transactions(&live.counts.judge, &mut families);
     engine(&live.counts, &mut families);
     findings(live, &mut families);
+    evidence::evidence(live, &mut families);
     sinks::sinks(live, &mut families);
     process(live, &mut families);
     families.0

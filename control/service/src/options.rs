@@ -1,13 +1,15 @@
 //! The command line, joined with `weir.toml`.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::Duration;
 
 use clap::Parser;
-use weir_policy::{Config, Rotation, SinksConfig, config_from_str, load_config};
+use weir_policy::{Config, EvidenceConfig, Rotation, SinksConfig, config_from_str, load_config};
 
 use crate::api::tokens::{self, Role};
+use crate::evidence::{EVIDENCE, Limits};
 use crate::refusal::Refusal;
 
 /// The control process: reads what the sensor says, keeps alerts, serves metrics.
@@ -39,6 +41,10 @@ pub struct Options {
     /// configuration's [default: restricted.json in the state directory; of a replay, --events]
     #[arg(long, value_name = "FILE", value_parser = restricted_file)]
     restricted_events: Option<PathBuf>,
+    /// Where the frames of alerts go, as captures; without it, in a replay nowhere
+    /// [default: evidence in the state directory]
+    #[arg(long, value_name = "DIR")]
+    evidence: Option<PathBuf>,
     /// The summary as JSON at the end, "-" for standard output
     #[arg(long, value_name = "FILE|-")]
     summary: Option<Destination>,
@@ -151,6 +157,8 @@ pub struct Plan {
     pub sinks: SinksConfig,
     /// How large the files may become.
     pub rotation: Option<Rotation>,
+    /// Where the frames of alerts go, and how many may lie there.
+    pub evidence: Option<(PathBuf, Limits)>,
     /// Where the summary goes.
     pub summary: Option<Destination>,
     /// Whether the end of the replay is the end.
@@ -215,6 +223,7 @@ impl Options {
                 "give --restricted-events a file of its own",
             ));
         }
+        let evidence = evidence(self.evidence, config.control.evidence, &state_dir, self.until_end);
         let printing = [
             ("--events -", events == Destination::Stdout),
             ("--summary -", self.summary == Some(Destination::Stdout)),
@@ -242,11 +251,28 @@ impl Options {
             guarded,
             sinks,
             rotation,
+            evidence,
             summary: self.summary,
             until_end: self.until_end,
             print_alerts: self.print_alerts,
         })
     }
+}
+
+/// A replay keeps evidence where it is asked for, and all of it: it is to be the same every time.
+fn evidence(
+    asked: Option<PathBuf>,
+    config: EvidenceConfig,
+    state_dir: &Path,
+    is_replay: bool,
+) -> Option<(PathBuf, Limits)> {
+    let usual = (config.enabled && !is_replay).then(|| state_dir.join(EVIDENCE));
+    let limits = Limits {
+        bytes: config.mebibytes << 20,
+        age: Duration::from_secs(config.days * 86_400),
+        is_paced: !is_replay,
+    };
+    Some((asked.or(usual)?, limits))
 }
 
 #[cfg(test)]

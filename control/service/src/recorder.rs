@@ -1,6 +1,7 @@
 //! From verdicts to event lines: the state that one record changes, and what is said about it.
 
 mod alert;
+mod evidence;
 mod memory;
 
 use std::collections::HashMap;
@@ -9,6 +10,7 @@ use std::sync::Arc;
 
 use weir_analytics::Analytics;
 use weir_engine::Nanos;
+use weir_engine::contract::exhibit::Kept;
 use weir_engine::contract::greeting::Greeting;
 use weir_engine::contract::session::SessionRecord;
 use weir_engine::contract::verdict::{Flow, FlowEnd, Initiator, PolicySwap, Verdict};
@@ -22,6 +24,7 @@ use crate::eve::{
     self, Body, Change, Ends, Event, FlowBody, FlowCounts, HealthBody, Peer, PolicyBody,
     PolicyName, SessionBody, StatsBody, Suspect,
 };
+use crate::evidence::{Cabinet, Recent};
 use crate::live::now;
 use crate::news::News;
 use crate::print::Printer;
@@ -131,6 +134,12 @@ pub struct Recorder {
     printer: Option<Printer>,
     flows: Flows,
     news: Arc<News>,
+    cabinet: Option<Cabinet>,
+    /// The frames of the verdict that is taken in.
+    frames: Vec<Kept>,
+    recent: Recent,
+    /// Whether it was said that evidence can't be written.
+    complained: bool,
 }
 
 impl Recorder {
@@ -169,6 +178,10 @@ impl Recorder {
             printer,
             flows: Flows::default(),
             news: Arc::default(),
+            cabinet: None,
+            frames: Vec::new(),
+            recent: Recent::default(),
+            complained: false,
         }
     }
 
@@ -272,6 +285,7 @@ impl Recorder {
             Verdict::Policy(swap) => self.policy(&swap, store),
             Verdict::End(_) => {}
         }
+        self.frames.clear();
     }
 
     /// The rulebook of a version that judged in this life of the sensor.

@@ -13,6 +13,7 @@ use weir_wire::gtpu_element::Elements;
 
 use crate::Nanos;
 use crate::decode::{UserEnds, octets};
+use crate::exhibits::{Cause, FIRST};
 use crate::finding::INSIDE;
 use crate::frame::{BURST, Frame};
 use crate::record::{Flags, Kind, Record, addresses};
@@ -255,7 +256,8 @@ impl Attributor {
                 }
                 if !self.watched.is_empty() && self.watched.binary_search(&from).is_ok() {
                     let escape = Escape { source: from, sum: sum(record, 0) };
-                    report.unresolved.dropped += u64::from(!report.unresolved.escapes.add(escape));
+                    let packets = report.unresolved.escapes.add(escape);
+                    exhibit(packets, frame, record, Cause::OddUser, report);
                 }
             }
         }
@@ -264,10 +266,11 @@ impl Attributor {
             table.prefetch_row(user.probe);
         }
         for user in users {
-            let record = &records[user.record];
+            let (frame, record) = (&frames[user.record], &records[user.record]);
             if !matches!(table.find(&user.end, user.probe, record.time), Found::Live(..)) {
                 let homeless = Escape { source: user.from, sum: sum(record, 0) };
-                report.unresolved.dropped += u64::from(!report.unresolved.homeless.add(homeless));
+                let packets = report.unresolved.homeless.add(homeless);
+                exhibit(packets, frame, record, Cause::OddUser, report);
             }
         }
     }
@@ -411,16 +414,36 @@ fn note(frame: &Frame<'_>, record: &Record, end: FTeid, seen: &Seen, report: &mu
     let inner = Inner::of(record, frame.bytes);
     if let Some((before, before_last)) = before {
         let change = Change { slot, generation, sender, from, before, before_last, sum, inner };
-        report.unresolved.dropped += u64::from(!report.unresolved.changes.add(change));
+        let packets = report.unresolved.changes.add(change);
+        exhibit(packets, frame, record, Cause::OtherSender, report);
     }
     if let Some(source) = user {
         let odd = OddSource { slot, generation, source, from, to: end.address, sum, inner };
-        report.unresolved.dropped += u64::from(!report.unresolved.odd_sources.add(odd));
+        let packets = report.unresolved.odd_sources.add(odd);
+        exhibit(packets, frame, record, Cause::OddUser, report);
+    }
+}
+
+/// Keeps the first frames of a kind, by the packets that it has; counts those without room.
+fn exhibit(
+    packets: Option<u64>,
+    frame: &Frame<'_>,
+    record: &Record,
+    cause: Cause,
+    report: &mut Report,
+) {
+    match packets {
+        None => report.unresolved.dropped += 1,
+        Some(packets) if packets <= FIRST => {
+            let ends = record.outer_addresses(frame.bytes).unwrap_or_default();
+            report.exhibits.keep(frame, record, cause, ends);
+        }
+        Some(_) => {}
     }
 }
 
 /// Adds a packet of the common shape to those like it on a tunnel that is not known; no if it is
-/// the first, or came before them.
+/// among the first, or came before them.
 fn stray_again(packet: &CommonPacket, frame: &Frame<'_>, report: &mut Report) -> bool {
     let from = v4((packet.ends >> 32) as u32);
     let ends = addresses(frame.bytes, packet.inner, packet.users.is_v6);
@@ -428,7 +451,7 @@ fn stray_again(packet: &CommonPacket, frame: &Frame<'_>, report: &mut Report) ->
     let strays = &mut report.unresolved.strays;
     let is_full = strays.is_full();
     match strays.row_mut(&(packet.end(), from, source)) {
-        Some(stray) if stray.sum.first < packet.time => {
+        Some(stray) if stray.sum.first < packet.time && stray.sum.packets >= FIRST => {
             stray.sum.last = stray.sum.last.max(packet.time);
             stray.sum.packets += 1;
             stray.sum.bytes += u64::from(packet.bytes);
@@ -467,7 +490,8 @@ fn stray(frame: &Frame<'_>, record: &Record, end: &FTeid, report: &mut Report) {
         flows: qos_flow(record),
         inner: Inner::of(record, frame.bytes),
     };
-    report.unresolved.dropped += u64::from(!report.unresolved.strays.add(stray));
+    let packets = report.unresolved.strays.add(stray);
+    exhibit(packets, frame, record, Cause::Stray, report);
 }
 
 /// An Error Indication names the tunnel that its sender does not know (TS 29.281 §7.3.1).
@@ -491,7 +515,8 @@ fn complain(
     let Some(teid) = teid else { return };
     let end = FTeid { address: peer.unwrap_or(from), teid };
     let complaint = Complaint { end, told, sum: sum(record, 0) };
-    report.unresolved.dropped += u64::from(!report.unresolved.complaints.add(complaint));
+    let packets = report.unresolved.complaints.add(complaint);
+    exhibit(packets, frame, record, Cause::Complaint, report);
 }
 
 #[inline]

@@ -127,14 +127,15 @@ impl Findings {
         &self.rows
     }
 
-    /// Adds one; no if there is no room for another kind.
-    fn add(&mut self, found: Finding) -> bool {
+    /// Adds one, and gives how many there are of its kind; none if there is no room for another
+    /// kind.
+    fn add(&mut self, found: Finding) -> Option<u64> {
         // Most are of the same kind as the one before.
         if let Some(row) = self.rows.get_mut(self.latest)
             && row.key == found.key
         {
             row.join(&found);
-            return true;
+            return Some(row.packets);
         }
         let kind = match found.key.sign {
             Sign::Extension(kind) => u64::from(kind) << 8,
@@ -150,22 +151,23 @@ impl Findings {
                 Some(row) if row.key == found.key => {
                     row.join(&found);
                     self.latest = usize::from(*place);
-                    return true;
+                    return Some(row.packets);
                 }
                 _ => slot = (slot + 1) % SLOTS,
             }
         }
         if self.rows.len() >= FINDINGS {
-            return false;
+            return None;
         }
         if let Some(free) = self.index.get_mut(slot) {
             *free = self.rows.len() as u16;
             self.rows.push(found);
         }
-        true
+        Some(1)
     }
 
-    /// Notes what is wrong with a packet; gives the number of findings that found no room.
+    /// Notes what is wrong with a packet; gives the number of findings that found no room, and the
+    /// least number of packets of a kind among those that did.
     #[cold]
     pub(crate) fn examine(
         &mut self,
@@ -173,11 +175,11 @@ impl Findings {
         record: &Record,
         ends: (Address, Address),
         rules: &Rules,
-    ) -> u64 {
+    ) -> (u64, u64) {
         let (flow, upward) = FlowKey::of(record, ends.0, ends.1);
-        let mut dropped = 0;
+        let (mut dropped, mut fewest) = (0, u64::MAX);
         let mut found = |sign, own, target, inner| {
-            dropped += u64::from(!self.add(Finding {
+            let known = self.add(Finding {
                 key: FindingKey { sign, flow, upward, own, target },
                 first: record.time,
                 last: record.time,
@@ -186,7 +188,11 @@ impl Findings {
                 tap: record.tap,
                 link: record.link,
                 inner,
-            }));
+            });
+            match known {
+                Some(packets) => fewest = fewest.min(packets),
+                None => dropped += 1,
+            }
         };
         let mut outside = |sign| found(sign, false, Address::default(), None);
         for (oddity, sign) in [
@@ -218,7 +224,7 @@ impl Findings {
         } else if record.flags.has(Flags::INTO_INFRASTRUCTURE) {
             Sign::IntoInfrastructure
         } else {
-            return dropped;
+            return (dropped, fewest);
         };
         let inner = Inner::of(record, frame.bytes);
         let is_own = |address: Address| Party::unpack(rules.party(address)) == Party::Subscriber;
@@ -227,7 +233,7 @@ impl Findings {
             (is_own(source) || is_own(destination), Address::neighbourhood(destination))
         });
         found(inside, own, target, inner);
-        dropped
+        (dropped, fewest)
     }
 }
 
@@ -273,10 +279,10 @@ mod tests {
     #[test]
     fn findings_of_a_kind_are_one_whose_first_packet_stands_for_it() {
         let mut findings = Findings::with_room();
-        assert!(findings.add(finding(1, Sign::Trailing, 7)));
-        assert!(findings.add(finding(1, Sign::Trailing, 5)));
-        assert!(findings.add(finding(1, Sign::Extension(0x5a), 5)));
-        assert!(findings.add(finding(1, Sign::Extension(0x5b), 5)));
+        assert!(findings.add(finding(1, Sign::Trailing, 7)).is_some());
+        assert!(findings.add(finding(1, Sign::Trailing, 5)).is_some());
+        assert!(findings.add(finding(1, Sign::Extension(0x5a), 5)).is_some());
+        assert!(findings.add(finding(1, Sign::Extension(0x5b), 5)).is_some());
         let [trailing, ..] = findings.rows() else { panic!() };
         assert_eq!((trailing.packets, trailing.bytes), (2, 200));
         assert_eq!((trailing.first, trailing.last, trailing.tap), (Nanos(5), Nanos(7), TapId(5)));
@@ -287,12 +293,12 @@ mod tests {
     fn no_room_is_said_and_a_cleared_table_has_room_again() {
         let mut findings = Findings::with_room();
         for flow in 0..FINDINGS as u32 {
-            assert!(findings.add(finding(flow, Sign::Nested, 1)));
+            assert!(findings.add(finding(flow, Sign::Nested, 1)).is_some());
         }
-        assert!(!findings.add(finding(FINDINGS as u32, Sign::Nested, 1)));
-        assert!(findings.add(finding(3, Sign::Nested, 1)), "a known kind needs no room");
+        assert!(findings.add(finding(FINDINGS as u32, Sign::Nested, 1)).is_none());
+        assert!(findings.add(finding(3, Sign::Nested, 1)).is_some(), "a known kind needs no room");
         findings.clear();
         assert!(findings.rows().is_empty());
-        assert!(findings.add(finding(FINDINGS as u32, Sign::Nested, 1)));
+        assert!(findings.add(finding(FINDINGS as u32, Sign::Nested, 1)).is_some());
     }
 }

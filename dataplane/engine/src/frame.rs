@@ -45,6 +45,21 @@ impl LinkType {
             other => LinkType::Other(other),
         }
     }
+
+    /// The number in a capture's header.
+    pub const fn code(self) -> u16 {
+        match self {
+            LinkType::Null => 0,
+            LinkType::Ethernet => 1,
+            LinkType::Raw => 101,
+            LinkType::Loop => 108,
+            LinkType::Sll => 113,
+            LinkType::Ipv4 => 228,
+            LinkType::Ipv6 => 229,
+            LinkType::Sll2 => 276,
+            LinkType::Other(code) => code,
+        }
+    }
 }
 
 /// What the source knows about a frame besides its bytes.

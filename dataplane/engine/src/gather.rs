@@ -13,6 +13,7 @@ use crate::beginnings::Beginnings;
 use crate::decode::{Common, protocol};
 use crate::detect::cov_icmp::Echo;
 use crate::detect::cov_time::{self, Ntp};
+use crate::exhibits::Cause;
 use crate::frame::{Frame, LinkType};
 use crate::judge::{quic, ssh};
 use crate::record::{Evidence, Kind, Record};
@@ -49,8 +50,26 @@ pub(crate) fn sight(
         if equipment.macs.contains(&ethernet.source()) {
             report.sight(frame, id, Trait::Vlan(record.vlan));
         } else {
-            report.sight(frame, id, Trait::Mac(ethernet.source()));
+            sight_unlisted(report, frame, record, id, Trait::Mac(ethernet.source()));
         }
+    }
+}
+
+/// Notes what equipment shows that is not listed, and keeps the first such frame of a slice.
+#[cold]
+fn sight_unlisted(
+    report: &mut Report,
+    frame: &Frame<'_>,
+    record: &Record,
+    id: EquipmentId,
+    shown: Trait,
+) {
+    let known = report.sightings.len();
+    report.sight(frame, id, shown);
+    if report.sightings.len() > known {
+        let shown = Record { source: Party::Equipment(id).pack(), ..*record };
+        let ends = record.outer_addresses(frame.bytes).unwrap_or_default();
+        report.exhibits.keep(frame, &shown, Cause::Unlisted, ends);
     }
 }
 
@@ -110,7 +129,7 @@ fn sight_below_ip(report: &mut Report, frame: &Frame<'_>, record: &Record, rules
     if let Some(id) = rules.equipment_by_mac(ethernet.source())
         && !is_common(record.ether_type)
     {
-        report.sight(frame, id, Trait::EtherType(record.ether_type));
+        sight_unlisted(report, frame, record, id, Trait::EtherType(record.ether_type));
     }
 }
 

@@ -15,6 +15,7 @@ pub mod classify;
 pub mod contract;
 pub mod decode;
 pub mod detect;
+pub mod exhibits;
 pub mod finding;
 pub mod fragment;
 pub mod fragment_trails;

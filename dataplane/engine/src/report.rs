@@ -4,10 +4,12 @@ use weir_wire::Address;
 
 use crate::detect::cov_icmp::Echo;
 use crate::detect::cov_time::Ntp;
-use crate::finding::Findings;
+use crate::exhibits::{Cause, Exhibits, FIRST};
+use crate::finding::{Findings, INSIDE};
 use crate::frame::TapId;
 use crate::proof::Samples;
-use crate::rules::{EquipmentId, Link};
+use crate::record::{Flags, Record};
+use crate::rules::{EquipmentId, Link, Rules};
 use crate::series::Evictions;
 use crate::signalling::Pouch;
 use crate::track::{FlowDelta, FlowKey};
@@ -197,6 +199,8 @@ pub struct Report {
     pub unresolved: Unresolved,
     /// Packets chosen for proof.
     pub samples: Samples,
+    /// Frames that an alert may ask for.
+    pub exhibits: Exhibits,
     /// The largest backward step of the clock in the slice.
     pub clock_back: Nanos,
     /// The largest forward step of the clock in the slice.
@@ -220,6 +224,7 @@ impl Report {
             n4: Pouch::with_room(),
             unresolved: Unresolved::with_room(),
             samples: Samples::with_room(),
+            exhibits: Exhibits::with_room(),
             ..Self::default()
         }
     }
@@ -247,6 +252,7 @@ impl Report {
         self.n4.clear();
         self.unresolved.clear();
         self.samples.clear();
+        self.exhibits.clear();
         self.clock_back = Nanos(0);
         self.clock_ahead = Nanos(0);
         self.clock_steps = 0;
@@ -260,6 +266,30 @@ impl Report {
         match hint.and_then(|place| self.sightings.get_mut(usize::from(*place))) {
             Some(seen) if seen.is(equipment, trait_seen) => seen.again(frame),
             _ => self.sight_another(frame, equipment, trait_seen),
+        }
+    }
+
+    /// Notes what is wrong with a packet of GTP-U, and keeps the first ones of a kind.
+    #[cold]
+    pub(crate) fn examine(
+        &mut self,
+        frame: &Frame<'_>,
+        record: &Record,
+        ends: (Address, Address),
+        rules: &Rules,
+    ) {
+        let (dropped, packets) = self.findings.examine(frame, record, ends, rules);
+        self.dropped += dropped;
+        if packets > FIRST {
+            return;
+        }
+        if record.flags.has(Flags::NESTED) {
+            self.exhibits.keep(frame, record, Cause::Nested, ends);
+        } else if record.flags.any(INSIDE) {
+            self.exhibits.keep(frame, record, Cause::Inside, ends);
+        }
+        if !record.oddities.is_empty() {
+            self.exhibits.keep(frame, record, Cause::OddHeader, ends);
         }
     }
 

@@ -388,9 +388,16 @@ impl Ledger {
         self.rows.len() + crate::frame::BURST > LEDGER_ROWS
     }
 
-    /// Adds one prepared packet to its flow. `given` is its tap's link.
+    /// Adds one prepared packet to its flow, and gives the flow's packets so far. `given` is its
+    /// tap's link.
     #[inline]
-    pub fn add(&mut self, record: &Record, given: Link, bytes: &[u8], packet: &mut Prepared) {
+    pub fn add(
+        &mut self,
+        record: &Record,
+        given: Link,
+        bytes: &[u8],
+        packet: &mut Prepared,
+    ) -> u64 {
         let Prepared { key, upward, hash, row: (generation, row) } = *packet;
         let row = if generation == self.generation {
             row as usize
@@ -399,7 +406,7 @@ impl Ledger {
             packet.row = (self.generation, row as u32);
             row
         };
-        let Some(row) = self.rows.get_mut(row) else { return };
+        let Some(row) = self.rows.get_mut(row) else { return u64::MAX };
         row.begin(record, given);
         let side = select_unpredictable(upward, &mut row.up, &mut row.down);
         if side.packets == 0 {
@@ -433,6 +440,7 @@ impl Ledger {
         if let Some(tunnel) = record.tunnel {
             row.tunnel(upward, tunnel, record, bytes);
         }
+        row.up.packets + row.down.packets
     }
 
     /// Adds verified G-PDUs that came after one that was added to the same flow in this slice.

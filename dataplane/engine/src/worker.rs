@@ -15,6 +15,7 @@ use crate::attribute::{Attributor, Others};
 use crate::beginnings::Beginnings;
 use crate::classify::{classify, look_inside};
 use crate::decode::{Common, Ports, Wrapper, decode, walk};
+use crate::exhibits::{Cause, FIRST, Keeping, cause_of};
 use crate::finding::is_suspicious;
 use crate::frame::{BURST, Frame, TapId};
 use crate::gather::{Shown, listen, sight, uplink};
@@ -128,6 +129,11 @@ impl Worker {
     /// close the slice in part before.
     pub fn set_rules(&mut self, rules: Option<Arc<Rules>>) {
         self.end_runs();
+        self.report.exhibits.keep_so(match &rules {
+            None => Keeping::Nothing,
+            Some(rules) if rules.settings().subscriber_payload => Keeping::Whole,
+            Some(_) => Keeping::Headers,
+        });
         self.rules = rules;
         self.pairs.forget();
         self.fragment_pairs.forget();
@@ -220,6 +226,7 @@ impl Worker {
     pub fn close(&mut self, slice: u64, latest: Nanos, partial: bool, mut empty: Report) -> Report {
         self.end_runs();
         empty.under(self.setup.hash_key);
+        empty.exhibits.keep_so(self.report.exhibits.keeping());
         let rows = std::mem::take(&mut empty.flows);
         let mut report = std::mem::replace(&mut self.report, empty);
         report.flows = self.ledger.hand_over(rows);
@@ -364,6 +371,12 @@ impl Worker {
                 let (rules, live) = (self.rules.as_deref(), self.setup.live);
                 let pouch = &mut self.report.n4;
                 pack(pouch, frame, record, ports, payload.unwrap_or_default(), rules, live);
+                if let Some(ends) = record.outer_addresses(frame.bytes) {
+                    let declared = is_between_equipment(record.source, record.destination);
+                    let strangers = Cause::StrangersSignalling;
+                    let cause = if declared { Cause::Signalling } else { strangers };
+                    self.report.exhibits.keep(frame, record, cause, ends);
+                }
             }
         }
     }
@@ -436,7 +449,7 @@ impl Worker {
             }
             if is_suspicious(record) {
                 let ends = (source, destination);
-                report.dropped += report.findings.examine(frame, record, ends, rules);
+                report.examine(frame, record, ends, rules);
             }
             match pair {
                 Some(pair) if record.message == G_PDU => {
@@ -451,7 +464,12 @@ impl Worker {
             let record = &records[*i];
             let pair = pair_at(pairs, fragment_pairs, places[*i]);
             let flow = pair.map_or(packet, |pair| &mut pair.flow);
-            ledger.add(record, setup.link(record.tap), frames[*i].bytes, flow);
+            let packets = ledger.add(record, setup.link(record.tap), frames[*i].bytes, flow);
+            if packets <= FIRST
+                && let (Some(cause), Some(ends)) = (cause_of(record), ends[*i])
+            {
+                report.exhibits.keep(&frames[*i], record, cause, ends);
+            }
         }
     }
 

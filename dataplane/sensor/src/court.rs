@@ -13,6 +13,7 @@ use weir_engine::{Judge, Nanos, Report, Signalling, TapId};
 use weir_shm::{BlockWriter, RingWriter, Status};
 
 use crate::clock;
+use crate::evidence::EvidenceWriter;
 use crate::policy::PolicySlot;
 use crate::station::{Desk, EXCHANGE, Handed, WatchSlot};
 
@@ -47,6 +48,7 @@ pub(crate) struct Court {
     pub(crate) desks: Vec<Desk>,
     pub(crate) block: BlockWriter,
     pub(crate) ring: RingWriter,
+    pub(crate) evidence: EvidenceWriter,
     pub(crate) status: Status,
     pub(crate) policy: Arc<PolicySlot>,
     pub(crate) notice: Arc<Notice>,
@@ -96,9 +98,11 @@ impl Court {
             let begin = if self.live { begin } else { begin.max(begun) };
             begun = begin;
             if let Some(rules) = self.policy.changed(&mut epoch) {
-                judge.set_rules(rules, begin, &mut |verdict| {
-                    self.say(&verdict);
-                });
+                let mut said = Vec::new();
+                judge.set_rules(rules, begin, &mut |verdict| said.push(verdict));
+                for verdict in &mut said {
+                    self.say(&mut judge, verdict);
+                }
             }
             let mut reports = Vec::with_capacity(piles.len());
             let mut owners = Vec::with_capacity(piles.len());
@@ -114,8 +118,8 @@ impl Court {
             judge.slice(begin, begin.plus(self.slice), &reports, &vitals, &mut |verdict| {
                 said.push(verdict);
             });
-            for verdict in &said {
-                let is_readable = self.say(verdict);
+            for verdict in &mut said {
+                let is_readable = self.say(&mut judge, verdict);
                 if self.live
                     && is_readable
                     && let Verdict::Alert(alert) = verdict
@@ -149,8 +153,8 @@ impl Court {
         // Nobody feeds the workers any more: the last verdicts wait for room.
         self.patient = true;
         self.until = Some(Instant::now() + FAREWELL);
-        for verdict in &said {
-            self.say(verdict);
+        for verdict in &mut said {
+            self.say(&mut judge, verdict);
         }
         self.ring
     }
@@ -207,21 +211,37 @@ impl Court {
         }
     }
 
-    /// Writes a verdict. A replay at full speed waits for room while control is
-    /// attached, and so do, for a while, the last verdicts of any input; otherwise a full ring drops it, and counts it.
-    /// Tells whether it can be read.
-    fn say(&mut self, verdict: &Verdict) -> bool {
+    /// Writes a verdict, behind the frames that belong to it. Tells whether it can be read.
+    fn say(&mut self, judge: &mut Judge, verdict: &mut Verdict) -> bool {
+        let Self { evidence, ring, status, notice, patient, until, .. } = self;
+        // A replay at full speed waits for room in a ring while control is attached, and so do, for
+        // a while, the last verdicts of any input; otherwise a full ring drops, and counts it.
+        let waits = || {
+            let waits = *patient
+                && notice.attached.load(Ordering::Relaxed)
+                && until.is_none_or(|until| Instant::now() < until);
+            if waits {
+                status.heartbeat(clock::now().0);
+                std::thread::sleep(Duration::from_micros(200));
+            }
+            waits
+        };
+        match verdict {
+            Verdict::Alert(alert) => {
+                alert.evidence = evidence.write(&waits, |show| judge.exhibits(alert, show));
+            }
+            Verdict::Activity(activity) => {
+                activity.evidence =
+                    evidence.write(&waits, |show| judge.first_frames(activity, show));
+            }
+            _ => {}
+        }
         let mut slot = [0; MAX_BYTES];
         let Some(bytes) = verdict.encode(&mut slot) else { return false };
-        while self.patient
-            && !self.ring.has_room()
-            && self.notice.attached.load(Ordering::Relaxed)
-            && self.until.is_none_or(|until| Instant::now() < until)
-        {
-            self.status.heartbeat(clock::now().0);
-            std::thread::sleep(Duration::from_micros(200));
-        }
+        while !ring.has_room() && waits() {}
         // The ring counts what it drops.
-        self.ring.push(0, VERDICT, bytes).is_ok()
+        let is_readable = ring.push(0, VERDICT, bytes).is_ok();
+        evidence.told(is_readable);
+        is_readable
     }
 }

@@ -11,6 +11,7 @@ mod courier;
 mod court;
 #[cfg(feature = "dpdk")]
 mod device;
+mod evidence;
 mod fitness;
 #[cfg(feature = "dpdk")]
 mod idle;

@@ -32,6 +32,7 @@ use crate::courier::Courier;
 use crate::court::{Court, Notice};
 #[cfg(feature = "dpdk")]
 use crate::device::{self, Devices, Feed};
+use crate::evidence::EvidenceWriter;
 use crate::fitness;
 use crate::options::Speed;
 use crate::plan::{FileSource, Plan, Sources};
@@ -45,6 +46,8 @@ use crate::threads;
 
 /// Verdicts that control may be behind.
 const RING: usize = 1 << 16;
+/// Slots of the evidence ring: the frames of some hundred alerts.
+const EVIDENCE: usize = 1 << 13;
 /// How long a replay waits for control to say what the policy is.
 const BRIEFING: Duration = Duration::from_secs(10);
 /// How long the end waits for control to read the last verdict: while it is
@@ -89,7 +92,13 @@ impl Sensor {
         let (ports, lanes) = name(&opened, plan.workers, receivers);
         let threads = usize::from(plan.workers) + usize::from(receivers);
         let blocks = lanes.len() + threads + ports.len() + 1;
-        let shape = Shape { blocks, words_per_block: BLOCK, ring_slots: RING, schema: SCHEMA };
+        let shape = Shape {
+            blocks,
+            words_per_block: BLOCK,
+            ring_slots: RING,
+            evidence_slots: EVIDENCE,
+            schema: SCHEMA,
+        };
         let segment = Segment::create(&shape, clock::now().0)?;
         std::fs::create_dir_all(&plan.state_dir).with_context(|| {
             format!("can't make the state directory; {}; choose another", plan.state_dir.display())
@@ -137,7 +146,7 @@ impl Sensor {
         } = self;
         let started = clock::now();
         let notice = Arc::new(Notice::default());
-        let Segment { blocks, ring, status, handover } = segment;
+        let Segment { blocks, ring, evidence, status, handover } = segment;
         let mut blocks = blocks.into_iter();
         let mut take = |count| blocks.by_ref().take(count).collect::<Vec<_>>();
         let lane_blocks = take(lanes.len());
@@ -203,6 +212,7 @@ impl Sensor {
             desks,
             block: judge_block,
             ring,
+            evidence: EvidenceWriter::new(evidence),
             status: status.clone(),
             policy,
             notice: notice.clone(),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use nix::fcntl::SealFlag;
 
 use crate::block::{BlockReader, Torn};
-use crate::cursor::{CURSOR_BYTES, CURSOR_WORDS, CursorWriter};
+use crate::cursor::{self, CURSOR_BYTES, CURSOR_WORDS, CursorWriter};
 use crate::header::{
     self, BootId, HEADER_BYTES, LARGEST_BYTES, Layout, Position, Shape, ShapeError,
 };
@@ -93,6 +93,9 @@ pub struct Attachment {
     blocks: Vec<BlockReader>,
     ring: RingReader,
     cursor: CursorWriter,
+    evidence: RingReader,
+    evidence_cursor: CursorWriter,
+    page: WriteWords,
 }
 
 impl Attachment {
@@ -136,7 +139,14 @@ impl Attachment {
                 words.part(header::WORDS_EVENT_LOST),
                 words.part(layout.event_slots()),
             ),
-            cursor: CursorWriter::new(page),
+            cursor: CursorWriter::new(page.part(cursor::WORDS_POSITION)),
+            evidence: RingReader::new(
+                words.part(header::WORD_EVIDENCE_HEAD..header::WORD_EVIDENCE_HEAD + 1),
+                words.part(header::WORDS_EVIDENCE_LOST),
+                words.part(layout.evidence_slots()),
+            ),
+            evidence_cursor: CursorWriter::new(page.part(cursor::WORDS_EVIDENCE)),
+            page,
             words,
         })
     }
@@ -226,9 +236,27 @@ impl Attachment {
         Ok(())
     }
 
+    /// Record `sequence` of the evidence ring, or `None` when it is the next to be written.
+    pub fn evidence(&self, sequence: u64) -> Result<Option<Record>, RecordError> {
+        self.evidence.record(sequence)
+    }
+
+    /// Records of the evidence ring that the sensor has lost.
+    pub fn evidence_lost(&self) -> Lost {
+        self.evidence.lost()
+    }
+
+    /// Lets the sensor reuse the slots of all evidence before `sequence`, as far as it was written.
+    pub fn release_evidence(&mut self, sequence: u64) {
+        let sequence = sequence.min(self.evidence.head());
+        if sequence > self.evidence_cursor.released() {
+            self.evidence_cursor.release(sequence);
+        }
+    }
+
     /// Tells the sensor that control is alive at `now`.
     pub fn beat(&self, now: u64) {
-        self.cursor.beat(now);
+        cursor::beat(&self.page, now);
     }
 
     fn same_boot(&self, position: Position) -> Result<(), RecordError> {
@@ -293,6 +321,7 @@ fn check_header(
         blocks: count(header::WORD_BLOCKS),
         words_per_block: count(header::WORD_WORDS_PER_BLOCK),
         ring_slots: count(header::WORD_RING_SLOTS),
+        evidence_slots: count(header::WORD_EVIDENCE_SLOTS),
         schema,
     };
     let layout = Layout::of(&shape)?;

@@ -14,7 +14,7 @@ use crate::words::{LINE_BYTES, LINE_WORDS};
 /// `weir-shm` as bytes in memory.
 pub(crate) const MAGIC: u64 = u64::from_le_bytes(*b"weir-shm");
 /// Counts up with every change of the layout that the hash can't see.
-pub(crate) const VERSION: u64 = 1;
+pub(crate) const VERSION: u64 = 2;
 /// Size of the header in bytes.
 pub(crate) const HEADER_BYTES: usize = 4096;
 /// Largest data memfd in bytes.
@@ -38,6 +38,7 @@ struct Header {
     blocks: u64,
     words_per_block: u64,
     ring_slots: u64,
+    evidence_slots: u64,
     /// Written by whichever thread of the sensor owns the heartbeat.
     heartbeat: Line,
     /// Written by whichever thread of the sensor owns its state.
@@ -46,6 +47,9 @@ struct Header {
     event_head: Line,
     /// Records lost by the event ring, by reason; by its writer.
     event_lost: Line,
+    /// The same of the evidence ring.
+    evidence_head: Line,
+    evidence_lost: Line,
 }
 
 macro_rules! word {
@@ -65,17 +69,23 @@ pub(crate) const WORD_STARTED: usize = word!(started);
 pub(crate) const WORD_BLOCKS: usize = word!(blocks);
 pub(crate) const WORD_WORDS_PER_BLOCK: usize = word!(words_per_block);
 pub(crate) const WORD_RING_SLOTS: usize = word!(ring_slots);
+pub(crate) const WORD_EVIDENCE_SLOTS: usize = word!(evidence_slots);
 pub(crate) const WORD_HEARTBEAT: usize = word!(heartbeat);
 pub(crate) const WORD_STATE: usize = word!(state);
 pub(crate) const WORD_EVENT_HEAD: usize = word!(event_head);
 pub(crate) const WORDS_EVENT_LOST: Range<usize> = word!(event_lost)..word!(event_lost) + LOST_WORDS;
+pub(crate) const WORD_EVIDENCE_HEAD: usize = word!(evidence_head);
+pub(crate) const WORDS_EVIDENCE_LOST: Range<usize> =
+    word!(evidence_lost)..word!(evidence_lost) + LOST_WORDS;
 
 const _: () = assert!(offset_of!(Header, ring_slots) == 88);
 const _: () = assert!(offset_of!(Header, heartbeat) == LINE_BYTES);
 const _: () = assert!(offset_of!(Header, state) == 2 * LINE_BYTES);
 const _: () = assert!(offset_of!(Header, event_head) == 3 * LINE_BYTES);
 const _: () = assert!(offset_of!(Header, event_lost) == 4 * LINE_BYTES);
-const _: () = assert!(size_of::<Header>() == 5 * LINE_BYTES);
+const _: () = assert!(offset_of!(Header, evidence_head) == 5 * LINE_BYTES);
+const _: () = assert!(offset_of!(Header, evidence_lost) == 6 * LINE_BYTES);
+const _: () = assert!(size_of::<Header>() == 7 * LINE_BYTES);
 const _: () = assert!(size_of::<Header>() <= HEADER_BYTES);
 const _: () = assert!(LOST_WORDS <= LINE_WORDS);
 
@@ -86,8 +96,10 @@ pub struct Shape {
     pub blocks: usize,
     /// Words of each block, 1 to 1,048,576.
     pub words_per_block: usize,
-    /// Slots of the event ring, a power of two from 2 to 1,048,576; a slot is 512 bytes.
+    /// Slots of the event ring, a power of two from 2 to 1,048,576; a slot is 1,024 bytes.
     pub ring_slots: usize,
+    /// Slots of the evidence ring; the same.
+    pub evidence_slots: usize,
     /// A hash of what the words and records mean. Both sides must have the same.
     pub schema: u64,
 }
@@ -102,7 +114,7 @@ pub enum ShapeError {
     #[error("{0} words in a block; from 1 to 1048576 are possible")]
     WordsPerBlock(usize),
     /// Not a power of two from 2 to 1,048,576.
-    #[error("{0} slots in the event ring; a power of two from 2 to 1048576 is possible")]
+    #[error("{0} slots in a ring; a power of two from 2 to 1048576 is possible")]
     RingSlots(usize),
     /// More than 1 GiB together.
     #[error("a segment of {0} bytes; at most {LARGEST_BYTES} are possible: ask for less")]
@@ -120,20 +132,22 @@ pub(crate) struct Layout {
 
 impl Layout {
     pub(crate) fn of(shape: &Shape) -> Result<Self, ShapeError> {
-        let Shape { blocks, words_per_block, ring_slots, .. } = *shape;
+        let Shape { blocks, words_per_block, ring_slots, evidence_slots, .. } = *shape;
         if !(1..=4096).contains(&blocks) {
             return Err(ShapeError::Blocks(blocks));
         }
         if !(1..=1 << 20).contains(&words_per_block) {
             return Err(ShapeError::WordsPerBlock(words_per_block));
         }
-        if !ring_slots.is_power_of_two() || !(2..=1 << 20).contains(&ring_slots) {
-            return Err(ShapeError::RingSlots(ring_slots));
+        for slots in [ring_slots, evidence_slots] {
+            if !slots.is_power_of_two() || !(2..=1 << 20).contains(&slots) {
+                return Err(ShapeError::RingSlots(slots));
+            }
         }
         // The bounds above keep these sums far below 2^64.
         let blocks_end = HEADER_BYTES + blocks * block::stride(words_per_block) * 8;
         let slots_at = blocks_end.next_multiple_of(4096);
-        let bytes = (slots_at + ring_slots * SLOT_BYTES).next_multiple_of(4096);
+        let bytes = (slots_at + (ring_slots + evidence_slots) * SLOT_BYTES).next_multiple_of(4096);
         if bytes > LARGEST_BYTES {
             return Err(ShapeError::TooLarge(bytes));
         }
@@ -153,6 +167,12 @@ impl Layout {
         self.slots_at..self.slots_at + self.shape.ring_slots * SLOT_WORDS
     }
 
+    /// The slots of the evidence ring, behind them.
+    pub(crate) fn evidence_slots(&self) -> Range<usize> {
+        let start = self.event_slots().end;
+        start..start + self.shape.evidence_slots * SLOT_WORDS
+    }
+
     /// A hash of everything that reader and writer must see alike.
     pub(crate) fn hash(&self) -> u64 {
         let words = [
@@ -161,6 +181,7 @@ impl Layout {
             self.shape.blocks as u64,
             self.shape.words_per_block as u64,
             self.shape.ring_slots as u64,
+            self.shape.evidence_slots as u64,
             self.slots_at as u64,
             self.bytes as u64,
             block::stride(self.shape.words_per_block) as u64,
@@ -169,6 +190,8 @@ impl Layout {
             WORD_STATE as u64,
             WORD_EVENT_HEAD as u64,
             WORDS_EVENT_LOST.start as u64,
+            WORD_EVIDENCE_HEAD as u64,
+            WORDS_EVIDENCE_LOST.start as u64,
             LOST_WORDS as u64,
         ];
         // FNV-1a: the hash guards against mistakes; against malice the reader checks bounds.
@@ -232,13 +255,15 @@ pub struct Position {
 mod tests {
     use super::*;
 
-    const SHAPE: Shape = Shape { blocks: 3, words_per_block: 100, ring_slots: 8, schema: 1 };
+    const SHAPE: Shape =
+        Shape { blocks: 3, words_per_block: 100, ring_slots: 8, evidence_slots: 4, schema: 1 };
 
     #[test]
     fn the_parts_of_a_segment_do_not_overlap() {
         let layout = Layout::of(&SHAPE).unwrap();
         let mut end = HEADER_BYTES / 8;
-        for part in [layout.block(0), layout.block(1), layout.block(2), layout.event_slots()] {
+        let rings = [layout.event_slots(), layout.evidence_slots()];
+        for part in [0, 1, 2].map(|block| layout.block(block)).into_iter().chain(rings) {
             assert!(part.start >= end && part.end > part.start, "{part:?}");
             assert!(part.start.is_multiple_of(LINE_WORDS));
             end = part.end;
@@ -254,6 +279,7 @@ mod tests {
             Shape { blocks: 4, ..SHAPE },
             Shape { words_per_block: 101, ..SHAPE },
             Shape { ring_slots: 16, ..SHAPE },
+            Shape { evidence_slots: 8, ..SHAPE },
             Shape { schema: 2, ..SHAPE },
         ] {
             assert_ne!(Layout::of(&other).unwrap().hash(), hash, "{other:?}");
@@ -269,10 +295,11 @@ mod tests {
             (Shape { words_per_block: 0, ..SHAPE }, ShapeError::WordsPerBlock(0)),
             (Shape { ring_slots: 12, ..SHAPE }, ShapeError::RingSlots(12)),
             (Shape { ring_slots: 1 << 63, ..SHAPE }, ShapeError::RingSlots(1 << 63)),
+            (Shape { evidence_slots: 1, ..SHAPE }, ShapeError::RingSlots(1)),
         ] {
             assert_eq!(Layout::of(&shape).err(), Some(error));
         }
-        let largest = Shape { blocks: 4096, words_per_block: 1 << 20, ring_slots: 2, schema: 0 };
+        let largest = Shape { blocks: 4096, words_per_block: 1 << 20, ..SHAPE };
         assert!(matches!(Layout::of(&largest), Err(ShapeError::TooLarge(_))));
     }
 

@@ -129,11 +129,21 @@ impl RingWriter {
         Ok(sequence)
     }
 
+    /// Counts what takes several records and finds no room for all of them as one that is lost.
+    pub fn lose_full(&mut self) {
+        self.lose(Loss::Full);
+    }
+
     /// Whether the next record would be written. Reads the reader's cursor only when the slots
     /// known to be free are used up.
     pub fn has_room(&mut self) -> bool {
         self.head - self.acknowledged.sequence() < self.capacity
             || self.head - self.acknowledged() < self.capacity
+    }
+
+    /// How many records would be written at least, one after the other.
+    pub fn room(&mut self) -> u64 {
+        self.capacity - (self.head - self.acknowledged())
     }
 
     /// Sequence of the first record that the reader has not released, as far as it can be
@@ -293,7 +303,7 @@ fn slot(sequence: u64, capacity: u64) -> usize {
 fn test_ring(slots: usize) -> (RingWriter, RingReader, crate::cursor::CursorWriter) {
     let (head, lost) = (WriteWords::private(1), WriteWords::private(LOST_WORDS));
     let slots = WriteWords::private(slots * SLOT_WORDS);
-    let page = WriteWords::private(crate::cursor::CURSOR_WORDS);
+    let page = WriteWords::private(1);
     let reader = RingReader::new(head.reader(), lost.reader(), slots.reader());
     let cursor = page.reader();
     let writer = RingWriter::new(RingMemory { head, lost, slots, cursor });

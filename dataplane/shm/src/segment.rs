@@ -39,6 +39,8 @@ pub struct Segment {
     pub blocks: Vec<BlockWriter>,
     /// The writer of the event ring.
     pub ring: RingWriter,
+    /// The writer of the evidence ring.
+    pub evidence: RingWriter,
     /// Signs of life, in both directions.
     pub status: Status,
     /// What control is given.
@@ -56,7 +58,7 @@ impl Segment {
 
         let (data, words) = writable(layout.bytes)
             .map_err(|source| SegmentError::Memory { bytes: layout.bytes, source })?;
-        let (cursor, page) = readable(CURSOR_BYTES)
+        let (cursor_fd, page) = readable(CURSOR_BYTES)
             .map_err(|source| SegmentError::Memory { bytes: CURSOR_BYTES, source })?;
         let page = page.part(0..CURSOR_WORDS);
 
@@ -73,6 +75,7 @@ impl Segment {
             (header::WORD_BLOCKS, shape.blocks as u64),
             (header::WORD_WORDS_PER_BLOCK, shape.words_per_block as u64),
             (header::WORD_RING_SLOTS, shape.ring_slots as u64),
+            (header::WORD_EVIDENCE_SLOTS, shape.evidence_slots as u64),
             (header::WORD_HEARTBEAT, started),
         ] {
             words.store(word, value, Ordering::Relaxed);
@@ -85,10 +88,16 @@ impl Segment {
             head: words.part(header::WORD_EVENT_HEAD..header::WORD_EVENT_HEAD + 1),
             lost: words.part(header::WORDS_EVENT_LOST),
             slots: words.part(layout.event_slots()),
-            cursor: page.clone(),
+            cursor: page.part(cursor::WORDS_POSITION),
+        });
+        let evidence = RingWriter::new(RingMemory {
+            head: words.part(header::WORD_EVIDENCE_HEAD..header::WORD_EVIDENCE_HEAD + 1),
+            lost: words.part(header::WORDS_EVIDENCE_LOST),
+            slots: words.part(layout.evidence_slots()),
+            cursor: page.part(cursor::WORDS_EVIDENCE),
         });
         let status = Status { words: Arc::new(words), page };
-        Ok(Self { blocks, ring, status, handover: Handover { boot, data, cursor } })
+        Ok(Self { blocks, ring, evidence, status, handover: Handover { boot, data, cursor: cursor_fd } })
     }
 }
 

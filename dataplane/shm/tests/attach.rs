@@ -9,7 +9,7 @@ use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use weir_shm::{AttachError, Attachment, Loss, RecordError, Segment, Shape, ShapeError};
 
-const SHAPE: Shape = Shape { blocks: 2, words_per_block: 20, ring_slots: 4, schema: 0xfeed };
+const SHAPE: Shape = Shape { blocks: 2, words_per_block: 20, ring_slots: 4, evidence_slots: 64, schema: 0xfeed };
 
 fn sealed_for_data() -> SealFlag {
     sealed_for_cursor() | SealFlag::F_SEAL_FUTURE_WRITE
@@ -119,7 +119,7 @@ fn every_word_of_the_header_is_checked() {
 
 #[test]
 fn an_attachment_sees_what_the_segment_writes() {
-    let Segment { mut blocks, mut ring, status, handover } = Segment::create(&SHAPE, 77).unwrap();
+    let Segment { mut blocks, mut ring, status, handover, .. } = Segment::create(&SHAPE, 77).unwrap();
     let attachment = Attachment::open(handover.data(), handover.cursor(), SHAPE.schema).unwrap();
     assert_eq!(attachment.boot_id(), handover.boot_id());
     assert_eq!(attachment.shape(), SHAPE);
@@ -178,4 +178,30 @@ fn positions_hold_the_ring_and_are_only_good_for_their_boot() {
     assert_eq!(attachment.record(stale).err(), Some(RecordError::OtherBoot));
     assert_eq!(attachment.release(stale), Err(RecordError::OtherBoot));
     assert_eq!(attachment.released(), position, "a refused release changes nothing");
+}
+
+#[test]
+fn the_evidence_ring_has_records_a_cursor_and_losses_of_its_own() {
+    let Segment { mut ring, mut evidence, handover, .. } = Segment::create(&SHAPE, 77).unwrap();
+    let mut attachment =
+        Attachment::open(handover.data(), handover.cursor(), SHAPE.schema).unwrap();
+    let slots = SHAPE.evidence_slots as u64;
+    for number in 0..slots {
+        evidence.push(3, 1, &number.to_le_bytes()).unwrap();
+    }
+    assert_eq!(evidence.push(3, 1, b"no room"), Err(Loss::Full));
+    assert_eq!((evidence.room(), attachment.evidence_lost().total()), (0, 1));
+    // The events' ring has room all the same.
+    ring.push(0, 2, b"event").unwrap();
+    assert_eq!((attachment.written(), attachment.lost().total()), (1, 0));
+    let record = attachment.evidence(5).unwrap().unwrap();
+    assert_eq!((record.kind, record.payload()), (1, &5_u64.to_le_bytes()[..]));
+    assert!(attachment.evidence(slots).unwrap().is_none());
+    attachment.release_evidence(7);
+    assert_eq!(evidence.room(), 7);
+    // Neither back nor ahead of what was written.
+    attachment.release_evidence(3);
+    assert_eq!(evidence.room(), 7);
+    attachment.release_evidence(u64::MAX);
+    assert_eq!((evidence.room(), ring.acknowledged()), (slots, 0));
 }

@@ -1,5 +1,6 @@
 //! Who is connected with whom: what was seen of the last hours as a graph, small enough to be drawn.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
 
@@ -180,7 +181,7 @@ impl Topology {
     ) -> Self {
         let mut edges: Vec<(Ends, Sum)> = edges.into_iter().collect();
         // What alerts are about first, the gravest of it first of all, then the busiest.
-        edges.sort_by(|(_, a), (_, b)| (b.worst, b.bytes).cmp(&(a.worst, a.bytes)));
+        edges.sort_by_key(|(_, sum)| Reverse((sum.worst, sum.bytes)));
         let mut shown: HashSet<Far> = HashSet::new();
         let (mut kept, mut more) = (Vec::new(), 0);
         let mut networks: HashMap<Far, (u64, Option<u8>)> = HashMap::new();

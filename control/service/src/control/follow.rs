@@ -12,7 +12,8 @@ use std::io;
 use std::time::{Duration, Instant, SystemTime};
 
 use weir_engine::Nanos;
-use weir_engine::contract::verdict::Verdict;
+use weir_engine::contract::exhibit::{Joiner, Kept};
+use weir_engine::contract::verdict::{Frames, Verdict};
 use weir_shm::{Position, Record, RecordError};
 
 use super::{Blocked, CLOSED, Control, KEPT, RETENTION, RETRY, SITE_KEPT};
@@ -100,11 +101,35 @@ impl Control {
                     sayings.iter().for_each(|saying| self.recorder.say(saying, &self.store));
                     return false;
                 }
+                let frames = self.frames(&verdict);
+                self.recorder.bring(frames);
                 self.recorder.take(verdict, &self.store);
             }
         }
         self.recorder.progress.sequence += 1;
         true
+    }
+
+    /// The frames that stand in the evidence ring before a verdict. What can't be read is missing;
+    /// the sensor counts what it lost.
+    fn frames(&mut self, verdict: &Verdict) -> Vec<Kept> {
+        let place = match verdict {
+            Verdict::Alert(alert) => alert.evidence,
+            Verdict::Activity(activity) => activity.evidence,
+            _ => None,
+        };
+        let (Some(Frames { from, records }), Some(sensor)) = (place, &self.sensor) else {
+            return Vec::new();
+        };
+        let end = from.saturating_add(records.into());
+        self.shown = self.shown.max(end);
+        if self.recorder.cabinet().is_none() {
+            return Vec::new();
+        }
+        let attachment = lock(&sensor.attachment);
+        let mut joiner = Joiner::default();
+        let read = (from..end).map_while(|at| attachment.evidence(at).ok().flatten());
+        read.filter_map(|record| joiner.take(record.kind, record.payload())).collect()
     }
 
     fn skip(&mut self, error: RecordError) {
@@ -237,6 +262,9 @@ impl Control {
             // Whoever can't read a directory learns of it when it is to be written.
             let _ = journal.retain(SystemTime::now()).and_then(|()| journal.write());
         }
+        if let Some(cabinet) = self.recorder.cabinet() {
+            cabinet.retain(SystemTime::now());
+        }
         let oldest = Nanos(now().0.saturating_sub(KEPT.0));
         if let Err(error) = self.store.retain(oldest) {
             eprintln!("error: old alerts can't be removed: {error}; control.db; make room");
@@ -254,7 +282,9 @@ impl Control {
         self.committed = sequence;
         if let Some(sensor) = &self.sensor {
             let position = Position { boot: sensor.boot, sequence };
-            if let Err(error) = lock(&sensor.attachment).release(position) {
+            let mut attachment = lock(&sensor.attachment);
+            attachment.release_evidence(self.shown);
+            if let Err(error) = attachment.release(position) {
                 eprintln!("error: {error}; the sensor's event ring; restart the sensor");
             }
         }

@@ -52,6 +52,7 @@ fn alert(detection: u16, fact: Fact) -> Alert {
         at: Nanos(0),
         policy: 1,
         n4: None,
+        evidence: None,
     }
 }
 

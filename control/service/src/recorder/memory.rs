@@ -24,6 +24,7 @@ impl Recorder {
         let day = activity.last.day().max(self.alerts.oldest_open_day(self.progress.latest));
         for (side, id) in [Side::First, Side::Second].into_iter().zip(ids) {
             let (Some(number), Some(id)) = (equipment(activity, side).0, id) else { continue };
+            self.remember(&id, activity);
             let is_in_window = rulebook.is_in_change_window(number, activity.last);
             let context = Context { day, is_in_window, cohort: rulebook.cohort(number) };
             let spell = Spell::of(&id, activity, side, context);
@@ -187,6 +188,7 @@ fn blank(finding: &Finding) -> Alert {
         at: finding.last,
         policy: 0,
         n4: None,
+        evidence: None,
     }
 }
 

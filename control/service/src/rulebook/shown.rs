@@ -26,8 +26,8 @@ pub fn shown(text: &str) -> String {
 fn is_clean(text: &str) -> bool {
     let Ok(table) = text.parse::<Table>() else { return false };
     let entries = SECTIONS.iter().filter_map(|key| table.get(*key)?.as_array()).flatten();
-    let named = entries.filter_map(|entry| entry.get("detection").and_then(Value::as_str));
-    !named.map(is_restricted).any(|is_restricted| is_restricted)
+    let mut named = entries.filter_map(|entry| entry.get("detection").and_then(Value::as_str));
+    !named.any(is_restricted)
 }
 
 /// What is to be cut out first.

@@ -1,6 +1,6 @@
 //! What is asked of the store about sessions.
 
-use rusqlite::{OptionalExtension, Row, ToSql, params};
+use rusqlite::{OptionalExtension, Row, ToSql};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use weir_engine::Nanos;
@@ -164,14 +164,18 @@ impl Reader {
         Ok((Some(found), None))
     }
 
-    /// The sealed addresses of a session, by its identity.
+    /// The sealed addresses of a session by its identity, of several of the same SEIDs those of the one that was agreed
+    /// last.
     ///
     /// # Errors
     /// What SQLite says.
     pub fn sealed(&self, identity: i64) -> Result<Option<Vec<u8>>, StoreError> {
-        let question = "SELECT sealed FROM sessions WHERE identity = ?1";
+        let filter = SessionFilter { hashes: vec![identity], ..SessionFilter::default() };
+        let (ids, _) = self.candidates(&filter, i64::MAX)?;
+        let Some(id) = ids.and_then(|ids| ids.first().copied()) else { return Ok(None) };
+        let question = "SELECT sealed FROM sessions WHERE id = ?1";
         let mut statement = self.connection.prepare_cached(question)?;
-        Ok(statement.query_row(params![identity], |row| row.get(0)).optional()?)
+        Ok(statement.query_row([id], |row| row.get(0)).optional()?)
     }
 
     /// The life of the sensor that is followed.

@@ -1,11 +1,14 @@
 //! Sessions as they were told of, at agreement and at their end: one row each, in the order of their
 //! agreement.
 //!
-//! Subscribers' addresses are sealed. Rows are found again by keyed hashes of what people look for, which
-//! are kept in parts of [`PART`] sessions: new ones are written side by side, and what makes room goes
-//! part by part, which a single index over all would not allow at ten thousand sessions a second.
+//! Subscribers' addresses are sealed. Rows are found again by keyed hashes, which are kept in parts of
+//! [`PART`] sessions: new ones are written side by side, and what makes room goes part by part, which a
+//! single index over all would not allow at ten thousand records a second. Which part has the row of a
+//! session that ends, its time of agreement tells.
 
-use rusqlite::{OptionalExtension, Transaction, params};
+use std::collections::{BTreeMap, BTreeSet};
+
+use rusqlite::{CachedStatement, OptionalExtension, Transaction, params};
 use weir_engine::Nanos;
 use weir_engine::contract::session::{SessionRecord, TunnelEnd};
 
@@ -19,7 +22,7 @@ pub(super) const SESSIONS: i64 = 1_000_000;
 pub(super) const PART: i64 = 1 << 13;
 
 pub(super) const TABLES: &str = "
-    CREATE TABLE IF NOT EXISTS sessions (id INTEGER PRIMARY KEY, identity INTEGER,
+    CREATE TABLE IF NOT EXISTS sessions (id INTEGER PRIMARY KEY,
         boot INTEGER NOT NULL, changed INTEGER NOT NULL, cp_seid INTEGER NOT NULL,
         up_seid INTEGER NOT NULL, cp TEXT, up TEXT, generation INTEGER NOT NULL,
         state INTEGER NOT NULL, established INTEGER, ended INTEGER, pseudonyms BLOB NOT NULL,
@@ -28,10 +31,10 @@ pub(super) const TABLES: &str = "
         reports INTEGER NOT NULL, packets_ul INTEGER NOT NULL, packets_dl INTEGER NOT NULL,
         bytes_ul INTEGER NOT NULL, bytes_dl INTEGER NOT NULL, qfi TEXT NOT NULL,
         reported_ul INTEGER, reported_dl INTEGER, usage_mismatch INTEGER NOT NULL);
-    CREATE UNIQUE INDEX IF NOT EXISTS sessions_by_identity ON sessions (identity)
-        WHERE identity IS NOT NULL;
     CREATE TABLE IF NOT EXISTS session_keys (part INTEGER NOT NULL, hash INTEGER NOT NULL,
-        session INTEGER NOT NULL, PRIMARY KEY (part, hash, session)) WITHOUT ROWID;";
+        session INTEGER NOT NULL, PRIMARY KEY (part, hash, session)) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS session_parts (part INTEGER PRIMARY KEY, first INTEGER NOT NULL,
+        last INTEGER NOT NULL);";
 
 /// By what a session is known: SEIDs are its CP function's, and given again after its end.
 pub(crate) fn identity(
@@ -67,12 +70,83 @@ pub(super) fn life(boot: Option<[u8; 16]>) -> i64 {
     boot as i64
 }
 
-/// A row that is there already.
+/// When the sessions of each part were agreed.
+#[derive(Debug, Default)]
+struct Parts {
+    spans: BTreeMap<i64, (i64, i64)>,
+    changed: BTreeSet<i64>,
+}
+
+impl Parts {
+    fn read(transaction: &Transaction<'_>) -> Result<Self, StoreError> {
+        let mut statement =
+            transaction.prepare_cached("SELECT part, first, last FROM session_parts")?;
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, (row.get(1)?, row.get(2)?))))?;
+        Ok(Self { spans: rows.collect::<Result<_, _>>()?, changed: BTreeSet::new() })
+    }
+
+    /// The parts that may have a session that was agreed then, the newest first; all where that is not
+    /// known.
+    fn of(&self, established: Option<i64>) -> impl Iterator<Item = i64> + '_ {
+        let spans = self.spans.iter().rev();
+        let may = move |(_, (first, last)): &(&i64, &(i64, i64))| {
+            established.is_none_or(|time| (*first..=*last).contains(&time))
+        };
+        spans.filter(may).map(|(part, _)| *part)
+    }
+
+    /// A session of this part was agreed then; one of which that is not known may be anywhere.
+    fn note(&mut self, part: i64, established: Option<i64>) {
+        let (first, last) = established.map_or((0, i64::MAX), |time| (time, time));
+        let before = self.spans.get(&part).copied();
+        let span = before.map_or((first, last), |(a, b)| (a.min(first), b.max(last)));
+        if before != Some(span) {
+            self.spans.insert(part, span);
+            self.changed.insert(part);
+        }
+    }
+
+    fn write(&self, transaction: &Transaction<'_>) -> Result<(), StoreError> {
+        let mut put = transaction.prepare_cached(
+            "INSERT OR REPLACE INTO session_parts (part, first, last) VALUES (?1, ?2, ?3)",
+        )?;
+        for part in &self.changed {
+            let (first, last) = self.spans[part];
+            put.execute([*part, first, last])?;
+        }
+        Ok(())
+    }
+}
+
+/// A row that is there already, and the tunnels that it has.
 struct Known {
     id: i64,
-    established: Option<i64>,
-    is_over: bool,
     tunnels: (String, String),
+}
+
+/// The row of a record's session. SEIDs are given again, which a sensor that began anew does not
+/// count: what was agreed at another time, or is over, is another session.
+fn known(
+    record: &SessionRecord,
+    established: Option<i64>,
+    parts: impl Iterator<Item = i64>,
+    hash: i64,
+    (keys, find): (&mut CachedStatement<'_>, &mut CachedStatement<'_>),
+) -> Result<Option<Known>, StoreError> {
+    let seids = (record.cp_seid as i64, record.up_seid as i64);
+    for part in parts {
+        let mut ids = keys.query([part, hash])?;
+        while let Some(row) = ids.next()? {
+            let id: i64 = row.get(0)?;
+            let asked = params![id, seids.0, seids.1, record.generation, established];
+            let found =
+                find.query_row(asked, |row| Ok(Known { id, tunnels: (row.get(0)?, row.get(1)?) }));
+            if let Some(known) = found.optional()? {
+                return Ok(Some(known));
+            }
+        }
+    }
+    Ok(None)
 }
 
 /// Stores what is said of sessions; answers how many made room.
@@ -86,21 +160,24 @@ pub(super) fn put(
     if records.is_empty() {
         return Ok(0);
     }
-    let mut find = transaction.prepare_cached(
-        "SELECT id, established, ended IS NOT NULL, uplink, downlink FROM sessions WHERE identity = ?1",
+    let mut parts = Parts::read(transaction)?;
+    let mut keys = transaction.prepare_cached(
+        "SELECT session FROM session_keys WHERE part = ?1 AND hash = ?2 ORDER BY session DESC",
     )?;
-    let mut rename =
-        transaction.prepare_cached("UPDATE sessions SET identity = NULL WHERE id = ?1")?;
+    let mut find = transaction.prepare_cached(
+        "SELECT uplink, downlink FROM sessions WHERE id = ?1 AND cp_seid = ?2 AND up_seid = ?3
+            AND generation = ?4 AND coalesce(established = ?5, ended IS NULL)",
+    )?;
     let mut key = transaction.prepare_cached(
         "INSERT OR IGNORE INTO session_keys (part, hash, session) VALUES (?1, ?2, ?3)",
     )?;
     let mut put = transaction.prepare_cached(
-        "INSERT INTO sessions (id, identity, boot, changed, cp_seid, up_seid, cp, up,
+        "INSERT INTO sessions (id, boot, changed, cp_seid, up_seid, cp, up,
             generation, state, established, ended, pseudonyms, sealed, network_instance, dnn, supi,
             slice, uplink, downlink, modifications, reports, packets_ul, packets_dl, bytes_ul,
             bytes_dl, qfi, reported_ul, reported_dl, usage_mismatch)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
-            ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30)
+            ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29)
          ON CONFLICT (id) DO UPDATE SET boot = excluded.boot, changed = excluded.changed,
             up = excluded.up, state = excluded.state,
             established = coalesce(excluded.established, established), ended = excluded.ended,
@@ -119,24 +196,8 @@ pub(super) fn put(
         let seids = (record.cp_seid, record.up_seid);
         let identity = identity(seal, record.cp, seids, record.generation);
         let established = record.established.map(|time| signed(time.0));
-        let known = find
-            .query_row([identity], |row| {
-                Ok(Known {
-                    id: row.get(0)?,
-                    established: row.get(1)?,
-                    is_over: row.get(2)?,
-                    tunnels: (row.get(3)?, row.get(4)?),
-                })
-            })
-            .optional()?;
-        let known = match known {
-            Some(known) if is_another(&known, established) => {
-                // Its SEIDs were given again, which a sensor that began anew does not count.
-                rename.execute([known.id])?;
-                None
-            }
-            known => known,
-        };
+        let looked = parts.of(established);
+        let known = known(record, established, looked, identity, (&mut keys, &mut find))?;
         let tunnels = (tunnels(&record.uplink)?, tunnels(&record.downlink)?);
         let id = match &known {
             Some(known) => known.id,
@@ -146,15 +207,15 @@ pub(super) fn put(
             }
         };
         if known.is_none_or(|known| known.tunnels != tunnels) {
-            for hash in hashes(seal, record) {
+            for hash in hashes(seal, record).chain([identity]) {
                 key.execute([id / PART, hash, id])?;
             }
         }
+        parts.note(id / PART, established);
         let pseudonyms = record.ue.iter().flat_map(|it| seal.pseudonym(*it).to_be_bytes());
         let usage = &record.usage;
         put.execute(params![
             id,
-            identity,
             life(boot),
             signed(now.0),
             record.cp_seid as i64,
@@ -185,15 +246,8 @@ pub(super) fn put(
             record.usage_mismatch,
         ])?;
     }
+    parts.write(transaction)?;
     make_room(transaction, newest - SESSIONS)
-}
-
-/// Whether a row is about an earlier session of the same SEIDs.
-fn is_another(known: &Known, established: Option<i64>) -> bool {
-    match (known.established, established) {
-        (Some(before), Some(now)) => before != now,
-        _ => known.is_over,
-    }
 }
 
 fn tunnels(ends: &[TunnelEnd]) -> Result<String, StoreError> {
@@ -208,8 +262,10 @@ fn make_room(transaction: &Transaction<'_>, last: i64) -> Result<u64, StoreError
     let mut drop = transaction.prepare_cached("DELETE FROM sessions WHERE id <= ?1")?;
     let gone = drop.execute([last])?;
     // A part whose sessions are all gone.
-    let mut drop = transaction.prepare_cached("DELETE FROM session_keys WHERE part < ?1")?;
-    drop.execute([(last + 1) / PART])?;
+    for table in ["session_keys", "session_parts"] {
+        let text = format!("DELETE FROM {table} WHERE part < ?1");
+        transaction.prepare_cached(&text)?.execute([(last + 1) / PART])?;
+    }
     Ok(gone as u64)
 }
 
@@ -285,9 +341,9 @@ mod tests {
         assert_eq!(count(&transaction, "SELECT min(id) FROM sessions"), 51);
         assert_eq!(make_room(&transaction, PART).unwrap(), PART as u64 - 50);
         assert_eq!(count(&transaction, "SELECT count(*) FROM sessions"), 100);
-        // Three hashes of each; the last session of the part before was one too many.
+        // Four hashes of each; the last session of the part before was one too many.
         let left = count(&transaction, "SELECT count(*) FROM session_keys");
-        assert_eq!(left, 3 * 101);
+        assert_eq!(left, 4 * 101);
         // Numbers go on where they stood.
         put(&transaction, &seal, &[record(most + 1)], None, Nanos(5)).unwrap();
         assert_eq!(count(&transaction, "SELECT max(id) FROM sessions"), most as i64 + 1);

@@ -96,7 +96,7 @@ impl Sensor {
         let shape = Shape {
             blocks: greeting.blocks(),
             words_per_block: BLOCK,
-            ring_slots: slots,
+            ring_slots: slots, evidence_slots: 64,
             schema: SCHEMA,
         };
         let segment = Segment::create(&shape, now()).unwrap();
@@ -231,6 +231,7 @@ pub(crate) fn alert(instance: u64, number: u32, packets: u64) -> Alert {
         at: Nanos(START + packets * 1_000_000),
         policy: 1,
         n4: None,
+        evidence: None,
     }
 }
 

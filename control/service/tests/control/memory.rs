@@ -35,6 +35,7 @@ fn beat(number: u64) -> Verdict {
         tap: 0,
         link: Link::N3,
         policy: 1,
+        evidence: None,
     }))
 }
 

@@ -58,6 +58,7 @@ pub(crate) fn redirected() -> Alert {
         direction: Some(Direction::Dl),
         tunnel: Some(Tunnel { teid: 8, qfi: Some(9) }),
         n4: Some(signalled()),
+        evidence: None,
         ..alert(1, 0, 3)
     }
 }

@@ -163,6 +163,17 @@ pub struct Alert {
     pub policy: u64,
     /// What N4 has to say about it.
     pub n4: Option<Box<Signalled>>,
+    /// Its frames that were not told of before.
+    pub evidence: Option<Frames>,
+}
+
+/// Frames in the evidence ring (see [`crate::contract::exhibit`]).
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Frames {
+    /// The number of their first record.
+    pub from: u64,
+    /// How many records they are.
+    pub records: u16,
 }
 
 /// Packets one way.
@@ -270,6 +281,8 @@ pub struct Activity {
     pub link: Link,
     /// The version of the policy that judged.
     pub policy: u64,
+    /// The first frames of it, where the other side is no equipment.
+    pub evidence: Option<Frames>,
 }
 
 /// A policy came into force.
@@ -395,6 +408,7 @@ mod tests {
                 doubt: 1.0,
                 teids: vec![u32::MAX; MAX_TEIDS],
             })),
+            evidence: Some(Frames { from: u64::MAX, records: u16::MAX }),
         }
     }
 

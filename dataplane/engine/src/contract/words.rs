@@ -438,6 +438,30 @@ words! {
         sample_fates: (SampleFate::ALL.len()),
         /// Windows of a UPF's directions by what could be said of them, by [`BalanceStatus`].
         balance_statuses: (BalanceStatus::ALL.len()),
+        /// Frames for evidence, and alerts, by [`ExhibitLoss`].
+        exhibits_lost: (ExhibitLoss::ALL.len()),
+    }
+}
+
+/// What evidence lacks, and why.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ExhibitLoss {
+    /// Frames that workers had no room for.
+    Worker = 0,
+    /// Alerts that got no frames, since too many came at once.
+    Alerts = 1,
+}
+
+impl ExhibitLoss {
+    /// Every reason, in the order of its counter.
+    pub const ALL: [Self; 2] = [Self::Worker, Self::Alerts];
+
+    /// The reason as a metric label.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Worker => "worker",
+            Self::Alerts => "alerts",
+        }
     }
 }
 

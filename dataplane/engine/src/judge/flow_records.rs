@@ -41,6 +41,7 @@ impl Judge {
             tap: flow.tap.0,
             link: flow.link,
             policy: flow.policy(),
+            evidence: None,
         })));
     }
 

@@ -8,6 +8,7 @@
 mod alerts;
 pub(crate) mod bounded;
 mod confidential;
+mod exhibits;
 mod features;
 mod findings;
 pub mod flow;
@@ -23,6 +24,7 @@ mod proof;
 mod questions;
 pub(crate) mod quic;
 mod raised;
+mod shelf;
 pub mod spell;
 pub(crate) mod ssh;
 mod unknown;
@@ -48,6 +50,7 @@ use crate::time::REORDER_TOLERANCE;
 use crate::vendor_elements::VendorElements;
 use crate::{Nanos, TapId};
 use alerts::{Alerts, DAYS_GRACE};
+use exhibits::Shelves;
 use features::Openings;
 use flow::{Flow, Way};
 use flows::Flows;
@@ -92,6 +95,7 @@ pub struct Judge {
     proof: Proof,
     words: JudgeWords,
     raised: Raised,
+    shelves: Shelves,
     /// When the slice before began, or what this one's reports tell of did, if that is earlier.
     since: Nanos,
     begun: Nanos,
@@ -119,6 +123,7 @@ impl Judge {
             proof: Proof::default(),
             words: JudgeWords::default(),
             raised: Raised::default(),
+            shelves: Shelves::default(),
             since: Nanos(0),
             begun: Nanos(0),
             now: Nanos(0),
@@ -164,6 +169,7 @@ impl Judge {
         self.strangers.forget();
         self.held.clear();
         self.proof.forget();
+        self.shelves.clear();
     }
 
     /// Counters, as they are published.
@@ -205,6 +211,7 @@ impl Judge {
         if let Some(rules) = self.rules.clone() {
             // Numbers of another inventory say nothing here.
             let of_today = |report: &&Report| report.policy == rules.identity();
+            self.shelves.take(reports.iter().filter(of_today));
             let heard = self.learn_names(reports.iter().filter(of_today), &rules);
             self.judge_sightings(reports.iter().filter(of_today), &rules, say);
             self.judge_flows(reports, &rules, say);
@@ -260,6 +267,7 @@ impl Judge {
         self.words.vendor_other = self.vendors.other();
         self.signalling.count(&mut self.words);
         self.proof.count(&mut self.words);
+        self.words.exhibits_lost = self.shelves.lost();
     }
 
     fn evictions(&self) -> [u64; Table::ALL.len()] {
@@ -442,6 +450,7 @@ impl Judge {
             at: self.now,
             policy: self.words.policy_version,
             n4: None,
+            evidence: None,
         }
     }
 

@@ -8,6 +8,8 @@ use crate::detect::CATALOGUE;
 pub struct Settings {
     /// Which detections judge, by position in [`crate::detect::CATALOGUE`].
     pub enabled: [bool; CATALOGUE.len()],
+    /// Whether evidence may hold what subscribers send, and not its headers alone.
+    pub subscriber_payload: bool,
     /// INV-UNKNOWN `min_packets`.
     pub unknown_min_packets: u64,
     /// INV-UNKNOWN `window_seconds`.
@@ -100,6 +102,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             enabled: [true; CATALOGUE.len()],
+            subscriber_payload: false,
             unknown_min_packets: 3,
             unknown_window: Nanos::from_secs(60),
             echo_responses: 2,

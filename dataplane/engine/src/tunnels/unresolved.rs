@@ -134,6 +134,8 @@ pub trait Kind: Copy {
     fn words(key: &Self::Key) -> [u64; 5];
     /// Adds more of the kind.
     fn join(&mut self, more: &Self);
+    /// How many packets it sums up.
+    fn sum(&self) -> &Sum;
 }
 
 const fn halves(address: Address) -> [u64; 2] {
@@ -156,6 +158,9 @@ impl Kind for Stray {
             self.inner = more.inner;
         }
     }
+    fn sum(&self) -> &Sum {
+        &self.sum
+    }
 }
 
 impl Kind for Change {
@@ -171,6 +176,9 @@ impl Kind for Change {
             (self.from, self.inner) = (more.from, more.inner);
             (self.before, self.before_last) = (more.before, more.before_last);
         }
+    }
+    fn sum(&self) -> &Sum {
+        &self.sum
     }
 }
 
@@ -188,6 +196,9 @@ impl Kind for OddSource {
             (self.to, self.inner) = (more.to, more.inner);
         }
     }
+    fn sum(&self) -> &Sum {
+        &self.sum
+    }
 }
 
 impl Kind for Complaint {
@@ -202,6 +213,9 @@ impl Kind for Complaint {
     fn join(&mut self, more: &Self) {
         self.sum.join(&more.sum);
     }
+    fn sum(&self) -> &Sum {
+        &self.sum
+    }
 }
 
 impl Kind for Escape {
@@ -215,6 +229,9 @@ impl Kind for Escape {
     }
     fn join(&mut self, more: &Self) {
         self.sum.join(&more.sum);
+    }
+    fn sum(&self) -> &Sum {
+        &self.sum
     }
 }
 
@@ -255,24 +272,22 @@ impl<T: Kind> Sums<T> {
         &self.rows
     }
 
-    /// Adds an observation; no if there is no room for another kind.
-    pub fn add(&mut self, seen: T) -> bool {
+    /// Adds an observation, and gives the packets of its kind; none if there is no room for another
+    /// kind.
+    pub fn add(&mut self, seen: T) -> Option<u64> {
         match self.look_up(&seen.key()) {
             Ok(place) => {
-                if let Some(row) = self.rows.get_mut(place) {
-                    row.join(&seen);
-                }
-                return true;
+                let row = self.rows.get_mut(place)?;
+                row.join(&seen);
+                Some(row.sum().packets)
             }
-            Err(_) if self.is_full() => return false,
+            Err(_) if self.is_full() => None,
             Err(slot) => {
-                if let Some(free) = self.index.get_mut(slot) {
-                    *free = self.rows.len() as u16;
-                    self.rows.push(seen);
-                }
+                *self.index.get_mut(slot)? = self.rows.len() as u16;
+                self.rows.push(seen);
+                Some(seen.sum().packets)
             }
         }
-        true
     }
 
     /// The row of a kind, if it is there.

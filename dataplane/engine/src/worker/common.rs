@@ -9,6 +9,7 @@ use super::{Setup, Worker};
 use crate::attribute::CommonPacket;
 use crate::classify::classify;
 use crate::decode::{Common, decode};
+use crate::exhibits::Cause;
 use crate::frame::Frame;
 use crate::gather::{Shown, sight};
 use crate::pairs::{OF_FRAGMENTS, Pair, PairKey, Run};
@@ -16,7 +17,7 @@ use crate::proof::UsersPacket;
 use crate::record::{Record, addresses};
 use crate::report::Report;
 use crate::rules::{Party, Rules};
-use crate::track::Ledger;
+use crate::track::{Ledger, is_between_equipment};
 use crate::tunnels::QosFlows;
 
 impl Worker {
@@ -97,6 +98,9 @@ impl Worker {
         let Some(pair) = pairs.at(place) else { return };
         end_run(pair, ledger, report, rules);
         tell(pair, frame, record, setup, ledger, report, rules);
+        if pair.is_tracked && !is_between_equipment(pair.source, pair.destination) {
+            report.exhibits.keep(frame, record, Cause::Pair, pair.key.ends());
+        }
         pair.shown = shown;
         pair.run = Run { begin: record.time, ..Run::NONE };
         pairs.note_run(place);

@@ -65,7 +65,7 @@ impl Worker {
         let Self { records, others, attributor, tally, sampler, digester, report, .. } = self;
         let record = &records[number];
         if is_suspicious(record) {
-            report.dropped += report.findings.examine(frame, record, key.ends(), rules);
+            report.examine(frame, record, key.ends(), rules);
         }
         attributor.ask(usize::from(others[number]), packet);
         tally.error(record);

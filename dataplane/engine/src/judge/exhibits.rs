@@ -1,0 +1,366 @@
+//! The frames that belong to an alert: chosen among those which workers kept, the latest before the
+//! first packet it tells of and the first ones from there on.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use weir_wire::pfcp::Pfcp;
+use weir_wire::pfcp_ie::kind;
+use weir_wire::{Address, pfcp_walk};
+
+use super::Judge;
+use super::shelf::{Place, Shelf};
+use crate::contract::verdict::{Activity, Alert, Fact};
+use crate::contract::words::ExhibitLoss;
+use crate::detect::{
+    CATALOGUE, CNS_BALANCE, CNS_DUP, GTP_CPINUP, GTP_HDRCOV, GTP_NEST, GTP_ORPHAN, GTP_PEER,
+    GTP_TEIDCLONE, GTP_TEIDSCAN, GTP_UESPOOF, INV_UNKNOWN, OPS_BLIND, PFCP_DUPL, PFCP_FLOOD,
+    PFCP_GHOST, PFCP_PEER, PFCP_REDIR,
+};
+use crate::exhibits::{Cause, Exhibit, Label};
+use crate::record::Record;
+use crate::report::Report;
+use crate::rules::{EquipmentId, Party, Rules};
+
+/// Frames from before an alert's first packet.
+const BEFORE: usize = 8;
+/// Frames that are given when an alert is first said.
+const AT_FIRST: usize = 32;
+/// Frames that are given with each later word.
+const LATER: usize = 8;
+/// Frames that one alert gets in all.
+const MOST: usize = 64;
+/// Frames that are given of a spell of activity.
+const OF_A_SPELL: usize = 2;
+/// Frames that are looked at for one alert.
+const LOOKED_AT: usize = 4_096;
+/// Alerts of a slice that frames are looked for.
+const ALERTS: usize = 64;
+/// Alerts of which it is known what they got.
+const KNOWN: usize = 1 << 16;
+
+/// How much room the frames of a cause have, in bytes.
+const fn room(cause: Cause) -> usize {
+    match cause {
+        Cause::Stranger | Cause::Signalling => 16 << 20,
+        Cause::Listed | Cause::StrangersSignalling => 8 << 20,
+        _ => 2 << 20,
+    }
+}
+
+/// What frames a detection is about.
+fn causes(detection: u16) -> &'static [Cause] {
+    match detection {
+        OPS_BLIND | CNS_BALANCE | CNS_DUP => &[],
+        INV_UNKNOWN => &[Cause::Stranger, Cause::Pair, Cause::Unlisted],
+        GTP_PEER => &[Cause::Pair, Cause::Stranger, Cause::Listed],
+        GTP_NEST => &[Cause::Nested],
+        GTP_CPINUP => &[Cause::Inside],
+        GTP_HDRCOV => &[Cause::OddHeader],
+        GTP_ORPHAN => &[Cause::Stray],
+        GTP_TEIDSCAN => &[Cause::Stray, Cause::Complaint],
+        GTP_TEIDCLONE => &[Cause::OtherSender],
+        GTP_UESPOOF => &[Cause::OddUser],
+        PFCP_PEER | PFCP_DUPL | PFCP_REDIR | PFCP_FLOOD | PFCP_GHOST => {
+            &[Cause::Signalling, Cause::StrangersSignalling]
+        }
+        _ => &[Cause::Stranger, Cause::Listed],
+    }
+}
+
+/// What an alert got so far.
+#[derive(Clone, Copy, Debug, Default)]
+struct Handed {
+    frames: usize,
+    /// The number of the first frame that is news, by cause.
+    from: [u64; Cause::ALL.len()],
+}
+
+/// All frames that are kept, and who got which.
+#[derive(Debug)]
+pub(super) struct Shelves {
+    shelves: [Shelf; Cause::ALL.len()],
+    handed: HashMap<u64, Handed>,
+    /// Alerts of this slice that frames were looked for.
+    asked: usize,
+    /// Frames that workers had no room for.
+    missed: u64,
+    /// Alerts that got none since too many came at once.
+    passed_over: u64,
+}
+
+impl Default for Shelves {
+    fn default() -> Self {
+        Self {
+            shelves: Cause::ALL.map(|cause| Shelf::new(room(cause))),
+            handed: HashMap::new(),
+            asked: 0,
+            missed: 0,
+            passed_over: 0,
+        }
+    }
+}
+
+impl Shelves {
+    /// Takes over what workers kept of a slice under the policy of these rules.
+    pub(super) fn take<'a>(&mut self, reports: impl Iterator<Item = &'a Report>) {
+        self.asked = 0;
+        for report in reports {
+            self.missed += report.exhibits.missed();
+            for exhibit in report.exhibits.iter() {
+                let place = place_of(&exhibit.label);
+                self.shelves[exhibit.label.cause as usize].put(&exhibit, place);
+            }
+        }
+    }
+
+    /// Lets go of all: numbers of equipment mean others from now on.
+    pub(super) fn clear(&mut self) {
+        self.shelves.iter_mut().for_each(Shelf::clear);
+        self.handed.clear();
+    }
+
+    /// What evidence lacks, by [`ExhibitLoss`].
+    pub(super) fn lost(&self) -> [u64; ExhibitLoss::ALL.len()] {
+        [self.missed, self.passed_over]
+    }
+
+    /// What an alert may still get, from which frames on, and how many of the first ones may be from
+    /// before it; none if it may get nothing.
+    fn ask(&mut self, alert: &Alert) -> Option<(usize, Handed)> {
+        let known = self.handed.get(&alert.instance).copied();
+        let most = match &known {
+            None => AT_FIRST,
+            Some(handed) => LATER.min(MOST.saturating_sub(handed.frames)),
+        };
+        if alert.last_word {
+            self.handed.remove(&alert.instance);
+        }
+        if most == 0 {
+            return None;
+        }
+        if self.asked >= ALERTS || (known.is_none() && self.handed.len() >= KNOWN) {
+            self.passed_over += 1;
+            return None;
+        }
+        self.asked += 1;
+        Some((most, known.unwrap_or_default()))
+    }
+
+    fn note(&mut self, alert: &Alert, before: Handed, frames: usize) {
+        if !alert.last_word {
+            let from = std::array::from_fn(|cause| self.shelves[cause].next());
+            self.handed.insert(alert.instance, Handed { frames: before.frames + frames, from });
+        }
+    }
+}
+
+impl Judge {
+    /// Gives the frames that belong to an alert and that it did not get before, by their time. What
+    /// names a subscriber, or shows who is intercepted, is not among them.
+    pub fn exhibits(&mut self, alert: &Alert, show: &mut dyn FnMut(&Exhibit<'_>)) {
+        let Some(rules) = self.rules.clone() else { return };
+        let causes = causes(alert.detection);
+        if causes.is_empty() {
+            return;
+        }
+        let Some((most, handed)) = self.shelves.ask(alert) else { return };
+        let is_open = CATALOGUE.get(usize::from(alert.detection)).is_some_and(|it| !it.restricted);
+        let mut found: Vec<Exhibit<'_>> = Vec::new();
+        for cause in causes {
+            let shelf = &self.shelves.shelves[*cause as usize];
+            let from = handed.from[*cause as usize];
+            for place in places(alert, *cause, &rules) {
+                let news = shelf.of(&place).take_while(|(number, _)| *number >= from);
+                let own = news.take(LOOKED_AT).map(|(_, exhibit)| exhibit).filter(|exhibit| {
+                    is_of(alert, &exhibit.label)
+                        && !(is_open && self.is_confidential_exhibit(exhibit))
+                });
+                found.extend(own);
+            }
+        }
+        found.sort_unstable();
+        found.dedup();
+        let before = found.partition_point(|exhibit| exhibit.label.time < alert.first);
+        let is_first = handed.frames == 0;
+        let skipped = if is_first { before.saturating_sub(BEFORE) } else { 0 };
+        let mut bytes = Vec::new();
+        let mut frames = 0;
+        for exhibit in found.into_iter().skip(skipped).take(most) {
+            bytes.clear();
+            bytes.extend_from_slice(exhibit.bytes);
+            if exhibit.label.pfcp != Record::ABSENT {
+                conceal_identities(&mut bytes, usize::from(exhibit.label.pfcp));
+            }
+            show(&Exhibit { bytes: &bytes, ..exhibit });
+            frames += 1;
+        }
+        self.shelves.note(alert, handed, frames);
+    }
+
+    /// Gives the first frames of a spell of activity with an address that nobody declared.
+    pub fn first_frames(&self, activity: &Activity, show: &mut dyn FnMut(&Exhibit<'_>)) {
+        let Activity { source, destination, tuple, .. } = activity;
+        let ends = (Address::from(tuple.source), Address::from(tuple.destination));
+        let stranger = match (source, destination) {
+            (Some(_), None) => ends.1,
+            (None, Some(_)) => ends.0,
+            _ => return,
+        };
+        if activity.continues || self.is_confidential(stranger) {
+            return;
+        }
+        let is_of = |label: &Label| {
+            let is_between = label.ends == ends || label.ends == (ends.1, ends.0);
+            is_between && (activity.first..=activity.last).contains(&label.time)
+        };
+        let shelf = &self.shelves.shelves[Cause::Stranger as usize];
+        let place = (stranger.neighbourhood(), Address::default());
+        let recent = shelf.of(&place).take(LOOKED_AT).map(|(_, exhibit)| exhibit);
+        let mut found: Vec<Exhibit<'_>> = recent.filter(|it| is_of(&it.label)).collect();
+        found.sort_unstable();
+        found.iter().take(OF_A_SPELL).for_each(show);
+    }
+
+    /// Whether a frame shows who is intercepted: it orders copies, or goes where they go.
+    fn is_confidential_exhibit(&self, exhibit: &Exhibit<'_>) -> bool {
+        let (source, destination) = exhibit.label.ends;
+        self.is_confidential(source)
+            || self.is_confidential(destination)
+            || exhibit.label.pfcp != Record::ABSENT
+                && orders_copies(exhibit.bytes, usize::from(exhibit.label.pfcp))
+    }
+}
+
+/// Where a frame is looked up: a stranger's by the strangers' neighbourhood, what is below IP by the
+/// equipment, all other by both ends'.
+fn place_of(label: &Label) -> Place {
+    let (source, destination) = label.ends;
+    let equipment = |packed| Party::unpack(packed).equipment();
+    match label.cause {
+        Cause::Unlisted => by_equipment(label.parties.0),
+        Cause::Stranger | Cause::Pair => {
+            let stranger = if equipment(label.parties.0).is_some() { destination } else { source };
+            (stranger.neighbourhood(), Address::default())
+        }
+        _ => by_ends(source, destination),
+    }
+}
+
+fn by_ends(a: Address, b: Address) -> Place {
+    let (a, b) = (a.neighbourhood(), b.neighbourhood());
+    (a.min(b), a.max(b))
+}
+
+fn by_equipment(packed: u32) -> Place {
+    (Address(u128::from(packed)), Address::default())
+}
+
+/// Where an alert's frames of a cause may be.
+fn places(alert: &Alert, cause: Cause, rules: &Rules) -> Vec<Place> {
+    let peer = alert.peer.map(Address::from);
+    let alone = |address: Address| (address.neighbourhood(), Address::default());
+    let ends = alert.outer.map(|outer| (Address::from(outer.source), outer.destination.into()));
+    match cause {
+        Cause::Unlisted => match (alert.equipment, alert.fact) {
+            (Some(id), Fact::NewMac(_) | Fact::NewEtherType(_)) => {
+                vec![by_equipment(Party::Equipment(id).pack())]
+            }
+            _ => Vec::new(),
+        },
+        Cause::Stranger | Cause::Pair => {
+            let of_ends = ends.into_iter().flat_map(|(a, b)| [a, b]);
+            let is_equipment = |address: &Address| rules.holder(*address).is_some();
+            let mut places: Vec<Place> =
+                of_ends.chain(peer).filter(|it| !is_equipment(it)).map(alone).collect();
+            places.sort_unstable();
+            places.dedup();
+            places
+        }
+        _ => ends.into_iter().map(|(a, b)| by_ends(a, b)).collect(),
+    }
+}
+
+/// Whether a frame of an alert's place is its: one end is the suspect, and the other the peer or a
+/// neighbour of it.
+fn is_of(alert: &Alert, label: &Label) -> bool {
+    let ends = [(label.ends.0, label.parties.0), (label.ends.1, label.parties.1)];
+    let known: Vec<Address> = alert
+        .outer
+        .iter()
+        .flat_map(|outer| [Address::from(outer.source), outer.destination.into()])
+        .chain(alert.peer.map(Address::from))
+        .collect();
+    let is_suspect = |id: EquipmentId, packed| Party::unpack(packed) == Party::Equipment(id);
+    match alert.equipment {
+        Some(id) => ends.iter().any(|(address, packed)| {
+            is_suspect(id, *packed) || (known.contains(address) && alert.outer.is_some())
+        }),
+        // Without a suspect only the very ends are meant, and the very tunnel.
+        None => {
+            ends.iter().any(|(address, _)| known.contains(address))
+                && alert.tunnel.is_none_or(|tunnel| tunnel.teid == label.teid)
+        }
+    }
+}
+
+/// Visits a frame's PFCP messages, as far as they can be read.
+fn messages(bytes: &[u8], at: usize, visit: &mut impl FnMut(&Pfcp<'_>)) {
+    for message in crate::decode::pfcp_bundle(bytes.get(at..).unwrap_or_default()) {
+        match message {
+            Ok(message) => visit(&message),
+            Err(_) => break,
+        }
+    }
+}
+
+/// Whether a PFCP message orders copies (TS 29.244 §8.2.26: the DUPL bit of Apply Action; §7.5.2.3:
+/// Duplicating Parameters).
+fn orders_copies(bytes: &[u8], at: usize) -> bool {
+    let mut orders = false;
+    messages(bytes, at, &mut |message| {
+        pfcp_walk::walk(message, &mut |_, element| {
+            orders |= match element.kind {
+                kind::APPLY_ACTION => element.value.first().is_some_and(|it| it & DUPL != 0),
+                kind::DUPLICATING_PARAMETERS | kind::UPDATE_DUPLICATING_PARAMETERS => true,
+                _ => false,
+            };
+        });
+    });
+    orders
+}
+
+/// The bit of Apply Action that orders copies.
+const DUPL: u8 = 0x10;
+
+/// Where the identities of a User ID stand: behind the octet that says which there are, each
+/// behind its length.
+fn identities(value: &[u8]) -> impl Iterator<Item = Range<usize>> {
+    let mut at = 1;
+    std::iter::from_fn(move || {
+        let length = usize::from(*value.get(at)?);
+        let start = at + 1;
+        at = start + length;
+        Some(start..at.min(value.len()))
+    })
+}
+
+/// Overwrites the digits of User IDs (TS 29.244 §8.2.101) with zeros.
+fn conceal_identities(bytes: &mut [u8], at: usize) {
+    let mut spans = Vec::new();
+    {
+        let whole = &*bytes;
+        let begin = whole.as_ptr().addr();
+        messages(whole, at, &mut |message| {
+            pfcp_walk::walk(message, &mut |_, element| {
+                if element.kind == kind::USER_ID {
+                    let start = element.value.as_ptr().addr() - begin;
+                    spans.extend(identities(element.value).map(|it| start + it.start..start + it.end));
+                }
+            });
+        });
+    }
+    for span in spans {
+        bytes.get_mut(span).unwrap_or_default().fill(0);
+    }
+}
