@@ -154,20 +154,16 @@ impl Alerts {
         self.rows.insert(key, row);
     }
 
-    /// The frames of the alert with this key, as far as they are kept.
-    pub fn evidence(&self, key: &str) -> Option<&Capture> {
-        self.rows.get(key)?.evidence.as_ref()
+    /// Notes the frames of the alert with this key; one whose day is over has had its last word.
+    pub fn prove(&mut self, key: &str, capture: &Capture) {
+        if let Some(row) = self.rows.get_mut(key) {
+            row.evidence = Some(capture.clone());
+            self.changed.insert(key.to_owned());
+        }
     }
 
-    /// Takes a record in, with the alert's frames if there are more of them now, and tells what is
-    /// due. `suppressed` silences it without forgetting it.
-    pub fn observe(
-        &mut self,
-        record: Alert,
-        subject: Subject,
-        evidence: Option<Capture>,
-        suppressed: bool,
-    ) -> Observed {
+    /// Takes a record in, and tells what is due. `suppressed` silences it without forgetting it.
+    pub fn observe(&mut self, record: Alert, subject: Subject, suppressed: bool) -> Observed {
         let key = dedup(&record, &subject);
         let fresh = !self.rows.contains_key(&key);
         if fresh {
@@ -189,7 +185,6 @@ impl Alerts {
         }
         self.changed.insert(key.clone());
         let Some(row) = self.rows.get_mut(&key) else { return Observed::Nothing };
-        row.evidence = evidence.or(row.evidence.take());
         let news = row.take(record);
         if suppressed {
             let is_first = !row.suppressed;
@@ -457,7 +452,7 @@ mod tests {
     }
 
     fn due(alerts: &mut Alerts, record: Alert, id: &str) -> Option<Saying> {
-        match alerts.observe(record, subject(id), None, false) {
+        match alerts.observe(record, subject(id), false) {
             Observed::Due(saying) => Some(saying),
             _ => None,
         }
@@ -509,7 +504,7 @@ mod tests {
         let mut alerts = Alerts::default();
         let peer = [198, 51, 100, 7];
         let mut silenced =
-            |packets| match alerts.observe(record(1, peer, packets), subject("a"), None, true) {
+            |packets| match alerts.observe(record(1, peer, packets), subject("a"), true) {
                 Observed::Silenced { saying, is_first } => {
                     Some((saying.row.alert.packets, is_first))
                 }
@@ -575,7 +570,7 @@ mod tests {
             orphans(3, Some(0.95), 0.2, &[2, 3]),
             orphans(1, None, 0.1, &(0..40).collect::<Vec<_>>()),
         ] {
-            alerts.observe(record, subject("a"), None, false);
+            alerts.observe(record, subject("a"), false);
         }
         let alert = alerts.close_open(9).remove(0).row.alert;
         assert_eq!(alert.fact, Fact::Orphans { tunnels: 3 });
@@ -587,9 +582,9 @@ mod tests {
     #[test]
     fn rows_that_show_who_is_intercepted_are_not_among_those_that_all_may_count() {
         let mut alerts = Alerts::default();
-        alerts.observe(record(1, [198, 51, 100, 7], 3), subject("a"), None, false);
+        alerts.observe(record(1, [198, 51, 100, 7], 3), subject("a"), false);
         let secret = Alert { detection: PFCP_DUPL, ..record(1, [198, 51, 100, 7], 3) };
-        alerts.observe(secret, subject("a"), None, false);
+        alerts.observe(secret, subject("a"), false);
         assert_eq!((alerts.len(), alerts.unrestricted()), (2, 1));
         let over = Nanos::from_secs(19_676 * 86_400).plus(GRACE);
         assert_eq!(alerts.close_due(over, 9).len(), 2);

@@ -42,6 +42,7 @@ fn start(plan: Plan) -> Result<Control, Refusal> {
     let listener = plan.listen.map(http::bind).transpose()?;
     let (desk, orders) = mpsc::sync_channel(DESK);
     let state_dir = plan.state_dir.clone();
+    let evidence = plan.evidence.as_ref().map(|(directory, _)| directory.clone());
     let control = Control::start(plan, shared.clone(), orders)?;
     if let Some(listener) = listener {
         let refused = |error: std::io::Error| {
@@ -52,7 +53,7 @@ fn start(plan: Plan) -> Result<Control, Refusal> {
             )
         };
         let address = listener.local_addr().map_err(refused)?;
-        let api = Api::new(state_dir.clone(), desk, shared.clone()).map_err(|error| {
+        let api = Api::new(state_dir.clone(), evidence, desk, shared.clone()).map_err(|error| {
             let place = state_dir.join("tokens.toml");
             let remedy = "mend it, or move it away and make tokens anew with --new-token";
             Refusal::new(&error.to_string(), &place.display().to_string(), remedy)

@@ -39,6 +39,10 @@ const RULEBOOKS: usize = 8;
 /// What the journal keeps: what Weir found and what became of it. Flows, sessions and counters are
 /// many, and nobody's decision.
 const JOURNALED: [&str; 3] = ["alert", "health", "policy"];
+/// Frames that are remembered of equipment and a network.
+const OF_A_PAIR: usize = 16;
+/// Frames that wait for their alert to be told of.
+const OF_AN_ALERT: usize = 64;
 /// Versions of one sensor's life whose hashes are kept: the newest.
 const VERSIONS: usize = 64;
 
@@ -137,7 +141,10 @@ pub struct Recorder {
     cabinet: Option<Cabinet>,
     /// The frames of the verdict that is taken in.
     frames: Vec<Kept>,
+    /// The latest frames of equipment and a network.
     recent: Recent,
+    /// Frames of alerts that are not told of yet.
+    aside: Recent,
     /// Whether it was said that evidence can't be written.
     complained: bool,
 }
@@ -180,7 +187,8 @@ impl Recorder {
             news: Arc::default(),
             cabinet: None,
             frames: Vec::new(),
-            recent: Recent::default(),
+            recent: Recent::of(OF_A_PAIR),
+            aside: Recent::of(OF_AN_ALERT),
             complained: false,
         }
     }

@@ -27,6 +27,11 @@ impl Failure {
         Self { status: StatusCode::NOT_FOUND, message: "there is none of that name".into() }
     }
 
+    /// There was one, and it was removed.
+    pub(super) fn gone(message: &str) -> Self {
+        Self { status: StatusCode::NOT_FOUND, message: message.into() }
+    }
+
     /// Not with this role.
     pub(super) fn forbidden(needed: &str) -> Self {
         let message = format!("this needs a token of the role {needed}");

@@ -39,7 +39,7 @@ pub(super) fn said<T>(body: Result<Json<T>, JsonRejection>) -> Result<T, Failure
     body.map(|Json(value)| value).map_err(|error| Failure::invalid(error.body_text()))
 }
 
-fn alert_id(text: &str) -> Result<AlertId, Failure> {
+pub(super) fn alert_id(text: &str) -> Result<AlertId, Failure> {
     AlertId::from_str(text).map_err(|_| Failure::absent())
 }
 

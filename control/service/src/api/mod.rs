@@ -8,6 +8,7 @@ mod answer;
 mod asked;
 mod cases;
 mod equipment;
+mod evidence;
 mod openapi;
 mod policy;
 mod sessions;
@@ -46,6 +47,8 @@ const READERS: usize = 8;
 #[derive(Clone)]
 pub struct Api {
     state_dir: Arc<Path>,
+    /// Where captures of alerts are, if any are kept.
+    evidence: Option<Arc<Path>>,
     readers: Arc<Mutex<Vec<Reader>>>,
     tokens: Arc<Mutex<Tokens>>,
     desk: mpsc::SyncSender<Order>,
@@ -60,6 +63,7 @@ impl Api {
     /// What is amiss with their file.
     pub fn new(
         state_dir: PathBuf,
+        evidence: Option<PathBuf>,
         desk: mpsc::SyncSender<Order>,
         live: Shared,
     ) -> Result<Self, TokenError> {
@@ -68,6 +72,7 @@ impl Api {
             streams: Arc::new(Streams::new(news)),
             tokens: Arc::new(Mutex::new(Tokens::read(&state_dir)?)),
             state_dir: state_dir.into(),
+            evidence: evidence.map(Into::into),
             readers: Arc::default(),
             desk,
             live,
@@ -84,6 +89,7 @@ impl Api {
             .route("/api/v1/alerts", get(cases::alerts))
             .route("/api/v1/alerts/{id}", get(cases::alert))
             .route("/api/v1/alerts/{id}/status", post(cases::put_alert))
+            .route("/api/v1/alerts/{id}/evidence", get(evidence::evidence))
             .route("/api/v1/incidents", get(cases::incidents))
             .route("/api/v1/incidents/{number}", get(cases::incident))
             .route("/api/v1/incidents/{number}/status", post(cases::put_incident))

@@ -36,6 +36,8 @@ pub enum Command {
         /// Why.
         reason: String,
     },
+    /// To take an alert's frames away.
+    TakeEvidence(AlertId),
     /// To be told the addresses of a session's subscriber.
     Reveal {
         /// The session, by its SEIDs.
@@ -69,6 +71,7 @@ impl Command {
             Self::Incident(..) => "incident_status",
             Self::Suppress(_) => "suppress",
             Self::Revoke { .. } => "revoke_suppression",
+            Self::TakeEvidence(_) => "evidence.take",
             Self::Reveal { .. } => "identity.reveal",
             Self::LookUp { .. } => "identity.look_up",
         }
@@ -77,7 +80,7 @@ impl Command {
     /// To what it is done; nothing yet where it makes something.
     pub fn object(&self) -> String {
         match self {
-            Self::Alert(id, _) => id.to_string(),
+            Self::Alert(id, _) | Self::TakeEvidence(id) => id.to_string(),
             Self::Incident(number, _) | Self::Revoke { number, .. } => number.to_string(),
             Self::Suppress(draft) => draft.detection.clone(),
             Self::Reveal { session, .. } => session.clone(),
@@ -91,6 +94,7 @@ impl Command {
             Self::Alert(_, change) | Self::Incident(_, change) => {
                 json!({ "status": change.status.name(), "note": change.note })
             }
+            Self::TakeEvidence(_) => json!({}),
             Self::Suppress(draft) => json!({
                 "equipment": draft.equipment,
                 "peer": draft.peer.map(|net| net.to_string()),
@@ -118,7 +122,7 @@ pub enum Done {
     },
     /// It holds no longer.
     Revoked,
-    /// It is noted that somebody wants to know.
+    /// It is noted that somebody wants to know, or have, something.
     Noted,
 }
 

@@ -43,7 +43,9 @@ impl Control {
         let now = now();
         let scope = self.check(command, now)?;
         let is_restricted = match command {
-            Command::Alert(id, _) => self.store.is_restricted_alert(*id),
+            Command::Alert(id, _) | Command::TakeEvidence(id) => {
+                self.store.is_restricted_alert(*id)
+            }
             Command::Incident(number, _) => self.store.is_restricted_incident(*number),
             Command::Suppress(draft) => Ok(Some(is_restricted_id(&draft.detection))),
             Command::Revoke { number, .. } => self.store.is_restricted_suppression(*number),
@@ -98,7 +100,9 @@ impl Control {
                 None => Ok(None),
             },
             Command::Revoke { number, .. } => Ok(deed.revoke(*number)?.then_some(Done::Revoked)),
-            Command::Reveal { .. } | Command::LookUp { .. } => Ok(Some(Done::Noted)),
+            Command::Reveal { .. } | Command::LookUp { .. } | Command::TakeEvidence(_) => {
+                Ok(Some(Done::Noted))
+            }
         });
         let done = match done {
             Ok(Some(done)) => done,
@@ -151,6 +155,7 @@ impl Control {
                 }
                 Ok(None)
             }
+            Command::TakeEvidence(_) => Ok(None),
             Command::Suppress(draft) => {
                 if !self.recorder.cases.suppressions.has_room() {
                     let what = "too many suppressions hold; revoke some that are not needed";

@@ -1,53 +1,53 @@
-//! The latest frames of equipment's flows with addresses that nobody declared, for detections whose
-//! findings rest on hours or days: the sensor has let go of what such a finding is about.
+//! The latest frames of some thing, until somebody wants them: of equipment and a network, for
+//! detections whose findings rest on hours or days, when the sensor has let go of what they are
+//! about; and of alerts, until they are told of.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use weir_engine::contract::exhibit::Kept;
 
-/// Pairs of equipment and network that are remembered.
-const PAIRS: usize = 4_096;
-/// Frames of a pair.
-const FRAMES: usize = 16;
+/// Things that are remembered.
+const THINGS: usize = 4_096;
 
-type Pair = (String, String);
-
-/// Frames by equipment and its peer's network. Those of the pair that was silent longest give way.
-#[derive(Debug, Default)]
+/// Frames by what they are of. Those of the thing that was silent longest give way.
+#[derive(Debug)]
 pub struct Recent {
-    pairs: HashMap<Pair, (u64, VecDeque<Kept>)>,
-    order: BTreeMap<u64, Pair>,
+    /// How many frames are kept of each.
+    most: usize,
+    things: HashMap<String, (u64, VecDeque<Kept>)>,
+    order: BTreeMap<u64, String>,
     turn: u64,
 }
 
 impl Recent {
+    /// Keeps so many frames of each thing.
+    pub fn of(most: usize) -> Self {
+        Self { most, things: HashMap::new(), order: BTreeMap::new(), turn: 0 }
+    }
+
     /// Takes frames in.
-    pub fn put(&mut self, equipment: &str, network: &str, frames: &[Kept]) {
+    pub fn put(&mut self, thing: String, frames: &[Kept]) {
         if frames.is_empty() {
             return;
         }
-        let pair = (equipment.to_owned(), network.to_owned());
         self.turn += 1;
-        let (turn, kept) = self.pairs.entry(pair.clone()).or_default();
+        let (turn, kept) = self.things.entry(thing.clone()).or_default();
         self.order.remove(turn);
         *turn = self.turn;
         kept.extend(frames.iter().cloned());
-        while kept.len() > FRAMES {
+        while kept.len() > self.most {
             kept.pop_front();
         }
-        self.order.insert(self.turn, pair);
-        while self.pairs.len() > PAIRS {
+        self.order.insert(self.turn, thing);
+        while self.things.len() > THINGS {
             let Some((_, oldest)) = self.order.pop_first() else { break };
-            self.pairs.remove(&oldest);
+            self.things.remove(&oldest);
         }
     }
 
-    /// Gives the frames of a pair away: an alert has them from now on.
-    pub fn take(&mut self, equipment: &str, network: &str) -> Vec<Kept> {
-        let Some((turn, frames)) = self.pairs.remove(&(equipment.to_owned(), network.to_owned()))
-        else {
-            return Vec::new();
-        };
+    /// Gives the frames of a thing away: an alert has them from now on.
+    pub fn take(&mut self, thing: &str) -> Vec<Kept> {
+        let Some((turn, frames)) = self.things.remove(thing) else { return Vec::new() };
         self.order.remove(&turn);
         frames.into()
     }
@@ -70,30 +70,29 @@ mod tests {
     }
 
     #[test]
-    fn the_latest_frames_of_a_pair_are_given_once() {
-        let mut recent = Recent::default();
+    fn the_latest_frames_of_a_thing_are_given_once() {
+        let mut recent = Recent::of(16);
         for time in 0..20 {
-            recent.put("gnb-1", "198.51.100.0/24", &[frame(time)]);
+            recent.put("a".into(), &[frame(time)]);
         }
-        recent.put("gnb-2", "198.51.100.0/24", &[frame(99)]);
-        assert_eq!(times(&recent.take("gnb-1", "198.51.100.0/24")), (4..20).collect::<Vec<_>>());
-        assert_eq!(recent.take("gnb-1", "198.51.100.0/24"), []);
-        assert_eq!(times(&recent.take("gnb-2", "198.51.100.0/24")), [99]);
-        assert!(recent.pairs.is_empty() && recent.order.is_empty());
+        recent.put("b".into(), &[frame(99)]);
+        assert_eq!(times(&recent.take("a")), (4..20).collect::<Vec<_>>());
+        assert_eq!(recent.take("a"), []);
+        assert_eq!(times(&recent.take("b")), [99]);
+        assert!(recent.things.is_empty() && recent.order.is_empty());
     }
 
     #[test]
-    fn the_pair_that_was_silent_longest_gives_way() {
-        let mut recent = Recent::default();
-        for number in 0..PAIRS {
-            recent.put("gnb-1", &number.to_string(), &[frame(1)]);
+    fn the_thing_that_was_silent_longest_gives_way() {
+        let mut recent = Recent::of(16);
+        for number in 0..THINGS {
+            recent.put(number.to_string(), &[frame(1)]);
         }
-        recent.put("gnb-1", "0", &[frame(2)]);
-        recent.put("gnb-1", "new", &[frame(3)]);
-        assert_eq!(recent.pairs.len(), PAIRS);
-        assert_eq!(recent.order.len(), PAIRS);
-        assert_eq!(times(&recent.take("gnb-1", "0")), [1, 2]);
-        assert_eq!(recent.take("gnb-1", "1"), []);
-        assert_eq!(times(&recent.take("gnb-1", "2")), [1]);
+        recent.put("0".into(), &[frame(2)]);
+        recent.put("new".into(), &[frame(3)]);
+        assert_eq!((recent.things.len(), recent.order.len()), (THINGS, THINGS));
+        assert_eq!(times(&recent.take("0")), [1, 2]);
+        assert_eq!(recent.take("1"), []);
+        assert_eq!(times(&recent.take("2")), [1]);
     }
 }

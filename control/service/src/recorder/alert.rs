@@ -13,9 +13,9 @@ use crate::eve::{
     Signature, Suspect,
 };
 use crate::live::now;
-use crate::narrate::{self, Names, Story};
+use crate::narrate::{self, Names};
 use crate::progress::Lost;
-use crate::rulebook::{Rulebook, hex};
+use crate::rulebook::hex;
 use crate::store::Store;
 
 impl Recorder {
@@ -41,12 +41,11 @@ impl Recorder {
             policy: rulebook.as_ref().map(|rulebook| rulebook.sha256),
         };
         let silence = self.silence(&alert, &subject, store);
-        let frames = self.frames_of(&alert, &subject);
-        let evidence = (silence.is_none() && !frames.is_empty())
-            .then(|| self.keep(&alert, &subject, &frames, store))
-            .flatten();
+        if silence.is_none() {
+            self.set_aside(&alert, &subject);
+        }
         let detection = alert.detection;
-        match self.alerts.observe(alert, subject, evidence, silence.is_some()) {
+        match self.alerts.observe(alert, subject, silence.is_some()) {
             Observed::Nothing => {}
             Observed::Due(saying) => self.say(&saying, store),
             Observed::Silenced { saying, is_first } => {
@@ -93,25 +92,6 @@ impl Recorder {
         self.tell(saying, None, store);
     }
 
-    /// What is told of an alert in words.
-    pub(super) fn story(
-        &self,
-        alert: &Alert,
-        suspect: Option<&str>,
-        rulebook: Option<&Rulebook>,
-    ) -> Story {
-        let peer = alert.peer_equipment.and_then(|number| rulebook?.entry(number));
-        let orderer = alert.n4.as_ref().and_then(|n4| n4.ordered_by);
-        let tap = self.taps.taps.get(usize::from(alert.tap)).map(|tap| tap.name.as_str());
-        let names = Names {
-            suspect,
-            peer: peer.map(|entry| entry.id.as_str()),
-            orderer: orderer.and_then(|ip| rulebook?.holder(ip)),
-            tap: tap.unwrap_or("unknown"),
-        };
-        narrate::tell(alert, names)
-    }
-
     /// Makes the event about an alert, stores it, and writes it unless it is silenced.
     fn tell(&mut self, saying: &Saying, silence: Option<Silence>, store: &Store) {
         let alert = &saying.row.alert;
@@ -124,7 +104,8 @@ impl Recorder {
         let rulebook = self.rulebook(alert.policy, store);
         let entry = alert.equipment.and_then(|number| rulebook.as_ref()?.entry(number));
         let peer_entry = alert.peer_equipment.and_then(|number| rulebook.as_ref()?.entry(number));
-        let tap = self.taps.taps.get(usize::from(alert.tap)).map(|tap| tap.name.as_str());
+        let taps = std::sync::Arc::clone(&self.taps);
+        let tap = taps.taps.get(usize::from(alert.tap)).map(|tap| tap.name.as_str());
         let suspect = saying.row.subject.equipment.as_deref();
         let peer_id = peer_entry.map(|entry| entry.id.as_str());
         let n4 = alert.n4.as_deref();
@@ -132,7 +113,17 @@ impl Recorder {
             ip,
             equipment: rulebook.as_ref().and_then(|rulebook| rulebook.holder(ip)),
         });
-        let story = self.story(alert, suspect, rulebook.as_deref());
+        let names = Names {
+            suspect,
+            peer: peer_id,
+            orderer: ordered_by.as_ref().and_then(|orderer| orderer.equipment),
+            tap: tap.unwrap_or("unknown"),
+        };
+        let story = narrate::tell(alert, names);
+        let evidence = match silence {
+            None => self.keep(saying, &story, is_apart),
+            Some(_) => saying.row.evidence.clone(),
+        };
         let installed = alert
             .equipment
             .and_then(|number| rulebook.as_ref().map(|rulebook| rulebook.same_build(number)));
@@ -184,7 +175,7 @@ impl Recorder {
                 .superseded_by
                 .and_then(|by| CATALOGUE.get(usize::from(by)))
                 .map(|by| by.id),
-            evidence: saying.row.evidence.as_ref().map(|capture| Evidence {
+            evidence: evidence.as_ref().map(|capture| Evidence {
                 pcap: &capture.pcap,
                 sha256: hex(&capture.sha256),
                 frames: capture.frames,

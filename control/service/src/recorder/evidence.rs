@@ -1,14 +1,20 @@
-//! The frames that come with verdicts, and which alert gets which.
+//! The frames that come with verdicts, and which alert gets which. They are written when the alert is
+//! told of, so that the hash in its last event is always that of the capture as it stands.
 
 use weir_engine::contract::exhibit::Kept;
 use weir_engine::contract::verdict::{Activity, Alert};
 use weir_engine::detect::{CATALOGUE, OF_CONTROL};
 
 use super::Recorder;
-use crate::alerts::{Subject, dedup, is_restricted};
+use crate::alerts::{Saying, Subject, dedup};
 use crate::cases::{AlertId, neighbourhood};
 use crate::evidence::{Cabinet, Capture, Exhibit};
-use crate::store::Store;
+use crate::narrate::Story;
+
+/// The key of what is remembered of equipment and a network.
+fn pair(equipment: &str, peer: std::net::IpAddr) -> String {
+    format!("{equipment}|{}", neighbourhood(peer))
+}
 
 impl Recorder {
     /// Keeps frames of alerts from now on.
@@ -33,82 +39,83 @@ impl Recorder {
             (None, Some(_)) => activity.tuple.source,
             _ => return,
         };
-        self.recent.put(id, &neighbourhood(peer), &self.frames);
+        self.recent.put(pair(id, peer), &self.frames);
     }
 
-    /// The frames of an alert that came with it, or that were remembered for it.
-    pub(super) fn frames_of(&mut self, alert: &Alert, subject: &Subject) -> Vec<Kept> {
-        if !OF_CONTROL.contains(&alert.detection) {
-            return std::mem::take(&mut self.frames);
-        }
-        let peer = alert.peer.or(alert.outer.map(|outer| outer.destination));
-        match (&subject.equipment, peer) {
-            (Some(id), Some(peer)) => self.recent.take(id, &neighbourhood(peer)),
-            _ => Vec::new(),
+    /// Sets an alert's frames aside until it is told of: those that came with it, or that were
+    /// remembered for it.
+    pub(super) fn set_aside(&mut self, alert: &Alert, subject: &Subject) {
+        let frames = if OF_CONTROL.contains(&alert.detection) {
+            let peer = alert.peer.or(alert.outer.map(|outer| outer.destination));
+            match (&subject.equipment, peer) {
+                (Some(id), Some(peer)) => self.recent.take(&pair(id, peer)),
+                _ => Vec::new(),
+            }
+        } else {
+            std::mem::take(&mut self.frames)
+        };
+        if !frames.is_empty() {
+            self.aside.put(dedup(alert, subject), &frames);
         }
     }
 
-    /// Adds frames to an alert's capture. An alert whose frames can't be written is told without.
+    /// Adds to an alert's capture what was set aside for it; gives the capture as it stands. An alert
+    /// whose frames can't be written is told without.
     pub(super) fn keep(
         &mut self,
-        alert: &Alert,
-        subject: &Subject,
-        frames: &[Kept],
-        store: &Store,
+        saying: &Saying,
+        story: &Story,
+        is_apart: bool,
     ) -> Option<Capture> {
-        self.cabinet.as_ref()?;
-        let key = dedup(alert, subject);
-        let before = self.alerts.evidence(&key).cloned();
-        let (id, detection) = (AlertId::of(&key).to_string(), CATALOGUE.get(usize::from(alert.detection))?);
-        let text = match before {
-            Some(_) => String::new(),
-            None => self.inscription(&id, alert, subject, store),
+        let before = saying.row.evidence.as_ref();
+        let frames = self.aside.take(&saying.dedup);
+        let Some(cabinet) = self.cabinet.as_mut().filter(|_| !frames.is_empty()) else {
+            return before.cloned();
         };
-        let exhibit = Exhibit {
-            id: &id,
-            detection: detection.id,
-            text: &text,
-            first: alert.first,
-            is_apart: self.is_apart() && is_restricted(alert.detection),
-        };
-        let taps = self.taps.clone();
-        let tap_name = |number: u16| {
-            taps.taps.get(usize::from(number)).map_or_else(|| "unknown".into(), |tap| tap.name.clone())
-        };
-        let cabinet = self.cabinet.as_mut()?;
-        match cabinet.add(&exhibit, before.as_ref(), frames, tap_name) {
-            Ok(capture) => capture,
+        let alert = &saying.row.alert;
+        let detection = CATALOGUE[usize::from(alert.detection)].id;
+        let id = AlertId::of(&saying.dedup).to_string();
+        let text = inscription(&id, &self.site, saying, story);
+        let exhibit =
+            Exhibit { id: &id, detection, text: &text, first: alert.first, is_apart };
+        let taps = &self.taps.taps;
+        let tap = |number: u16| taps.get(usize::from(number)).map_or("unknown", |it| &it.name);
+        match cabinet.add(&exhibit, before, &frames, tap) {
+            Ok(None) => before.cloned(),
+            Ok(Some(capture)) => {
+                self.alerts.prove(&saying.dedup, &capture);
+                Some(capture)
+            }
             Err(error) => {
-                if !self.complained {
-                    eprintln!("error: evidence can't be written: {error}; make room: alerts come without their frames meanwhile");
-                }
-                self.complained = true;
                 cabinet.failed();
-                None
+                if !std::mem::replace(&mut self.complained, true) {
+                    eprintln!(
+                        "error: evidence can't be written: {error}; make room: alerts come without frames meanwhile"
+                    );
+                }
+                before.cloned()
             }
         }
     }
+}
 
-    /// What stands at the beginning of a capture.
-    fn inscription(&mut self, id: &str, alert: &Alert, subject: &Subject, store: &Store) -> String {
-        let rulebook = self.rulebook(alert.policy, store);
-        let suspect = subject.equipment.as_deref();
-        let story = self.story(alert, suspect, rulebook.as_deref());
-        let detection = &CATALOGUE[usize::from(alert.detection)];
-        let build = subject.build.as_ref().map(|(vendor, model, build)| {
-            format!("\nEquipment: {} ({vendor} {model} {build})", suspect.unwrap_or("unknown"))
-        });
-        format!(
-            "Weir alert {id} at {}\n{}: {}{}\nFirst packet: {}\nObserved: {}\nExpected: {}\nWhy: {}\nNext: {}",
-            self.site,
-            detection.id,
-            detection.signature,
-            build.unwrap_or_default(),
-            crate::eve::timestamp(alert.first),
-            story.observed,
-            story.expected,
-            story.why,
-            story.next,
-        )
-    }
+/// What stands at the beginning of a capture.
+fn inscription(id: &str, site: &str, saying: &Saying, story: &Story) -> String {
+    let alert = &saying.row.alert;
+    let detection = &CATALOGUE[usize::from(alert.detection)];
+    let equipment = saying.row.subject.equipment.as_deref().unwrap_or("unknown");
+    let build = saying.row.subject.build.as_ref();
+    let build = build.map(|(vendor, model, build)| format!(" ({vendor} {model} {build})"));
+    format!(
+        "Weir alert {id} at {site}\n{}: {}\nEquipment: {equipment}{}\nFirst packet: {}\n\
+         Observed: {}\nExpected: {}\nWhy: {}\nNext: {}",
+        detection.id,
+        detection.signature,
+        build.unwrap_or_default(),
+        crate::eve::timestamp(alert.first),
+        story.observed,
+        story.expected,
+        story.why,
+        story.next,
+    )
 }

@@ -67,6 +67,8 @@ pub struct AlertLine {
     pub packets: u64,
     pub bytes: u64,
     pub updates: u32,
+    /// Frames that are kept of it.
+    pub evidence: Option<u32>,
     #[serde(rename = "final")]
     pub is_final: bool,
     pub incident: Option<u64>,
@@ -397,7 +399,7 @@ impl Reader {
 
 pub(super) const COLUMNS: &str = "id, detection, severity, status, restricted, degraded, equipment, vendor, \
     model, build, peer, first, last, packets, bytes, updates, final, incident, suppression, \
-    changed, changed_by, note";
+    changed, changed_by, note, json_extract(event, '$.weir.evidence.frames') AS evidence";
 
 pub(super) fn severity(number: u8) -> &'static str {
     Severity::ALL.get(usize::from(number)).copied().unwrap_or(Severity::Info).name()
@@ -425,6 +427,7 @@ fn alert_line(row: &Row<'_>) -> rusqlite::Result<AlertLine> {
         packets: time("packets")?,
         bytes: time("bytes")?,
         updates: row.get("updates")?,
+        evidence: row.get("evidence")?,
         is_final: row.get("final")?,
         incident: row.get::<_, Option<i64>>("incident")?.map(unsigned),
         suppressed_by: suppression.map(|number| match number {
