@@ -69,7 +69,8 @@ pub fn measure(control: &Path, alerts: u32) -> anyhow::Result<Measured> {
     let shape = Shape {
         blocks: greeting.blocks(),
         words_per_block: BLOCK,
-        ring_slots: SLOTS, evidence_slots: 64,
+        ring_slots: SLOTS,
+        evidence_slots: 64,
         schema: SCHEMA,
     };
     let mut segment = Segment::create(&shape, now())?;

@@ -85,10 +85,10 @@ async function go({ quietly = false } = {}) {
     const { title, content } = await found[1](context);
     if (ended.signal.aborted) return;
     document.title = `${plain(title)} · Weir`;
-    const kept = quietly ? scrollY : 0;
+    const [scrolled, focused] = quietly ? [scrollY, named(main.contains(document.activeElement) && document.activeElement)] : [0, null];
     show(main, content);
-    scrollTo(0, kept);
-    if (!quietly) main.querySelector("h1")?.focus({ preventScroll: true });
+    scrollTo(0, scrolled);
+    ((focused && main.querySelector(focused)) ?? main.querySelector("h1"))?.focus({ preventScroll: true });
   } catch (error) {
     if (ended.signal.aborted || error.status === 401) return;
     if (!(error instanceof api.Failure)) console.error(error);
@@ -100,6 +100,12 @@ async function go({ quietly = false } = {}) {
       main.dataset.shows = location.hash;
     }
   }
+}
+
+/** What the same thing is found by when its view was drawn anew. */
+function named(element) {
+  const target = element && element.getAttribute("href");
+  return target ? `a[href="${CSS.escape(target)}"]` : null;
 }
 
 function safely(name) {
@@ -162,14 +168,14 @@ function key(event) {
     k: () => step(-1),
     "/": () => document.querySelector("main [data-search]")?.focus(),
     "?": help,
-  }[event.key] ?? named(event.key);
+  }[event.key] ?? pressed(event.key);
   if (!does) return;
   event.preventDefault();
   does();
 }
 
 /** What a view's buttons do by key. */
-function named(key) {
+function pressed(key) {
   const button = /^[acm]$/.test(key) && document.querySelector(`main button[data-key=${key}]`);
   return button && (() => button.click());
 }
@@ -179,6 +185,7 @@ addEventListener("hashchange", () => go());
 addEventListener("keydown", key);
 document.addEventListener("click", (event) => event.target.closest?.("[data-help]") && help());
 api.signedOut.addEventListener("signedout", () => {
+  if (document.querySelector("main.signin")) return;
   const held = api.token();
   live.stop();
   leave();

@@ -3,7 +3,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::{
     Running, await_that, events, free_address, of_type, run, said, small_site, text, weir,
 };
 
-/// A control of the small scenario's site, and somebody's token for it.
+/// A control, and somebody's token for it.
 #[derive(Debug)]
 pub struct Desk {
     /// Where its files are.
@@ -26,14 +26,22 @@ pub struct Desk {
 }
 
 impl Desk {
-    /// Starts it with a token of this role.
+    /// Starts one of the small scenario's site, with a token of this role.
     ///
     /// # Panics
     /// If it does not start.
     pub fn of(role: &str) -> Self {
+        Self::at(role, |folder, address| small_site(folder, address, ""))
+    }
+
+    /// The same of a site whose weir.toml is written into a folder, with HTTP at an address.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub fn at(role: &str, site: impl FnOnce(&Path, &str) -> PathBuf) -> Self {
         let directory = tempfile::tempdir().expect("there is room for a directory");
         let address = free_address();
-        let path = small_site(directory.path(), &address, "");
+        let path = site(directory.path(), &address);
         let made = run(&["control", "--config", text(&path), "--new-token", "ada", "--role", role]);
         assert!(made.status.success(), "{}", said(&made));
         let token = String::from_utf8(made.stdout).expect("a token is text").trim().to_owned();
@@ -48,15 +56,20 @@ impl Desk {
         self.directory.path().join(name)
     }
 
+    /// Starts a sensor that plays the site's captures at a speed.
+    pub fn play(&self, speed: &str) -> Running {
+        let config = self.file("weir.toml");
+        let mut sensor = weir(&["sensor", "--config", text(&config), "--speed", speed]);
+        Running::start(sensor.stdout(Stdio::null()).stderr(Stdio::null()))
+    }
+
     /// A sensor replays the capture to its end, and all of it is stored.
     ///
     /// # Panics
     /// If it does not.
     pub fn replay(&self) {
-        let config = self.file("weir.toml");
-        let mut sensor = weir(&["sensor", "--config", text(&config), "--speed", "max"]);
         let stats = self.events("stats").len();
-        let mut sensor = Running::start(sensor.stdout(Stdio::null()).stderr(Stdio::null()));
+        let mut sensor = self.play("max");
         assert_eq!(sensor.end(), Some(0));
         await_that("the replay's counters are written", || {
             (self.events("stats").len() > stats).then_some(())

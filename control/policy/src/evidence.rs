@@ -39,7 +39,8 @@ mod tests {
 
     #[test]
     fn evidence_is_kept_unless_it_is_not_wanted_and_within_bounds() {
-        let read = |text: &str| config_from_str("weir.toml", text).map(|it| it.value.control.evidence);
+        let read =
+            |text: &str| config_from_str("weir.toml", text).map(|it| it.value.control.evidence);
         assert_eq!(read("").unwrap(), EvidenceConfig::default());
         let text = "[control.evidence]\nenabled = false\nmebibytes = 10\ndays = 3\n";
         let own = EvidenceConfig { enabled: false, mebibytes: 10, days: 3 };

@@ -16,6 +16,7 @@ const REMEDIES = {
   401: "Sign in with a token that holds.",
   403: "Ask who administers Weir for a token of that role.",
   404: "It may have been given up with age, or never have been there. Go back to the list.",
+  410: "What is kept, and for how long, stands under [control.evidence] of weir.toml.",
   429: "Too much was asked for at once. Wait a moment, then try again.",
   503: "Try again; if it stays, look at weir-control's messages and at the room on its disk.",
 };

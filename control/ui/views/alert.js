@@ -37,7 +37,8 @@ export function techniques(ids) {
   return h("ul", { class: "tags" }, (ids ?? []).map((id) => h("li", {}, tag(`${id.startsWith("FG") ? "FiGHT" : "ATT&CK"} ${id}`))));
 }
 
-function confidence({ confidence: sure, status: stands, sensor_loss_ratio: loss, n4_coverage: coverage }) {
+/** How sure it is, and why not more. */
+export function confidence({ confidence: sure, status: stands, sensor_loss_ratio: loss, n4_coverage: coverage }) {
   const doubts = [];
   if (loss > 0) doubts.push(`${percent(loss, 3)} of frames were lost before inspection`);
   if (typeof coverage === "number" && coverage < 1) doubts.push(`${percent(1 - coverage, 1)} of N4 was not seen`);
@@ -47,27 +48,28 @@ function confidence({ confidence: sure, status: stands, sensor_loss_ratio: loss,
     h("p", { class: "soft" }, stands === "degraded" ? [tag("degraded"), " "] : null, doubts.length ? `Less than whole, since ${doubts.join("; ")}.` : "Nothing was lost, and all that this rests on was seen.")];
 }
 
-function evidence(alert, kept) {
-  if (!kept && !alert.evidence) return panel("Evidence", h("p", { class: "soft" }, "No frames are kept for this alert."));
-  const frames = kept?.frames ?? alert.evidence;
+/** The frames that were kept, to be downloaded. */
+export function evidence(alert, kept) {
+  if (!kept) return panel("Evidence", h("p", { class: "soft" }, "No frames are kept for this alert."));
   const download = async (event) => {
     const button = event.currentTarget;
     button.disabled = true;
     try {
       const answer = await request(`alerts/${alert.id}/evidence`, { accept: "application/x-pcapng" });
       const url = URL.createObjectURL(await answer.blob());
-      h("a", { href: url, download: kept?.pcap?.split("/").at(-1) ?? `weir-${alert.id}.pcapng` }).click();
+      h("a", { href: url, download: `weir-${alert.id}.pcapng` }).click();
       setTimeout(() => URL.revokeObjectURL(url), 10_000);
       said("The evidence is downloaded.");
     } catch (error) {
-      said(`The evidence can't be had: ${error.message}.`);
+      said(`The frames can't be had: ${error.message}.`);
     } finally {
       button.disabled = false;
     }
   };
   return panel("Evidence",
-    facts(["Frames", count(frames)], ["File", kept?.pcap && outside(kept.pcap, 80)], ["SHA-256", kept?.sha256 && h("code", { class: "hash" }, outside(kept.sha256, 64))]),
-    h("button", { type: "button", "data-evidence": true, onclick: download }, "Download the frames (pcapng)"));
+    facts(["Frames", count(kept.frames)], ["File", outside(kept.pcap, 80)], ["SHA-256", h("code", { class: "hash" }, outside(kept.sha256, 64))]),
+    h("button", { type: "button", onclick: download }, "Download the frames (pcapng)"),
+    h("p", { class: "soft" }, "Who takes them is noted in the audit."));
 }
 
 /** The session by what may be shown of it: pseudonyms and numbers. Whose it is, is asked for under Sessions. */
@@ -93,7 +95,8 @@ function packet(name, told) {
   return told && [name, [outside(told.src, 46), told.sport && `:${told.sport}`, " → ", outside(told.dst, 46), told.dport && `:${told.dport}`, ` protocol ${told.proto}`]];
 }
 
-function sameBuild({ installed, showing }, entry) {
+/** Whether it is the build or this one node. */
+export function sameBuild({ installed, showing }, entry) {
   const elsewhere = installed - showing;
   return panel("The same build elsewhere",
     h("p", {}, h("span", { class: "number" }, count(showing)), ` of ${count(installed)} installed show this on the same day.`),

@@ -19,7 +19,7 @@ export function alertRows(caption, items, names) {
     { name: "Peer", cell: (alert) => (alert.peer ? outside(alert.peer, 46) : "–") },
     { name: "Packets", kind: "digits", cell: (alert) => [count(alert.packets), h("span", { class: "sub" }, bytes(alert.bytes))] },
     { name: "Last", cell: (alert) => time(alert.last) },
-    { name: "Status", kind: "stands", cell: (alert) => [status(alert.status), alert.evidence ? tag("evidence", `${alert.evidence} frames are kept`) : null] },
+    { name: "Status", kind: "stands", cell: (alert) => [status(alert.status), alert.evidence ? tag("evidence", `${count(alert.evidence)} of its frames are kept`) : null] },
   ], items);
 }
 

@@ -8,7 +8,7 @@ import { facts, panel } from "/ui/parts/fact.js";
 import { address } from "/ui/parts/list.js";
 import { mayWrite } from "/ui/shell.js";
 import { count, local, outside, some, span, time } from "/ui/text.js";
-import { account, equipmentFacts, techniques } from "/ui/views/alert.js";
+import { account, confidence, equipmentFacts, evidence, sameBuild, techniques } from "/ui/views/alert.js";
 import { alertRows, toEquipment } from "/ui/views/alerts.js";
 import { statusButtons } from "/ui/views/status.js";
 import { canSuppress, suppress } from "/ui/views/suppress.js";
@@ -71,6 +71,9 @@ export async function incident({ named: number, signal, again, on }) {
           alerts.length > 0 && panel("Timeline", timeline(alerts))),
         h("div", {},
           gravest?.event.weir.equipment && panel("Which equipment", equipmentFacts(gravest.event.weir.equipment)),
+          gravest?.event.weir.same_build && sameBuild(gravest.event.weir.same_build, gravest.event.weir.equipment),
+          gravest && panel("How sure", confidence(gravest.event.weir)),
+          gravest && evidence(gravest, gravest.event.weir.evidence),
           group("All its equipment", found.equipment.length > 1 || !gravest?.event.weir.equipment ? found.equipment : [], (id) => h("a", { href: toEquipment(id) }, outside(id, 40))),
           group("Peers", found.peers, (net) => outside(net, 46)),
           panel("Where it stands", facts(["New", count(found.new)], ["Acknowledged", count(found.acknowledged)], ["Suppressed", count(found.suppressed)], ["Closed", count(found.closed)], ["First packet", time(found.first)], ["Last packet", time(found.last)])),

@@ -389,7 +389,13 @@ mod tests {
     use weir_shm::{Segment, Shape};
 
     fn live() -> (Station, Desk) {
-        let shape = Shape { blocks: 2, words_per_block: BLOCK, ring_slots: 64, evidence_slots: 64, schema: 1 };
+        let shape = Shape {
+            blocks: 2,
+            words_per_block: BLOCK,
+            ring_slots: 64,
+            evidence_slots: 64,
+            schema: 1,
+        };
         let mut blocks = Segment::create(&shape, 0).unwrap().blocks.into_iter();
         let setup = SignallingSetup { tunnels: 64, ..SignallingSetup::default() };
         let access = Signalling::new(&setup).unwrap().enlist().unwrap();
@@ -466,7 +472,13 @@ mod tests {
     fn what_is_left_out_is_counted_in_its_own_lane() {
         let (mut station, _desk) = live();
         let second = Segment::create(
-            &Shape { blocks: 1, words_per_block: BLOCK, ring_slots: 64, evidence_slots: 64, schema: 1 },
+            &Shape {
+                blocks: 1,
+                words_per_block: BLOCK,
+                ring_slots: 64,
+                evidence_slots: 64,
+                schema: 1,
+            },
             0,
         );
         let block = second.unwrap().blocks.into_iter().next().unwrap();

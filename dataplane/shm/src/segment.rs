@@ -97,7 +97,13 @@ impl Segment {
             cursor: page.part(cursor::WORDS_EVIDENCE),
         });
         let status = Status { words: Arc::new(words), page };
-        Ok(Self { blocks, ring, evidence, status, handover: Handover { boot, data, cursor: cursor_fd } })
+        Ok(Self {
+            blocks,
+            ring,
+            evidence,
+            status,
+            handover: Handover { boot, data, cursor: cursor_fd },
+        })
     }
 }
 

@@ -9,7 +9,8 @@ use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use weir_shm::{AttachError, Attachment, Loss, RecordError, Segment, Shape, ShapeError};
 
-const SHAPE: Shape = Shape { blocks: 2, words_per_block: 20, ring_slots: 4, evidence_slots: 64, schema: 0xfeed };
+const SHAPE: Shape =
+    Shape { blocks: 2, words_per_block: 20, ring_slots: 4, evidence_slots: 64, schema: 0xfeed };
 
 fn sealed_for_data() -> SealFlag {
     sealed_for_cursor() | SealFlag::F_SEAL_FUTURE_WRITE
@@ -119,7 +120,8 @@ fn every_word_of_the_header_is_checked() {
 
 #[test]
 fn an_attachment_sees_what_the_segment_writes() {
-    let Segment { mut blocks, mut ring, status, handover, .. } = Segment::create(&SHAPE, 77).unwrap();
+    let Segment { mut blocks, mut ring, status, handover, .. } =
+        Segment::create(&SHAPE, 77).unwrap();
     let attachment = Attachment::open(handover.data(), handover.cursor(), SHAPE.schema).unwrap();
     assert_eq!(attachment.boot_id(), handover.boot_id());
     assert_eq!(attachment.shape(), SHAPE);

@@ -13,7 +13,8 @@ use weir_shm::{Attachment, Segment, Shape};
 fn cost() -> Result<(), Box<dyn std::error::Error>> {
     const ROUNDS: u64 = 1_000_000;
     for words_per_block in [64, 1024] {
-        let shape = Shape { blocks: 1, words_per_block, ring_slots: 4096, evidence_slots: 64, schema: 0 };
+        let shape =
+            Shape { blocks: 1, words_per_block, ring_slots: 4096, evidence_slots: 64, schema: 0 };
         let Segment { mut blocks, mut ring, handover, .. } = Segment::create(&shape, 0)?;
         let mut attachment = Attachment::open(handover.data(), handover.cursor(), shape.schema)?;
         let values = vec![1; words_per_block];

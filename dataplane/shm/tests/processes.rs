@@ -24,7 +24,8 @@ use nix::unistd::{Pid, ftruncate};
 use weir_shm::channel::{ChannelError, Connection, Listener};
 use weir_shm::{Attachment, Handover, Loss, PAYLOAD_BYTES, Position, RecordError, Segment, Shape};
 
-const SHAPE: Shape = Shape { blocks: 1, words_per_block: 64, ring_slots: 64, evidence_slots: 64, schema: 0xabcd };
+const SHAPE: Shape =
+    Shape { blocks: 1, words_per_block: 64, ring_slots: 64, evidence_slots: 64, schema: 0xabcd };
 const PATIENCE: Duration = Duration::from_secs(60);
 const HANDOVER: u8 = 1;
 const REPORT: u8 = 2;
@@ -189,7 +190,8 @@ fn a_new_reader_goes_on_at_the_exact_record_after_the_old_one_was_killed() {
 // A sensor that is killed or hung.
 
 fn write_for_ever(connection: &mut Connection) {
-    let Segment { mut blocks, mut ring, status, handover, .. } = Segment::create(&SHAPE, 1000).unwrap();
+    let Segment { mut blocks, mut ring, status, handover, .. } =
+        Segment::create(&SHAPE, 1000).unwrap();
     hand_over(connection, &handover);
     for tick in 1001.. {
         status.heartbeat(tick);
@@ -309,7 +311,8 @@ fn add_write_seal(fd: &OwnedFd) -> Result<(), Errno> {
 fn a_hostile_control_can_lose_its_own_records_and_nothing_else() {
     let place = tempfile::tempdir().unwrap();
     let listener = Listener::bind(place.path().join("socket")).unwrap();
-    let Segment { mut blocks, mut ring, status, handover, .. } = Segment::create(&SHAPE, 0).unwrap();
+    let Segment { mut blocks, mut ring, status, handover, .. } =
+        Segment::create(&SHAPE, 0).unwrap();
     let hostile = Process::start("hostile", place.path());
     let mut connection = listener.accept(PATIENCE).unwrap();
     hand_over(&mut connection, &handover);

@@ -18,7 +18,7 @@ KEPT = ("content-type", "etag", "cache-control", "content-security-policy")
 
 def between(upstream, alert, state):
     """Stands between the page and control: passes everything on, but tells of alerts itself."""
-    told = threading.Event()
+    begin, told = threading.Event(), threading.Event()
 
     class Between(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -51,6 +51,8 @@ def between(upstream, alert, state):
             tell = lambda kind, value: self.wfile.write(f"event: {kind}\ndata: {json.dumps(value)}\n\n".encode())
             try:
                 tell("state", state)
+                while not begin.wait(0.5):
+                    tell("state", state)
                 for burst in range(ALERTS // BURST):
                     for number in range(BURST):
                         tell("alert", {**alert, "id": f"{burst * BURST + number:016x}"})
@@ -67,7 +69,7 @@ def between(upstream, alert, state):
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Between)
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    return f"127.0.0.1:{server.server_port}", told
+    return f"127.0.0.1:{server.server_port}", begin, told
 
 
 def ask(address, path, token):
@@ -85,7 +87,7 @@ def measure(session):
 def main():
     asked = driver.asked()
     alert = ask(asked.address, "alerts?limit=1", asked.token)["items"][0]
-    address, told = between(asked.address, alert, ask(asked.address, "state", asked.token))
+    address, begin, told = between(asked.address, alert, ask(asked.address, "state", asked.token))
     with driver.chromium() as browser:
         page = driver.Page(browser.new_context(viewport=driver.size(1280)), address, asked.token)
         page.sign_in()
@@ -93,6 +95,7 @@ def main():
         session = page.page.context.new_cdp_session(page.page)
         session.send("Performance.enable")
         before = measure(session)
+        begin.set()
         began = time.monotonic()
         # The page stays usable amid the flood: it goes elsewhere and back.
         page.go("#/alerts")

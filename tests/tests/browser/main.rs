@@ -6,10 +6,7 @@ use std::process::Command;
 
 use serde_json::Value;
 use weir_tests::desk::Desk;
-use weir_tests::kept_apart;
-
-/// Whether alerts have evidence that can be downloaded.
-const EVIDENCE: &str = "no-evidence";
+use weir_tests::{kept_apart, run, said, text};
 
 /// The browser with its driver; none where a machine has none, which is said.
 struct Browser {
@@ -27,25 +24,24 @@ impl Browser {
 
     /// Where pictures are left.
     fn pictures() -> PathBuf {
-        let mut place = std::env::current_exe().unwrap();
-        while place.file_name().is_some_and(|name| name != "deps" && name != "debug") {
-            place.pop();
-        }
-        while place.ends_with("deps") || place.ends_with("debug") {
-            place.pop();
-        }
-        place.join("ui")
+        // A test lies in target/PROFILE/deps.
+        let test = std::env::current_exe().unwrap();
+        test.ancestors().nth(3).unwrap().join("ui")
     }
 
     /// Runs a script to its end and gives what it found.
     fn run(&self, script: &str, desk: &Desk, more: &[&str]) -> Value {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser").join(script);
         let pictures = Self::pictures();
         std::fs::create_dir_all(&pictures).unwrap();
+        self.run_into(script, desk, &pictures, more)
+    }
+
+    fn run_into(&self, script: &str, desk: &Desk, pictures: &Path, more: &[&str]) -> Value {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser").join(script);
         let done = Command::new(&self.python)
             .arg(&script)
             .args([&desk.address, &desk.token])
-            .arg(&pictures)
+            .arg(pictures)
             .args(more)
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .output()
@@ -62,7 +58,7 @@ fn an_analyst_silences_a_theft_by_the_keyboard_and_its_next_replay_stays_silent_
     let Some(browser) = Browser::find() else { return };
     let desk = Desk::of("analyst");
     desk.replay();
-    let found = browser.run("main_path.py", &desk, &[EVIDENCE, "0"]);
+    let found = browser.run("main_path.py", &desk, &["0"]);
     let (id, number) = (found["alert"].as_str().unwrap(), found["number"].as_u64().unwrap());
     assert_eq!(found["silenced"], 1, "what was stored is silenced at once: {found}");
     let suppression = &desk.items("suppressions")[0];
@@ -78,7 +74,7 @@ fn an_analyst_silences_a_theft_by_the_keyboard_and_its_next_replay_stays_silent_
     assert_eq!(told(&desk), before.0, "its next replay is silent");
     assert!(desk.events("alert").len() > before.1, "everything else goes on");
     let counted = desk.items("suppressions")[0]["alerts"].as_u64().unwrap();
-    let found = browser.run("main_path.py", &desk, &[EVIDENCE, &number.to_string()]);
+    let found = browser.run("main_path.py", &desk, &[&number.to_string()]);
     assert_eq!(found["number"], number);
     assert_eq!(found["silenced"], counted, "the page shows what was counted");
     assert!(counted >= 1, "{found}");
@@ -108,4 +104,34 @@ fn a_page_that_is_left_open_amid_100_000_alerts_stays_small() {
     desk.replay();
     let found = browser.run("flood.py", &desk, &[]);
     println!("{found}");
+}
+
+/// The documentation's pictures, for who wants them made anew: WEIR_PICTURES=docs/pictures.
+#[test]
+fn pictures_are_made_where_they_are_asked_for() {
+    let Some(place) = std::env::var_os("WEIR_PICTURES") else { return };
+    let browser = Browser::find().expect("pictures need the browser");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let desk = Desk::at("analyst", |folder, address| {
+        let made = run(&[
+            "generate",
+            text(&root.join("pcaps/scenarios/demo.toml")),
+            "--out",
+            text(folder),
+        ]);
+        assert!(made.status.success(), "{}", said(&made));
+        let config = folder.join("weir.toml");
+        let site = format!(
+            "[site]\nname = \"lab\"\n[[tap]]\nname = \"all\"\nlink = \"mixed\"\ndirection = \"both\"\n\
+             complete = true\nsource = \"file:capture.pcap\"\n[sensor]\nworkers = [0]\n\
+             [control]\nlisten = \"{address}\"\nstate_dir = \"state\"\n\
+             [paths]\ninventory = \"inventory.toml\"\npolicy = \"policy.toml\"\n"
+        );
+        std::fs::write(&config, site).unwrap();
+        config
+    });
+    let _sensor = desk.play("12x");
+    let place = root.join(place);
+    std::fs::create_dir_all(&place).unwrap();
+    browser.run_into("pictures.py", &desk, &place, &[]);
 }

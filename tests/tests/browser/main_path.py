@@ -54,7 +54,7 @@ def suppress(page):
 
 
 def main():
-    asked = driver.asked("evidence", "number")
+    asked = driver.asked("number")
     with driver.chromium() as browser:
         context = browser.new_context(viewport=driver.size(1280), accept_downloads=True)
         page = driver.Page(context, asked.address, asked.token)
@@ -62,12 +62,11 @@ def main():
         if asked.number == "0":
             open_theft(page)
             alert = page.page.url.rsplit("/", 1)[1]
-            if asked.evidence == "evidence":
-                download(page, asked.out)
+            download(page, asked.out)
             suppress(page)
-            driver_told = {"alert": alert}
+            told = {"alert": alert}
         else:
-            driver_told = {}
+            told = {}
         page.key("g", "s")
         page.page.wait_for_function("() => document.querySelector('h1')?.textContent === 'Suppressions'")
         page.settle()
@@ -77,7 +76,7 @@ def main():
         assert re.search(r"another|ends in", row.inner_text()), row.inner_text()
         page.picture(asked.out / f"path-suppressions-{asked.number}.png")
         page.is_clean()
-        driver.tell(number=int(number), silenced=int(silenced.replace(",", "")), **driver_told)
+        driver.tell(number=int(number), silenced=int(silenced.replace(",", "")), **told)
 
 
 main()

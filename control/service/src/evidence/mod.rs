@@ -295,7 +295,8 @@ mod tests {
         assert_eq!(capture.pcap, "restricted/EGR-NOTALLOWED-00000000000000ab.pcapng");
         let base = Path::new("/e");
         assert_eq!(place(base, &capture.pcap), Some(base.join(&capture.pcap)));
-        for wrong in ["../x.pcapng", "a/b.pcapng", ".pcapng", "restricted/../x.pcapng", "x.db", ""] {
+        for wrong in ["../x.pcapng", "a/b.pcapng", ".pcapng", "restricted/../x.pcapng", "x.db", ""]
+        {
             assert_eq!(place(base, wrong), None, "{wrong}");
         }
     }

@@ -46,8 +46,13 @@ pub(super) fn interface(tap: &str, link_type: u16) -> Vec<u8> {
 pub(super) fn packet(interface: u32, frame: &Kept, comment: &str) -> Vec<u8> {
     let mut body = Vec::new();
     let time = frame.head.time.0;
-    let words =
-        [interface, (time >> 32) as u32, time as u32, frame.bytes.len() as u32, frame.head.wire_len];
+    let words = [
+        interface,
+        (time >> 32) as u32,
+        time as u32,
+        frame.bytes.len() as u32,
+        frame.head.wire_len,
+    ];
     words.iter().for_each(|word| body.extend(word.to_le_bytes()));
     body.extend(&frame.bytes);
     pad(&mut body);

@@ -60,8 +60,7 @@ mod tests {
     use weir_engine::contract::exhibit::Head;
 
     fn frame(time: u64) -> Kept {
-        let head =
-            Head { time: Nanos(time), tap: 0, link_type: 1, wire_len: 60, len: 0, cause: 0 };
+        let head = Head { time: Nanos(time), tap: 0, link_type: 1, wire_len: 60, len: 0, cause: 0 };
         Kept { head, bytes: Vec::new() }
     }
 

@@ -145,9 +145,8 @@ impl Room {
 
     /// Removes what is too old.
     pub fn retain(&mut self, now: SystemTime) {
-        let is_old = |time: SystemTime| {
-            now.duration_since(time).is_ok_and(|age| age > self.limits.age)
-        };
+        let is_old =
+            |time: SystemTime| now.duration_since(time).is_ok_and(|age| age > self.limits.age);
         let old = self.order.keys().take_while(|(time, _)| is_old(*time)).count();
         (0..old).for_each(|_| self.remove_oldest(Gone::Age));
     }

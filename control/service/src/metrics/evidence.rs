@@ -19,8 +19,7 @@ pub(super) fn evidence(live: &Live, families: &mut Families) {
             .map(|gone| (vec![("reason", gone.name())], live.evidence.gone[gone as usize])),
     );
     let judge = &live.counts.judge;
-    let sensor =
-        ExhibitLoss::ALL.map(|loss| (loss.label(), judge.exhibits_lost[loss as usize]));
+    let sensor = ExhibitLoss::ALL.map(|loss| (loss.label(), judge.exhibits_lost[loss as usize]));
     let ring = ("ring", live.counts.evidence_lost.total());
     let own =
         [Gone::Rate, Gone::Failed].map(|gone| (gone.name(), live.evidence.gone[gone as usize]));

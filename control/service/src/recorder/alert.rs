@@ -9,8 +9,8 @@ use super::{Recorder, policy_name, unnamed};
 use crate::alerts::{Observed, Saying, Subject, is_restricted};
 use crate::cases::{AlertId, Filing, Silence};
 use crate::eve::{
-    self, AlertBody, Body, Context, Ends, Event, Evidence, Gtpu, Orderer, Peer, RuleChange, SameBuild,
-    Signature, Suspect,
+    self, AlertBody, Body, Context, Ends, Event, Evidence, Gtpu, Orderer, Peer, RuleChange,
+    SameBuild, Signature, Suspect,
 };
 use crate::live::now;
 use crate::narrate::{self, Names};

@@ -76,8 +76,7 @@ impl Recorder {
         let detection = CATALOGUE[usize::from(alert.detection)].id;
         let id = AlertId::of(&saying.dedup).to_string();
         let text = inscription(&id, &self.site, saying, story);
-        let exhibit =
-            Exhibit { id: &id, detection, text: &text, first: alert.first, is_apart };
+        let exhibit = Exhibit { id: &id, detection, text: &text, first: alert.first, is_apart };
         let taps = &self.taps.taps;
         let tap = |number: u16| taps.get(usize::from(number)).map_or("unknown", |it| &it.name);
         match cabinet.add(&exhibit, before, &frames, tap) {

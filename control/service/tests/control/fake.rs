@@ -96,7 +96,8 @@ impl Sensor {
         let shape = Shape {
             blocks: greeting.blocks(),
             words_per_block: BLOCK,
-            ring_slots: slots, evidence_slots: 64,
+            ring_slots: slots,
+            evidence_slots: 64,
             schema: SCHEMA,
         };
         let segment = Segment::create(&shape, now()).unwrap();

@@ -355,7 +355,9 @@ fn conceal_identities(bytes: &mut [u8], at: usize) {
             pfcp_walk::walk(message, &mut |_, element| {
                 if element.kind == kind::USER_ID {
                     let start = element.value.as_ptr().addr() - begin;
-                    spans.extend(identities(element.value).map(|it| start + it.start..start + it.end));
+                    spans.extend(
+                        identities(element.value).map(|it| start + it.start..start + it.end),
+                    );
                 }
             });
         });

@@ -163,7 +163,10 @@ mod tests {
         for time in 0..10 {
             put(&mut shelf, time, (time % 2) as u8, 100);
         }
-        assert_eq!((times(&shelf, 0), times(&shelf, 1)), (vec![8, 6, 4, 2, 0], vec![9, 7, 5, 3, 1]));
+        assert_eq!(
+            (times(&shelf, 0), times(&shelf, 1)),
+            (vec![8, 6, 4, 2, 0], vec![9, 7, 5, 3, 1])
+        );
         put(&mut shelf, 10, 0, 150);
         // The first two were in its way.
         assert_eq!((times(&shelf, 0), times(&shelf, 1)), (vec![10, 8, 6, 4, 2], vec![9, 7, 5, 3]));
