@@ -81,7 +81,7 @@ function sight() {
     coverage.element.classList.toggle("bad", covered !== null && covered < 0.9);
     const { p50, p99 } = state.latency_ms ?? {};
     show(latency.value, p50 === null || p50 === undefined ? "–" : number(p50 / 1000, "s"));
-    show(latency.note, p99 === null || p99 === undefined ? "nothing was found yet" : ["99 of 100 within ", number(p99 / 1000, "s")]);
+    show(latency.note, p99 === null || p99 === undefined ? state.replay ? "not measured in a replay" : "nothing was found yet" : ["99 of 100 within ", number(p99 / 1000, "s")]);
     show(sessions.value, h("span", { class: "number" }, count(state.sessions)));
     show(sessions.note, `${some(state.tunnels, "tunnel")}, ${some(state.flows, "flow")} of equipment`);
     busy.picture.draw((state.workers ?? []).map((worker) => worker.busy));

@@ -60,11 +60,12 @@ export function place(nodes, edges) {
   const at = new Map();
   const tiers = used.map(({ column, index }, order) => {
     const x = LEFT + order * (WIDTH + GAP);
-    // A short column stands in the middle of its share, so that lines run level.
-    const gap = (height - TOP) / column.length;
+    // A short column stands in the middle, and not too far apart.
+    const gap = Math.min((height - TOP) / column.length, 2.4 * step);
+    const top = TOP + (height - TOP - gap * column.length) / 2;
     // Single nodes one behind the other would hide the lines between their neighbours.
     const aside = column.length < 3 && order % 2 ? step * 0.8 : 0;
-    column.forEach((node, row) => at.set(node.key, { node, tier: index, x, y: TOP + gap * (row + 0.5) + aside, width: WIDTH, height: step - 10 > 30 ? 30 : step - 8 }));
+    column.forEach((node, row) => at.set(node.key, { node, tier: index, x, y: top + gap * (row + 0.5) + aside, width: WIDTH, height: step - 10 > 30 ? 30 : step - 8 }));
     return { title: TIERS[index][0], x };
   });
   return { at, tiers, width: LEFT + used.length * (WIDTH + GAP) - GAP + 4, height };

@@ -13,6 +13,8 @@ import { place } from "/ui/views/tiers.js";
 
 const SPANS = [["1", "the last hour"], ["24", "the last day"], ["168", "the last week"]];
 const ROWS = 40;
+const NETWORKS = 8;
+const REST = "rest";
 
 /** As thick as its bytes have digits. */
 const thickness = (edge) => (0.8 + Math.log10(1 + edge.bytes) * 0.42).toFixed(2);
@@ -36,13 +38,25 @@ function label(node) {
   return `${short(name(node), 80)}${node.role ? `, ${node.role}` : node.class === "network" ? ", network" : ""}${found}`;
 }
 
+/** Networks beyond that nothing is open about are drawn one by one only if they are few: scanners would fill the picture. */
+function folded(nodes, edges) {
+  const bytes = new Map();
+  for (const { from, to, bytes: carried } of edges) for (const key of [from, to]) bytes.set(key, (bytes.get(key) ?? 0) + carried);
+  const quiet = nodes.filter((node) => node.class === "network" && !node.alerts).sort((one, other) => (bytes.get(other.key) ?? 0) - (bytes.get(one.key) ?? 0));
+  if (quiet.length <= NETWORKS) return [nodes, edges];
+  const hidden = new Set(quiet.slice(NETWORKS - 1).map(({ key }) => key));
+  const key = (end) => (hidden.has(end) ? REST : end);
+  const rest = { key: REST, id: null, name: `${count(hidden.size)} more`, role: null, class: "network", alerts: 0, worst: null };
+  return [[...nodes.filter((node) => !hidden.has(node.key)), rest], edges.map((edge) => ({ ...edge, from: key(edge.from), to: key(edge.to) }))];
+}
+
 /** What two nodes tell each other, whatever the service and whoever began, as one line. */
 function bundles(edges) {
   const found = new Map();
   for (const edge of edges) {
     const key = JSON.stringify([edge.from, edge.to].sort());
     const bundle = found.get(key) ?? { from: edge.from, to: edge.to, services: [], bytes: 0, declared: true, alerts: 0 };
-    if (edge.service) bundle.services.push(edge.service);
+    if (edge.service && !bundle.services.includes(edge.service)) bundle.services.push(edge.service);
     bundle.bytes += edge.bytes;
     bundle.declared &&= edge.declared;
     // An alert is counted at each service of the two whom it is about.
@@ -88,7 +102,8 @@ function legend() {
     h("li", {}, "thicker: more bytes"), h("li", {}, "round: a network beyond"));
 }
 
-function picture(nodes, edges) {
+function picture(allNodes, allEdges) {
+  const [nodes, edges] = folded(allNodes, allEdges);
   const { at, width, height, tiers } = place(nodes, edges);
   const shown = bundles(edges.filter(({ from, to }) => at.has(from) && at.has(to) && from !== to));
   const ordered = [...shown].sort((one, other) => (one.alerts > 0) - (other.alerts > 0) || one.bytes - other.bytes);

@@ -6,14 +6,14 @@ from PIL import Image
 
 import driver
 
-COLOURS = 96
+COLOURS = 256
 
 
 def keep(page, name, asked, height=800):
     """As small a file as shows the same: a screen has few colours."""
     page.page.set_viewport_size({"width": 1280, "height": height})
     shot = page.page.screenshot(animations="disabled")
-    picture = Image.open(io.BytesIO(shot)).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+    picture = Image.open(io.BytesIO(shot)).convert("RGB").quantize(COLOURS, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
     picture.save(asked.out / f"{name}.png", optimize=True)
 
 
@@ -30,9 +30,8 @@ def main():
                 keep(page, "overview", asked)
             else:
                 page.page.wait_for_selector("main a[data-row]")
-                gravest = page.page.get_attribute("main a[data-row]", "href")
-                page.go(gravest)
-                keep(page, "incident", asked, 900)
+                page.go(page.page.locator("main a[data-row]", has_text="EGR-NOTALLOWED").last.get_attribute("href"))
+                keep(page, "incident", asked, 1060)
                 page.go("#/topology?hours=24")
                 page.page.hover("[data-key='e:gnb-1']")
                 keep(page, "topology", asked, 700)
