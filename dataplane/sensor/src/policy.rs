@@ -170,7 +170,8 @@ fn end(end: &weir_policy::End, message: &PolicyMessage) -> End {
 }
 
 fn settings(message: &PolicyMessage) -> Settings {
-    let mut settings = Settings::default();
+    let subscriber_payload = message.subscriber_payload;
+    let mut settings = Settings { subscriber_payload, ..Settings::default() };
     for (enabled, detection) in settings.enabled.iter_mut().zip(&CATALOGUE) {
         *enabled = message.enabled(detection.id);
     }
@@ -428,6 +429,7 @@ members = ["upf-1", "gnb-1"]
     fn every_parameter_of_a_detection_of_the_engine_arrives() {
         let settings = |text: &str| format!("{:?}", compile(&encoded(text)).unwrap().settings());
         let default = settings("");
+        assert_ne!(settings("subscriber_payload = true\n"), default);
         for (position, detection) in (0..).zip(&CATALOGUE) {
             let known = weir_policy::Detection::find(detection.id).unwrap();
             for parameter in known.parameters {

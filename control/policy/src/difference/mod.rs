@@ -59,6 +59,7 @@ const LISTS: [(&str, &str); 4] = [
     ("dnns", "data network"),
     ("slices", "slice"),
 ];
+const PAYLOAD: &str = "subscriber_payload";
 const IMPORT_GRACE: &str = "import_grace_seconds";
 const IMPORT_GRACE_SECONDS: i64 = 3600;
 
@@ -76,6 +77,8 @@ pub fn policy_changes(before: &str, after: &str) -> Vec<Change> {
         table.get(IMPORT_GRACE).and_then(Value::as_integer).unwrap_or(IMPORT_GRACE_SECONDS)
     };
     number("parameter", IMPORT_GRACE, grace(&before), grace(&after), &mut changes);
+    let payload = |table: &Table| table.get(PAYLOAD).and_then(Value::as_bool).unwrap_or(false);
+    number("parameter", PAYLOAD, payload(&before), payload(&after), &mut changes);
     for section in &SECTIONS {
         let [old, new] = [&before, &after].map(|table| section.entries(table));
         entries(section.kind, old, new, &mut changes);

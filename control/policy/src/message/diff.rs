@@ -99,6 +99,7 @@ enum OfSessions<'m> {
     Slice(Slice),
     SmfSet(Vec<usize>),
     ImportGrace(u64),
+    Payload(bool),
 }
 
 /// What a message says of sessions, but for SMF sets, whose numbers shift.
@@ -110,7 +111,8 @@ fn of_sessions(message: &PolicyMessage) -> impl Iterator<Item = OfSessions<'_>> 
     let dnns = message.dnns.iter().flatten().map(|dnn| OfSessions::Dnn(dnn));
     let slices = message.slices.iter().flatten().map(|slice| OfSessions::Slice(*slice));
     let grace = OfSessions::ImportGrace(message.import_grace_seconds);
-    everywhere.chain(instances).chain(dnns).chain(slices).chain([grace])
+    let payload = OfSessions::Payload(message.subscriber_payload);
+    everywhere.chain(instances).chain(dnns).chain(slices).chain([grace, payload])
 }
 
 /// Numbers that are the same in both messages for equipment and sets of the same content: the

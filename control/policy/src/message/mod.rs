@@ -30,7 +30,7 @@ pub use diff::PolicyDiff;
 /// What every policy message begins with.
 pub const MAGIC: &[u8; 7] = b"WEIRPOL";
 /// The layout of the message; a sensor takes its own only.
-pub const FORMAT: u8 = 4;
+pub const FORMAT: u8 = 5;
 /// The largest message, in bytes.
 pub const MAX_BYTES: usize = 32 * 1024 * 1024;
 
@@ -75,6 +75,8 @@ pub struct PolicyMessage {
     pub smf_sets: Vec<Vec<EquipmentId>>,
     /// How long after an import peers that the SMF signals may be undeclared; at most 31 days.
     pub import_grace_seconds: u64,
+    /// Whether evidence may hold what subscribers send, and not its headers alone.
+    pub subscriber_payload: bool,
     /// Addresses that subscribers must never reach.
     #[serde(deserialize_with = "bounded::list::<_, _, MAX_PREFIXES>")]
     pub infrastructure: Vec<IpNet>,
@@ -291,6 +293,7 @@ impl PolicyMessage {
             slices: policy.slices.as_ref().map(|slices| sorted(slices.iter().copied())),
             smf_sets: policy.smf_sets.clone(),
             import_grace_seconds: policy.import_grace_seconds,
+            subscriber_payload: policy.subscriber_payload,
             infrastructure: sorted(policy.infrastructure.iter().copied()),
             mec: sorted(policy.mec.iter().copied()),
             roaming: sorted(roaming),

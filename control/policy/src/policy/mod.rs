@@ -39,6 +39,8 @@ pub struct Policy {
     pub esp_only: Vec<EspOnly>,
     /// How long after an import peers that the SMF signals may be undeclared.
     pub import_grace_seconds: u64,
+    /// Whether evidence may hold what subscribers send, and not its headers alone.
+    pub subscriber_payload: bool,
     /// SMFs that may use each other's sessions.
     pub smf_sets: Vec<Vec<EquipmentId>>,
     /// What equipment may do, in file order.
