@@ -12,7 +12,7 @@ import { alertRows, toEquipment } from "/ui/views/alerts.js";
 
 function peerRows(peers) {
   return table("Peers, those with most bytes first", [
-    { name: "Peer", kind: "main", cell: ({ id, ip, name }) => [id ? h("a", { href: toEquipment(id) }, outside(id, 40)) : outside(name || ip, 60), (id || name) && h("span", { class: "sub" }, outside(ip, 46))] },
+    { name: "Peer", kind: "main", cell: ({ id, ip, name }) => [id ? h("a", { href: toEquipment(id) }, outside(id, 40)) : outside(name || ip, 60), (id || (name && name !== ip)) && h("span", { class: "sub" }, outside(ip, 46))] },
     { name: "Service", cell: ({ service }) => outside(service ?? "–", 30) },
     { name: "Declared", cell: ({ declared }) => (declared ? "yes" : tag("not declared", "No [[allow]] rule of the policy names this")) },
     { name: "Packets", kind: "digits", cell: ({ packets }) => count(packets) },

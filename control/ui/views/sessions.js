@@ -73,7 +73,7 @@ function byAddress(place, signal) {
 }
 
 export async function sessions({ path, query, signal }) {
-  const { items, next } = await ask("sessions", { query: { ...query, limit: 100 }, signal });
+  const { items, next } = await ask("sessions", { query: { ...query, limit: 50 }, signal });
   const place = h("section", { class: "panel" }, items.length ? rows(items)
     : Object.keys(query).length ? empty("No session is like that", "Or it was given up with age. Leave a field empty to look wider.") : empty("No session was seen", "Weir knows sessions from N4. Look at the overview whether N4 is covered; docs/sessions.md says what is needed."),
   pages(path, query, next));
