@@ -175,6 +175,8 @@ closed_list! {
         Health = "health",
         /// A policy that came into force or was refused.
         Policy = "policy",
+        /// What somebody did.
+        Audit = "audit",
     }
 }
 

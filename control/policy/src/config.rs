@@ -1,7 +1,6 @@
 //! `weir.toml`: the taps of a site and how its two processes run.
 
 use std::collections::{HashMap, HashSet};
-use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -14,6 +13,7 @@ use crate::document::{self, Findings};
 use crate::evidence::{EvidenceConfig, evidence};
 use crate::nearest::{quoted, remedy};
 use crate::section::Section;
+use crate::serving::{self, Retention, Serving};
 use crate::sinks::{self, Rotation, SinksConfig};
 use crate::source::PacketSource;
 use crate::values::{FilePath, Text};
@@ -84,8 +84,10 @@ pub struct SensorConfig {
 /// `[control]`.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ControlConfig {
-    /// Where HTTP is served, on loopback; 127.0.0.1:9810 when not given. Port 0 takes a free one.
-    pub listen: SocketAddr,
+    /// Where HTTP is served, and to whom.
+    pub serving: Serving,
+    /// How much of what was found is kept.
+    pub retention: Retention,
     /// Where control keeps its state; /var/lib/weir when not given.
     pub state_dir: PathBuf,
     /// Where events go that only a named role may see; in the state directory when not given.
@@ -168,7 +170,7 @@ pub fn config_from_str(name: &str, text: &str) -> Result<Checked<Config>, Vec<Di
             site: site.map_or_else(|| "weir".into(), |site| site.into_inner().0),
             taps: taps(&root, base),
             sensor: sensor(&root),
-            control: control(&root, base),
+            control: control(&root, name, base),
             paths: paths(&root, base),
         })
     })
@@ -345,46 +347,32 @@ fn distinct(section: &Section<'_>, key: &str, range: RangeInclusive<u64>) -> Vec
     list
 }
 
-fn control(root: &Section<'_>, base: &Path) -> ControlConfig {
-    let keys =
-        ["listen", "state_dir", "restricted_events", "syslog", "ipfix", "events", "evidence"];
+fn control(root: &Section<'_>, name: &str, base: &Path) -> ControlConfig {
+    let keys = [
+        "listen",
+        "tls",
+        "state_dir",
+        "retention",
+        "restricted_events",
+        "syslog",
+        "ipfix",
+        "events",
+        "evidence",
+    ];
     let section = root.table("control", "[control]", &keys);
     let section = section.as_ref();
-    let listen = section.and_then(|section| section.parsed::<Listen>("listen"));
     let path = |key| {
         let path = section.and_then(|section| section.parsed::<FilePath>(key));
         path.map(|path| path.into_inner().0)
     };
     ControlConfig {
-        listen: listen.map_or(SocketAddr::from(([127, 0, 0, 1], 9810)), |at| at.into_inner().0),
+        serving: serving::serving(section, name, base),
+        retention: section.map(serving::retention).unwrap_or_default(),
         state_dir: base.join(path("state_dir").unwrap_or("/var/lib/weir".into())),
         restricted_events: path("restricted_events").map(|path| base.join(path)),
         sinks: section.map(|section| sinks::sinks(section, base)).unwrap_or_default(),
         rotation: section.and_then(sinks::rotation),
         evidence: section.map(evidence).unwrap_or_default(),
-    }
-}
-
-/// An address to serve on. Off loopback HTTP needs TLS and a token, for which there is no key yet.
-struct Listen(SocketAddr);
-
-impl FromStr for Listen {
-    type Err = Mistake;
-
-    fn from_str(text: &str) -> Result<Self, Mistake> {
-        let address: SocketAddr = text.parse().map_err(|_| {
-            let message = format!("{} is not an address with port", quoted(text));
-            Mistake::new(message, "write 127.0.0.1:9810 or [::1]:9810")
-        })?;
-        if !address.ip().is_loopback() {
-            return Err(Mistake::new(
-                format!(
-                    "{address} is off loopback, where TLS and a token are needed: not in this version"
-                ),
-                "listen on 127.0.0.1 and put a TLS proxy with authentication before it",
-            ));
-        }
-        Ok(Self(address))
     }
 }
 
@@ -414,7 +402,7 @@ mod tests {
         assert_eq!((config.site.as_str(), config.taps.len()), ("weir", 0));
         assert_eq!((config.sensor.gtpu_ports[0], config.sensor.pfcp_ports[0]), (2152, 8805));
         assert_eq!(config.sensor.tunnels, 2_000_000);
-        assert_eq!(config.control.listen.to_string(), "127.0.0.1:9810");
+        assert_eq!(config.control.serving.listen.to_string(), "127.0.0.1:9810");
         assert_eq!(config.control.state_dir, Path::new("/var/lib/weir"));
         assert_eq!(config.paths, Paths::default());
         assert_eq!(config.control.restricted_events, None);
@@ -476,9 +464,8 @@ policy = ""
                 "error: port 8805 is GTP-U's and PFCP's; weir.toml:13:14; give each protocol its own ports",
                 "error: `tunnels` is out of range: `0`; weir.toml:14:11; \
                  write a whole number from 1 to 100000000",
-                "error: 0.0.0.0:9810 is off loopback, where TLS and a token are needed: not in this \
-                 version; weir.toml:16:10; listen on 127.0.0.1 and put a TLS proxy with \
-                 authentication before it",
+                "error: 0.0.0.0:9810 is off loopback, where TLS is needed; weir.toml:16:10; \
+                 add [control.tls] with `certificate` and `key`, or listen on 127.0.0.1",
                 "error: `` is not a path; weir.toml:18:10; name a file, relative to weir.toml or absolute",
             ]
         );

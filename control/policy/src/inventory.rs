@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::Path;
+use std::rc::Rc;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -162,6 +163,32 @@ pub fn load_inventory(path: &Path) -> Result<Checked<Inventory>, Vec<Diagnostic>
 /// # Errors
 /// As [`load_inventory`].
 pub fn inventory_from_str(name: &str, text: &str) -> Result<Checked<Inventory>, Vec<Diagnostic>> {
+    inventory_of(&[(name, text)])
+}
+
+/// Checks several texts as one inventory, each given with the name by which diagnostics know it: the
+/// entries of a later one stand behind those of the earlier ones, and may not hold what these hold.
+///
+/// # Errors
+/// Every mistake of the first text that has any.
+pub fn inventory_of(texts: &[(&str, &str)]) -> Result<Checked<Inventory>, Vec<Diagnostic>> {
+    let (mut taken, mut equipment, mut warnings) = (Taken::default(), Vec::new(), Vec::new());
+    for (name, text) in texts {
+        taken.name = (*name).into();
+        let checked = entries(name, text, &mut taken, MAX_EQUIPMENT - equipment.len())?;
+        equipment.extend(checked.value);
+        warnings.extend(checked.warnings);
+    }
+    Ok(Checked { value: Inventory::over(equipment), warnings })
+}
+
+/// The entries of one text, at most `most`.
+fn entries(
+    name: &str,
+    text: &str,
+    taken: &mut Taken,
+    most: usize,
+) -> Result<Checked<Vec<Equipment>>, Vec<Diagnostic>> {
     const KEYS: &[&str] = &[
         "id",
         "vendor",
@@ -176,18 +203,39 @@ pub fn inventory_from_str(name: &str, text: &str) -> Result<Checked<Inventory>, 
     ];
     Findings::check(name, text, |findings, root| {
         let root = Section::open(findings, "inventory.toml", root, &["equipment"])?;
-        let mut taken = Taken::default();
-        let sections = root.tables("equipment", "[[equipment]]", KEYS, MAX_EQUIPMENT);
-        let equipment = sections.iter().filter_map(|section| entry(section, &mut taken)).collect();
-        Some(Inventory::over(equipment))
+        let sections = root.tables("equipment", "[[equipment]]", KEYS, most);
+        Some(sections.iter().filter_map(|section| entry(section, taken)).collect())
     })
 }
 
-/// What earlier entries hold already, and on which line.
+/// What earlier entries hold already, and where.
 #[derive(Default)]
 struct Taken {
-    ids: HashMap<String, usize>,
-    addresses: HashMap<IpNet, usize>,
+    /// The text that is read now.
+    name: Rc<str>,
+    ids: HashMap<String, Place>,
+    addresses: HashMap<IpNet, Place>,
+}
+
+/// A line of a text.
+#[derive(Clone)]
+struct Place {
+    name: Rc<str>,
+    line: usize,
+}
+
+impl Taken {
+    fn here(&self, line: usize) -> Place {
+        Place { name: Rc::clone(&self.name), line }
+    }
+
+    /// A place as whoever reads the text that is read now has to know it.
+    fn tell(&self, place: &Place) -> String {
+        match place.name == self.name {
+            true => format!("line {}", place.line),
+            false => format!("line {} of {}", place.line, place.name),
+        }
+    }
 }
 
 fn entry(section: &Section<'_>, taken: &mut Taken) -> Option<Equipment> {
@@ -195,9 +243,10 @@ fn entry(section: &Section<'_>, taken: &mut Taken) -> Option<Equipment> {
     let id = section.required("id", section.parsed::<Text>("id"));
     if let Some(id) = &id {
         let text = &id.get_ref().0;
-        let line = findings.line(id.span().start);
-        if let Some(line) = taken.ids.insert(text.clone(), line) {
-            let message = format!("the equipment {} is already on line {line}", quoted(text));
+        let here = taken.here(findings.line(id.span().start));
+        if let Some(before) = taken.ids.insert(text.clone(), here) {
+            let place = taken.tell(&before);
+            let message = format!("the equipment {} is already on {place}", quoted(text));
             findings.error(id.span(), Mistake::new(message, "give each entry an id of its own"));
         }
     }
@@ -205,9 +254,9 @@ fn entry(section: &Section<'_>, taken: &mut Taken) -> Option<Equipment> {
     let mut addresses = Vec::new();
     for prefix in section.list::<Prefix>("addresses") {
         let net = prefix.get_ref().0;
-        let line = findings.line(prefix.span().start);
-        if let Some(line) = taken.addresses.insert(net, line) {
-            let message = format!("{net} is already on line {line}");
+        let here = taken.here(findings.line(prefix.span().start));
+        if let Some(before) = taken.addresses.insert(net, here) {
+            let message = format!("{net} is already on {}", taken.tell(&before));
             let remedy = "leave it with the entry that owns it; a longer prefix inside may differ";
             findings.error(prefix.span(), Mistake::new(message, remedy));
         }
@@ -329,6 +378,30 @@ roles = "gnb"
                  put it in brackets: […]",
             ]
         );
+    }
+
+    #[test]
+    fn what_a_text_before_holds_is_refused_with_its_place() {
+        let file = gnb("a", "build = \"1\"", "10.0.0.1");
+        let both = |second: &str| {
+            inventory_of(&[("inventory.toml", file.as_str()), ("import", second)])
+                .map_err(|found| found.iter().map(ToString::to_string).collect::<Vec<_>>())
+        };
+        let inventory = both(&gnb("b", "build = \"1\"", "10.0.0.2")).unwrap().value;
+        assert_eq!(inventory.same_build(inventory.find("b").unwrap()), 2);
+        assert_eq!(inventory.find("b"), Some(EquipmentId(1)), "it stands behind");
+        let clash = gnb("a", "build = \"1\"", "10.0.0.1") + &gnb("c", "", "10.0.0.1");
+        let found = both(&clash).unwrap_err();
+        assert_eq!(
+            found[..2],
+            [
+                "error: the equipment `a` is already on line 2 of inventory.toml; import:2:6; \
+                 give each entry an id of its own",
+                "error: 10.0.0.1/32 is already on line 7 of inventory.toml; import:7:14; \
+                 leave it with the entry that owns it; a longer prefix inside may differ",
+            ]
+        );
+        assert!(found[3].contains("already on line 7; import:14:14"), "{found:?}");
     }
 
     #[test]

@@ -25,9 +25,11 @@ mod policy;
 mod section;
 mod selector;
 mod service;
+mod serving;
 mod sinks;
 mod source;
 mod values;
+mod written;
 
 pub use catalogue::{DETECTIONS, Detection, Parameter};
 pub use closed::{Direction, EventFormat, EventType, Link, Role, RoleSet, Transport, Wrapper};
@@ -39,7 +41,7 @@ pub use difference::{Became, Change, policy_changes};
 pub use evidence::EvidenceConfig;
 pub use interception::{LawfulIntercept, interception_from_str, load_interception};
 pub use inventory::{
-    Component, Equipment, EquipmentId, Inventory, inventory_from_str, load_inventory,
+    Component, Equipment, EquipmentId, Inventory, inventory_from_str, inventory_of, load_inventory,
 };
 pub use limits::{
     MAX_DETECTIONS, MAX_EQUIPMENT, MAX_FILE_BYTES, MAX_MEMBERS, MAX_ORDERS, MAX_PARAMETERS,
@@ -55,5 +57,7 @@ pub use policy::{
     load_policy, load_policy_as_of, policy_from_str,
 };
 pub use service::ServiceMatch;
+pub use serving::{Retention, ServerTls, Serving};
 pub use sinks::{Collector, IpfixConfig, Rotation, SinksConfig, SyslogConfig, TlsConfig};
 pub use source::{PacketSource, PciAddress};
+pub use written::inventory_text;

@@ -259,7 +259,7 @@ fn syslog(control: &Section<'_>, base: &Path, names: &mut Names) -> Vec<SyslogCo
 
 fn events(section: &Section<'_>) -> Vec<EventType> {
     if section.place("events").is_none() {
-        return vec![EventType::Alert, EventType::Health, EventType::Policy];
+        return vec![EventType::Alert, EventType::Health, EventType::Policy, EventType::Audit];
     }
     let mut events = Vec::new();
     for kind in section.required_list::<EventType>("events") {
@@ -346,7 +346,10 @@ mod tests {
         let client = (Path::new("/etc/weir/weir.pem").into(), Path::new("/k/weir.key").into());
         let tls = TlsConfig { ca: "/etc/weir/ca.pem".into(), client: Some(client) };
         assert_eq!((first.format, first.tls.as_ref()), (EventFormat::Eve, Some(&tls)));
-        assert_eq!(first.events, [EventType::Alert, EventType::Health, EventType::Policy]);
+        assert_eq!(
+            first.events,
+            [EventType::Alert, EventType::Health, EventType::Policy, EventType::Audit]
+        );
         assert_eq!((first.restricted, first.enterprise), (true, 32473));
         assert_eq!(second.collector.host, "2001:db8::9");
         assert_eq!(

@@ -3,6 +3,7 @@
 
 mod desk;
 mod follow;
+mod import;
 mod rotation;
 mod sinks;
 
@@ -28,7 +29,7 @@ use crate::print::Printer;
 use crate::progress::{Lost, Progress, Tally};
 use crate::recorder::Recorder;
 use crate::refusal::Refusal;
-use crate::rulebook::{Files, Rulebook};
+use crate::rulebook::{self, Files, Rulebook};
 use crate::sinks::Sinks;
 use crate::site::Site;
 use crate::site::seal::{self, Seal};
@@ -52,16 +53,10 @@ const STATS: Duration = Duration::from_secs(10);
 
 /// Between two looks whether the journal has become too long or too old.
 const RETENTION: Duration = Duration::from_secs(60);
-/// How long alerts are kept that nobody touches.
-const KEPT: Nanos = Nanos::from_secs(400 * 86_400);
-/// How long it is kept who talked to whom, and which sessions there were.
-const SITE_KEPT: Nanos = Nanos::from_secs(30 * 86_400);
-/// How much of the journal is kept: as much as a regulator's question reaches back.
-const JOURNAL: Limits = Limits {
-    segment_bytes: 64 << 20,
-    total_bytes: 10 << 30,
-    age: Duration::from_secs(400 * 86_400),
-};
+/// Bytes of one file of the journal.
+const SEGMENT: u64 = 64 << 20;
+/// Seconds.
+const DAY: u64 = 86_400;
 
 /// The signals that the process obeys.
 #[derive(Clone, Default)]
@@ -130,8 +125,9 @@ impl Control {
             inventory: plan.inventory.clone(),
             policy: plan.policy.clone(),
             interception: plan.interception.clone(),
+            imported: rulebook::imported(&plan.state_dir),
         };
-        let rulebook = files.read(&mut |warning| eprintln!("{warning}"))?;
+        let mut rulebook = files.read(&mut |warning| eprintln!("{warning}"))?;
         if rulebook.is_none() {
             eprintln!(
                 "no inventory: traffic is decoded, tracked and counted, but nothing can be judged"
@@ -148,6 +144,9 @@ impl Control {
         };
         std::fs::create_dir_all(&plan.state_dir).map_err(|error| stored(&error))?;
         let store = Store::open(&plan.state_dir).map_err(|error| stored(&error))?;
+        if Self::recover_import(&store, &files.imported).map_err(|error| stored(&error))? {
+            rulebook = files.read(&mut |warning| eprintln!("{warning}"))?;
+        }
         let progress = store.progress().map_err(|error| stored(&error))?.unwrap_or_default();
         let alerts = store.alerts().map_err(|error| stored(&error))?;
         let analytics = store.analytics().map_err(|error| stored(&error))?;
@@ -183,9 +182,14 @@ impl Control {
                 )
             })?;
         let journals = plan.state_dir.join("journal");
+        let limits = Limits {
+            segment_bytes: SEGMENT,
+            total_bytes: plan.retention.journal_gib << 30,
+            age: Duration::from_secs(plan.retention.journal_days * DAY),
+        };
         let journal = |name, mark: Mark| {
             let place = journals.join(name);
-            Journal::open(&place, JOURNAL, (mark != Mark::default()).then_some(mark)).map_err(
+            Journal::open(&place, limits, (mark != Mark::default()).then_some(mark)).map_err(
                 |error| {
                     Refusal::new(
                         &format!("the journal can't be written: {error}"),
@@ -285,12 +289,8 @@ impl Control {
                 "make room and send SIGHUP",
             )
         })?;
-        self.message = Some(rulebook.message()?);
-        self.knows_interception = rulebook.interception.is_some();
-        let rulebook = Arc::new(rulebook);
-        self.rulebook = Some(Arc::clone(&rulebook));
-        lock(&self.shared).rulebook = Some(Arc::clone(&rulebook));
-        self.recorder.hold(rulebook);
+        let message = rulebook.message()?;
+        self.hold(rulebook, message);
         Ok(())
     }
 
@@ -502,6 +502,17 @@ impl Control {
             }
         }
         self.note_places();
+        if let Err(error) = Self::recover_import(&self.store, &self.files.imported) {
+            let path = self.files.imported.display();
+            eprintln!("error: the import can't be written: {error}; {path}; make room");
+        }
+        let tls = lock(&self.shared).tls.clone();
+        if let Some(tls) = tls {
+            match tls.refresh() {
+                Ok(()) => eprintln!("certificates are read again"),
+                Err(refusal) => eprintln!("{refusal}\nthe old certificates stay in use"),
+            }
+        }
         let read = self.files.read(&mut |warning| eprintln!("{warning}"));
         let before = self.message.clone();
         let adopted = read.and_then(|rulebook| rulebook.map_or(Ok(()), |book| self.adopt(book)));

@@ -7,6 +7,7 @@ mod sessions;
 use std::net::IpAddr;
 
 use serde::Serialize;
+use serde_json::value::RawValue;
 use weir_engine::Nanos;
 use weir_engine::contract::verdict::{Alert, Direction, FlowEnd, Initiator, Severity, Tuple};
 use weir_journal::Head;
@@ -190,6 +191,8 @@ pub enum Body<'a> {
     Policy(PolicyBody<'a>),
     /// Of the counters.
     Stats(StatsBody<'a>),
+    /// What somebody did.
+    Audit(AuditBody<'a>),
 }
 
 /// What stands under `weir` in an alert.
@@ -385,6 +388,18 @@ pub struct HealthBody<'a> {
     pub since: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lost: Option<u64>,
+}
+
+/// What stands under `weir` in a deed.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct AuditBody<'a> {
+    pub site: &'a str,
+    pub actor: &'a str,
+    pub action: &'static str,
+    pub object: &'a str,
+    /// How, as the deed has it.
+    pub detail: &'a RawValue,
 }
 
 /// What stands under `weir` in a change of policy.

@@ -8,6 +8,7 @@ pub mod attach;
 pub mod cases;
 pub mod control;
 pub mod counts;
+pub mod door;
 pub mod eve;
 pub mod event_file;
 pub mod evidence;

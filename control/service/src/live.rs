@@ -13,6 +13,7 @@ use weir_shm::Attachment;
 
 use crate::attach::Sensor;
 use crate::counts::{Counts, Traffic};
+use crate::door::{self, tls::Tls};
 use crate::evidence::Gone;
 use crate::news::News;
 use crate::progress::Tally;
@@ -96,6 +97,10 @@ pub struct Live {
     pub policy: Option<(u64, Option<[u8; 32]>)>,
     /// What came in the last second.
     pub rates: Rates,
+    /// What the door refused.
+    pub door: Arc<door::Meter>,
+    /// The certificates that it shows, if it speaks TLS.
+    pub tls: Option<Arc<Tls>>,
     /// Alerts that whoever watches is to be told of.
     pub news: Arc<News>,
 }

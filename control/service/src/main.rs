@@ -2,11 +2,13 @@
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 
 use clap::Parser;
 use weir_control::api::Api;
 use weir_control::control::Control;
+use weir_control::door::Limits;
+use weir_control::door::tls::Tls;
 use weir_control::http;
 use weir_control::live::{self, Shared};
 use weir_control::options::{Options, Plan};
@@ -38,6 +40,8 @@ fn main() -> ExitCode {
 
 fn start(plan: Plan) -> Result<Control, Refusal> {
     let shared = Shared::default();
+    let tls = plan.tls.clone().map(Tls::read).transpose()?.map(Arc::new);
+    live::lock(&shared).tls.clone_from(&tls);
     // The port first: whoever finds it taken should not have touched any state.
     let listener = plan.listen.map(http::bind).transpose()?;
     let (desk, orders) = mpsc::sync_channel(DESK);
@@ -53,13 +57,17 @@ fn start(plan: Plan) -> Result<Control, Refusal> {
             )
         };
         let address = listener.local_addr().map_err(refused)?;
-        let api = Api::new(state_dir.clone(), evidence, desk, shared.clone()).map_err(|error| {
+        let limits = Arc::new(Limits::new(Arc::clone(&live::lock(&shared).door)));
+        let door = (Arc::clone(&limits), address.ip().is_loopback());
+        let api = Api::new(state_dir.clone(), evidence, desk, shared.clone(), door);
+        let api = api.map_err(|error| {
             let place = state_dir.join("tokens.toml");
             let remedy = "mend it, or move it away and make tokens anew with --new-token";
             Refusal::new(&error.to_string(), &place.display().to_string(), remedy)
         })?;
-        http::serve(listener, shared.clone(), api).map_err(refused)?;
-        eprintln!("listening on http://{address}");
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        http::serve(listener, shared.clone(), api, (tls, limits)).map_err(refused)?;
+        eprintln!("listening on {scheme}://{address}");
     }
     live::keep_beating(&shared);
     Ok(control)

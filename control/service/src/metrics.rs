@@ -3,6 +3,7 @@
 //! the start, as 0; with the sensor away the last known values stay, and
 //! `weir_sensor_up` is 0.
 
+mod door;
 mod evidence;
 mod n4;
 mod sinks;
@@ -232,6 +233,7 @@ fn families(live: &Live) -> Vec<MetricFamily> {
     findings(live, &mut families);
     evidence::evidence(live, &mut families);
     sinks::sinks(live, &mut families);
+    door::door(live, &mut families);
     process(live, &mut families);
     families.0
 }

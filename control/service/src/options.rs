@@ -6,9 +6,12 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Parser;
-use weir_policy::{Config, EvidenceConfig, Rotation, SinksConfig, config_from_str, load_config};
+use weir_policy::{
+    Config, EvidenceConfig, Retention, Rotation, ServerTls, SinksConfig, config_from_str,
+    load_config,
+};
 
-use crate::api::tokens::{self, Role};
+use crate::api::tokens::{self, Role, Tokens};
 use crate::evidence::{EVIDENCE, Limits};
 use crate::refusal::Refusal;
 
@@ -31,7 +34,8 @@ pub struct Options {
     /// Where state is kept; instead of the configuration's
     #[arg(long, value_name = "DIR")]
     state_dir: Option<PathBuf>,
-    /// Where HTTP is served, on loopback, or "none"; instead of the configuration's
+    /// Where HTTP is served, or "none"; instead of the configuration's. Off loopback the
+    /// configuration must have [control.tls], and there must be a token
     #[arg(long, value_name = "ADDR|none")]
     listen: Option<Listen>,
     /// Events as EVE JSON lines, "-" for standard output [default: eve.json in the state directory]
@@ -145,8 +149,12 @@ pub struct Plan {
     pub socket: PathBuf,
     /// Where state is kept.
     pub state_dir: PathBuf,
-    /// Where HTTP is served, on loopback.
+    /// Where HTTP is served.
     pub listen: Option<SocketAddr>,
+    /// The certificates for it, if it is HTTPS.
+    pub tls: Option<ServerTls>,
+    /// How much is kept.
+    pub retention: Retention,
     /// Where events go.
     pub events: Destination,
     /// Where restricted events go.
@@ -197,15 +205,16 @@ impl Options {
     /// address off loopback.
     pub fn plan(self) -> Result<Plan, Refusal> {
         let config = self.configuration()?;
-        let Listen(listen) = self.listen.unwrap_or(Listen(Some(config.control.listen)));
-        if let Some(address) = listen.filter(|address| !address.ip().is_loopback()) {
-            return Err(Refusal::new(
-                "HTTP off loopback needs TLS and tokens, which come in a later version",
-                &address.to_string(),
-                "listen on 127.0.0.1 and put a reverse proxy with TLS in front",
-            ));
-        }
+        let serving = config.control.serving;
         let state_dir = self.state_dir.unwrap_or(config.control.state_dir);
+        let (listen, place) = match self.listen {
+            Some(Listen(listen)) => (listen, None),
+            None => (Some(serving.listen), serving.place),
+        };
+        if let Some(address) = listen.filter(|address| !address.ip().is_loopback()) {
+            let place = place.unwrap_or_else(|| format!("--listen {address}"));
+            may_serve(&place, serving.tls.is_some(), &state_dir)?;
+        }
         let events = self.events.unwrap_or(Destination::File(state_dir.join("eve.json")));
         // The configuration's file and sinks are those of the live process: whoever replays an old
         // capture raises no alarm with it.
@@ -246,6 +255,8 @@ impl Options {
             socket: self.socket.unwrap_or_else(|| state_dir.join("sensor/sensor.sock")),
             state_dir,
             listen,
+            tls: serving.tls.filter(|_| listen.is_some()),
+            retention: config.control.retention,
             events,
             restricted,
             guarded,
@@ -257,6 +268,30 @@ impl Options {
             print_alerts: self.print_alerts,
         })
     }
+}
+
+/// Whether HTTP may be served where others can reach it.
+fn may_serve(place: &str, has_tls: bool, state_dir: &Path) -> Result<(), Refusal> {
+    if !has_tls {
+        return Err(Refusal::new(
+            "HTTP off loopback needs TLS",
+            place,
+            "add [control.tls] with `certificate` and `key` to weir.toml, or listen on 127.0.0.1",
+        ));
+    }
+    let tokens = Tokens::read(state_dir).map_err(|error| {
+        let path = state_dir.join("tokens.toml");
+        Refusal::new(&error.to_string(), &path.display().to_string(), "mend it, or move it away")
+    })?;
+    if tokens.is_empty() {
+        let state_dir = state_dir.display();
+        return Err(Refusal::new(
+            "HTTP off loopback needs a token, and there is none",
+            place,
+            &format!("weir control --state-dir {state_dir} --new-token NAME --role admin"),
+        ));
+    }
+    Ok(())
 }
 
 /// A replay keeps evidence where it is asked for, and all of it: it is to be the same every time.

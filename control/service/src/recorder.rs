@@ -37,7 +37,7 @@ use crate::store::{Store, StoreError};
 /// Rulebooks that are held parsed; more are read from the store again.
 const RULEBOOKS: usize = 8;
 /// What the journal keeps: what Weir found and what became of it. Flows, sessions and counters are
-/// many, and nobody's decision.
+/// many, and nobody's decision; deeds are in it before they are done.
 const JOURNALED: [&str; 3] = ["alert", "health", "policy"];
 /// Frames that are remembered of equipment and a network.
 const OF_A_PAIR: usize = 16;
@@ -437,6 +437,17 @@ impl Recorder {
         let since = since.map(eve::timestamp);
         let body = HealthBody { site: &site, subject, state, observed, since, lost };
         self.open.put(&Event::bare(time, "health", Body::Health(body)));
+    }
+
+    /// The site's name.
+    pub fn site(&self) -> &str {
+        &self.site
+    }
+
+    /// Writes what somebody did; the journal has it already.
+    pub fn tell_deed(&mut self, event: &Event<'_>, restricted: bool) {
+        let outbox = if restricted { &mut self.restricted } else { &mut self.open };
+        outbox.put(event);
     }
 
     /// Writes an event about a policy that did not come into force.

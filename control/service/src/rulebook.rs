@@ -15,7 +15,7 @@ use weir_engine::Nanos;
 use weir_engine::rules::EquipmentId;
 use weir_policy::{
     Diagnostic, Equipment, Inventory, LawfulIntercept, MAX_FILE_BYTES, Paths, Policy,
-    PolicyMessage, inventory_from_str, load_interception, policy_from_str,
+    PolicyMessage, inventory_from_str, inventory_of, load_interception, policy_from_str,
 };
 
 use crate::refusal::Refusal;
@@ -42,17 +42,28 @@ pub struct Rulebook {
     pub settings: weir_analytics::Settings,
     /// How many entries each vendor has, of those that name their build.
     vendors: HashMap<String, u32>,
+    /// How many entries stand in inventory.toml; those behind them were imported.
+    of_file: u32,
     /// The entry that holds an address.
     holders: Ranges<u32>,
     /// Addresses behind which subscribers are.
     subscribers: Ranges<()>,
 }
 
-/// The texts of inventory.toml and policy.toml.
-#[derive(Clone, Debug, Eq, PartialEq)]
+/// How the texts are called in diagnostics.
+struct Names<'a> {
+    inventory: &'a str,
+    imported: &'a str,
+    policy: &'a str,
+}
+
+/// The texts of inventory.toml and policy.toml, and of what was imported.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Texts {
     /// inventory.toml.
     pub inventory: String,
+    /// The equipment that was imported, whose entries stand behind those of inventory.toml.
+    pub imported: String,
     /// policy.toml; empty if there is none.
     pub policy: String,
 }
@@ -66,6 +77,13 @@ pub struct Files {
     pub policy: Option<PathBuf>,
     /// li.toml.
     pub interception: Option<PathBuf>,
+    /// What was imported, in the state directory; control writes it, and it may not be there.
+    pub imported: PathBuf,
+}
+
+/// The file of a state directory that has what was imported.
+pub fn imported(state_dir: &Path) -> PathBuf {
+    state_dir.join("imported.toml")
 }
 
 impl Files {
@@ -75,7 +93,7 @@ impl Files {
     /// # Errors
     /// Every mistake of the first file that has any.
     pub fn read(&self, warn: &mut impl FnMut(&Diagnostic)) -> Result<Option<Rulebook>, Refusal> {
-        let Self { inventory, policy, interception } = self.clone();
+        let Self { inventory, policy, interception, .. } = self.clone();
         let paths = Paths { inventory, policy, lawful_intercept: interception };
         paths.unpaired().iter().for_each(&mut *warn);
         let Some(inventory_path) = &self.inventory else {
@@ -86,12 +104,46 @@ impl Files {
         let texts = Texts {
             inventory: text(inventory_path)?,
             policy: self.policy.as_deref().map_or(Ok(String::new()), text)?,
+            imported: match self.imported.exists() {
+                true => text(&self.imported)?,
+                false => String::new(),
+            },
         };
-        let name = |path: &Path| path.display().to_string();
-        let policy_name = self.policy.as_deref().map_or_else(|| "policy.toml".into(), name);
-        let rulebook = Rulebook::check(&name(inventory_path), &policy_name, texts, warn)?;
+        let rulebook = self.check(texts, warn).map_err(Refusal::files)?;
+        Ok(Some(self.authorise(rulebook, warn)?))
+    }
+
+    /// Checks other texts than those of the files, under their names.
+    ///
+    /// # Errors
+    /// Every mistake of the first text that has any.
+    pub fn check(
+        &self,
+        texts: Texts,
+        warn: &mut impl FnMut(&Diagnostic),
+    ) -> Result<Rulebook, Vec<Diagnostic>> {
+        let name = |path: &Option<PathBuf>, other: &str| {
+            path.as_ref().map_or_else(|| other.to_owned(), |path| path.display().to_string())
+        };
+        let names = Names {
+            inventory: &name(&self.inventory, "inventory.toml"),
+            imported: &self.imported.display().to_string(),
+            policy: &name(&self.policy, "policy.toml"),
+        };
+        Rulebook::check(&names, texts, warn)
+    }
+
+    /// With what is authorised, as its file says it now.
+    ///
+    /// # Errors
+    /// Mistakes of that file.
+    pub fn authorise(
+        &self,
+        rulebook: Rulebook,
+        warn: &mut impl FnMut(&Diagnostic),
+    ) -> Result<Rulebook, Refusal> {
         let interception = self.interception(Some(&rulebook.inventory), warn)?;
-        Ok(Some(rulebook.authorising(interception)))
+        Ok(rulebook.authorising(interception))
     }
 
     fn interception(
@@ -119,17 +171,22 @@ fn text(path: &Path) -> Result<String, Refusal> {
 
 impl Rulebook {
     fn check(
-        inventory_name: &str,
-        policy_name: &str,
+        names: &Names<'_>,
         texts: Texts,
         warn: &mut impl FnMut(&Diagnostic),
-    ) -> Result<Self, Refusal> {
-        let inventory =
-            inventory_from_str(inventory_name, &texts.inventory).map_err(Refusal::files)?;
+    ) -> Result<Self, Vec<Diagnostic>> {
+        let from_file = inventory_from_str(names.inventory, &texts.inventory)?;
+        let of_file = from_file.value.equipment().len() as u32;
+        let inventory = match texts.imported.is_empty() {
+            true => from_file,
+            false => inventory_of(&[
+                (names.inventory, &texts.inventory),
+                (names.imported, &texts.imported),
+            ])?,
+        };
         inventory.warnings.iter().for_each(&mut *warn);
         let inventory = inventory.value;
-        let policy =
-            policy_from_str(policy_name, &texts.policy, &inventory).map_err(Refusal::files)?;
+        let policy = policy_from_str(names.policy, &texts.policy, &inventory)?;
         policy.warnings.iter().for_each(warn);
         let policy = policy.value;
         let sha256 = PolicyMessage::compile(&inventory, &policy, 0).sha256;
@@ -157,6 +214,7 @@ impl Rulebook {
             texts,
             settings,
             vendors,
+            of_file,
             holders,
             subscribers,
         })
@@ -178,7 +236,9 @@ impl Rulebook {
     /// From stored texts, which were checked when they were stored; none if
     /// this version finds fault with them.
     pub fn restore(version: u64, texts: Texts) -> Option<Self> {
-        let rulebook = Self::check("inventory.toml", "policy.toml", texts, &mut |_| {}).ok()?;
+        let names =
+            Names { inventory: "inventory.toml", imported: "imported.toml", policy: "policy.toml" };
+        let rulebook = Self::check(&names, texts, &mut |_| {}).ok()?;
         Some(Self { version, ..rulebook })
     }
 
@@ -206,6 +266,11 @@ impl Rulebook {
     /// The inventory entry with the sensor's number.
     pub fn entry(&self, number: EquipmentId) -> Option<&Equipment> {
         self.inventory.entry(weir_policy::EquipmentId(number.0))
+    }
+
+    /// Whether an entry was imported, and does not stand in inventory.toml.
+    pub fn is_imported(&self, number: EquipmentId) -> bool {
+        number.0 >= self.of_file
     }
 
     /// The equals of an entry that names vendor and build, and whom to hold against them.
@@ -263,12 +328,41 @@ mod tests {
     const INVENTORY: &str = "[[equipment]]\nid = \"gnb-1\"\nvendor = \"A\"\nmodel = \"M\"\n\
         build = \"1\"\nroles = [\"gnb\"]\naddresses = [\"10.0.0.1\"]\n";
 
+    fn files(inventory: &Path) -> Files {
+        Files {
+            inventory: Some(inventory.into()),
+            policy: None,
+            interception: None,
+            imported: inventory.with_file_name("imported.toml"),
+        }
+    }
+
+    #[test]
+    fn what_was_imported_stands_behind_the_file_and_is_told_from_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let inventory = directory.path().join("inventory.toml");
+        fs::write(&inventory, INVENTORY).unwrap();
+        let files = files(&inventory);
+        let alone = files.read(&mut |_| {}).unwrap().unwrap();
+        let more = INVENTORY.replace("gnb-1", "gnb-2").replace("10.0.0.1", "10.0.0.2");
+        fs::write(&files.imported, &more).unwrap();
+        let both = files.read(&mut |_| {}).unwrap().unwrap();
+        assert_ne!(both.sha256, alone.sha256);
+        assert_eq!(both.entry(EquipmentId(1)).unwrap().id, "gnb-2");
+        assert_eq!([0, 1].map(|number| both.is_imported(EquipmentId(number))), [false, true]);
+        assert_eq!(Rulebook::restore(1, both.texts.clone()).unwrap().sha256, both.sha256);
+        fs::write(&files.imported, INVENTORY).unwrap();
+        let clash = files.read(&mut |_| {}).unwrap_err().to_string();
+        let told = format!("`gnb-1` is already on line 2 of {}", inventory.display());
+        assert!(clash.contains(&told) && clash.contains("imported.toml:2:6"), "{clash}");
+    }
+
     #[test]
     fn stored_texts_give_the_same_rulebook() {
         let directory = tempfile::tempdir().unwrap();
         let inventory = directory.path().join("inventory.toml");
         fs::write(&inventory, INVENTORY).unwrap();
-        let files = Files { inventory: Some(inventory), policy: None, interception: None };
+        let files = files(&inventory);
         let read = files.read(&mut |_| {}).unwrap().unwrap();
         let restored = Rulebook::restore(7, read.texts.clone()).unwrap();
         assert_eq!(restored.sha256, read.sha256);
@@ -288,8 +382,7 @@ mod tests {
             let read = files.read(&mut |warning| warnings.push(warning.message.clone()));
             (read.unwrap().map(|rulebook| rulebook.sha256), warnings)
         };
-        let both =
-            Files { inventory: Some(inventory), policy: Some(policy.clone()), interception: None };
+        let both = Files { policy: Some(policy.clone()), ..files(&inventory) };
         fs::write(&policy, "").unwrap();
         let (plain, warnings) = read(&both);
         assert_eq!(warnings, [""; 0]);
@@ -319,8 +412,7 @@ mod tests {
         fs::write(path("li.toml"), "[[authorised]]\nto = \"10.9.9.9\"\nsessions = 2\n").unwrap();
         let mode = |mode| fs::set_permissions(path("li.toml"), PermissionsExt::from_mode(mode));
         mode(0o600).unwrap();
-        let plain =
-            Files { inventory: Some(path("inventory.toml")), policy: None, interception: None };
+        let plain = files(&path("inventory.toml"));
         let files = Files { interception: Some(path("li.toml")), ..plain.clone() };
         let read = |files: &Files| files.read(&mut |_| {}).unwrap().unwrap();
         let (plain, authorising) = (read(&plain), read(&files));
@@ -353,7 +445,7 @@ mod tests {
         let texts = Texts {
             inventory: INVENTORY.replace("[\"10.0.0.1\"]", "[\"10.0.0.0/24\"]")
                 + &INVENTORY.replace("gnb-1", "gnb-2"),
-            policy: String::new(),
+            ..Texts::default()
         };
         let rulebook = Rulebook::restore(1, texts).unwrap();
         let holder = |address: [u8; 4]| rulebook.holder(address.into());
@@ -366,7 +458,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let inventory = directory.path().join("inventory.toml");
         fs::write(&inventory, "[[equipment]]\nid = 5\n").unwrap();
-        let files = Files { inventory: Some(inventory), policy: None, interception: None };
+        let files = files(&inventory);
         let refused = files.read(&mut |_| {}).unwrap_err().to_string();
         assert!(refused.contains("inventory.toml:2:"), "{refused}");
         let absent = Files { inventory: Some(directory.path().join("none")), ..files };

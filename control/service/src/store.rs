@@ -4,6 +4,7 @@
 
 mod cases;
 mod desk;
+mod import;
 mod policies;
 mod question;
 mod reader;
@@ -122,6 +123,7 @@ impl Store {
         for tables in [cases::TABLES, talks::TABLES, sessions::TABLES] {
             connection.execute_batch(tables)?;
         }
+        import::prepare(&connection)?;
         standing::prepare(&mut connection)?;
         let has_time = "SELECT count(*) FROM pragma_table_info('policies') WHERE name = 'adopted'";
         if connection.query_row(has_time, [], |row| row.get::<_, i64>(0))? == 0 {
@@ -270,6 +272,22 @@ impl Store {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
+    /// The text of an import whose file was not written yet.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn pending_import(&self) -> Result<Option<String>, StoreError> {
+        import::pending(&self.connection)
+    }
+
+    /// The file is written.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn imported(&self) -> Result<(), StoreError> {
+        import::forget(&self.connection)
+    }
+
     /// Whether a named role alone may see an alert; none if there is none.
     ///
     /// # Errors
@@ -364,12 +382,13 @@ impl Store {
             None => self.connection.query_row(newest, [], |row| row.get::<_, i64>(0))? + 1,
         };
         rulebook.version = version as u64;
-        let Texts { inventory, policy } = &rulebook.texts;
+        let Texts { inventory, policy, imported } = &rulebook.texts;
         self.connection.execute(
-            "INSERT INTO policies (sha256, version, inventory, policy, adopted) VALUES (?1, ?2, ?3, ?4, ?5)
+            "INSERT INTO policies (sha256, version, inventory, policy, imported, adopted)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)
              ON CONFLICT (sha256) DO UPDATE SET inventory = excluded.inventory,
-                policy = excluded.policy",
-            params![rulebook.sha256, version, inventory, policy, cases::signed(now().0)],
+                policy = excluded.policy, imported = excluded.imported",
+            params![rulebook.sha256, version, inventory, policy, imported, cases::signed(now().0)],
         )?;
         self.connection
             .execute("DELETE FROM policies WHERE version <= ?1", [version - SNAPSHOTS])?;
@@ -407,7 +426,10 @@ impl Store {
     /// # Errors
     /// What SQLite says.
     pub fn rulebook(&self, sha256: &[u8; 32]) -> Result<Option<Rulebook>, StoreError> {
-        self.restore("SELECT version, inventory, policy FROM policies WHERE sha256 = ?1", sha256)
+        self.restore(
+            "SELECT version, inventory, policy, imported FROM policies WHERE sha256 = ?1",
+            sha256,
+        )
     }
 
     /// The rulebook with this version.
@@ -416,7 +438,10 @@ impl Store {
     /// What SQLite says.
     pub fn rulebook_of_version(&self, version: u64) -> Result<Option<Rulebook>, StoreError> {
         let version = i64::try_from(version).unwrap_or(-1);
-        self.restore("SELECT version, inventory, policy FROM policies WHERE version = ?1", version)
+        self.restore(
+            "SELECT version, inventory, policy, imported FROM policies WHERE version = ?1",
+            version,
+        )
     }
 
     fn restore(
@@ -428,7 +453,8 @@ impl Store {
             .connection
             .query_row(question, [parameter], |row| {
                 let version: i64 = row.get(0)?;
-                Ok((version, Texts { inventory: row.get(1)?, policy: row.get(2)? }))
+                let (inventory, policy, imported) = (row.get(1)?, row.get(2)?, row.get(3)?);
+                Ok((version, Texts { inventory, policy, imported }))
             })
             .optional()?;
         Ok(stored.and_then(|(version, texts)| Rulebook::restore(version as u64, texts)))

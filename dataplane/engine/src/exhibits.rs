@@ -354,3 +354,135 @@ fn behind_gtpu(bytes: &[u8], gtp: u16) -> Option<usize> {
     let length = u16::from_be_bytes([header[2], header[3]]);
     Some(usize::from(gtp) + Gtpu::LEN + usize::from(length))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode::{Ports, decode};
+    use crate::frame::RxMeta;
+
+    const ENDS: (Address, Address) = (Address(1), Address(2));
+
+    fn ip(protocol: u8, payload: &[u8]) -> Vec<u8> {
+        let mut packet = vec![0x45, 0];
+        packet.extend((20 + payload.len() as u16).to_be_bytes());
+        packet.extend([0, 0, 0, 0, 64, protocol, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]);
+        packet.extend(payload);
+        packet
+    }
+
+    fn udp(port: u16, payload: &[u8]) -> Vec<u8> {
+        let mut datagram = [port.to_be_bytes(), port.to_be_bytes()].concat();
+        datagram.extend((8 + payload.len() as u16).to_be_bytes());
+        datagram.extend([0, 0]);
+        datagram.extend(payload);
+        ip(17, &datagram)
+    }
+
+    fn tcp(payload: &[u8]) -> Vec<u8> {
+        let mut segment = vec![0; 12];
+        segment.extend([0x60, 0x18, 1, 1, 0, 0, 0, 0, 1, 1, 1, 1]);
+        segment.extend(payload);
+        ip(6, &segment)
+    }
+
+    /// A G-PDU, with bytes behind the message's length.
+    fn g_pdu(user: &[u8], behind: &[u8]) -> Vec<u8> {
+        let mut message = vec![0x30, 255];
+        message.extend((user.len() as u16).to_be_bytes());
+        message.extend([0, 0, 0, 9]);
+        message.extend(user);
+        message.extend(behind);
+        ethernet(&udp(2152, &message))
+    }
+
+    fn ethernet(packet: &[u8]) -> Vec<u8> {
+        [&[2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0], packet].concat()
+    }
+
+    fn kept(bytes: &[u8], keeping: Keeping, more: impl Fn(&mut Record)) -> Vec<u8> {
+        let meta = RxMeta { wire_len: bytes.len() as u32, ..RxMeta::default() };
+        let frame = Frame { bytes, meta };
+        let mut record = decode(&frame, None, &Ports::default(), &mut ());
+        more(&mut record);
+        let mut exhibits = Exhibits::with_room();
+        exhibits.keep_so(keeping);
+        exhibits.keep(&frame, &record, Cause::Stray, ENDS);
+        exhibits.iter().next().map(|exhibit| exhibit.bytes.to_vec()).unwrap_or_default()
+    }
+
+    #[test]
+    fn of_a_users_packet_the_headers_are_kept_whatever_is_in_the_tunnel() {
+        let outer = 14 + 20 + 8 + 8;
+        let secret = [0x5a; 300];
+        for (user, headers) in [
+            (udp(443, &secret), 28),
+            (tcp(&secret), 20 + 24),
+            (ip(1, &secret), 28),
+            (ip(99, &secret), 20),
+            // No packet of IP at all.
+            (secret.to_vec(), 0),
+        ] {
+            let frame = g_pdu(&user, &[]);
+            let cut = kept(&frame, Keeping::Headers, |_| ());
+            assert_eq!(cut, frame[..outer + headers], "{headers}");
+            assert_eq!(kept(&frame, Keeping::Whole, |_| ()), frame);
+            assert_eq!(kept(&frame, Keeping::Nothing, |_| ()), [0; 0]);
+        }
+    }
+
+    #[test]
+    fn what_stands_behind_a_users_packet_is_kept_and_the_packet_is_not() {
+        let frame = g_pdu(&udp(443, &[0x5a; 100]), b"covert");
+        let kept = kept(&frame, Keeping::Headers, |_| ());
+        let headers = 14 + 28 + 8 + 28;
+        assert_eq!(kept[..headers], frame[..headers]);
+        assert_eq!(kept[headers..headers + 100], [0; 100]);
+        assert_eq!(kept[headers + 100..], *b"covert");
+    }
+
+    #[test]
+    fn of_equipments_own_packets_all_is_kept_and_of_users_outside_tunnels_the_headers() {
+        let frame = ethernet(&udp(443, &[0x5a; 300]));
+        assert_eq!(kept(&frame, Keeping::Headers, |_| ()), frame);
+        let users = Party::Subscriber.pack();
+        let cut = kept(&frame, Keeping::Headers, |record| record.destination = users);
+        assert_eq!(cut, frame[..14 + 28]);
+        let later = kept(&frame, Keeping::Headers, |record| {
+            record.source = users;
+            record.flags.set(Flags::LATER_FRAGMENT);
+        });
+        assert_eq!(later, frame[..14 + 20]);
+        let jumbo = ethernet(&udp(443, &[0x5a; 8_000]));
+        assert_eq!(kept(&jumbo, Keeping::Headers, |_| ()).len(), LONGEST);
+    }
+
+    #[test]
+    fn every_frame_that_is_cut_anywhere_is_kept_without_a_users_word() {
+        let frame = g_pdu(&tcp(&[0x5a; 64]), &[]);
+        for end in 0..frame.len() {
+            let kept = kept(&frame[..end], Keeping::Headers, |_| ());
+            assert!(!kept.contains(&0x5a), "{end}");
+        }
+    }
+
+    #[test]
+    fn a_flood_of_one_kind_leaves_room_for_others_and_is_counted() {
+        let bytes = ethernet(&udp(443, &[7; 600]));
+        let frame = Frame { bytes: &bytes, meta: RxMeta::default() };
+        let record = decode(&frame, None, &Ports::default(), &mut ());
+        let mut exhibits = Exhibits::with_room();
+        exhibits.keep_so(Keeping::Headers);
+        let room = (exhibits.entries.capacity(), exhibits.bytes.capacity());
+        for cause in Cause::ALL {
+            let before = exhibits.iter().count();
+            (0..10_000).for_each(|_| exhibits.keep(&frame, &record, cause, ENDS));
+            assert!(exhibits.iter().count() > before + 10, "{cause:?}");
+        }
+        let kept = exhibits.iter().count() as u64;
+        assert_eq!(kept + exhibits.missed(), 10_000 * Cause::ALL.len() as u64);
+        assert_eq!((exhibits.entries.capacity(), exhibits.bytes.capacity()), room);
+        exhibits.clear();
+        assert_eq!((exhibits.iter().count(), exhibits.missed()), (0, 0));
+    }
+}

@@ -36,7 +36,10 @@ pub(super) fn asked<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, Fai
 }
 
 pub(super) fn said<T>(body: Result<Json<T>, JsonRejection>) -> Result<T, Failure> {
-    body.map(|Json(value)| value).map_err(|error| Failure::invalid(error.body_text()))
+    body.map(|Json(value)| value).map_err(|error| match error.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => Failure::too_large(),
+        _ => Failure::invalid(error.body_text()),
+    })
 }
 
 pub(super) fn alert_id(text: &str) -> Result<AlertId, Failure> {
@@ -174,11 +177,15 @@ impl Put {
     }
 }
 
-fn done(done: Done) -> Json<Value> {
+/// What was done, as JSON.
+pub(super) fn done(done: Done) -> Json<Value> {
     Json(match done {
         Done::Changed(alerts) => json!({ "alerts": alerts }),
         Done::Suppressed { number, alerts } => json!({ "number": number, "alerts": alerts }),
         Done::Revoked | Done::Noted => json!({}),
+        Done::Imported { added, changed, removed, version } => json!({
+            "added": added, "changed": changed, "removed": removed, "version": version,
+        }),
     })
 }
 

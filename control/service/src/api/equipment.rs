@@ -9,6 +9,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use weir_engine::Nanos;
+use weir_engine::rules::EquipmentId;
 use weir_policy::{Component, Equipment};
 
 use super::Api;
@@ -102,7 +103,16 @@ pub(super) struct Item<'a> {
 }
 
 impl<'a> Item<'a> {
-    fn of(entry: &'a Equipment, last_seen: Option<Nanos>, alerts: Standing) -> Self {
+    fn of(
+        rulebook: Option<&Rulebook>,
+        entry: &'a Equipment,
+        last_seen: Option<Nanos>,
+        alerts: Standing,
+    ) -> Self {
+        let is_imported = |book: &Rulebook| {
+            let number = book.inventory.find(&entry.id);
+            number.is_some_and(|number| book.is_imported(EquipmentId(number.0)))
+        };
         Self {
             id: &entry.id,
             vendor: &entry.vendor,
@@ -114,7 +124,7 @@ impl<'a> Item<'a> {
             addresses: entry.addresses.iter().map(|net| prefix(*net)).collect(),
             macs: entry.macs.iter().map(|octets| mac(*octets)).collect(),
             components: &entry.components,
-            imported: false,
+            imported: rulebook.is_some_and(is_imported),
             last_seen: last_seen.map(timestamp),
             alerts,
         }
@@ -247,7 +257,7 @@ pub(super) async fn list(
                 .iter()
                 .map(|entry| {
                     let standing = standings.get(&entry.id).copied().unwrap_or_default();
-                    Item::of(entry, seen.get(&entry.id).copied(), standing)
+                    Item::of(rulebook.as_deref(), entry, seen.get(&entry.id).copied(), standing)
                 })
                 .collect(),
             groups,
@@ -271,7 +281,8 @@ pub(super) async fn one(
         let inventory = &rulebook.inventory;
         let entry = inventory.find(&id).and_then(|number| inventory.entry(number));
         let entry = entry.ok_or_else(Failure::absent)?;
-        let item = Item::of(entry, reader.last_seen(&id)?, reader.standing_of(&id, sees)?);
+        let item =
+            Item::of(Some(&rulebook), entry, reader.last_seen(&id)?, reader.standing(&id, sees)?);
         let peers = reader.peers(&id)?;
         let item = WithPeers { item, peers: peers.into_iter().map(Peer::of).collect() };
         serde_json::to_value(item).map_err(|error| Failure::unavailable(error.to_string()))

@@ -9,6 +9,7 @@ mod asked;
 mod cases;
 mod equipment;
 mod evidence;
+mod inventory;
 mod openapi;
 mod policy;
 mod sessions;
@@ -19,18 +20,20 @@ pub mod tokens;
 mod topology;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, mpsc};
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::HeaderMap;
 use axum::routing::{get, post};
+use tokio::sync::Semaphore;
 
 use crate::cases::command::{Actor, Command, Done, Order};
+use crate::door::Limits;
 use crate::live::{Shared, lock};
 use crate::store::Reader;
-use answer::Failure;
+pub(crate) use answer::Failure;
 use stream::Streams;
 use tokens::{Denied, Found, Person, Role, TokenError, Tokens, fits};
 
@@ -38,6 +41,8 @@ use tokens::{Denied, Found, Person, Role, TokenError, Tokens, fits};
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Bytes of a request's body.
 const BODY: usize = 1 << 16;
+/// Comparisons of tokens at once.
+const COMPARISONS: usize = 2;
 /// The same of one that holds files: an inventory of some ten thousand entries, and a policy.
 const FILES: usize = 8 << 20;
 /// Connections to the store that are kept.
@@ -54,6 +59,13 @@ pub struct Api {
     desk: mpsc::SyncSender<Order>,
     live: Shared,
     streams: Arc<Streams>,
+    limits: Arc<Limits>,
+    /// Whether nobody off this machine can come: who is here may look as long as there is no token.
+    is_local: bool,
+    /// Comparisons of tokens that run at once: each takes 19 MiB and a core.
+    comparing: Arc<Semaphore>,
+    /// Imports that are read at once.
+    importing: Arc<Semaphore>,
 }
 
 impl Api {
@@ -66,6 +78,7 @@ impl Api {
         evidence: Option<PathBuf>,
         desk: mpsc::SyncSender<Order>,
         live: Shared,
+        (limits, is_local): (Arc<Limits>, bool),
     ) -> Result<Self, TokenError> {
         let news = Arc::clone(&lock(&live).news);
         Ok(Self {
@@ -76,7 +89,16 @@ impl Api {
             readers: Arc::default(),
             desk,
             live,
+            limits,
+            is_local,
+            comparing: Arc::new(Semaphore::new(COMPARISONS)),
+            importing: Arc::new(Semaphore::new(1)),
         })
+    }
+
+    /// Whether nobody off this machine can come.
+    pub(crate) fn is_local(&self) -> bool {
+        self.is_local
     }
 
     /// The routes.
@@ -96,10 +118,11 @@ impl Api {
             .route("/api/v1/suppressions", get(cases::suppressions).post(cases::suppress))
             .route("/api/v1/suppressions/{number}/revoke", post(cases::revoke))
             .route("/api/v1/audit", get(cases::audit))
-            .route("/api/v1/equipment", get(equipment::list))
-            .route("/api/v1/equipment/{id}", get(equipment::one))
+            .route("/api/v1/inventory", get(inventory::texts).post(inventory::import))
             .route("/api/v1/state", get(state::state))
             .route("/api/v1/stream", get(stream::stream))
+            .route("/api/v1/equipment", get(equipment::list))
+            .route("/api/v1/equipment/{id}", get(equipment::one))
             .route("/api/v1/flows", get(talks::flows))
             .route("/api/v1/topology", get(topology::topology))
             .route("/api/v1/sessions", get(sessions::list))
@@ -111,29 +134,53 @@ impl Api {
             .with_state(self.clone())
     }
 
-    /// Who asks. Where there are no tokens, whoever is on this machine may look, and nobody may
-    /// change anything.
-    async fn person(&self, headers: &HeaderMap) -> Result<Person, Failure> {
-        let found = {
-            let mut tokens = lock(&self.tokens);
-            // A file that became bad leaves the tokens of before: nobody gets in by it.
-            let _ = tokens.refresh();
-            if tokens.is_empty() {
-                return asked::is_local(headers)
-                    .then(|| Person { name: "local".into(), role: Role::Viewer })
-                    .ok_or_else(|| Failure::from(Denied::Unknown));
-            }
-            let token = asked::bearer(headers).ok_or(Denied::Unknown)?;
-            (tokens.look_up(token, jiff::Timestamp::now())?, token.to_owned())
+    /// Who asks. Where there are no tokens and nobody can come from outside, whoever is on this
+    /// machine may look, and nobody may change anything.
+    pub(crate) async fn person(&self, headers: &HeaderMap) -> Result<Person, Failure> {
+        let often = |wait| Failure::too_many("too many requests come with this token", wait);
+        let (is_empty, token) = (self.tokens().is_empty(), asked::bearer(headers));
+        let Some(token) = token.filter(|_| !is_empty) else {
+            let may = is_empty && self.is_local && asked::is_local(headers);
+            return may
+                .then(|| Person { name: "local".into(), role: Role::Viewer })
+                .ok_or_else(|| Denied::Unknown.into());
         };
-        match found {
-            (Found::Known(person), _) => Ok(person),
-            (Found::Compare { hash, person, digest }, token) => {
-                let compared = self.aside(move |_| Ok(fits(&token, &hash))).await?;
-                lock(&self.tokens).compared(digest, &person, compared);
-                if compared { Ok(person) } else { Err(Denied::Unknown.into()) }
-            }
+        let found = self.tokens().look_up(token, jiff::Timestamp::now())?;
+        let person = match found {
+            Found::Known(person) => person,
+            Found::Compare { .. } => self.compare(token).await?,
+        };
+        self.limits.token(&person.name).map_err(often)?;
+        Ok(person)
+    }
+
+    /// The tokens as their file has them. One that became bad leaves those of before: nobody gets in
+    /// by it.
+    fn tokens(&self) -> MutexGuard<'_, Tokens> {
+        let mut tokens = lock(&self.tokens);
+        let _ = tokens.refresh();
+        tokens
+    }
+
+    /// Compares a token that was not seen before: few at once, and few wrong ones of one address.
+    async fn compare(&self, token: &str) -> Result<Person, Failure> {
+        let often = |wait| Failure::too_many("too many wrong tokens come from this address", wait);
+        let _turn = self.comparing.acquire().await;
+        // Another request may have shown meanwhile whose it is.
+        let found = self.tokens().look_up(token, jiff::Timestamp::now())?;
+        let (hash, person, digest) = match found {
+            Found::Known(person) => return Ok(person),
+            Found::Compare { hash, person, digest } => (hash, person, digest),
+        };
+        self.limits.may_guess().map_err(often)?;
+        let token = token.to_owned();
+        let compared = self.aside(move |_| Ok(fits(&token, &hash))).await?;
+        lock(&self.tokens).compared(digest, &person, compared);
+        if compared {
+            return Ok(person);
         }
+        self.limits.guessed();
+        Err(Denied::Unknown.into())
     }
 
     /// Somebody who may change where alerts stand.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use weir_engine::Nanos;
 use weir_policy::{
-    Became, Diagnostic, Equipment, Inventory, Severity, inventory_from_str, policy_changes,
+    Became, Diagnostic, Equipment, Inventory, Severity, inventory_of, policy_changes,
     policy_from_str,
 };
 
@@ -122,7 +122,11 @@ pub(super) async fn diff(
         let none = Inventory::default();
         let before = rulebook.as_deref().map_or(&none, |book| &book.inventory);
         let told = |found: &[Diagnostic]| Ok(json!({ "lines": [], "mistakes": mistakes(found) }));
-        let after = candidate.inventory.map(|text| inventory_from_str("inventory.toml", &text));
+        // What was imported stands behind whatever the operator's file says.
+        let imported = rulebook.as_deref().map_or("", |book| &book.texts.imported);
+        let after = candidate.inventory.map(|text| {
+            inventory_of(&[("inventory.toml", text.as_str()), ("imported.toml", imported)])
+        });
         let after = match after.transpose() {
             Ok(after) => after.map(|checked| checked.value),
             Err(found) => return told(&found),

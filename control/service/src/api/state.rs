@@ -28,7 +28,7 @@ impl Api {
     pub(super) async fn state(&self) -> Result<Value, Failure> {
         let live = self.live.clone();
         self.ask(move |reader| {
-            let standing = reader.standing()?;
+            let standing = reader.counts()?;
             let mut live = lock(&live);
             live.refresh();
             let mut state = seen(&live);

@@ -34,7 +34,7 @@ const BYTES: u64 = 1 << 20;
 const SECRET: usize = 32;
 /// Wrong tokens that are compared within [`SPAN`]: each costs as much as a right one.
 const ATTEMPTS: u32 = 20;
-const SPAN: Duration = Duration::from_secs(10);
+pub(super) const SPAN: Duration = Duration::from_secs(10);
 
 /// What somebody may do.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]

@@ -2,6 +2,7 @@
 
 use std::sync::mpsc;
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::AlertId;
@@ -36,6 +37,8 @@ pub enum Command {
         /// Why.
         reason: String,
     },
+    /// To take equipment over.
+    Import(Import),
     /// To take an alert's frames away.
     TakeEvidence(AlertId),
     /// To be told the addresses of a session's subscriber.
@@ -52,6 +55,39 @@ pub enum Command {
         /// Why.
         reason: String,
     },
+}
+
+/// Equipment that somebody hands over.
+#[derive(Clone, Debug)]
+pub struct Import {
+    /// What becomes of what was imported before.
+    pub mode: Mode,
+    /// Whether it is only asked what would come of it.
+    pub dry_run: bool,
+    /// The entries, as `inventory.toml` has them.
+    pub text: String,
+}
+
+/// What becomes of what was imported before.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Mode {
+    /// It stays, but for entries of the same id.
+    Merge,
+    /// It goes.
+    Replace,
+}
+
+impl Mode {
+    /// Both.
+    pub const ALL: [Mode; 2] = [Mode::Merge, Mode::Replace];
+
+    /// As requests name it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Mode::Merge => "merge",
+            Mode::Replace => "replace",
+        }
+    }
 }
 
 /// Where an alert is put, and why.
@@ -71,6 +107,7 @@ impl Command {
             Self::Incident(..) => "incident_status",
             Self::Suppress(_) => "suppress",
             Self::Revoke { .. } => "revoke_suppression",
+            Self::Import(_) => "inventory_import",
             Self::TakeEvidence(_) => "evidence.take",
             Self::Reveal { .. } => "identity.reveal",
             Self::LookUp { .. } => "identity.look_up",
@@ -83,6 +120,7 @@ impl Command {
             Self::Alert(id, _) | Self::TakeEvidence(id) => id.to_string(),
             Self::Incident(number, _) | Self::Revoke { number, .. } => number.to_string(),
             Self::Suppress(draft) => draft.detection.clone(),
+            Self::Import(import) => import.mode.name().into(),
             Self::Reveal { session, .. } => session.clone(),
             Self::LookUp { pseudonym, .. } => pseudonym.clone(),
         }
@@ -104,12 +142,13 @@ impl Command {
             Self::Revoke { reason, .. }
             | Self::Reveal { reason, .. }
             | Self::LookUp { reason, .. } => json!({ "reason": reason }),
+            Self::Import(import) => json!({ "bytes": import.text.len() }),
         }
     }
 }
 
 /// What was done.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Done {
     /// So many alerts were put where they should be.
     Changed(u64),
@@ -122,8 +161,32 @@ pub enum Done {
     },
     /// It holds no longer.
     Revoked,
+    /// The inventory has these entries, or would have.
+    Imported {
+        /// Ids that were not imported before.
+        added: Vec<String>,
+        /// Those whose entries are others now.
+        changed: Vec<String>,
+        /// Those that are gone.
+        removed: Vec<String>,
+        /// The policy's version from then on; none where it was only asked.
+        version: Option<u64>,
+    },
     /// It is noted that somebody wants to know, or have, something.
     Noted,
+}
+
+/// What is wrong with a text that was sent.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Mistake {
+    /// In which text.
+    pub file: String,
+    /// Line, from 1.
+    pub line: u32,
+    /// Column in characters, from 1.
+    pub column: u32,
+    /// What is wrong, and what to do about it.
+    pub message: String,
 }
 
 /// Why nothing was done.
@@ -135,6 +198,9 @@ pub enum Refused {
     /// It can't be meant so.
     #[error("{0}")]
     Invalid(String),
+    /// A text that came with it can't.
+    #[error("the text has mistakes; see each")]
+    Mistakes(Vec<Mistake>),
     /// The store can't be written.
     #[error("{0}")]
     Unavailable(String),

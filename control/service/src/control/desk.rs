@@ -3,16 +3,16 @@
 
 use std::sync::Arc;
 
-use serde_json::json;
+use serde_json::value::RawValue;
 use weir_engine::Nanos;
 use weir_engine::detect::CATALOGUE;
 
 use super::Control;
 use crate::cases::command::{Command, Done, NOTE, Order, Refused};
 use crate::cases::suppression::Standing;
-use crate::eve;
+use crate::eve::{AuditBody, Body, Event};
 use crate::live::{lock, now};
-use crate::store::Entry;
+use crate::store::{Deed, Entry, StoreError};
 
 /// Orders that are carried out between two batches.
 const AT_ONCE: usize = 64;
@@ -32,13 +32,11 @@ impl Control {
 
     fn carry_out(&mut self, order: &Order) -> Result<Done, Refused> {
         let Order { actor, command, .. } = order;
-        let unavailable = |error: &dyn std::fmt::Display| {
-            Refused::Unavailable(format!(
-                "the state can't be written: {error}; make room and ask again"
-            ))
-        };
         if !self.is_settled() {
             return Err(unavailable(&"records wait for the disk"));
+        }
+        if let Command::Import(import) = command {
+            return self.import(actor, import);
         }
         let now = now();
         let scope = self.check(command, now)?;
@@ -49,18 +47,13 @@ impl Control {
             Command::Incident(number, _) => self.store.is_restricted_incident(*number),
             Command::Suppress(draft) => Ok(Some(is_restricted_id(&draft.detection))),
             Command::Revoke { number, .. } => self.store.is_restricted_suppression(*number),
-            Command::Reveal { .. } | Command::LookUp { .. } => Ok(Some(false)),
+            Command::Import(_) | Command::Reveal { .. } | Command::LookUp { .. } => Ok(Some(false)),
         };
         let restricted = match is_restricted.map_err(|error| unavailable(&error))? {
             Some(restricted) if !restricted || actor.sees_restricted => restricted,
             _ => return Err(Refused::Absent),
         };
         let (object, detail) = (command.object(), command.detail());
-        let line = json!({
-            "timestamp": eve::timestamp(now),
-            "event_type": "audit",
-            "weir": { "actor": actor.name, "action": command.action(), "object": object, "detail": detail },
-        });
         let detail = detail.to_string();
         let entry = Entry {
             time: now,
@@ -70,18 +63,8 @@ impl Control {
             object: &object,
             detail: &detail,
         };
-        let journal = &mut self.journals[usize::from(restricted)];
-        let before = journal.mark();
-        journal.append(line.to_string().as_bytes());
-        let written = journal.write().and_then(|()| journal.sync());
-        if let Err(error) = written {
-            journal.rewind(before);
-            return Err(unavailable(&error));
-        }
-        self.recorder.progress.journals[usize::from(restricted)] = journal.mark();
-        let progress = &self.recorder.progress;
         let sees = actor.sees_restricted;
-        let done = self.store.deed(progress, &entry, |deed| match command {
+        let done = self.enter(&entry, |deed| match command {
             Command::Alert(id, change) => {
                 let note = change.note.as_deref();
                 let found = deed.put_status(*id, change.status, note, sees)?;
@@ -103,19 +86,11 @@ impl Control {
             Command::Reveal { .. } | Command::LookUp { .. } | Command::TakeEvidence(_) => {
                 Ok(Some(Done::Noted))
             }
-        });
-        let done = match done {
-            Ok(Some(done)) => done,
-            other => {
-                // Nothing was done, and the journal does not say that it was.
-                self.journals[usize::from(restricted)].rewind(before);
-                self.mark();
-                return Err(other.map_or_else(|error| unavailable(&error), |_| Refused::Absent));
-            }
-        };
+            Command::Import(_) => Ok(None),
+        })?;
         self.tell_watchers(now);
-        match (done, command, scope) {
-            (Done::Suppressed { number, alerts }, _, Some(scope)) => {
+        match (&done, command, scope) {
+            (&Done::Suppressed { number, alerts }, _, Some(scope)) => {
                 self.recorder.silence_said(&scope, now);
                 let standing = Standing { scope, alerts };
                 self.recorder.cases.suppressions.restore(number, standing);
@@ -174,8 +149,56 @@ impl Control {
                 }
                 Ok(None)
             }
+            Command::Import(_) => Ok(None),
         }
     }
+
+    /// Does something in one transaction with its line in the audit and its place in the journal.
+    pub(super) fn enter<T>(
+        &mut self,
+        entry: &Entry<'_>,
+        deed: impl FnOnce(&Deed<'_>) -> Result<Option<T>, StoreError>,
+    ) -> Result<T, Refused> {
+        let detail = RawValue::from_string(entry.detail.to_owned())
+            .map_err(|error| Refused::Invalid(error.to_string()))?;
+        let site = self.recorder.site().to_owned();
+        let body = AuditBody {
+            site: &site,
+            actor: entry.actor,
+            action: entry.action,
+            object: entry.object,
+            detail: &detail,
+        };
+        let event = Event::bare(entry.time, "audit", Body::Audit(body));
+        let mut line = Vec::with_capacity(512);
+        event.write(&mut line);
+        let which = usize::from(entry.restricted);
+        let journal = &mut self.journals[which];
+        let before = journal.mark();
+        journal.append(&line);
+        let written = journal.write().and_then(|()| journal.sync());
+        if let Err(error) = written {
+            journal.rewind(before);
+            return Err(unavailable(&error));
+        }
+        self.recorder.progress.journals[which] = journal.mark();
+        match self.store.deed(&self.recorder.progress, entry, deed) {
+            Ok(Some(done)) => {
+                self.recorder.tell_deed(&event, entry.restricted);
+                Ok(done)
+            }
+            other => {
+                // Nothing was done, and the journal does not say that it was.
+                self.journals[which].rewind(before);
+                self.mark();
+                Err(other.map_or_else(|error| unavailable(&error), |_| Refused::Absent))
+            }
+        }
+    }
+}
+
+pub(super) fn unavailable(error: &dyn std::fmt::Display) -> Refused {
+    Refused::Unavailable(format!("the state can't be written: {error}; make room and ask again"))
 }
 
 /// Whether a detection, by its id, shows who is intercepted.

@@ -16,7 +16,7 @@ use weir_engine::contract::exhibit::{Joiner, Kept};
 use weir_engine::contract::verdict::{Frames, Verdict};
 use weir_shm::{Position, Record, RecordError};
 
-use super::{Blocked, CLOSED, Control, KEPT, RETENTION, RETRY, SITE_KEPT};
+use super::{Blocked, CLOSED, Control, DAY, RETENTION, RETRY};
 use crate::live::{lock, now};
 use crate::progress::Lost;
 use crate::recorder::Recorder;
@@ -265,12 +265,12 @@ impl Control {
         if let Some(cabinet) = self.recorder.cabinet() {
             cabinet.retain(SystemTime::now());
         }
-        let oldest = Nanos(now().0.saturating_sub(KEPT.0));
-        if let Err(error) = self.store.retain(oldest) {
+        let oldest = |days| Nanos(now().0.saturating_sub(Nanos::from_secs(days * DAY).0));
+        let kept = self.plan.retention;
+        if let Err(error) = self.store.retain(oldest(kept.history_days)) {
             eprintln!("error: old alerts can't be removed: {error}; control.db; make room");
         }
-        let oldest = Nanos(now().0.saturating_sub(SITE_KEPT.0));
-        if let Err(error) = self.store.retain_site(oldest) {
+        if let Err(error) = self.store.retain_site(oldest(kept.site_days)) {
             eprintln!(
                 "error: old flows and sessions can't be removed: {error}; control.db; make room"
             );

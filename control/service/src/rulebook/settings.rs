@@ -81,7 +81,7 @@ mod tests {
     #[test]
     fn every_parameter_of_a_detection_of_control_arrives() {
         let of = |policy: String| {
-            let texts = Texts { inventory: String::new(), policy };
+            let texts = Texts { policy, ..Texts::default() };
             Rulebook::restore(1, texts).unwrap().settings
         };
         let default = of(String::new());

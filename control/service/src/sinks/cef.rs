@@ -56,6 +56,7 @@ fn title(event: &Event<'_>) -> (String, String, u8) {
             let severity = if body.state == "refused" { 5 } else { 2 };
             ("policy".into(), format!("policy {}", body.state), severity)
         }
+        Body::Audit(body) => ("audit".into(), format!("audit {}", body.action), 3),
         Body::Flow(_) => ("flow".into(), "equipment flow".into(), 0),
         Body::Session(_) => ("session".into(), "PFCP session".into(), 0),
         Body::Stats(_) => ("stats".into(), "counters".into(), 0),
@@ -137,6 +138,13 @@ impl Extension {
                 if let Some(lost) = body.lost {
                     self.own("cn1", "lost", &lost.to_string());
                 }
+            }
+            Body::Audit(body) => {
+                self.put("act", body.action);
+                self.put("deviceExternalId", body.site);
+                self.put("suser", body.actor);
+                self.put("msg", body.detail.get());
+                self.own("cs1", "object", body.object);
             }
             Body::Policy(body) => {
                 self.put("deviceExternalId", body.site);

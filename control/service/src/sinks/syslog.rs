@@ -123,6 +123,7 @@ fn severity(event: &Event<'_>) -> u8 {
             "refused" => 4,
             _ => 5,
         },
+        Body::Audit(_) => 5,
         Body::Flow(_) | Body::Session(_) | Body::Stats(_) => 6,
     }
 }
@@ -165,6 +166,12 @@ fn parameters<'a>(event: &'a Event<'a>) -> Vec<(&'static str, Cow<'a, str>)> {
             put("site", body.site.into());
             put("subject", body.subject.into());
             put("state", body.state.into());
+        }
+        Body::Audit(body) => {
+            put("site", body.site.into());
+            put("actor", body.actor.into());
+            put("action", body.action.into());
+            put("object", body.object.into());
         }
         Body::Policy(body) => {
             put("site", body.site.into());

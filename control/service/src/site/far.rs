@@ -82,6 +82,7 @@ mod tests {
         let texts = Texts {
             inventory: "[[equipment]]\nid = \"dns-1\"\nroles = [\"dns\"]\naddresses = [\"10.60.0.53\"]\n".into(),
             policy: "ue_pools = [\"10.60.0.0/16\"]\n[[nat]]\nlink = \"n6\"\naddresses = [\"203.0.113.0/28\"]\n".into(),
+            ..Texts::default()
         };
         let rulebook = Rulebook::restore(1, texts).unwrap();
         let far = |address: [u8; 4]| Far::of(address.into(), Some(&rulebook));

@@ -153,6 +153,14 @@ impl<'a> Deed<'a> {
         Ok((number as u64, silenced.len() as u64))
     }
 
+    /// Keeps the text of an import until its file is written.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn import(&self, text: &str) -> Result<(), StoreError> {
+        super::import::put(self.transaction, text)
+    }
+
     /// Takes a suppression back; false if there is none that holds. What it silenced so far stays so
     /// until it is told of again.
     ///

@@ -237,7 +237,7 @@ impl Reader {
     ///
     /// # Errors
     /// What SQLite says.
-    pub fn standing(&self) -> Result<[u64; Status::ALL.len()], StoreError> {
+    pub fn counts(&self) -> Result<[u64; Status::ALL.len()], StoreError> {
         standing::read(&self.connection)
     }
 

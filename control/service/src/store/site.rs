@@ -118,7 +118,7 @@ impl Reader {
     ///
     /// # Errors
     /// What SQLite says.
-    pub fn standing_of(&self, id: &str, sees_restricted: bool) -> Result<Standing, StoreError> {
+    pub fn standing(&self, id: &str, sees_restricted: bool) -> Result<Standing, StoreError> {
         let mut statement = self.connection.prepare_cached(
             "SELECT count(*), max(severity) FROM history INDEXED BY history_open
              WHERE status < 2 AND equipment = ?1 AND (restricted = 0 OR ?2)",

@@ -31,6 +31,7 @@ pub(crate) fn token(place: &Place, name: &str, role: &str) -> String {
 }
 
 impl Desk {
+    /// Over a place with its weir.toml, if it has one.
     pub(crate) fn new() -> Self {
         Self::over(Place::new(""))
     }
@@ -44,6 +45,11 @@ impl Desk {
     /// The process is killed and started again.
     pub(crate) fn restart(&mut self) {
         self.control.take().unwrap().kill();
+        self.begin();
+    }
+
+    /// It is started again.
+    pub(crate) fn begin(&mut self) {
         let (control, connection, address) = start(&self.place, &self.sensor);
         (self.control, self.connection, self.address) = (Some(control), connection, address);
     }
@@ -90,7 +96,12 @@ impl Desk {
 }
 
 fn start(place: &Place, sensor: &Sensor) -> (Control, weir_shm::channel::Connection, String) {
-    let mut control = place.control(&["--listen", "127.0.0.1:0"]);
+    let config = place.path("weir.toml");
+    let listen = ["--listen", "127.0.0.1:0"];
+    let mut control = match config.exists() {
+        true => place.control(&[&listen[..], &["--config", config.to_str().unwrap()]].concat()),
+        false => place.control(&listen),
+    };
     let line = control.says("listening on http://");
     let address = line.rsplit("http://").next().unwrap().to_owned();
     let (connection, _) = sensor.accept();

@@ -262,23 +262,10 @@ impl Place {
     }
 
     pub(crate) fn control(&self, more: &[&str]) -> Control {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_weir-control"));
-        command.arg("--state-dir").arg(self.directory.path());
-        command.arg("--inventory").arg(self.path("inventory.toml"));
-        command.arg("--policy").arg(self.path("policy.toml"));
-        if !more.contains(&"--listen") {
-            command.args(["--listen", "none"]);
+        match more.contains(&"--listen") {
+            true => Control::start(self, more),
+            false => Control::start(self, &[more, &["--listen", "none"]].concat()),
         }
-        command.args(more).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let stderr = BufReader::new(child.stderr.take().unwrap());
-        let (sender, lines) = mpsc::channel();
-        thread::spawn(move || {
-            let lines = stderr.lines().map_while(Result::ok);
-            // Whoever no longer listens has dropped the process as well.
-            lines.map(|line| sender.send(line)).take_while(Result::is_ok).count();
-        });
-        Control { child, lines }
     }
 
     pub(crate) fn text(&self) -> String {
@@ -307,6 +294,25 @@ pub(crate) struct Control {
 }
 
 impl Control {
+    /// The process over a place; where it listens stands in the arguments, or in the configuration
+    /// that they name.
+    pub(crate) fn start(place: &Place, arguments: &[&str]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_weir-control"));
+        command.arg("--state-dir").arg(place.directory.path());
+        command.arg("--inventory").arg(place.path("inventory.toml"));
+        command.arg("--policy").arg(place.path("policy.toml"));
+        command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let (sender, lines) = mpsc::channel();
+        thread::spawn(move || {
+            let lines = stderr.lines().map_while(Result::ok);
+            // Whoever no longer listens has dropped the process as well.
+            lines.map(|line| sender.send(line)).take_while(Result::is_ok).count();
+        });
+        Self { child, lines }
+    }
+
     /// The next line on standard error that contains `part`.
     pub(crate) fn says(&mut self, part: &str) -> String {
         loop {

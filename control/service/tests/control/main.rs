@@ -3,6 +3,9 @@
 mod cases;
 mod content;
 mod fake;
+mod hostile;
+mod https;
+mod import;
 mod journal;
 mod memory;
 mod restricted;

@@ -11,6 +11,7 @@ use serde_json::Value;
 use weir_engine::contract::verdict::{Alert, Flow, Verdict};
 use weir_engine::detect::PFCP_DUPL;
 
+use crate::cases::{Desk, token};
 use crate::fake::*;
 use crate::restricted::{copied, redirected, session};
 use crate::swap_at;
@@ -234,4 +235,39 @@ fn restricted_files_stay_private_when_they_are_put_aside() {
         let mode = fs::metadata(place.path(name)).unwrap().permissions().mode();
         assert_eq!(mode & 0o7777, 0o600, "{name}");
     }
+}
+
+#[test]
+fn what_people_do_is_told_to_collectors_but_what_is_restricted_is_not() {
+    let (socket, port) = collector();
+    let place = Place::new("");
+    let config =
+        format!("[[control.syslog]]\naddress = \"127.0.0.1:{port}\"\ntransport = \"udp\"\n");
+    fs::write(place.path("weir.toml"), config).unwrap();
+    let mut desk = Desk::over(place);
+    let root = token(&desk.place, "root", "restricted");
+    let mut secret = alert(9, 0, 1);
+    secret.detection = PFCP_DUPL;
+    desk.says(secret);
+    desk.finds(1, 1, 1, 1);
+    for found in desk.alerts(&root, "") {
+        let path = format!("alerts/{}/status", found["id"].as_str().unwrap());
+        let note = format!("about {}", found["detection"].as_str().unwrap());
+        let body = serde_json::json!({ "status": "acknowledged", "note": note });
+        assert_eq!(desk.post(&root, &path, body).0, 200);
+    }
+    let deeds = await_that("the deed is told", || {
+        let told: Vec<String> = texts(&socket);
+        let deeds: Vec<String> =
+            told.into_iter().filter(|line| line.contains(" audit [")).collect();
+        (!deeds.is_empty()).then_some(deeds)
+    });
+    assert_eq!(deeds.len(), 1, "{deeds:?}");
+    assert!(deeds[0].starts_with("<133>1 ") && deeds[0].contains("about EGR-NOTALLOWED"));
+    assert!(deeds[0].contains("actor=\"root\" action=\"alert_status\""), "{deeds:?}");
+    let open = desk.place.events("audit");
+    assert_eq!((open.len(), &open[0]["weir"]["site"]), (1, &"lab".into()));
+    let restricted = fs::read_to_string(desk.place.path("restricted.json")).unwrap();
+    let restricted = events(&restricted, "audit");
+    assert_eq!(restricted[0]["weir"]["detail"]["note"], "about PFCP-DUPL");
 }

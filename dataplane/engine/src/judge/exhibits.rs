@@ -366,3 +366,60 @@ fn conceal_identities(bytes: &mut [u8], at: usize) {
         bytes.get_mut(span).unwrap_or_default().fill(0);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn element(kind: u16, value: &[u8]) -> Vec<u8> {
+        let mut bytes = [kind.to_be_bytes(), (value.len() as u16).to_be_bytes()].concat();
+        bytes.extend(value);
+        bytes
+    }
+
+    /// A frame with a Session Establishment Request that holds these elements.
+    fn frame(elements: &[u8]) -> (Vec<u8>, usize) {
+        let mut bytes = vec![0xee; 42];
+        bytes.extend([0x21, 50]);
+        bytes.extend((elements.len() as u16 + 12).to_be_bytes());
+        bytes.extend([0; 8]);
+        bytes.extend([0, 0, 7, 0]);
+        bytes.extend(elements);
+        (bytes, 42)
+    }
+
+    #[test]
+    fn digits_of_identities_become_zeros_and_their_lengths_stay() {
+        // IMSI and IMEI, then an element that stays.
+        let user = [[3, 8].as_slice(), &[0x62; 8], &[4], &[0x99; 4]].concat();
+        let elements = [element(kind::USER_ID, &user), element(kind::CAUSE, &[1])].concat();
+        let (mut bytes, at) = frame(&elements);
+        let before = bytes.clone();
+        conceal_identities(&mut bytes, at);
+        let concealed = [[3, 8].as_slice(), &[0; 8], &[4], &[0; 4]].concat();
+        let expected = [element(kind::USER_ID, &concealed), element(kind::CAUSE, &[1])].concat();
+        assert_eq!(bytes, frame(&expected).0);
+        // A length beyond the element conceals what there is.
+        let (mut bytes, at) = frame(&element(kind::USER_ID, &[1, 200, 0x62, 0x62]));
+        conceal_identities(&mut bytes, at);
+        assert_eq!(bytes, frame(&element(kind::USER_ID, &[1, 200, 0, 0])).0);
+        let mut short = before[..45].to_vec();
+        conceal_identities(&mut short, 42);
+        assert_eq!(short, before[..45]);
+    }
+
+    #[test]
+    fn orders_of_copies_are_recognised_at_any_depth() {
+        let apply = |bits| element(kind::APPLY_ACTION, &[bits, 0]);
+        let far = |members: &[u8]| element(kind::CREATE_FAR, members);
+        for (elements, orders) in [
+            (far(&apply(0x02)), false),
+            (far(&apply(0x12)), true),
+            (far(&element(kind::DUPLICATING_PARAMETERS, &[])), true),
+            (element(kind::USER_ID, &[0x10]), false),
+        ] {
+            let (bytes, at) = frame(&elements);
+            assert_eq!(orders_copies(&bytes, at), orders, "{elements:02x?}");
+        }
+    }
+}
