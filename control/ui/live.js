@@ -16,7 +16,7 @@ let stopped = new AbortController();
 let wait = FIRST_WAIT;
 
 /** The last state that was told, and whether the stream stands. */
-export const now = { state: null, link: "connecting", missed: 0 };
+export const now = { state: null, link: "connecting" };
 
 /** Values of the last minutes, the newest last. */
 export class Series {
@@ -71,7 +71,7 @@ function take(kind, data) {
   } else if (kind === "alert") {
     tell("alert", value);
   } else if (kind === "missed") {
-    now.missed += Number(value.alerts) || 0;
+    // Some changed that are not told of one by one.
     tell("alert", null);
   }
 }

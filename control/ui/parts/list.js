@@ -1,6 +1,7 @@
 // Tables whose rows lead somewhere, and pages of them.
 
-import { h } from "/ui/dom.js";
+import { h, show } from "/ui/dom.js";
+import { some } from "/ui/text.js";
 
 /**
  * A table. `columns` are {name, cell(item), kind?}; the first link of a row is where the keys lead, and
@@ -37,6 +38,19 @@ export function step(by) {
 export function address(path, query) {
   const entries = Object.entries(query).filter(([, value]) => value);
   return `#${path}${entries.length ? `?${new URLSearchParams(entries)}` : ""}`;
+}
+
+/** A button that says how many alerts changed since the list was drawn, and draws it again. */
+export function news(on, again) {
+  let changed = 0;
+  const button = h("button", { type: "button", class: "news", hidden: true, onclick: again });
+  on("alert", () => { changed += 1; });
+  on("state", () => {
+    if (!changed) return;
+    button.hidden = false;
+    show(button, `${some(changed, "alert")} changed: show`);
+  });
+  return button;
 }
 
 /** To the page behind, and back to the first. */

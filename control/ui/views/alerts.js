@@ -4,7 +4,7 @@ import { ask } from "/ui/api.js";
 import * as catalogue from "/ui/catalogue.js";
 import { h } from "/ui/dom.js";
 import { SEVERITIES, badge, status, tag } from "/ui/parts/badge.js";
-import { address, choice, field, filters, pages, rowLink, table } from "/ui/parts/list.js";
+import { address, choice, field, filters, news, pages, rowLink, table } from "/ui/parts/list.js";
 import { empty } from "/ui/parts/notice.js";
 import { bytes, count, outside, time } from "/ui/text.js";
 
@@ -23,7 +23,7 @@ export function alertRows(caption, items, names) {
   ], items);
 }
 
-export async function alerts({ path, query, signal }) {
+export async function alerts({ path, query, signal, on, again }) {
   const { show, ...asked } = query;
   const [page, names] = await Promise.all([ask("alerts", { query: asked, signal }), catalogue.all()]);
   const none = (label) => ["", label];
@@ -35,6 +35,7 @@ export async function alerts({ path, query, signal }) {
         choice("At least", "severity", [none("any"), ...SEVERITIES.map((name) => [name, name])], query.severity),
         choice("Detection", "detection", [none("any"), ...[...names.keys()].map((name) => [name, name])], query.detection),
         field("Equipment", "equipment", query.equipment ?? "", { "data-search": true, placeholder: "its id" }))),
+      news(on, again),
       page.items.length ? alertRows("Alerts, the latest first", page.items, names)
         : Object.keys(asked).length ? empty("No alert is like that", ["Nothing that is stored fits. ", h("a", { href: address(path, {}) }, "Show all alerts")])
           : empty("There is no alert", "That is good: all that the equipment sent was declared. If you expect something, look at the overview whether Weir sees."),

@@ -3,7 +3,7 @@
 import { ask } from "/ui/api.js";
 import { h } from "/ui/dom.js";
 import { badge, rank, status, tag } from "/ui/parts/badge.js";
-import { choice, filters, pages, rowLink, table } from "/ui/parts/list.js";
+import { choice, filters, news, pages, rowLink, table } from "/ui/parts/list.js";
 import { empty } from "/ui/parts/notice.js";
 import { count, outside, time } from "/ui/text.js";
 
@@ -33,7 +33,7 @@ export function incidentRows(caption, items) {
 
 const KINDS = [["", "open, the gravest first"], ["all", "all, the latest first"]];
 
-export async function incidents({ path, query, signal }) {
+export async function incidents({ path, query, signal, on, again }) {
   const all = query.show === "all";
   const page = await ask("incidents", { query: { limit: all ? 100 : 500, after: query.after }, signal });
   let { items } = page;
@@ -45,6 +45,7 @@ export async function incidents({ path, query, signal }) {
     title: "Incidents",
     content: [
       h("div", { class: "head" }, h("h1", { tabindex: "-1" }, "Incidents"), filters(path, query, choice("Show", "show", KINDS, query.show ?? ""))),
+      news(on, again),
       items.length ? incidentRows("Incidents", items)
         : all ? empty("There is no incident", "That is good: nothing was found since this state began. If you expect something, look at the overview whether Weir sees.")
           : empty("No incident is open", "That is good: nothing was found, or somebody is done with all of it."),
