@@ -8,7 +8,9 @@ const texts = new Map();
 /** All of them, by id. */
 export function all() {
   asked ??= ask("detections").then((list) => new Map(list.map((known) => [known.id, known])));
-  asked.catch(() => { asked = null; });
+  asked.catch(() => {
+    asked = null;
+  });
   return asked;
 }
 

@@ -92,7 +92,10 @@ async function go({ quietly = false } = {}) {
   } catch (error) {
     if (ended.signal.aborted || error.status === 401) return;
     if (!(error instanceof api.Failure)) console.error(error);
-    show(main, failed(error, () => go()));
+    show(
+      main,
+      failed(error, () => go()),
+    );
   } finally {
     clearTimeout(waiting);
     if (!ended.signal.aborted) {
@@ -147,10 +150,22 @@ async function begin() {
 }
 
 function help() {
-  const keys = [["j, k", "next and previous row"], ["Enter", "open it"], ["/", "search"], ["g then o i a s e t n p d u", "overview, incidents, alerts, suppressions, equipment, topology, sessions, policy, detections, audit"], ["a, c, m", "on an alert or incident: acknowledge, close, suppress (mute)"], ["Esc", "leave a dialog"], ["?", "this"]];
+  const keys = [
+    ["j, k", "next and previous row"],
+    ["Enter", "open it"],
+    ["/", "search"],
+    ["g then o i a s e t n p d u", "overview, incidents, alerts, suppressions, equipment, topology, sessions, policy, detections, audit"],
+    ["a, c, m", "on an alert or incident: acknowledge, close, suppress (mute)"],
+    ["Esc", "leave a dialog"],
+    ["?", "this"],
+  ];
   dialog({
     title: "Keys",
-    body: h("dl", { class: "keys" }, keys.map(([key, does]) => h("div", {}, h("dt", {}, h("kbd", {}, key)), h("dd", {}, does)))),
+    body: h(
+      "dl",
+      { class: "keys" },
+      keys.map(([key, does]) => h("div", {}, h("dt", {}, h("kbd", {}, key)), h("dd", {}, does))),
+    ),
     confirm: "Done",
     act: () => true,
   });
@@ -163,12 +178,16 @@ function key(event) {
   if (event.target.closest("input, textarea, select, dialog")) return;
   const leads = goes ? shell.KEYS[event.key] : null;
   goes = event.key === "g" && !goes;
-  const does = leads ? () => { location.hash = leads; } : {
-    j: () => step(1),
-    k: () => step(-1),
-    "/": () => document.querySelector("main [data-search]")?.focus(),
-    "?": help,
-  }[event.key] ?? pressed(event.key);
+  const does = leads
+    ? () => {
+        location.hash = leads;
+      }
+    : ({
+        j: () => step(1),
+        k: () => step(-1),
+        "/": () => document.querySelector("main [data-search]")?.focus(),
+        "?": help,
+      }[event.key] ?? pressed(event.key));
   if (!does) return;
   event.preventDefault();
   does();

@@ -12,22 +12,54 @@ function link(text, target) {
 }
 
 export function inline(text) {
-  return text.split(INLINE).filter(Boolean).map((piece) => {
-    if (piece.startsWith("**") && piece.length > 4) return h("strong", {}, inline(piece.slice(2, -2)));
-    if (piece.startsWith("`") && piece.length > 2) return h("code", {}, piece.slice(1, -1));
-    if (piece.startsWith("*") && piece.length > 2) return h("em", {}, inline(piece.slice(1, -1)));
-    const named = /^\[([^\]]+)\]\(([^)\s]+)\)$/.exec(piece);
-    return named ? link(named[1], named[2]) : piece.replace(/\\([|[\]*`])/g, "$1");
-  });
+  return text
+    .split(INLINE)
+    .filter(Boolean)
+    .map((piece) => {
+      if (piece.startsWith("**") && piece.length > 4) return h("strong", {}, inline(piece.slice(2, -2)));
+      if (piece.startsWith("`") && piece.length > 2) return h("code", {}, piece.slice(1, -1));
+      if (piece.startsWith("*") && piece.length > 2) return h("em", {}, inline(piece.slice(1, -1)));
+      const named = /^\[([^\]]+)\]\(([^)\s]+)\)$/.exec(piece);
+      return named ? link(named[1], named[2]) : piece.replace(/\\([|[\]*`])/g, "$1");
+    });
 }
 
-const cells = (line) => line.replace(/^\s*\||\|\s*$/g, "").split(/(?<!\\)\|/).map((cell) => inline(cell.trim()));
+const cells = (line) =>
+  line
+    .replace(/^\s*\||\|\s*$/g, "")
+    .split(/(?<!\\)\|/)
+    .map((cell) => inline(cell.trim()));
 
 function table(lines) {
   const [head, , ...rows] = lines;
-  return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Table" }, h("table", {},
-    h("thead", {}, h("tr", {}, cells(head).map((cell) => (cell.length ? h("th", { scope: "col" }, cell) : h("td", {}))))),
-    h("tbody", {}, rows.map((row) => h("tr", {}, cells(row).map((cell) => h("td", {}, cell)))))));
+  return h(
+    "div",
+    { class: "scroll", tabindex: "0", role: "region", "aria-label": "Table" },
+    h(
+      "table",
+      {},
+      h(
+        "thead",
+        {},
+        h(
+          "tr",
+          {},
+          cells(head).map((cell) => (cell.length ? h("th", { scope: "col" }, cell) : h("td", {}))),
+        ),
+      ),
+      h(
+        "tbody",
+        {},
+        rows.map((row) =>
+          h(
+            "tr",
+            {},
+            cells(row).map((cell) => h("td", {}, cell)),
+          ),
+        ),
+      ),
+    ),
+  );
 }
 
 function code(lines) {
@@ -41,7 +73,11 @@ function list(lines) {
     if (item) items.push(item[1]);
     else items[items.length - 1] += ` ${line.trim()}`;
   }
-  return h(/^\d/.test(lines[0]) ? "ol" : "ul", {}, items.map((item) => h("li", {}, inline(item))));
+  return h(
+    /^\d/.test(lines[0]) ? "ol" : "ul",
+    {},
+    items.map((item) => h("li", {}, inline(item))),
+  );
 }
 
 /** The blocks of a page, each with its kind and lines. */
@@ -53,7 +89,8 @@ export function blocks(text) {
     if (!line.trim()) continue;
     const from = at;
     if (line.startsWith("```")) {
-      do at += 1; while (at < lines.length && !lines[at].startsWith("```"));
+      do at += 1;
+      while (at < lines.length && !lines[at].startsWith("```"));
       found.push({ kind: "code", lines: lines.slice(from + 1, at) });
       continue;
     }

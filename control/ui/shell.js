@@ -7,9 +7,31 @@ import { outside } from "/ui/text.js";
 import * as theme from "/ui/theme.js";
 
 const PLACES = [
-  ["What was found", [["#/", "Overview", "o"], ["#/incidents", "Incidents", "i"], ["#/alerts", "Alerts", "a"], ["#/suppressions", "Suppressions", "s"]]],
-  ["What is there", [["#/equipment", "Equipment", "e"], ["#/topology", "Topology", "t"], ["#/sessions", "Sessions", "n"]]],
-  ["What holds", [["#/policy", "Policy", "p"], ["#/detections", "Detections", "d"], ["#/audit", "Audit", "u"]]],
+  [
+    "What was found",
+    [
+      ["#/", "Overview", "o"],
+      ["#/incidents", "Incidents", "i"],
+      ["#/alerts", "Alerts", "a"],
+      ["#/suppressions", "Suppressions", "s"],
+    ],
+  ],
+  [
+    "What is there",
+    [
+      ["#/equipment", "Equipment", "e"],
+      ["#/topology", "Topology", "t"],
+      ["#/sessions", "Sessions", "n"],
+    ],
+  ],
+  [
+    "What holds",
+    [
+      ["#/policy", "Policy", "p"],
+      ["#/detections", "Detections", "d"],
+      ["#/audit", "Audit", "u"],
+    ],
+  ],
 ];
 
 /** The keys that lead to places, after `g`. */
@@ -36,7 +58,14 @@ export function build(signOut) {
   const sight = h("a", { class: "sight", href: "#/" });
   const site = h("span", { class: "site" });
   const person = h("span", { class: "person" });
-  const dark = h("button", { type: "button", class: "quiet", onclick: () => { theme.toggle(); label(); } });
+  const dark = h("button", {
+    type: "button",
+    class: "quiet",
+    onclick: () => {
+      theme.toggle();
+      label();
+    },
+  });
   const label = () => show(dark, theme.isDark() ? "Light" : "Dark");
   label();
   const menu = h("button", { type: "button", class: "menu quiet", "aria-expanded": "false", "aria-controls": "places" }, "Menu");
@@ -45,18 +74,60 @@ export function build(signOut) {
     menu.setAttribute("aria-expanded", String(is));
     places.classList.toggle("open", is);
   };
-  const places = h("nav", { id: "places", class: "places", "aria-label": "Views" }, PLACES.map(([title, group]) =>
-    h("div", {}, h("h2", {}, title), h("ul", {}, group.map(([target, name]) => h("li", { "data-place": name }, h("a", { href: target }, name)))))));
+  const places = h(
+    "nav",
+    { id: "places", class: "places", "aria-label": "Views" },
+    PLACES.map(([title, group]) =>
+      h(
+        "div",
+        {},
+        h("h2", {}, title),
+        h(
+          "ul",
+          {},
+          group.map(([target, name]) => h("li", { "data-place": name }, h("a", { href: target }, name))),
+        ),
+      ),
+    ),
+  );
   places.addEventListener("click", (event) => event.target.closest("a") && open(false));
   const main = h("main", { id: "main", tabindex: "-1" });
   document.body.replaceChildren(
-    h("a", { class: "skip", href: "#main", onclick: (event) => { event.preventDefault(); main.focus(); main.scrollIntoView(); } }, "Skip to the content"),
-    h("header", { class: "top" },
-      menu, h("a", { class: "brand", href: "#/", "aria-label": "Weir, overview" }, h("img", { src: "/ui/weir.svg", alt: "", width: 24, height: 24 }), h("span", {}, "Weir")),
-      site, sight, h("span", { class: "space" }),
-      h("button", { type: "button", class: "quiet wide", "data-help": true, "aria-label": "Keys" }, "?"), dark, person,
-      h("button", { type: "button", class: "quiet", onclick: signOut }, "Sign out")),
-    places, main, h("div", { id: "said", role: "status", "aria-live": "polite" }));
+    h(
+      "a",
+      {
+        class: "skip",
+        href: "#main",
+        onclick: (event) => {
+          event.preventDefault();
+          main.focus();
+          main.scrollIntoView();
+        },
+      },
+      "Skip to the content",
+    ),
+    h(
+      "header",
+      { class: "top" },
+      menu,
+      h(
+        "a",
+        { class: "brand", href: "#/", "aria-label": "Weir, overview" },
+        h("img", { src: "/ui/weir.svg", alt: "", width: 24, height: 24 }),
+        h("span", {}, "Weir"),
+      ),
+      site,
+      sight,
+      h("span", { class: "space" }),
+      h("button", { type: "button", class: "quiet wide", "data-help": true, "aria-label": "Keys" }, "?"),
+      dark,
+      person,
+      h("button", { type: "button", class: "quiet", onclick: signOut }, "Sign out"),
+    ),
+    places,
+    main,
+    h("div", { id: "said", role: "status", "aria-live": "polite" }),
+  );
   const tell = () => {
     const [kind, word] = seeing();
     sight.className = `sight ${kind}`;

@@ -19,9 +19,12 @@ export function outside(text, most = 80) {
 export function unfolded(text, most = 400) {
   const whole = plain(text ?? "");
   if (whole.length <= most) return h("bdi", { class: "outside" }, whole);
-  return h("details", { class: "cut" },
+  return h(
+    "details",
+    { class: "cut" },
     h("summary", {}, h("bdi", { class: "outside" }, cut(whole, most)), h("span", { class: "more" }, " whole text")),
-    h("bdi", { class: "outside whole" }, whole));
+    h("bdi", { class: "outside whole" }, whole),
+  );
 }
 
 const PREFIXES = ["", "k", "M", "G", "T", "P"];
@@ -70,7 +73,11 @@ export function time(text) {
 /** How long something is ahead or ago, in the largest unit that fits. */
 export function distance(milliseconds) {
   const seconds = Math.abs(milliseconds) / 1000;
-  for (const [unit, name] of [[86400, "day"], [3600, "hour"], [60, "minute"]]) {
+  for (const [unit, name] of [
+    [86400, "day"],
+    [3600, "hour"],
+    [60, "minute"],
+  ]) {
     if (seconds >= unit) return some(Math.round(seconds / unit), name);
   }
   return some(Math.round(seconds), "second");

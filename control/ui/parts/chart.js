@@ -11,7 +11,12 @@ const LEAST = 60;
 export function sparkline(label) {
   const area = s("path", { class: "area" });
   const line = s("path", { class: "line" });
-  const element = s("svg", { class: "spark", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", "aria-label": label }, area, line);
+  const element = s(
+    "svg",
+    { class: "spark", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", "aria-label": label },
+    area,
+    line,
+  );
   const draw = (series) => {
     const all = [...series];
     const known = all.findIndex((value) => value >= 0);
@@ -38,9 +43,12 @@ export function sparkline(label) {
 /** A share of a whole as a bar. */
 export function bar(share, label, kind = "") {
   const width = Math.max(0, Math.min(1, share ?? 0));
-  return s("svg", { class: `bar ${kind}`, viewBox: "0 0 100 6", preserveAspectRatio: "none", role: "img", "aria-label": label },
+  return s(
+    "svg",
+    { class: `bar ${kind}`, viewBox: "0 0 100 6", preserveAspectRatio: "none", role: "img", "aria-label": label },
     s("rect", { class: "whole", width: 100, height: 6 }),
-    s("rect", { class: "part", width: (100 * width).toFixed(1), height: 6 }));
+    s("rect", { class: "part", width: (100 * width).toFixed(1), height: 6 }),
+  );
 }
 
 /** Bars whose number may change, one a thread. */
@@ -49,7 +57,12 @@ export function loads(name) {
   const draw = (values) => {
     const bars = values.slice(0, 128).map((busy, at) => {
       const text = `${name} ${at}: ${Math.round(100 * busy)} % busy`;
-      return h("div", { class: "load", title: text }, bar(busy, text, busy > 0.9 ? "much" : ""), h("span", {}, `${Math.round(100 * busy)} %`));
+      return h(
+        "div",
+        { class: "load", title: text },
+        bar(busy, text, busy > 0.9 ? "much" : ""),
+        h("span", {}, `${Math.round(100 * busy)} %`),
+      );
     });
     element.replaceChildren(...bars);
   };

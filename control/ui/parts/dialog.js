@@ -25,9 +25,18 @@ export function dialog({ title, body, confirm, act, danger = false }) {
         button.disabled = false;
       }
     };
-    const element = h("dialog", { "aria-label": title },
-      h("form", { onsubmit: submit }, h("h2", {}, title), body, trouble,
-        h("div", { class: "buttons" }, h("button", { type: "button", onclick: () => element.close() }, "Cancel"), button)));
+    const element = h(
+      "dialog",
+      { "aria-label": title },
+      h(
+        "form",
+        { onsubmit: submit },
+        h("h2", {}, title),
+        body,
+        trouble,
+        h("div", { class: "buttons" }, h("button", { type: "button", onclick: () => element.close() }, "Cancel"), button),
+      ),
+    );
     element.addEventListener("close", () => {
       element.remove();
       resolve(result);

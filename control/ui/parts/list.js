@@ -12,11 +12,35 @@ export function table(caption, columns, items, { row } = {}) {
     if (event.target.closest("a, button, input, summary") || String(getSelection())) return;
     event.currentTarget.querySelector("a[data-row]")?.click();
   };
-  return h("div", { class: "scroll" }, h("table", { class: "rows" },
-    h("caption", { class: "unseen" }, caption),
-    h("thead", {}, h("tr", {}, columns.map(({ name, kind }) => h("th", { scope: "col", class: kind }, name)))),
-    h("tbody", {}, items.map((item) => h("tr", { onclick: follow, ...row?.(item) },
-      columns.map(({ name, cell, kind }) => h("td", { class: kind, "data-name": name }, h("div", { class: "cell" }, cell(item)))))))));
+  return h(
+    "div",
+    { class: "scroll" },
+    h(
+      "table",
+      { class: "rows" },
+      h("caption", { class: "unseen" }, caption),
+      h(
+        "thead",
+        {},
+        h(
+          "tr",
+          {},
+          columns.map(({ name, kind }) => h("th", { scope: "col", class: kind }, name)),
+        ),
+      ),
+      h(
+        "tbody",
+        {},
+        items.map((item) =>
+          h(
+            "tr",
+            { onclick: follow, ...row?.(item) },
+            columns.map(({ name, cell, kind }) => h("td", { class: kind, "data-name": name }, h("div", { class: "cell" }, cell(item)))),
+          ),
+        ),
+      ),
+    ),
+  );
 }
 
 /** The link that a row is. */
@@ -44,7 +68,9 @@ export function address(path, query) {
 export function news(on, again) {
   let changed = 0;
   const button = h("button", { type: "button", class: "news", hidden: true, onclick: again });
-  on("alert", () => { changed += 1; });
+  on("alert", () => {
+    changed += 1;
+  });
   on("state", () => {
     if (!changed) return;
     button.hidden = false;
@@ -56,9 +82,12 @@ export function news(on, again) {
 /** To the page behind, and back to the first. */
 export function pages(path, query, next) {
   if (!next && !query.after) return null;
-  return h("nav", { class: "pages", "aria-label": "Pages" },
+  return h(
+    "nav",
+    { class: "pages", "aria-label": "Pages" },
     query.after && h("a", { href: address(path, { ...query, after: null }) }, "← The latest"),
-    next && h("a", { href: address(path, { ...query, after: next }) }, "Older →"));
+    next && h("a", { href: address(path, { ...query, after: next }) }, "Older →"),
+  );
 }
 
 /** A form whose fields stand behind the question mark of the address. */
@@ -74,8 +103,16 @@ export function filters(path, query, ...fields) {
 }
 
 export function choice(label, name, options, chosen) {
-  return h("label", {}, h("span", {}, label), h("select", { name }, options.map(([value, text]) =>
-    h("option", { value, selected: value === (chosen ?? "") }, text))));
+  return h(
+    "label",
+    {},
+    h("span", {}, label),
+    h(
+      "select",
+      { name },
+      options.map(([value, text]) => h("option", { value, selected: value === (chosen ?? "") }, text)),
+    ),
+  );
 }
 
 export function field(label, name, value, attributes = {}) {

@@ -3,7 +3,12 @@
 import { h } from "/ui/dom.js";
 
 export function loading(what) {
-  return h("div", { class: "notice loading", role: "status" }, h("span", { class: "pulse", "aria-hidden": "true" }), `Asking for ${what} …`);
+  return h(
+    "div",
+    { class: "notice loading", role: "status" },
+    h("span", { class: "pulse", "aria-hidden": "true" }),
+    `Asking for ${what} …`,
+  );
 }
 
 /** There is nothing; `why` says what that means. */
@@ -27,8 +32,11 @@ export function remedy(error) {
 
 /** It went wrong: what, and what to do. */
 export function failed(error, again) {
-  return h("div", { class: "notice failed", role: "alert" },
+  return h(
+    "div",
+    { class: "notice failed", role: "alert" },
     h("strong", {}, error.status === 404 ? "There is no such thing here" : "This can't be shown"),
     h("p", {}, error.message, ". ", remedy(error)),
-    again && h("button", { type: "button", onclick: again }, "Try again"));
+    again && h("button", { type: "button", onclick: again }, "Try again"),
+  );
 }

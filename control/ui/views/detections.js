@@ -23,12 +23,28 @@ export async function list({ signal }) {
     title: "Detections",
     content: [
       h("div", { class: "head" }, h("h1", { tabindex: "-1" }, "Detections")),
-      h("p", { class: "soft" }, "What Weir looks for. Each page says when it fires, what it stays silent for, which causes are harmless, and what to do."),
-      table("Detections", [
-        { name: "Detection", kind: "main", cell: ({ id, signature, restricted }) => [rowLink(`#/detections/${id}`, id), h("span", { class: "sub" }, signature), restricted && tag("restricted", "Only the role restricted sees what it finds")] },
-        { name: "What it means", kind: "words", cell: ({ id }) => inline(meanings.get(id)) },
-        { name: "Technique", cell: ({ technique }) => techniques(technique) },
-      ], names),
+      h(
+        "p",
+        { class: "soft" },
+        "What Weir looks for. Each page says when it fires, what it stays silent for, which causes are harmless, and what to do.",
+      ),
+      table(
+        "Detections",
+        [
+          {
+            name: "Detection",
+            kind: "main",
+            cell: ({ id, signature, restricted }) => [
+              rowLink(`#/detections/${id}`, id),
+              h("span", { class: "sub" }, signature),
+              restricted && tag("restricted", "Only the role restricted sees what it finds"),
+            ],
+          },
+          { name: "What it means", kind: "words", cell: ({ id }) => inline(meanings.get(id)) },
+          { name: "Technique", cell: ({ technique }) => techniques(technique) },
+        ],
+        names,
+      ),
     ],
   };
 }
@@ -40,13 +56,28 @@ export async function detection({ named: id }) {
     title: id,
     content: [
       h("p", { class: "crumbs" }, h("a", { href: "#/detections" }, "Detections")),
-      h("div", { class: "head" }, h("div", {}, h("h1", { tabindex: "-1" }, known?.signature ?? id), h("p", { class: "under" }, tag(id), known?.restricted && tag("restricted")))),
-      h("div", { class: "columns" },
+      h(
+        "div",
+        { class: "head" },
+        h(
+          "div",
+          {},
+          h("h1", { tabindex: "-1" }, known?.signature ?? id),
+          h("p", { class: "under" }, tag(id), known?.restricted && tag("restricted")),
+        ),
+      ),
+      h(
+        "div",
+        { class: "columns" },
         h("article", { class: "panel prose" }, page(text)),
-        h("div", {},
+        h(
+          "div",
+          {},
           panel("In short", facts(["Id", id], ["signature_id", known?.signature_id], ["Category", known?.category])),
           panel("Technique", techniques(known?.technique)),
-          panel("What it found", h("p", {}, h("a", { href: address("/alerts", { detection: id }) }, "Its alerts"))))),
+          panel("What it found", h("p", {}, h("a", { href: address("/alerts", { detection: id }) }, "Its alerts"))),
+        ),
+      ),
     ],
   };
 }

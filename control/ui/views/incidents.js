@@ -20,18 +20,36 @@ export function where(incident) {
 }
 
 export function incidentRows(caption, items) {
-  return table(caption, [
-    { name: "Severity", kind: "grave", cell: (incident) => badge(incident.severity) },
-    { name: "Incident", kind: "main", cell: (incident) => [rowLink(`#/incidents/${incident.number}`, `${incident.number} · `, few(incident.detections, 2, (name) => name)), incident.restricted && [" ", tag("restricted")]] },
-    { name: "Where", kind: "wide", cell: where },
-    { name: "Alerts", kind: "digits", cell: (incident) => count(incident.alerts) },
-    { name: "Since", cell: (incident) => time(incident.first) },
-    { name: "Last", cell: (incident) => time(incident.last) },
-    { name: "Status", kind: "stands", cell: (incident) => status(incident.status) },
-  ], items);
+  return table(
+    caption,
+    [
+      { name: "Severity", kind: "grave", cell: (incident) => badge(incident.severity) },
+      {
+        name: "Incident",
+        kind: "main",
+        cell: (incident) => [
+          rowLink(
+            `#/incidents/${incident.number}`,
+            `${incident.number} · `,
+            few(incident.detections, 2, (name) => name),
+          ),
+          incident.restricted && [" ", tag("restricted")],
+        ],
+      },
+      { name: "Where", kind: "wide", cell: where },
+      { name: "Alerts", kind: "digits", cell: (incident) => count(incident.alerts) },
+      { name: "Since", cell: (incident) => time(incident.first) },
+      { name: "Last", cell: (incident) => time(incident.last) },
+      { name: "Status", kind: "stands", cell: (incident) => status(incident.status) },
+    ],
+    items,
+  );
 }
 
-const KINDS = [["", "open, the gravest first"], ["all", "all, the latest first"]];
+const KINDS = [
+  ["", "open, the gravest first"],
+  ["all", "all, the latest first"],
+];
 
 export async function incidents({ path, query, signal, on, again }) {
   const all = query.show === "all";
@@ -44,10 +62,20 @@ export async function incidents({ path, query, signal, on, again }) {
   return {
     title: "Incidents",
     content: [
-      h("div", { class: "head" }, h("h1", { tabindex: "-1" }, "Incidents"), filters(path, query, choice("Show", "show", KINDS, query.show ?? ""))),
+      h(
+        "div",
+        { class: "head" },
+        h("h1", { tabindex: "-1" }, "Incidents"),
+        filters(path, query, choice("Show", "show", KINDS, query.show ?? "")),
+      ),
       news(on, again),
-      items.length ? incidentRows("Incidents", items)
-        : all ? empty("There is no incident", "That is good: nothing was found since this state began. If you expect something, look at the overview whether Weir sees.")
+      items.length
+        ? incidentRows("Incidents", items)
+        : all
+          ? empty(
+              "There is no incident",
+              "That is good: nothing was found since this state began. If you expect something, look at the overview whether Weir sees.",
+            )
           : empty("No incident is open", "That is good: nothing was found, or somebody is done with all of it."),
       pages(path, query, page.next),
     ],

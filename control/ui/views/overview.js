@@ -27,24 +27,52 @@ function tile(name, picture) {
 
 /** In one sentence whether everything is seen. */
 function sentence(state, link) {
-  if (link === "lost") return ["away", "No connection to weir-control", "The page tries again by itself. What is shown below is what was known last."];
+  if (link === "lost")
+    return ["away", "No connection to weir-control", "The page tries again by itself. What is shown below is what was known last."];
   if (!state) return ["wait", "Connecting", "The first numbers come within a second."];
-  if (!state.up && state.replay) return ["wait", "The replay has ended", `${count(state.inspected)} of ${some(state.received, "frame")} were inspected. What was found stays below.`];
-  if (!state.up) return ["away", "The sensor is away", `${state.reason ?? "It gives no sign of life"}. Nothing is inspected. Look at it with systemctl status weir-sensor; what was found before stays below.`];
+  if (!state.up && state.replay)
+    return [
+      "wait",
+      "The replay has ended",
+      `${count(state.inspected)} of ${some(state.received, "frame")} were inspected. What was found stays below.`,
+    ];
+  if (!state.up)
+    return [
+      "away",
+      "The sensor is away",
+      `${state.reason ?? "It gives no sign of life"}. Nothing is inspected. Look at it with systemctl status weir-sensor; what was found before stays below.`,
+    ];
   const missed = state.not_inspected_per_second;
   if (missed > 0) {
     const share = missed / (missed + state.packets_per_second);
-    return ["losing", `${percent(share, share < 0.1 ? 2 : 0)} of frames are not inspected`, "What is in them nobody knows. Below stands why; docs/overload.md says what helps."];
+    return [
+      "losing",
+      `${percent(share, share < 0.1 ? 2 : 0)} of frames are not inspected`,
+      "What is in them nobody knows. Below stands why; docs/overload.md says what helps.",
+    ];
   }
   if (state.reason) return ["losing", "Not ready", state.reason];
-  if (state.n4_coverage !== null && state.n4_coverage < 0.9) return ["losing", "N4 is seen in part only", "What rests on sessions is not judged for UPFs that are not covered. Look whether all paths of N4 are tapped."];
-  return ["seeing", state.replay ? "Replaying a capture, all of it inspected" : "Seeing everything", `${count(state.inspected)} of ${count(state.received)} frames inspected since the sensor's start.`];
+  if (state.n4_coverage !== null && state.n4_coverage < 0.9)
+    return [
+      "losing",
+      "N4 is seen in part only",
+      "What rests on sessions is not judged for UPFs that are not covered. Look whether all paths of N4 are tapped.",
+    ];
+  return [
+    "seeing",
+    state.replay ? "Replaying a capture, all of it inspected" : "Seeing everything",
+    `${count(state.inspected)} of ${count(state.received)} frames inspected since the sensor's start.`,
+  ];
 }
 
 function reasons(state) {
   const lost = Object.entries(state.not_inspected ?? {}).filter(([, total]) => total > 0);
   if (!lost.length) return "none so far";
-  return lost.sort((one, other) => other[1] - one[1]).slice(0, 3).map(([reason, total]) => `${reason} ${count(total)}`).join(", ");
+  return lost
+    .sort((one, other) => other[1] - one[1])
+    .slice(0, 3)
+    .map(([reason, total]) => `${reason} ${count(total)}`)
+    .join(", ");
 }
 
 function sight() {
@@ -77,11 +105,25 @@ function sight() {
     missed.element.classList.toggle("bad", state.not_inspected_per_second > 0 || state.events_lost > 0);
     const covered = state.up ? state.n4_coverage : null;
     show(coverage.value, h("span", { class: "number" }, percent(covered, 1)));
-    show(coverage.note, covered !== null ? bar(covered, `N4 coverage ${percent(covered, 1)}`) : state.up ? "no N4 was seen in the last minute" : "there is no sensor");
+    show(
+      coverage.note,
+      covered !== null
+        ? bar(covered, `N4 coverage ${percent(covered, 1)}`)
+        : state.up
+          ? "no N4 was seen in the last minute"
+          : "there is no sensor",
+    );
     coverage.element.classList.toggle("bad", covered !== null && covered < 0.9);
     const { p50, p99 } = state.latency_ms ?? {};
     show(latency.value, p50 === null || p50 === undefined ? "–" : number(p50 / 1000, "s"));
-    show(latency.note, p99 === null || p99 === undefined ? state.replay ? "not measured in a replay" : "nothing was found yet" : ["99 of 100 within ", number(p99 / 1000, "s")]);
+    show(
+      latency.note,
+      p99 === null || p99 === undefined
+        ? state.replay
+          ? "not measured in a replay"
+          : "nothing was found yet"
+        : ["99 of 100 within ", number(p99 / 1000, "s")],
+    );
     show(sessions.value, h("span", { class: "number" }, count(state.sessions)));
     show(sessions.note, `${some(state.tunnels, "tunnel")}, ${some(state.flows, "flow")} of equipment`);
     busy.picture.draw((state.workers ?? []).map((worker) => worker.busy));
@@ -91,12 +133,33 @@ function sight() {
     show(receiving.value, some(state.receivers?.length ?? 0, "thread"));
   };
   draw();
-  return { element: h("section", { class: "sight-panel", "aria-label": "Is Weir seeing" }, head, h("div", { class: "tiles" }, tiles.map(({ element }) => element))), draw };
+  return {
+    element: h(
+      "section",
+      { class: "sight-panel", "aria-label": "Is Weir seeing" },
+      head,
+      h(
+        "div",
+        { class: "tiles" },
+        tiles.map(({ element }) => element),
+      ),
+    ),
+    draw,
+  };
 }
 
 function tallies(alerts) {
-  return h("ul", { class: "tallies" }, ["new", "acknowledged", "suppressed", "closed"].map((status) =>
-    h("li", { class: status }, h("a", { href: address("/alerts", { status }) }, h("span", { class: "number" }, count(alerts?.[status])), ` ${status}`))));
+  return h(
+    "ul",
+    { class: "tallies" },
+    ["new", "acknowledged", "suppressed", "closed"].map((status) =>
+      h(
+        "li",
+        { class: status },
+        h("a", { href: address("/alerts", { status }) }, h("span", { class: "number" }, count(alerts?.[status])), ` ${status}`),
+      ),
+    ),
+  );
 }
 
 export async function overview({ signal, on }) {
@@ -120,7 +183,9 @@ export async function overview({ signal, on }) {
     }
   };
   // However many alerts come, the list is asked for once in a while.
-  on("alert", () => { due ??= setTimeout(refresh, PATIENCE); });
+  on("alert", () => {
+    due ??= setTimeout(refresh, PATIENCE);
+  });
   signal.addEventListener("abort", () => clearTimeout(due));
   const draw = () => {
     if (document.hidden) return;
@@ -132,13 +197,20 @@ export async function overview({ signal, on }) {
   await refresh();
   return {
     title: "Overview",
-    content: [h("h1", { tabindex: "-1", class: "unseen" }, "Overview"), seen.element,
-      h("section", { class: "panel" }, h("div", { class: "panel-head" }, h("h2", {}, "Open incidents"), states), list)],
+    content: [
+      h("h1", { tabindex: "-1", class: "unseen" }, "Overview"),
+      seen.element,
+      h("section", { class: "panel" }, h("div", { class: "panel-head" }, h("h2", {}, "Open incidents"), states), list),
+    ],
   };
 }
 
 function nothing() {
   const { state } = live.now;
-  if (state && !state.up && !state.replay) return empty("No incident is open", "That says little now: the sensor is away, and nothing is inspected.");
-  return empty("No incident is open", "That is good: all that the equipment sent was declared in the policy, or somebody is done with it. What came of earlier alerts stands under Incidents.");
+  if (state && !state.up && !state.replay)
+    return empty("No incident is open", "That says little now: the sensor is away, and nothing is inspected.");
+  return empty(
+    "No incident is open",
+    "That is good: all that the equipment sent was declared in the policy, or somebody is done with it. What came of earlier alerts stands under Incidents.",
+  );
 }

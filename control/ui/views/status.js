@@ -15,22 +15,37 @@ const DEEDS = {
 /** Buttons for what may become of it; `what` names it, `path` is its place in the interface. */
 export function statusButtons({ what, path, stands, again }) {
   if (!mayWrite()) return [];
-  return Object.entries(DEEDS).filter(([status]) => status !== stands && (status !== "new" || stands !== "suppressed")).map(([status, [label, key, meaning]]) =>
-    h("button", {
-      type: "button",
-      "data-key": key,
-      title: key && `Key: ${key}`,
-      class: status === "acknowledged" ? "primary" : null,
-      onclick: async () => {
-        const done = await dialog({
-          title: `${label}: ${what}`,
-          body: [h("p", {}, meaning), h("label", {}, h("span", {}, "Note, for whoever comes after you"), h("textarea", { name: "note", rows: 3, maxlength: 2000, autofocus: true }))],
-          confirm: label,
-          act: ({ note }) => tell(`${path}/status`, note ? { status, note } : { status }),
-        });
-        if (!done) return;
-        said(`${some(done.alerts, "alert")} now ${status}.`);
-        again();
-      },
-    }, label));
+  return Object.entries(DEEDS)
+    .filter(([status]) => status !== stands && (status !== "new" || stands !== "suppressed"))
+    .map(([status, [label, key, meaning]]) =>
+      h(
+        "button",
+        {
+          type: "button",
+          "data-key": key,
+          title: key && `Key: ${key}`,
+          class: status === "acknowledged" ? "primary" : null,
+          onclick: async () => {
+            const done = await dialog({
+              title: `${label}: ${what}`,
+              body: [
+                h("p", {}, meaning),
+                h(
+                  "label",
+                  {},
+                  h("span", {}, "Note, for whoever comes after you"),
+                  h("textarea", { name: "note", rows: 3, maxlength: 2000, autofocus: true }),
+                ),
+              ],
+              confirm: label,
+              act: ({ note }) => tell(`${path}/status`, note ? { status, note } : { status }),
+            });
+            if (!done) return;
+            said(`${some(done.alerts, "alert")} now ${status}.`);
+            again();
+          },
+        },
+        label,
+      ),
+    );
 }

@@ -27,7 +27,10 @@ function tier(node) {
 function sorted(columns, edges) {
   const peers = new Map();
   for (const { from, to } of edges) {
-    for (const [one, other] of [[from, to], [to, from]]) {
+    for (const [one, other] of [
+      [from, to],
+      [to, from],
+    ]) {
       if (!peers.has(one)) peers.set(one, []);
       peers.get(one).push(other);
     }
@@ -37,10 +40,12 @@ function sorted(columns, edges) {
   columns.forEach(settle);
   for (let sweep = 0; sweep < SWEEPS; sweep += 1) {
     for (const column of sweep % 2 ? [...columns].reverse() : columns) {
-      const pull = new Map(column.map(({ key }) => {
-        const near = (peers.get(key) ?? []).map((peer) => share.get(peer)).filter((at) => at !== undefined);
-        return [key, near.length ? near.reduce((sum, at) => sum + at, 0) / near.length : share.get(key)];
-      }));
+      const pull = new Map(
+        column.map(({ key }) => {
+          const near = (peers.get(key) ?? []).map((peer) => share.get(peer)).filter((at) => at !== undefined);
+          return [key, near.length ? near.reduce((sum, at) => sum + at, 0) / near.length : share.get(key)];
+        }),
+      );
       column.sort((one, other) => pull.get(one.key) - pull.get(other.key) || one.key.localeCompare(other.key));
       settle(column);
     }
@@ -53,7 +58,10 @@ export function place(nodes, edges) {
   const columns = TIERS.map(() => []);
   for (const node of nodes) columns[tier(node)].push(node);
   const used = columns.map((column, index) => ({ column, index })).filter(({ column }) => column.length);
-  sorted(used.map(({ column }) => column), edges);
+  sorted(
+    used.map(({ column }) => column),
+    edges,
+  );
   const tallest = Math.max(...used.map(({ column }) => column.length), 1);
   const step = tallest > 60 ? 26 : tallest > 25 ? 32 : 44;
   const height = TOP + Math.max(tallest, 5) * step + 8;
@@ -65,7 +73,9 @@ export function place(nodes, edges) {
     const top = TOP + (height - TOP - gap * column.length) / 2;
     // Single nodes one behind the other would hide the lines between their neighbours.
     const aside = column.length < 3 && order % 2 ? step * 0.8 : 0;
-    column.forEach((node, row) => at.set(node.key, { node, tier: index, x, y: top + gap * (row + 0.5) + aside, width: WIDTH, height: step - 10 > 30 ? 30 : step - 8 }));
+    column.forEach((node, row) =>
+      at.set(node.key, { node, tier: index, x, y: top + gap * (row + 0.5) + aside, width: WIDTH, height: step - 10 > 30 ? 30 : step - 8 }),
+    );
     return { title: TIERS[index][0], x };
   });
   return { at, tiers, width: LEFT + used.length * (WIDTH + GAP) - GAP + 4, height };
