@@ -166,8 +166,7 @@ function help() {
       { class: "keys" },
       keys.map(([key, does]) => h("div", {}, h("dt", {}, h("kbd", {}, key)), h("dd", {}, does))),
     ),
-    confirm: "Done",
-    act: () => true,
+    confirm: "Close",
   });
 }
 

@@ -5,9 +5,9 @@ import { remedy } from "/ui/parts/notice.js";
 
 /**
  * A dialog with a form. `act(values)` does it and may fail: then the dialog stays and says why.
- * Gives what `act` gave, or null if nobody wanted it.
+ * Gives what `act` gave, or null if nobody wanted it. Without `act` there is nothing to do but to read it.
  */
-export function dialog({ title, body, confirm, act, danger = false }) {
+export function dialog({ title, body, confirm, act = null, danger = false }) {
   return new Promise((resolve) => {
     let result = null;
     const trouble = h("p", { class: "trouble", role: "alert" });
@@ -17,7 +17,7 @@ export function dialog({ title, body, confirm, act, danger = false }) {
       const values = Object.fromEntries([...new FormData(event.target)].map(([name, value]) => [name, String(value).trim()]));
       button.disabled = true;
       try {
-        result = (await act(values)) ?? true;
+        result = (await act?.(values)) ?? true;
         element.close();
       } catch (error) {
         show(trouble, error.message, ". ", error.status === undefined || error.status === 400 ? "Mend that and try again." : remedy(error));
@@ -34,7 +34,7 @@ export function dialog({ title, body, confirm, act, danger = false }) {
         h("h2", {}, title),
         body,
         trouble,
-        h("div", { class: "buttons" }, h("button", { type: "button", onclick: () => element.close() }, "Cancel"), button),
+        h("div", { class: "buttons" }, act && h("button", { type: "button", onclick: () => element.close() }, "Cancel"), button),
       ),
     );
     element.addEventListener("close", () => {

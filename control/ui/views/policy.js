@@ -8,7 +8,7 @@ import { empty, failed, loading } from "/ui/parts/notice.js";
 import { bytes, count, outside, some, time } from "/ui/text.js";
 import { toEquipment } from "/ui/views/alerts.js";
 
-const SIGNS = { "+": ["added", "new"], "-": ["removed", "gone"], "~": ["changed", "changed"] };
+const SIGNS = { "+": ["new", "added"], "-": ["gone", "removed"], "~": ["changed", "changed"] };
 
 /** Its text with the numbers that mistakes are told by. */
 function text(policy) {
