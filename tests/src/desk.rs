@@ -42,13 +42,16 @@ impl Desk {
         let directory = tempfile::tempdir().expect("there is room for a directory");
         let address = free_address();
         let path = site(directory.path(), &address);
-        let made = run(&["control", "--config", text(&path), "--new-token", "ada", "--role", role]);
-        assert!(made.status.success(), "{}", said(&made));
-        let token = String::from_utf8(made.stdout).expect("a token is text").trim().to_owned();
+        let token = issue(&path, "ada", role);
         let mut control = weir(&["control", "--config", text(&path)]);
         let control = Running::start(control.stdout(Stdio::null()).stderr(Stdio::null()));
         await_that("control answers", || TcpStream::connect(&address).ok());
         Self { directory, address, token, _control: control }
+    }
+
+    /// A token for somebody else.
+    pub fn token_of(&self, name: &str, role: &str) -> String {
+        issue(&self.file("weir.toml"), name, role)
     }
 
     /// A file of its directory.
@@ -116,4 +119,10 @@ impl Desk {
     pub fn items(&self, path: &str) -> Vec<Value> {
         self.ask("GET", path, &Value::Null)["items"].as_array().expect("a list").clone()
     }
+}
+
+fn issue(config: &Path, name: &str, role: &str) -> String {
+    let made = run(&["control", "--config", text(config), "--new-token", name, "--role", role]);
+    assert!(made.status.success(), "{}", said(&made));
+    String::from_utf8(made.stdout).expect("a token is text").trim().to_owned()
 }

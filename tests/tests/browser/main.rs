@@ -90,6 +90,16 @@ fn every_view_is_whole_by_day_and_night_on_a_desk_and_on_a_telephone() {
 }
 
 #[test]
+fn policies_are_tried_subscribers_shown_for_a_reason_and_who_may_only_look_is_offered_nothing() {
+    let Some(browser) = Browser::find() else { return };
+    let desk = Desk::of("admin");
+    desk.replay();
+    let viewer = desk.token_of("eve", "viewer");
+    browser.run("deeds.py", &desk, &[&viewer]);
+    assert_eq!(desk.items("suppressions")[0]["state"], "revoked");
+}
+
+#[test]
 fn names_that_would_be_markup_are_text() {
     let Some(browser) = Browser::find() else { return };
     let desk = Desk::of("admin");
