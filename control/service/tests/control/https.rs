@@ -100,7 +100,7 @@ impl Site {
         )?;
         let mut answer = Vec::new();
         match stream.read_to_end(&mut answer) {
-            Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => return Err(error),
+            Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => Err(error),
             _ => Ok(String::from_utf8(answer).unwrap()),
         }
     }
