@@ -25,6 +25,8 @@ function tile(name, picture) {
   return { element: h("div", { class: "tile" }, h("h3", {}, name), value, picture?.element, note), value, note, picture };
 }
 
+const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+
 /** In one sentence whether everything is seen. */
 function sentence(state, link) {
   if (link === "lost")
@@ -40,7 +42,7 @@ function sentence(state, link) {
     return [
       "away",
       "The sensor is away",
-      `${state.reason ?? "It gives no sign of life"}. Nothing is inspected. Look at it with systemctl status weir-sensor; what was found before stays below.`,
+      `${capital(state.reason ?? "it gives no sign of life")}. Nothing is inspected. Look at it with systemctl status weir-sensor; what was found before stays below.`,
     ];
   const missed = state.not_inspected_per_second;
   if (missed > 0) {
@@ -51,7 +53,7 @@ function sentence(state, link) {
       "What is in them nobody knows. Below stands why; docs/overload.md says what helps.",
     ];
   }
-  if (state.reason) return ["losing", "Not ready", state.reason];
+  if (state.reason) return ["losing", "Not ready", `${capital(state.reason)}.`];
   if (state.n4_coverage !== null && state.n4_coverage < 0.9)
     return [
       "losing",

@@ -18,7 +18,7 @@ KEPT = ("content-type", "etag", "cache-control", "content-security-policy")
 
 def between(upstream, alert, state):
     """Stands between the page and control: passes everything on, but tells of alerts itself."""
-    begin, told = threading.Event(), threading.Event()
+    begin, told, away = threading.Event(), threading.Event(), threading.Event()
 
     class Between(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -61,7 +61,8 @@ def between(upstream, alert, state):
                 tell("missed", {"alerts": 7})
                 told.set()
                 while True:
-                    tell("state", {**state, "packets_per_second": 123_456})
+                    gone = {"up": False, "replay": False, "reason": "no sensor is attached"} if away.is_set() else {}
+                    tell("state", {**state, "packets_per_second": 123_456, **gone})
                     time.sleep(0.2)
             except OSError:
                 pass
@@ -69,7 +70,7 @@ def between(upstream, alert, state):
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Between)
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    return f"127.0.0.1:{server.server_port}", begin, told
+    return f"127.0.0.1:{server.server_port}", begin, told, away
 
 
 def ask(address, path, token):
@@ -87,7 +88,7 @@ def measure(session):
 def main():
     asked = driver.asked()
     alert = ask(asked.address, "alerts?limit=1", asked.token)["items"][0]
-    address, begin, told = between(asked.address, alert, ask(asked.address, "state", asked.token))
+    address, begin, told, away = between(asked.address, alert, ask(asked.address, "state", asked.token))
     with driver.chromium() as browser:
         page = driver.Page(browser.new_context(viewport=driver.size(1280)), address, asked.token)
         page.sign_in()
@@ -107,6 +108,11 @@ def main():
         page.page.wait_for_function("() => document.querySelector('.tile .number')?.textContent === '123'", timeout=60_000)
         after = measure(session)
         elements = page.page.evaluate("document.querySelectorAll('*').length")
+        away.set()
+        page.page.wait_for_selector("text=The sensor is away")
+        assert "No sensor is attached. Nothing is inspected." in page.page.inner_text(".sight-head"), page.page.inner_text(".sight-head")
+        assert "sensor away" in page.page.inner_text("header")
+        page.picture(asked.out / "sensor-away.png")
         page.is_clean()
         found = {"nodes": [before[0], after[0]], "heap": [before[1], after[1]], "elements": elements}
         assert after[0] - before[0] < NODES and elements < NODES, found
