@@ -104,7 +104,7 @@ fn play(
     place.enter(&mut control, &state);
     if !options.once {
         let token = token(&place.path().join(&state))?;
-        print(format_args!("the page of it all: http://{}/#token={token}", options.listen))?;
+        print(format_args!("the analyst's page: http://{}/#token={token}", options.listen))?;
     }
     control.option("--listen", Some(Path::new(&options.listen.to_string())));
     control.option("--events", Some(&events(place, source)));

@@ -13,7 +13,7 @@ def keep(page, name, asked, height=800):
     """As small a file as shows the same: a screen has few colours."""
     page.page.set_viewport_size({"width": 1280, "height": height})
     shot = page.page.screenshot(animations="disabled")
-    picture = Image.open(io.BytesIO(shot)).convert("RGB").quantize(COLOURS, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    picture = Image.open(io.BytesIO(shot)).convert("RGB").quantize(COLOURS, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
     picture.save(asked.out / f"{name}.png", optimize=True)
 
 
@@ -32,9 +32,10 @@ def main():
                 page.page.wait_for_selector("main a[data-row]")
                 page.go(page.page.locator("main a[data-row]", has_text="EGR-NOTALLOWED").last.get_attribute("href"))
                 keep(page, "incident", asked, 1060)
+                # A flow is told of when it has ended.
+                page.page.wait_for_selector("text=replay ended", timeout=90_000)
                 page.go("#/topology?hours=24")
-                page.page.hover("[data-key='e:gnb-1']")
-                keep(page, "topology", asked, 700)
+                keep(page, "topology", asked, 880)
             page.is_clean()
     driver.tell(pictures=3)
 
