@@ -18,6 +18,9 @@ readonly deny_version=0.20.2
 readonly grafana_model_version='1769699379!11.6.0'
 readonly schemathesis_version=4.32.5
 readonly sigma_version=3.1.0
+readonly playwright_version=1.65.2
+readonly axe_version=0.1.8
+readonly pillow_version=13.0.0
 
 stop() {
     echo "error: $*" >&2
@@ -68,8 +71,12 @@ if [ "$purpose" = test ]; then
         prometheus                   # promtool, which checks /metrics and the rules; scrapes in tests
         prometheus-alertmanager      # delivers alerts in tests; amtool checks its configuration
         python3-venv                 # keeps apart what tests use of Python's
+        fonts-inter                  # the fonts of its pictures
+        fonts-dejavu-core            # the same, of every script
         valgrind                     # finds leaks of the teardown, counts instructions
     )
+    # The browser in which the analyst's page is tried. Ubuntu has it as a snap alone, which sees no other's files.
+    [ "$ID" != debian ] || needed+=(chromium)
 fi
 
 missing=()
@@ -113,11 +120,11 @@ fi
 
 # What tests use of Python's, each in a place of its own, once a machine; the tests go on without what can't be had.
 keep_apart() {
-    local place="${XDG_CACHE_HOME:-$HOME/.cache}/weir/$1" module=$2 package=$3
+    local place="${XDG_CACHE_HOME:-$HOME/.cache}/weir/$1" module=$2 packages=("${@:3}")
     "$place/bin/python" -c "import $module" >/dev/null 2>&1 && return
     { /usr/bin/python3 -m venv "$place" &&
-        timeout 300 "$place/bin/pip" install --quiet --disable-pip-version-check "$package"; } ||
-        echo "warning: $package can't be installed; what it checks is not checked" >&2
+        timeout 300 "$place/bin/pip" install --quiet --disable-pip-version-check "${packages[@]}"; } ||
+        echo "warning: ${packages[*]} can't be installed; what it checks is not checked" >&2
 }
 
 if [ "$purpose" = test ]; then
@@ -127,4 +134,7 @@ if [ "$purpose" = test ]; then
     keep_apart sigma-cli sigma "sigma-cli==$sigma_version"
     # Tries everything that the interface's description allows, and what it does not.
     keep_apart schemathesis schemathesis "schemathesis==$schemathesis_version"
+    # Drives the browser, brings axe for it, and makes the documentation's pictures small.
+    keep_apart browser axe_playwright_python "playwright==$playwright_version" \
+        "axe-playwright-python==$axe_version" "pillow==$pillow_version"
 fi

@@ -1,6 +1,7 @@
 //! What whole-process tests share: the built programs, captures with their
 //! inventories, events as JSON, and patience.
 
+pub mod desk;
 pub mod replay;
 pub mod scenario;
 

@@ -23,7 +23,7 @@ pub(crate) struct Options {
     /// Exit when the replay has ended, as fast as it goes
     #[arg(long)]
     once: bool,
-    /// Where /metrics is served
+    /// Where the page and /metrics are served
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9810")]
     listen: SocketAddr,
 }
@@ -100,7 +100,12 @@ fn play(
         policy: Some(report.policy_file.clone()),
     };
     rules.pass(&mut control);
-    place.enter(&mut control, &format!("control-{}", source.name()));
+    let state = format!("control-{}", source.name());
+    place.enter(&mut control, &state);
+    if !options.once {
+        let token = token(&place.path().join(&state))?;
+        print(format_args!("the analyst's page: http://{}/#token={token}", options.listen))?;
+    }
     control.option("--listen", Some(Path::new(&options.listen.to_string())));
     control.option("--events", Some(&events(place, source)));
     control.0.push("--print-alerts".into());
@@ -108,10 +113,35 @@ fn play(
         control.0.push("--until-end".into());
     }
     let staying = (!options.once).then(|| {
-        let metrics = format!("http://{}/metrics", options.listen);
-        format!("the replay has ended; {metrics} stays up; Ctrl-C shows what was caught and ends")
+        let page = format!("http://{}/", options.listen);
+        format!("the replay has ended; {page} stays up; Ctrl-C shows what was caught and ends")
     });
     supervise::run(&Plan { sensor: sensor.0, passes_input: false, control: control.0, staying })
+}
+
+/// A token for the page, good for as long as the demo's state is there.
+fn token(state_dir: &Path) -> Result<String, Failure> {
+    let control = programs::find(programs::CONTROL)?;
+    let made = Command::new(&control)
+        .args(["--new-token", "demo", "--role", "analyst", "--state-dir"])
+        .arg(state_dir)
+        .output();
+    match made {
+        Ok(made) if made.status.success() => {
+            Ok(String::from_utf8_lossy(&made.stdout).trim().to_owned())
+        }
+        Ok(made) => {
+            let said = String::from_utf8_lossy(&made.stderr);
+            Err(Failure::work(format!(
+                "no token for the page; weir-control said: {}; look at that",
+                said.trim()
+            )))
+        }
+        Err(why) => Err(Failure::work(format!(
+            "can't run weir-control: {why}; {}; build it again with `make build`",
+            control.display()
+        ))),
+    }
 }
 
 fn events(place: &Place, source: Source) -> PathBuf {

@@ -19,6 +19,7 @@ use crate::door::{self, Limits};
 use crate::live::{Shared, lock};
 use crate::metrics::Exposition;
 use crate::refusal::Refusal;
+use crate::ui;
 
 /// Binds the address, so that a port in use stops the start.
 ///
@@ -58,10 +59,11 @@ pub fn serve(
         .route("/healthz", get(|| async { "alive\n" }))
         .route("/readyz", get(ready).with_state(shared))
         .merge(api.router())
+        .merge(ui::router())
         .fallback(|| async {
             (
                 StatusCode::NOT_FOUND,
-                "there are /metrics, /healthz, /readyz and /api/v1/openapi.json\n",
+                "there are /, /metrics, /healthz, /readyz and /api/v1/openapi.json\n",
             )
         })
         .layer(middleware::from_fn_with_state(guarding, guard));

@@ -28,4 +28,5 @@ pub mod site;
 pub mod store;
 pub mod summary;
 pub mod trial;
+pub mod ui;
 pub mod watch;
