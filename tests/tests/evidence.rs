@@ -69,7 +69,7 @@ fn capture(event: &Value, directory: &Path) -> Option<PathBuf> {
 fn tshark(path: &Path, more: &[&str], fields: &[&str]) -> Option<Vec<Vec<String>>> {
     let mut command = Command::new("tshark");
     command.args(["-r", text(path), "-T", "fields", "-E", "separator=|"]).args(more);
-    fields.iter().for_each(|field| drop(command.args(["-e", field])));
+    command.args(fields.iter().flat_map(|field| ["-e", field]));
     let output = command.stderr(Stdio::null()).output().ok()?;
     assert!(output.status.success(), "{command:?}");
     let read = String::from_utf8(output.stdout).unwrap();
