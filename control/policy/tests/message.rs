@@ -418,7 +418,7 @@ fn a_diff_counts_what_changed_however_the_numbers_shift() {
 
     // What is said of sessions counts apart, and follows its SMFs whatever their numbers.
     let sessions = |diff: PolicyDiff| (diff.sessions_added, diff.sessions_removed);
-    assert_eq!(sessions(first), (7, 0), "two pools, two networks, a slice, a set, the grace");
+    assert_eq!(sessions(first), (8, 0), "two pools, two networks, a slice, a set, grace, payload");
     assert_eq!(sessions(PolicyDiff::between(Some(&before), &shifted)), (0, 0));
     let text = POLICY.replace("\"internet\", \"ims\"", "\"internet\"").replace("3600", "60");
     let narrower = compiled(INVENTORY, &text);

@@ -25,6 +25,9 @@ pub(crate) const FIRST: u64 = 8;
 /// What a frame costs besides its bytes.
 const LABEL_BYTES: usize = 64;
 
+/// The longest header of a PFCP message (TS 29.244 §7.2.2).
+pub(crate) const PFCP_HEADER: usize = 16;
+
 /// Headers of what is inside a tunnel inside a tunnel, GTP-U's or PFCP's own: no subscriber's words.
 const NESTED_BYTES: usize = 36;
 
@@ -272,7 +275,7 @@ pub(crate) fn cause_of(record: &Record) -> Option<Cause> {
     let is_equipment = |packed| Party::unpack(packed).equipment().is_some();
     let listed = is_equipment(record.source) && is_equipment(record.destination);
     match record.kind {
-        Kind::Pfcp => None,
+        Kind::Pfcp if !record.is_fragment() => None,
         Kind::Gtpu if record.message == G_PDU => (!listed).then_some(Cause::Pair),
         _ if listed => Some(Cause::Listed),
         _ => Some(Cause::Stranger),
@@ -287,8 +290,13 @@ fn subscribers_part(record: &Record, bytes: &[u8]) -> Option<Range<usize>> {
         let of = |packed| Party::unpack(packed) == Party::Subscriber;
         record.kind == Kind::Ip && (of(record.source) || of(record.destination))
     };
-    if record.flags.has(Flags::LATER_FRAGMENT) && (is_in_tunnel || is_users()) {
+    // What a later fragment is of may be told later only.
+    if record.flags.has(Flags::LATER_FRAGMENT) {
         return Some(behind_ip(bytes, record.outer_ip)..bytes.len());
+    }
+    // Identities of subscribers can be concealed in whole messages alone.
+    if record.kind == Kind::Pfcp && record.is_fragment() {
+        return Some(usize::from(record.gtp) + PFCP_HEADER..bytes.len());
     }
     if is_in_tunnel {
         let end = behind_gtpu(bytes, record.gtp).unwrap_or(bytes.len());
@@ -453,6 +461,11 @@ mod tests {
             record.flags.set(Flags::LATER_FRAGMENT);
         });
         assert_eq!(later, frame[..14 + 20]);
+        let first = kept(&frame, Keeping::Headers, |record| {
+            record.flags.set(Flags::FIRST_FRAGMENT);
+            (record.kind, record.gtp) = (Kind::Pfcp, 14 + 28);
+        });
+        assert_eq!(first, frame[..14 + 28 + 16]);
         let jumbo = ethernet(&udp(443, &[0x5a; 8_000]));
         assert_eq!(kept(&jumbo, Keeping::Headers, |_| ()).len(), LONGEST);
     }

@@ -17,7 +17,7 @@ use crate::detect::{
     GTP_TEIDCLONE, GTP_TEIDSCAN, GTP_UESPOOF, INV_UNKNOWN, OPS_BLIND, PFCP_DUPL, PFCP_FLOOD,
     PFCP_GHOST, PFCP_PEER, PFCP_REDIR,
 };
-use crate::exhibits::{Cause, Exhibit, Label};
+use crate::exhibits::{Cause, Exhibit, Label, PFCP_HEADER};
 use crate::record::Record;
 use crate::report::Report;
 use crate::rules::{EquipmentId, Party, Rules};
@@ -345,14 +345,18 @@ fn identities(value: &[u8]) -> impl Iterator<Item = Range<usize>> {
     })
 }
 
-/// Overwrites the digits of User IDs (TS 29.244 §8.2.101) with zeros.
+/// Overwrites the digits of User IDs (TS 29.244 §8.2.101) with zeros, and so whatever can't be read:
+/// there may be some in it.
 fn conceal_identities(bytes: &mut [u8], at: usize) {
     let mut spans = Vec::new();
     {
         let whole = &*bytes;
         let begin = whole.as_ptr().addr();
+        let end = whole.len();
+        // The longest header that a message has stays.
+        let mut unread = at + PFCP_HEADER..end;
         messages(whole, at, &mut |message| {
-            pfcp_walk::walk(message, &mut |_, element| {
+            let fault = pfcp_walk::walk(message, &mut |_, element| {
                 if element.kind == kind::USER_ID {
                     let start = element.value.as_ptr().addr() - begin;
                     spans.extend(
@@ -360,7 +364,13 @@ fn conceal_identities(bytes: &mut [u8], at: usize) {
                     );
                 }
             });
+            let rest = message.next_message();
+            if let Some((_, rest)) = fault {
+                spans.push(rest.as_ptr().addr() - begin..end);
+            }
+            unread = rest.map_or(end, |rest| rest.as_ptr().addr() - begin + PFCP_HEADER)..end;
         });
+        spans.push(unread);
     }
     for span in spans {
         bytes.get_mut(span).unwrap_or_default().fill(0);
@@ -403,9 +413,14 @@ mod tests {
         let (mut bytes, at) = frame(&element(kind::USER_ID, &[1, 200, 0x62, 0x62]));
         conceal_identities(&mut bytes, at);
         assert_eq!(bytes, frame(&element(kind::USER_ID, &[1, 200, 0, 0])).0);
-        let mut short = before[..45].to_vec();
-        conceal_identities(&mut short, 42);
-        assert_eq!(short, before[..45]);
+        // Of what was cut nobody knows what it holds.
+        for end in 42..before.len() {
+            let mut cut = before[..end].to_vec();
+            conceal_identities(&mut cut, 42);
+            let header = end.min(42 + PFCP_HEADER);
+            assert_eq!(cut[..header], before[..header]);
+            assert!(!cut.iter().any(|byte| [0x62, 0x99].contains(byte)), "{end}");
+        }
     }
 
     #[test]
