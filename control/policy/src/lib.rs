@@ -60,4 +60,4 @@ pub use service::ServiceMatch;
 pub use serving::{Retention, ServerTls, Serving};
 pub use sinks::{Collector, IpfixConfig, Rotation, SinksConfig, SyslogConfig, TlsConfig};
 pub use source::{PacketSource, PciAddress};
-pub use written::inventory_text;
+pub use written::{inventory_text, mac_text};

@@ -45,7 +45,6 @@ struct Part<'a> {
 
 impl<'a> Entry<'a> {
     fn of(entry: &'a Equipment) -> Self {
-        let mac = |mac: &[u8; 6]| mac.map(|byte| format!("{byte:02x}")).join(":");
         Self {
             id: &entry.id,
             vendor: &entry.vendor,
@@ -55,7 +54,7 @@ impl<'a> Entry<'a> {
             location: &entry.location,
             roles: entry.roles.iter().map(|role| role.name()).collect(),
             addresses: entry.addresses.iter().map(ToString::to_string).collect(),
-            macs: entry.macs.iter().map(mac).collect(),
+            macs: entry.macs.iter().copied().map(mac_text).collect(),
             components: entry.components.iter().map(Part::of).collect(),
         }
     }
@@ -66,6 +65,11 @@ impl<'a> Part<'a> {
         let Component { name, version, serial, supplier } = part;
         Self { name, version, serial, supplier }
     }
+}
+
+/// A MAC address as files and people write it.
+pub fn mac_text(octets: [u8; 6]) -> String {
+    octets.map(|octet| format!("{octet:02x}")).join(":")
 }
 
 /// Entries as the text of an `inventory.toml`, which reads back as the same entries.

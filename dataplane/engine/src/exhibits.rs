@@ -14,6 +14,7 @@ use crate::contract::exhibit::Head;
 use crate::decode::protocol;
 use crate::record::{Flags, Kind, Oddities, Record};
 use crate::rules::Party;
+use crate::track::is_between_equipment;
 use crate::{Frame, Nanos, TapId};
 
 /// Bytes of a frame that are kept: whole frames of Ethernet's usual size.
@@ -54,7 +55,7 @@ pub enum Cause {
     Nested,
     /// What is inside its tunnel goes where no user's packet should.
     Inside,
-    /// Equipment shows an address, a VLAN or an EtherType that is not listed.
+    /// Equipment shows a MAC address or an EtherType that is not listed.
     Unlisted,
     /// It is PFCP between declared equipment.
     Signalling,
@@ -230,7 +231,7 @@ impl Exhibits {
         let users = match self.keeping {
             Keeping::Nothing => return,
             Keeping::Headers => subscribers_part(record, frame.bytes),
-            Keeping::Whole => None,
+            Keeping::Whole => unreadable_part(record, frame.bytes),
         };
         let whole = frame.bytes.len().min(LONGEST);
         let len = match &users {
@@ -272,14 +273,26 @@ impl Exhibits {
 /// equipment that goes where users' packets go.
 #[inline]
 pub(crate) fn cause_of(record: &Record) -> Option<Cause> {
-    let is_equipment = |packed| Party::unpack(packed).equipment().is_some();
-    let listed = is_equipment(record.source) && is_equipment(record.destination);
+    let listed = is_between_equipment(record.source, record.destination);
     match record.kind {
         Kind::Pfcp if !record.is_fragment() => None,
         Kind::Gtpu if record.message == G_PDU => (!listed).then_some(Cause::Pair),
         _ if listed => Some(Cause::Listed),
         _ => Some(Cause::Stranger),
     }
+}
+
+/// The bytes of a fragment in which nobody can tell whether they identify a subscriber, whatever the
+/// policy: that is concealed in whole PFCP messages alone, and what a later fragment is of may be told later only.
+fn unreadable_part(record: &Record, bytes: &[u8]) -> Option<Range<usize>> {
+    let start = if record.flags.has(Flags::LATER_FRAGMENT) {
+        behind_ip(bytes, record.outer_ip)
+    } else if record.kind == Kind::Pfcp && record.is_fragment() {
+        usize::from(record.gtp) + PFCP_HEADER
+    } else {
+        return None;
+    };
+    Some(start..bytes.len())
 }
 
 /// The bytes of a frame that are a subscriber's: what is behind the headers of a user's packet.
@@ -290,13 +303,8 @@ fn subscribers_part(record: &Record, bytes: &[u8]) -> Option<Range<usize>> {
         let of = |packed| Party::unpack(packed) == Party::Subscriber;
         record.kind == Kind::Ip && (of(record.source) || of(record.destination))
     };
-    // What a later fragment is of may be told later only.
-    if record.flags.has(Flags::LATER_FRAGMENT) {
-        return Some(behind_ip(bytes, record.outer_ip)..bytes.len());
-    }
-    // Identities of subscribers can be concealed in whole messages alone.
-    if record.kind == Kind::Pfcp && record.is_fragment() {
-        return Some(usize::from(record.gtp) + PFCP_HEADER..bytes.len());
+    if let Some(unreadable) = unreadable_part(record, bytes) {
+        return Some(unreadable);
     }
     if is_in_tunnel {
         let end = behind_gtpu(bytes, record.gtp).unwrap_or(bytes.len());
@@ -456,16 +464,19 @@ mod tests {
         let users = Party::Subscriber.pack();
         let cut = kept(&frame, Keeping::Headers, |record| record.destination = users);
         assert_eq!(cut, frame[..14 + 28]);
-        let later = kept(&frame, Keeping::Headers, |record| {
-            record.source = users;
-            record.flags.set(Flags::LATER_FRAGMENT);
-        });
-        assert_eq!(later, frame[..14 + 20]);
-        let first = kept(&frame, Keeping::Headers, |record| {
-            record.flags.set(Flags::FIRST_FRAGMENT);
-            (record.kind, record.gtp) = (Kind::Pfcp, 14 + 28);
-        });
-        assert_eq!(first, frame[..14 + 28 + 16]);
+        // Whatever the policy says: identities of subscribers may be in them.
+        for keeping in [Keeping::Headers, Keeping::Whole] {
+            let later = kept(&frame, keeping, |record| {
+                record.source = users;
+                record.flags.set(Flags::LATER_FRAGMENT);
+            });
+            assert_eq!(later, frame[..14 + 20], "{keeping:?}");
+            let first = kept(&frame, keeping, |record| {
+                record.flags.set(Flags::FIRST_FRAGMENT);
+                (record.kind, record.gtp) = (Kind::Pfcp, 14 + 28);
+            });
+            assert_eq!(first, frame[..14 + 28 + 16], "{keeping:?}");
+        }
         let jumbo = ethernet(&udp(443, &[0x5a; 8_000]));
         assert_eq!(kept(&jumbo, Keeping::Headers, |_| ()).len(), LONGEST);
     }

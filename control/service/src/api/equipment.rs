@@ -10,7 +10,7 @@ use axum::http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use weir_engine::Nanos;
 use weir_engine::rules::EquipmentId;
-use weir_policy::{Component, Equipment};
+use weir_policy::{Component, Equipment, mac_text};
 
 use super::Api;
 use super::answer::Failure;
@@ -67,7 +67,7 @@ fn mentions(entry: &Equipment, part: &str) -> bool {
         .any(|text| has(text))
         || entry.roles.iter().any(|role| has(role.name()))
         || entry.addresses.iter().any(|net| has(&prefix(*net)))
-        || entry.macs.iter().any(|octets| has(&mac(*octets)))
+        || entry.macs.iter().any(|octets| has(&mac_text(*octets)))
         || entry.components.iter().any(|it| {
             [&it.name, &it.version, &it.serial, &it.supplier].into_iter().any(|text| has(text))
         })
@@ -76,10 +76,6 @@ fn mentions(entry: &Equipment, part: &str) -> bool {
 /// An address as files write it: without the length of a prefix that is one address.
 fn prefix(net: ipnet::IpNet) -> String {
     if net.prefix_len() == net.max_prefix_len() { net.addr().to_string() } else { net.to_string() }
-}
-
-fn mac(octets: [u8; 6]) -> String {
-    octets.map(|octet| format!("{octet:02x}")).join(":")
 }
 
 /// An entry, and where it stands.
@@ -122,7 +118,7 @@ impl<'a> Item<'a> {
             location: &entry.location,
             roles: entry.roles.iter().map(weir_policy::Role::name).collect(),
             addresses: entry.addresses.iter().map(|net| prefix(*net)).collect(),
-            macs: entry.macs.iter().map(|octets| mac(*octets)).collect(),
+            macs: entry.macs.iter().copied().map(mac_text).collect(),
             components: &entry.components,
             imported: rulebook.is_some_and(is_imported),
             last_seen: last_seen.map(timestamp),

@@ -172,7 +172,8 @@ fn hash(file: &mut File) -> io::Result<[u8; 32]> {
 
 /// Where an alert's capture is, if what its event says is a place in the directory.
 pub fn place(directory: &Path, pcap: &str) -> Option<PathBuf> {
-    let name = pcap.strip_prefix("restricted/").unwrap_or(pcap);
+    let apart = pcap.strip_prefix(RESTRICTED).and_then(|rest| rest.strip_prefix('/'));
+    let name = apart.unwrap_or(pcap);
     let is_name = name.ends_with(".pcapng")
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.'))
         && !name.starts_with('.');

@@ -22,7 +22,7 @@ pub(super) fn unknown_address(about: &About<'_>) -> Story {
 
 pub(super) fn new_mac(about: &About<'_>, mac: [u8; 6]) -> Story {
     let suspect = about.suspect;
-    let mac = mac.map(|byte| format!("{byte:02x}")).join(":");
+    let mac = weir_policy::mac_text(mac);
     let story = Story::of(
         format!("Frames with an address of {suspect} came from the MAC address {mac}."),
         format!("The entry of {suspect} lists its MAC addresses, and {mac} is none of them."),

@@ -125,8 +125,7 @@ impl Shelves {
         [self.missed, self.passed_over]
     }
 
-    /// What an alert may still get, from which frames on, and how many of the first ones may be from
-    /// before it; none if it may get nothing.
+    /// How many frames an alert may get now, and what it got before; none if it may get nothing.
     fn ask(&mut self, alert: &Alert) -> Option<(usize, Handed)> {
         let known = self.handed.get(&alert.instance).copied();
         let most = match &known {
@@ -215,7 +214,7 @@ impl Judge {
             is_between && (activity.first..=activity.last).contains(&label.time)
         };
         let shelf = &self.shelves.shelves[Cause::Stranger as usize];
-        let place = (stranger.neighbourhood(), Address::default());
+        let place = by_stranger(stranger);
         let recent = shelf.of(&place).take(LOOKED_AT).map(|(_, exhibit)| exhibit);
         let mut found: Vec<Exhibit<'_>> = recent.filter(|it| is_of(&it.label)).collect();
         found.sort_unstable();
@@ -241,7 +240,7 @@ fn place_of(label: &Label) -> Place {
         Cause::Unlisted => by_equipment(label.parties.0),
         Cause::Stranger | Cause::Pair => {
             let stranger = if equipment(label.parties.0).is_some() { destination } else { source };
-            (stranger.neighbourhood(), Address::default())
+            by_stranger(stranger)
         }
         _ => by_ends(source, destination),
     }
@@ -252,6 +251,10 @@ fn by_ends(a: Address, b: Address) -> Place {
     (a.min(b), a.max(b))
 }
 
+fn by_stranger(address: Address) -> Place {
+    (address.neighbourhood(), Address::default())
+}
+
 fn by_equipment(packed: u32) -> Place {
     (Address(u128::from(packed)), Address::default())
 }
@@ -259,7 +262,6 @@ fn by_equipment(packed: u32) -> Place {
 /// Where an alert's frames of a cause may be.
 fn places(alert: &Alert, cause: Cause, rules: &Rules) -> Vec<Place> {
     let peer = alert.peer.map(Address::from);
-    let alone = |address: Address| (address.neighbourhood(), Address::default());
     let ends = alert.outer.map(|outer| (Address::from(outer.source), outer.destination.into()));
     match cause {
         Cause::Unlisted => match (alert.equipment, alert.fact) {
@@ -272,7 +274,7 @@ fn places(alert: &Alert, cause: Cause, rules: &Rules) -> Vec<Place> {
             let of_ends = ends.into_iter().flat_map(|(a, b)| [a, b]);
             let is_equipment = |address: &Address| rules.holder(*address).is_some();
             let mut places: Vec<Place> =
-                of_ends.chain(peer).filter(|it| !is_equipment(it)).map(alone).collect();
+                of_ends.chain(peer).filter(|it| !is_equipment(it)).map(by_stranger).collect();
             places.sort_unstable();
             places.dedup();
             places
