@@ -108,7 +108,7 @@ fn the_hash_follows_the_meaning_and_not_the_version() {
         ("1-010203", "1-010204"),
         ("network_instance = \"iot\"", "network_instance = \"mtc\""),
         ("import_grace_seconds = 3600", "import_grace_seconds = 3601"),
-        ("import_grace_seconds = 3600", "import_grace_seconds = 3600\nsubscriber_payload = true"),
+        ("subscriber_payload = false", "subscriber_payload = true"),
         ("\"smf-1\", \"smf-2\"", "\"smf-1\""),
     ] {
         let text = POLICY.replace(said, otherwise);
