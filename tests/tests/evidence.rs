@@ -240,7 +240,8 @@ fn a_capture_is_taken_over_the_interface_and_who_took_it_is_noted() {
         let arguments = ["control", "--config", text(&config), "--new-token", name, "--role", role];
         String::from_utf8(run(&arguments).stdout).unwrap().trim().to_owned()
     };
-    let [viewer, admin] = [token("vera", "viewer"), token("adam", "admin")];
+    let [viewer, analyst, admin] = [("vera", "viewer"), ("ada", "analyst"), ("adam", "admin")]
+        .map(|(name, role)| token(name, role));
     let mut control = weir(&["control", "--config", text(&config)]);
     let _control = Running::start(control.stdout(Stdio::null()).stderr(Stdio::null()));
     let mut sensor = weir(&["sensor", "--config", text(&config), "--speed", "max"]);
@@ -270,7 +271,9 @@ fn a_capture_is_taken_over_the_interface_and_who_took_it_is_noted() {
         alert["evidence"].as_u64().is_some().then_some(alert)
     });
     let id = alert["id"].as_str().unwrap();
-    let (head, capture) = ask(&viewer, &format!("alerts/{id}/evidence"));
+    // Subscribers' addresses are in its frames.
+    assert!(ask(&viewer, &format!("alerts/{id}/evidence")).0.starts_with("HTTP/1.1 403"));
+    let (head, capture) = ask(&analyst, &format!("alerts/{id}/evidence"));
     assert!(head.starts_with("HTTP/1.1 200"), "{head}");
     assert!(head.contains(&format!("filename=\"weir-{id}.pcapng\"")), "{head}");
     let event = &json(&viewer, &format!("alerts/{id}"))["event"];
@@ -282,12 +285,12 @@ fn a_capture_is_taken_over_the_interface_and_who_took_it_is_noted() {
     let deeds = json(&admin, "audit")["items"].clone();
     assert_eq!(
         (&deeds[0]["actor"], &deeds[0]["action"], &deeds[0]["object"]),
-        (&"vera".into(), &"evidence.take".into(), &id.into())
+        (&"ada".into(), &"evidence.take".into(), &id.into())
     );
     assert!(ask("weir_nobody_0", &format!("alerts/{id}/evidence")).0.starts_with("HTTP/1.1 401"));
-    assert!(ask(&viewer, "alerts/00000000000000ff/evidence").0.starts_with("HTTP/1.1 404"));
+    assert!(ask(&analyst, "alerts/00000000000000ff/evidence").0.starts_with("HTTP/1.1 404"));
     fs::remove_dir_all(directory.path().join("state/evidence")).unwrap();
-    let (head, body) = ask(&viewer, &format!("alerts/{id}/evidence"));
+    let (head, body) = ask(&analyst, &format!("alerts/{id}/evidence"));
     let body = String::from_utf8(body).unwrap();
     assert!(head.starts_with("HTTP/1.1 404") && body.contains("removed"), "{head} {body}");
 }

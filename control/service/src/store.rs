@@ -27,7 +27,7 @@ use weir_engine::Nanos;
 use weir_engine::contract::SCHEMA;
 
 pub use desk::{Deed, Entry};
-pub use reader::{Filter, Page, Reader, Rows};
+pub use reader::{AlertLine, AlertPage, Filter, Page, Reader, Rows};
 pub(crate) use session_reader::pseudonym;
 pub use session_reader::{SessionFilter, SessionLine};
 pub(crate) use sessions::identity;

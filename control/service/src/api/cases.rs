@@ -104,18 +104,6 @@ pub(super) async fn alerts(
     Ok(Json(rows))
 }
 
-/// An alert with its event.
-pub(super) async fn alert(
-    State(api): State<Api>,
-    headers: HeaderMap,
-    path: Result<Path<String>, PathRejection>,
-) -> Result<impl IntoResponse, Failure> {
-    let sees = api.person(&headers).await?.role.sees_restricted();
-    let id = alert_id(&named(path)?)?;
-    let found = api.ask(move |reader| Ok(reader.alert(id, sees)?)).await?;
-    Ok(Json(found.ok_or_else(Failure::absent)?))
-}
-
 /// Incidents, the latest first.
 pub(super) async fn incidents(
     State(api): State<Api>,

@@ -1,4 +1,5 @@
-//! The frames of an alert. Who took them is noted before they are given.
+//! The frames of an alert, with the addresses of its subscribers: who took them is noted before they
+//! are given.
 
 use std::path::PathBuf;
 use std::{fs, io};
@@ -49,7 +50,7 @@ pub(super) async fn evidence(
     headers: HeaderMap,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<impl IntoResponse, Failure> {
-    let person = api.person(&headers).await?;
+    let person = api.writer(&headers).await?;
     let (id, sees) = (alert_id(&named(path)?)?, person.role.sees_restricted());
     let directory = api.evidence.clone().ok_or_else(Failure::absent)?;
     let capture = api

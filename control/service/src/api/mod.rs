@@ -15,6 +15,7 @@ mod policy;
 mod sessions;
 mod state;
 mod stream;
+mod subscribers;
 mod talks;
 pub mod tokens;
 mod topology;
@@ -114,9 +115,10 @@ impl Api {
             .route("/api/v1/health", get(cases::health))
             .route("/api/v1/detections", get(cases::detections))
             .route("/api/v1/alerts", get(cases::alerts))
-            .route("/api/v1/alerts/{id}", get(cases::alert))
+            .route("/api/v1/alerts/{id}", get(subscribers::alert))
             .route("/api/v1/alerts/{id}/status", post(cases::put_alert))
             .route("/api/v1/alerts/{id}/evidence", get(evidence::evidence))
+            .route("/api/v1/alerts/{id}/reveal", post(subscribers::reveal))
             .route("/api/v1/incidents", get(cases::incidents))
             .route("/api/v1/incidents/{number}", get(cases::incident))
             .route("/api/v1/incidents/{number}/status", post(cases::put_incident))

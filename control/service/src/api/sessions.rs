@@ -40,7 +40,7 @@ pub(super) struct Wanted {
     after: Option<String>,
 }
 
-fn seal(api: &Api) -> Result<Arc<Seal>, Failure> {
+pub(super) fn seal(api: &Api) -> Result<Arc<Seal>, Failure> {
     let seal = lock(&api.live).seal.clone();
     seal.ok_or_else(|| {
         Failure::unavailable("the key of subscribers' addresses is not there yet; ask again")

@@ -48,6 +48,13 @@ pub enum Command {
         /// Why.
         reason: String,
     },
+    /// To be told the addresses of the subscribers that an alert names.
+    RevealAlert {
+        /// The alert.
+        id: AlertId,
+        /// Why.
+        reason: String,
+    },
     /// To be told the sessions of an address.
     LookUp {
         /// The address's pseudonym.
@@ -109,7 +116,7 @@ impl Command {
             Self::Revoke { .. } => "revoke_suppression",
             Self::Import(_) => "inventory_import",
             Self::TakeEvidence(_) => "evidence.take",
-            Self::Reveal { .. } => "identity.reveal",
+            Self::Reveal { .. } | Self::RevealAlert { .. } => "identity.reveal",
             Self::LookUp { .. } => "identity.look_up",
         }
     }
@@ -117,7 +124,9 @@ impl Command {
     /// To what it is done; nothing yet where it makes something.
     pub fn object(&self) -> String {
         match self {
-            Self::Alert(id, _) | Self::TakeEvidence(id) => id.to_string(),
+            Self::Alert(id, _) | Self::TakeEvidence(id) | Self::RevealAlert { id, .. } => {
+                id.to_string()
+            }
             Self::Incident(number, _) | Self::Revoke { number, .. } => number.to_string(),
             Self::Suppress(draft) => draft.detection.clone(),
             Self::Import(import) => import.mode.name().into(),
@@ -141,6 +150,7 @@ impl Command {
             }),
             Self::Revoke { reason, .. }
             | Self::Reveal { reason, .. }
+            | Self::RevealAlert { reason, .. }
             | Self::LookUp { reason, .. } => json!({ "reason": reason }),
             Self::Import(import) => json!({ "bytes": import.text.len() }),
         }

@@ -41,7 +41,7 @@ impl Control {
         let now = now();
         let scope = self.check(command, now)?;
         let is_restricted = match command {
-            Command::Alert(id, _) | Command::TakeEvidence(id) => {
+            Command::Alert(id, _) | Command::TakeEvidence(id) | Command::RevealAlert { id, .. } => {
                 self.store.is_restricted_alert(*id)
             }
             Command::Incident(number, _) => self.store.is_restricted_incident(*number),
@@ -83,9 +83,10 @@ impl Control {
                 None => Ok(None),
             },
             Command::Revoke { number, .. } => Ok(deed.revoke(*number)?.then_some(Done::Revoked)),
-            Command::Reveal { .. } | Command::LookUp { .. } | Command::TakeEvidence(_) => {
-                Ok(Some(Done::Noted))
-            }
+            Command::Reveal { .. }
+            | Command::RevealAlert { .. }
+            | Command::LookUp { .. }
+            | Command::TakeEvidence(_) => Ok(Some(Done::Noted)),
             Command::Import(_) => Ok(None),
         })?;
         self.tell_watchers(now);
@@ -142,6 +143,7 @@ impl Control {
             }
             Command::Revoke { reason, .. }
             | Command::Reveal { reason, .. }
+            | Command::RevealAlert { reason, .. }
             | Command::LookUp { reason, .. } => {
                 if reason.trim().chars().count() < 3 || too_long(reason) {
                     let what = format!("a reason of 3 to {NOTE} characters is needed");

@@ -8,12 +8,12 @@ use std::os::unix::fs::PermissionsExt;
 use serde_json::{Value, json};
 use weir_engine::Nanos;
 use weir_engine::contract::session::{SessionRecord, SessionState};
-use weir_engine::contract::verdict::{Flow, FlowEnd, Verdict, Volume};
+use weir_engine::contract::verdict::{Alert, Flow, FlowEnd, Tuple, Verdict, Volume};
 use weir_engine::rules::EquipmentId;
 
 use crate::cases::{Desk, token};
 use crate::fake::*;
-use crate::restricted::{copied, session};
+use crate::restricted::{copied, redirected, session};
 
 const HOUR: u64 = 3600 * SECOND;
 
@@ -422,6 +422,80 @@ fn sessions_are_told_under_pseudonyms_and_whoever_reveals_one_is_written_down() 
     assert!(holds(b"internet"), "it is where one looks");
     assert!(!holds(b"10.60.1.") && !holds(b"2001:db8:60"));
     assert!(!holds(&[0xff, 0xff, 10, 60, 1, 2]) && !holds(&[0x20, 1, 0xd, 0xb8, 0, 0x60, 0, 7]));
+}
+
+#[test]
+fn subscribers_that_an_alert_names_have_pseudonyms_until_somebody_says_why() {
+    let mut desk = Desk::over(Place::new("ue_pools = [\"10.60.0.0/16\"]\n"));
+    let [viewer, ada, root, eve] =
+        [("vic", "viewer"), ("ada", "analyst"), ("root", "admin"), ("eve", "restricted")]
+            .map(|(name, role)| token(&desk.place, name, role));
+    // Another subscriber's packet is in the tunnel of the session.
+    let inner = Tuple {
+        source: "10.60.9.9".parse().unwrap(),
+        destination: "192.0.2.1".parse().unwrap(),
+        ..alert(1, 0, 1).outer.unwrap()
+    };
+    desk.says(Alert { inner: Some(inner), ..redirected() });
+    desk.says(copied());
+    tell(
+        &mut desk,
+        [Verdict::Session(SessionRecord {
+            ue: [IpAddr::from([10, 60, 0, 1])].into_iter().collect(),
+            ..session()
+        })],
+    );
+    let id = desk.alerts(&viewer, "?detection=PFCP-REDIR")[0]["id"].as_str().unwrap().to_owned();
+    let (_, page) = desk.get(&viewer, &format!("alerts/{id}"));
+    let text = page.to_string();
+    assert!(!text.contains("10.60."), "{text}");
+    assert_eq!(page["subscribers"], 2);
+    let told = &page["event"]["weir"];
+    let (owner, other) =
+        (told["session"]["ue"].as_str().unwrap(), told["inner"]["src"].as_str().unwrap());
+    assert!(owner.starts_with("h:") && other.starts_with("h:") && owner != other, "{told}");
+    assert!(
+        told["observed"]
+            .as_str()
+            .unwrap()
+            .contains(&format!("the session of {owner} (UP SEID 0x2a)")),
+        "{told}"
+    );
+    assert_eq!(
+        (&told["inner"]["dst"], &told["equipment"]["id"]),
+        (&json!("192.0.2.1"), &json!("gnb-1"))
+    );
+    // It is the pseudonym under which the session is listed.
+    let sessions = items(&desk, &viewer, "sessions");
+    assert_eq!(sessions[0]["ue"], json!([owner]));
+    // The file that the site reads has the address, as its readers expect it.
+    assert_eq!(desk.place.events("alert")[0]["weir"]["session"]["ue"], "10.60.0.1");
+
+    let reveal = |token: &str, id: &str, reason: &str| {
+        desk.post(token, &format!("alerts/{id}/reveal"), json!({ "reason": reason }))
+    };
+    assert_eq!(reveal(&viewer, &id, "case 47").0, 403);
+    assert_eq!(reveal(&ada, &id, "no").0, 400);
+    assert_eq!(reveal(&ada, "00000000000000ff", "case 47").0, 404);
+    let (code, told) = reveal(&ada, &id, "case 47");
+    let mut named = told["subscribers"].as_array().unwrap().clone();
+    named.sort_by_key(|it| it["addresses"].to_string());
+    let expected = [
+        json!({ "pseudonym": owner, "addresses": ["10.60.0.1"] }),
+        json!({ "pseudonym": other, "addresses": ["10.60.9.9"] }),
+    ];
+    assert_eq!((code, named), (200, expected.to_vec()));
+    // Whom a restricted alert names is told to that role alone.
+    let hidden = desk.alerts(&eve, "?detection=PFCP-DUPL")[0]["id"].as_str().unwrap().to_owned();
+    assert_eq!(reveal(&ada, &hidden, "case 47").0, 404);
+    assert_eq!(reveal(&eve, &hidden, "case 47").0, 200);
+    let deeds = items(&desk, &root, "audit");
+    assert_eq!(
+        (texts(&deeds, "action"), texts(&deeds, "object")),
+        (vec!["identity.reveal"], vec![&*id])
+    );
+    assert_eq!(items(&desk, &eve, "audit").len(), 2);
+    assert!(!json!(deeds).to_string().contains("10.60."), "{deeds:?}");
 }
 
 #[test]
