@@ -42,6 +42,7 @@ export let you = null;
 export const mayWrite = () => you !== null && you.role !== "viewer";
 export const maySeeAudit = () => you?.role === "admin" || you?.role === "restricted";
 
+const deafen = [];
 const WORDS = { open: ["seeing", "live"], connecting: ["wait", "connecting"], lost: ["away", "no connection"] };
 
 function seeing() {
@@ -134,8 +135,9 @@ export function build(signOut) {
     show(sight, h("span", { class: "light", "aria-hidden": "true" }), word);
     show(site, outside(live.now.state?.site ?? "", 24));
   };
-  live.on("state", tell);
-  live.on("link", tell);
+  // Whoever signed in before has a frame of their own, which hears nothing any more.
+  deafen.splice(0).forEach((end) => end());
+  deafen.push(live.on("state", tell), live.on("link", tell));
   tell();
   return { main, person };
 }

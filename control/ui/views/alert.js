@@ -1,6 +1,6 @@
 // One alert: what, who, since when, why, what was ruled out, what to do next.
 
-import { ask, request } from "/ui/api.js";
+import { ask, request, tell } from "/ui/api.js";
 import * as catalogue from "/ui/catalogue.js";
 import { h } from "/ui/dom.js";
 import { inline, said as paragraph } from "/ui/markdown.js";
@@ -8,6 +8,7 @@ import { badge, status, tag } from "/ui/parts/badge.js";
 import { bar } from "/ui/parts/chart.js";
 import { said } from "/ui/parts/dialog.js";
 import { facts, panel } from "/ui/parts/fact.js";
+import { forAReason, told as addresses } from "/ui/parts/reveal.js";
 import { mayWrite } from "/ui/shell.js";
 import { bytes, count, outside, percent, span, some, time, unfolded } from "/ui/text.js";
 import { toEquipment } from "/ui/views/alerts.js";
@@ -102,12 +103,18 @@ export function evidence(alert, kept) {
       ["File", outside(kept.pcap, 80)],
       ["SHA-256", h("code", { class: "hash" }, outside(kept.sha256, 64))],
     ),
-    h("button", { type: "button", onclick: download }, "Download the frames (pcapng)"),
-    h("p", { class: "soft" }, "Who takes them is noted in the audit."),
+    mayWrite() && h("button", { type: "button", onclick: download }, "Download the frames (pcapng)"),
+    h(
+      "p",
+      { class: "soft" },
+      mayWrite()
+        ? "Subscribers' addresses are in them: who takes them is noted in the audit."
+        : "Subscribers' addresses are in them: an analyst may take them.",
+    ),
   );
 }
 
-/** The session by what may be shown of it: pseudonyms and numbers. Whose it is, is asked for under Sessions. */
+/** The session by what may be shown of it: pseudonyms and numbers. */
 function session(told, gtpu) {
   if (!told && !gtpu) return null;
   const teids = gtpu?.teids?.length ? gtpu.teids : gtpu ? [gtpu.teid] : [];
@@ -115,6 +122,7 @@ function session(told, gtpu) {
     "Session and tunnel",
     facts(
       ["Subscriber", told?.supi && h("code", {}, outside(told.supi, 24))],
+      ["Its address", told?.ue && h("code", {}, outside(told.ue, 24))],
       ["Data network", told?.dnn && outside(told.dnn, 60)],
       ["Slice", told?.slice && outside(told.slice, 24)],
       ["SEIDs", (told?.cp_seid || told?.up_seid) && h("code", {}, [told.cp_seid, told.up_seid].filter(Boolean).join(" / "))],
@@ -122,6 +130,30 @@ function session(told, gtpu) {
       ["QoS flow", gtpu?.qfi],
     ),
     told?.supi && h("p", {}, h("a", { href: `#/sessions?supi=${encodeURIComponent(told.supi)}` }, "Sessions of this subscriber")),
+  );
+}
+
+/** Subscribers are named by pseudonyms, until somebody says why they must be known. */
+function subscribers({ id, subscribers: number }) {
+  if (!number) return null;
+  const place = h("div", {});
+  const reveal = async () => {
+    const found = await forAReason(
+      number === 1 ? "Show who the subscriber is" : "Show who the subscribers are",
+      "Show the addresses",
+      async (reason) => (await tell(`alerts/${id}/reveal`, { reason })).subscribers,
+    );
+    if (found)
+      addresses(
+        place,
+        found.flatMap((one) => one.addresses.map((address) => `${one.pseudonym} is ${address}`)),
+      );
+  };
+  return panel(
+    "Subscribers",
+    h("p", {}, `${some(number, "subscriber")} ${number === 1 ? "stands" : "stand"} here under a pseudonym, h: and 16 digits.`),
+    place,
+    mayWrite() && h("button", { type: "button", onclick: reveal }, "Show …"),
   );
 }
 
@@ -289,6 +321,7 @@ export async function alert({ named: id, signal, again, on }) {
             ),
           ),
           session(told.session, told.gtpu),
+          subscribers(line),
           told.rule &&
             panel(
               "The order",

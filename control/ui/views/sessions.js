@@ -3,9 +3,10 @@
 import { ask, tell } from "/ui/api.js";
 import { h, show } from "/ui/dom.js";
 import { tag } from "/ui/parts/badge.js";
-import { dialog, said } from "/ui/parts/dialog.js";
+import { said } from "/ui/parts/dialog.js";
 import { choice, field, pages, table } from "/ui/parts/list.js";
 import { empty, failed, loading } from "/ui/parts/notice.js";
+import { forAReason, told } from "/ui/parts/reveal.js";
 import { mayWrite } from "/ui/shell.js";
 import { bytes, count, outside, time } from "/ui/text.js";
 
@@ -19,29 +20,13 @@ const FIELDS = [
   ["Subscriber", "supi", "h:…"],
 ];
 
-const reason = (label) =>
-  h(
-    "label",
-    {},
-    h("span", {}, label),
-    h("textarea", { name: "reason", rows: 2, required: true, minlength: 3, maxlength: 1000, autofocus: true }),
+async function reveal({ cp_seid, up_seid, cp, generation }, place) {
+  const found = await forAReason(
+    "Show whose session this is",
+    "Show the addresses",
+    async (reason) => (await tell("sessions/reveal", { cp_seid, up_seid, cp, generation, reason })).ue,
   );
-const AUDITED = "Who you are, what you asked and why is written to the audit and the journal, where nobody can take it out.";
-
-async function reveal(session, place) {
-  const { cp_seid, up_seid, cp, generation } = session;
-  const found = await dialog({
-    title: "Show whose session this is",
-    body: [h("p", {}, AUDITED), reason("Reason")],
-    confirm: "Show the addresses",
-    act: async (values) => (await tell("sessions/reveal", { cp_seid, up_seid, cp, generation, reason: values.reason })).ue,
-  });
-  if (found)
-    show(
-      place,
-      found.map((address) => h("span", { class: "line" }, outside(address, 46))),
-      h("span", { class: "sub" }, "shown to you alone, audited"),
-    );
+  if (found) told(place, found);
 }
 
 function subscriber(session) {
@@ -110,21 +95,16 @@ function byAddress(place, signal) {
     event.preventDefault();
     const ue = String(new FormData(event.target).get("ue")).trim();
     if (!ue) return;
-    dialog({
-      title: "Look sessions of an address up",
-      body: [h("p", {}, AUDITED), reason("Reason")],
-      confirm: "Look up",
-      act: async (values) => {
-        show(place, loading("its sessions"));
-        try {
-          const { items } = await ask("sessions", { query: { ue, reason: values.reason, limit: 100 }, signal });
-          show(place, items.length ? rows(items) : empty("No session had that address", "Or it was given up with age."));
-          said("The look-up is in the audit.");
-        } catch (error) {
-          show(place, failed(error));
-          throw error;
-        }
-      },
+    forAReason("Look sessions of an address up", "Look up", async (reason) => {
+      show(place, loading("its sessions"));
+      try {
+        const { items } = await ask("sessions", { query: { ue, reason, limit: 100 }, signal });
+        show(place, items.length ? rows(items) : empty("No session had that address", "Or it was given up with age."));
+        said("The look-up is in the audit.");
+      } catch (error) {
+        show(place, failed(error));
+        throw error;
+      }
     });
   };
   return h(

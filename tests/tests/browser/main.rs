@@ -53,6 +53,25 @@ impl Browser {
     }
 }
 
+/// A site of one of the scenarios.
+fn scenario(name: &str, role: &str) -> Desk {
+    let scenarios = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("pcaps/scenarios");
+    Desk::at(role, |folder, address| {
+        let scenario = scenarios.join(name).with_extension("toml");
+        let made = run(&["generate", text(&scenario), "--out", text(folder)]);
+        assert!(made.status.success(), "{}", said(&made));
+        let config = folder.join("weir.toml");
+        let site = format!(
+            "[site]\nname = \"lab\"\n[[tap]]\nname = \"all\"\nlink = \"mixed\"\ndirection = \"both\"\n\
+             complete = true\nsource = \"file:capture.pcap\"\n[sensor]\nworkers = [0]\n\
+             [control]\nlisten = \"{address}\"\nstate_dir = \"state\"\n\
+             [paths]\ninventory = \"inventory.toml\"\npolicy = \"policy.toml\"\n"
+        );
+        std::fs::write(&config, site).unwrap();
+        config
+    })
+}
+
 #[test]
 fn an_analyst_silences_a_theft_by_the_keyboard_and_its_next_replay_stays_silent_and_is_counted() {
     let Some(browser) = Browser::find() else { return };
@@ -100,6 +119,17 @@ fn policies_are_tried_subscribers_shown_for_a_reason_and_who_may_only_look_is_of
 }
 
 #[test]
+fn whom_an_alert_is_about_is_shown_to_whoever_says_why() {
+    let Some(browser) = Browser::find() else { return };
+    let desk = scenario("sessions", "admin");
+    desk.replay();
+    let viewer = desk.token_of("eve", "viewer");
+    let found = browser.run("identity.py", &desk, &[&viewer]);
+    let deed = &desk.items("audit")[0];
+    assert_eq!((&deed["action"], &deed["object"]), (&"identity.reveal".into(), &found["alert"]));
+}
+
+#[test]
 fn names_that_would_be_markup_are_text() {
     let Some(browser) = Browser::find() else { return };
     let desk = Desk::of("admin");
@@ -121,27 +151,9 @@ fn a_page_that_is_left_open_amid_100_000_alerts_stays_small() {
 fn pictures_are_made_where_they_are_asked_for() {
     let Some(place) = std::env::var_os("WEIR_PICTURES") else { return };
     let browser = Browser::find().expect("pictures need the browser");
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let desk = Desk::at("analyst", |folder, address| {
-        let made = run(&[
-            "generate",
-            text(&root.join("pcaps/scenarios/demo.toml")),
-            "--out",
-            text(folder),
-        ]);
-        assert!(made.status.success(), "{}", said(&made));
-        let config = folder.join("weir.toml");
-        let site = format!(
-            "[site]\nname = \"lab\"\n[[tap]]\nname = \"all\"\nlink = \"mixed\"\ndirection = \"both\"\n\
-             complete = true\nsource = \"file:capture.pcap\"\n[sensor]\nworkers = [0]\n\
-             [control]\nlisten = \"{address}\"\nstate_dir = \"state\"\n\
-             [paths]\ninventory = \"inventory.toml\"\npolicy = \"policy.toml\"\n"
-        );
-        std::fs::write(&config, site).unwrap();
-        config
-    });
+    let desk = scenario("demo", "analyst");
     let _sensor = desk.play("12x");
-    let place = root.join(place);
+    let place = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join(place);
     std::fs::create_dir_all(&place).unwrap();
     browser.run_into("pictures.py", &desk, &place, &[]);
 }
