@@ -109,10 +109,37 @@ fn n4_is_counted_by_what_became_of_it() {
     }
 }
 
+const REFERENCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/metrics.md");
+const INDEX: &str = "## Index\n";
+
+/// WEIR_WRITE_DOCS=1 writes it.
+#[test]
+fn the_index_says_what_the_code_says() {
+    let page = std::fs::read_to_string(REFERENCE).unwrap();
+    let (explained, _) = page.split_once(INDEX).unwrap();
+    let mut families = families(&Live::default());
+    families.sort_by(|one, other| one.name().cmp(other.name()));
+    let rows = families.iter().map(|family| {
+        let kind = format!("{:?}", family.get_field_type()).to_lowercase();
+        format!("| `{}` | {kind} | {} |\n", family.name(), family.help().replace('|', "\\|"))
+    });
+    let introduction = "\nEvery metric, its type, and what `/metrics` says of it in `# HELP`; made from the code.\n\n\
+                        | metric | type | help |\n|---|---|---|\n";
+    let made = format!("{explained}{INDEX}{introduction}{}", rows.collect::<String>());
+    if std::env::var_os("WEIR_WRITE_DOCS").is_some() {
+        std::fs::write(REFERENCE, &made).unwrap();
+        return;
+    }
+    assert!(
+        made == page,
+        "docs/metrics.md is older than the code: WEIR_WRITE_DOCS=1 cargo test -p weir-control index"
+    );
+}
+
 #[test]
 fn every_family_is_documented() {
-    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/metrics.md");
-    let page = std::fs::read_to_string(page).unwrap();
+    let page = std::fs::read_to_string(REFERENCE).unwrap();
+    let (page, _) = page.split_once(INDEX).unwrap();
     let families = families(&Live::default());
     for family in &families {
         let row = format!("| `{}", family.name());
