@@ -34,9 +34,27 @@ pub fn flood(extent: &Extent, outcome: &mut Outcome) -> anyhow::Result<()> {
         each(measured.disk),
     ));
     for (place, (what, took)) in measured.answers.iter().enumerate() {
-        let (median, most) = (took[took.len() / 2] * 1e3, took[took.len() - 1] * 1e3);
-        outcome.figure(&format!("alerts_answer_{place}_ms"), median);
-        outcome.line(format!("{what}: {median:.1} ms, at most {most:.1} ms"));
+        say(outcome, &format!("alerts_answer_{place}_ms"), what, took);
+    }
+    match measured.views {
+        Some(views) => {
+            for (place, (view, took)) in views.iter().enumerate() {
+                say(
+                    outcome,
+                    &format!("alerts_view_{place}_ms"),
+                    &format!("the page: {view}"),
+                    took,
+                );
+            }
+        }
+        None => outcome.absent("Chromium and its driver", "deploy/setup.sh test installs them"),
     }
     Ok(())
+}
+
+/// Seconds in order of length.
+fn say(outcome: &mut Outcome, figure: &str, what: &str, took: &[f64]) {
+    let (median, most) = (took[took.len() / 2] * 1e3, took[took.len() - 1] * 1e3);
+    outcome.figure(figure, median);
+    outcome.line(format!("{what}: {median:.1} ms, at most {most:.1} ms"));
 }

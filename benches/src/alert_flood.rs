@@ -24,6 +24,8 @@ use weir_policy::PolicyMessage;
 use weir_shm::channel::Listener;
 use weir_shm::{Segment, Shape};
 
+use crate::page::{self, View};
+
 /// Equipment that the alerts are about.
 const EQUIPMENT: u32 = 200;
 /// Records in the ring, as a sensor has.
@@ -45,6 +47,8 @@ pub struct Measured {
     pub disk: u64,
     /// Each question, and how long its answers took.
     pub answers: Vec<(&'static str, Vec<f64>)>,
+    /// The same of the page's views; none where there is no browser.
+    pub views: Option<Vec<View>>,
 }
 
 /// Has so many alerts stored.
@@ -119,11 +123,12 @@ pub fn measure(control: &Path, alerts: u32) -> anyhow::Result<Measured> {
     feed.await_stored()?;
     let seconds = began.elapsed().as_secs_f64();
     let answers = questions(&address)?;
+    let views = page::measure(&address)?;
     let status = fs::read_to_string(format!("/proc/{}/status", process.0.id()))?;
     let most = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let kib = most.and_then(|most| most.split_whitespace().next()).context("VmHWM")?;
     let disk = size_of(&folder.path().join("state"))?;
-    Ok(Measured { seconds, memory: kib.parse::<u64>()? * 1024, disk, answers })
+    Ok(Measured { seconds, memory: kib.parse::<u64>()? * 1024, disk, answers, views })
 }
 
 fn now() -> u64 {
@@ -251,6 +256,9 @@ fn questions(address: &str) -> anyhow::Result<Vec<(&'static str, Vec<f64>)>> {
         ("one alert with its event", one.as_str()),
         ("incidents", "/api/v1/incidents?limit=100"),
         ("metrics", "/metrics"),
+        ("open incidents", "/api/v1/incidents?status=open&limit=500"),
+        ("equipment with its open alerts", "/api/v1/equipment?limit=100"),
+        ("the state", "/api/v1/state"),
     ];
     let mut answers = Vec::new();
     for (what, path) in asked {

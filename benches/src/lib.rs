@@ -28,6 +28,7 @@ pub mod overload;
 pub mod overload_figures;
 pub mod paced;
 pub mod packet_figures;
+pub mod page;
 pub mod peers;
 pub mod plot;
 pub mod reshard;
