@@ -21,6 +21,7 @@ HALF_FULL = 'le="0.5"'
 CONFLICTING = 'kind="conflicting"'
 WHOLE = 'kind="whole"'
 DECLARED = 'reason="declared_peer"'
+EVIDENCE = 'reason=~"failed|ring"'
 REFUSED = 'cause!="request_accepted"'
 BESIDE_GPDUS = 'message!="g_pdu"'
 WINDOW = "[$__rate_interval]"
@@ -405,11 +406,12 @@ def health():
                 lines("Fragments", "Fragments by what became of them. unknown: their first one was not seen; evicted: forgotten for lack of room.", "cps",
                       [(f"sum by (kind) ({rate('weir_fragments_total')})", "{{kind}}")], 8),
                 lines("Sights given up", "Sightings that found no room in a report, backward steps of packet time, fragments whose contents conflict, N4 "
-                      "datagrams dropped. All should be 0.", "short",
+                      "datagrams dropped, evidence that could not be written or passed on. All should be 0.", "short",
                       [(f"sum({growth('weir_sightings_unreported_total', window=WINDOW)})", "sightings unreported"),
                        (f"sum({growth('weir_clock_steps_total', window=WINDOW)})", "clock steps"),
                        (f"sum({growth('weir_reassembly_total', CONFLICTING, WINDOW)})", "conflicting fragments"),
-                       (f"sum({growth('weir_n4_dropped_datagrams_total', window=WINDOW)})", "N4 dropped")], 8, bars=True, decimals=0),
+                       (f"sum({growth('weir_n4_dropped_datagrams_total', window=WINDOW)})", "N4 dropped"),
+                       (f"sum({growth('weir_evidence_lost_total', EVIDENCE, WINDOW)})", "evidence lost")], 8, bars=True, decimals=0),
             ],
         ],
     )
