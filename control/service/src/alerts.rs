@@ -162,6 +162,11 @@ impl Alerts {
         }
     }
 
+    /// The captures that may still grow.
+    pub fn captures(&self) -> impl Iterator<Item = &Capture> {
+        self.rows.values().filter_map(|row| row.evidence.as_ref())
+    }
+
     /// Takes a record in, and tells what is due. `suppressed` silences it without forgetting it.
     pub fn observe(&mut self, record: Alert, subject: Subject, suppressed: bool) -> Observed {
         let key = dedup(&record, &subject);

@@ -214,7 +214,8 @@ impl Control {
         let sinks = Sinks::start(&plan.sinks)?;
         recorder.feed(&sinks);
         if let Some((directory, limits)) = &plan.evidence {
-            let cabinet = Cabinet::open(directory.clone(), *limits).map_err(|error| {
+            let committed = recorder.alerts.captures();
+            let cabinet = Cabinet::open(directory.clone(), *limits, committed).map_err(|error| {
                 Refusal::new(
                     &format!("evidence can't be kept: {error}"),
                     &directory.display().to_string(),

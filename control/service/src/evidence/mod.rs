@@ -2,13 +2,13 @@
 //! it, and a hash in the alert's events by which it is known again.
 //!
 //! A capture grows while its alert does. How long it is and what it hashes to is stored with the
-//! alert, so that after a crash what was written beyond that is cut off before anything is added.
+//! alert, so that after a crash what was written beyond that is cut off before anybody sees it.
 
 mod pcapng;
 mod recent;
 mod room;
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -68,21 +68,32 @@ pub struct Cabinet {
 }
 
 impl Cabinet {
-    /// Opens or makes the directory, which is for this user alone.
+    /// Opens or makes the directory, which is for this user alone. The captures that may still grow are
+    /// as they were `committed` from then on; one that lacks some of that is removed, and counted.
     ///
     /// # Errors
     /// What the system says.
-    pub fn open(directory: PathBuf, limits: Limits) -> io::Result<Self> {
+    pub fn open<'c>(
+        directory: PathBuf,
+        limits: Limits,
+        committed: impl Iterator<Item = &'c Capture>,
+    ) -> io::Result<Self> {
         let apart = directory.join(RESTRICTED);
         DirBuilder::new().recursive(true).mode(0o700).create(&apart)?;
-        let room = Room::of(&[&directory, &apart], limits)?;
+        let mut broken = 0;
+        for capture in committed {
+            broken += u64::from(!capture.restore(&directory)?);
+        }
+        let mut room = Room::of(&[&directory, &apart], limits)?;
+        (0..broken).for_each(|_| room.failed());
         Ok(Self { directory, room })
     }
 
     /// Adds frames to an alert's capture, or begins one; none if there is nothing to add.
     ///
     /// # Errors
-    /// What the system says. What was committed before still stands in the file.
+    /// What the system says. What was committed before still stands in the file, and nothing else; there
+    /// is none if there was none.
     pub fn add<'t>(
         &mut self,
         exhibit: &Exhibit<'_>,
@@ -118,9 +129,15 @@ impl Cabinet {
             let comment = comment(exhibit, frame, capture.frames);
             added.extend(pcapng::packet(place as u32, frame, &comment));
         }
-        file.write_all(&added)?;
+        match file.write_all(&added).and_then(|()| hash(&mut file)) {
+            Ok(sha256) => capture.sha256 = sha256,
+            Err(error) => {
+                // Neither needs room on the disk; should it fail all the same, the next frames try again.
+                let _ = if known == 0 { fs::remove_file(&path) } else { file.set_len(known) };
+                return Err(error);
+            }
+        }
         capture.bytes = known + added.len() as u64;
-        capture.sha256 = hash(&mut file)?;
         self.room.grew(&path, capture.bytes);
         Ok(Some(capture))
     }
@@ -151,6 +168,24 @@ impl Capture {
         let name = format!("{}-{}.pcapng", exhibit.detection, exhibit.id);
         let pcap = if exhibit.is_apart { format!("{RESTRICTED}/{name}") } else { name };
         Self { pcap, sha256: [0; 32], frames: 0, bytes: 0, interfaces: Vec::new() }
+    }
+
+    /// Makes the file what was committed, as far as it is there; false if some of that is missing, and so
+    /// the file is removed.
+    fn restore(&self, directory: &Path) -> io::Result<bool> {
+        let path = directory.join(&self.pcap);
+        let length = match fs::metadata(&path) {
+            Ok(metadata) => metadata.len(),
+            // It was removed for its age or size.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+            Err(error) => return Err(error),
+        };
+        if length < self.bytes {
+            fs::remove_file(&path)?;
+        } else if length > self.bytes {
+            OpenOptions::new().write(true).open(&path)?.set_len(self.bytes)?;
+        }
+        Ok(length >= self.bytes)
     }
 
     /// Cuts off what was written and never committed; gives how much stands in the file.
@@ -238,7 +273,12 @@ mod tests {
     }
 
     fn cabinet(directory: &Path) -> Cabinet {
-        Cabinet::open(directory.join("evidence"), Limits::default()).unwrap()
+        opened(directory, &[])
+    }
+
+    fn opened(directory: &Path, committed: &[&Capture]) -> Cabinet {
+        let (directory, committed) = (directory.join("evidence"), committed.iter().copied());
+        Cabinet::open(directory, Limits::default(), committed).unwrap()
     }
 
     fn name(tap: u16) -> &'static str {
@@ -285,6 +325,24 @@ mod tests {
         std::fs::remove_file(directory.path().join("evidence").join(&unknown.pcap)).unwrap();
         let anew = cabinet.add(&EXHIBIT, Some(&unknown), &[frame(0, 10)], name).unwrap().unwrap();
         assert_eq!((times(directory.path(), &anew), anew.frames), (vec![10], 1));
+    }
+
+    #[test]
+    fn a_start_leaves_of_a_capture_what_was_committed_or_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let other = Exhibit { id: "00000000000000cd", ..EXHIBIT };
+        let mut before = cabinet(directory.path());
+        let one = before.add(&EXHIBIT, None, &[frame(0, 1)], name).unwrap().unwrap();
+        before.add(&EXHIBIT, Some(&one), &[frame(0, 2)], name).unwrap();
+        let two = before.add(&other, None, &[frame(0, 3)], name).unwrap().unwrap();
+        // The system crashed, and some of the file never came to the disk.
+        let path = directory.path().join("evidence").join(&two.pcap);
+        OpenOptions::new().write(true).open(&path).unwrap().set_len(two.bytes - 1).unwrap();
+        let removed = Capture { pcap: "GTP-PEER-00000000000000ef.pcapng".into(), ..two.clone() };
+        let after = opened(directory.path(), &[&one, &two, &removed]);
+        assert_eq!(times(directory.path(), &one), [1]);
+        assert!(!path.exists());
+        assert_eq!((after.bytes(), after.gone()), (one.bytes, [0, 0, 0, 1]));
     }
 
     #[test]

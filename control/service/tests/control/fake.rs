@@ -395,15 +395,20 @@ pub(crate) fn flow() -> Verdict {
     }))
 }
 
-/// A file system of 64 KiB, unmounted when it is dropped.
+/// A file system of a few KiB, unmounted when it is dropped.
 pub(crate) struct Tiny(pub(crate) PathBuf);
 
 impl Tiny {
-    pub(crate) fn mount(path: PathBuf) -> Option<Self> {
+    /// None where this user may not mount.
+    pub(crate) fn mount(path: PathBuf, kibibytes: u32) -> Option<Self> {
         fs::create_dir_all(&path).unwrap();
         let flags = nix::mount::MsFlags::empty();
-        let options = Some("size=64k");
-        nix::mount::mount(Some("tmpfs"), &path, Some("tmpfs"), flags, options).ok()?;
+        let options = format!("size={kibibytes}k");
+        let options = Some(options.as_str());
+        if nix::mount::mount(Some("tmpfs"), &path, Some("tmpfs"), flags, options).is_err() {
+            eprintln!("skipped: mounting a small file system needs root");
+            return None;
+        }
         Some(Self(path))
     }
 }
