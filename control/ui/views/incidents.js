@@ -53,12 +53,10 @@ const KINDS = [
 
 export async function incidents({ path, query, signal, on, again }) {
   const all = query.show === "all";
-  const page = await ask("incidents", { query: { limit: all ? 100 : 500, after: query.after }, signal });
-  let { items } = page;
-  if (!all) {
-    items = items.filter(({ status: stands }) => stands === "new" || stands === "acknowledged");
-    items.sort((one, other) => rank(one.severity) - rank(other.severity) || other.last.localeCompare(one.last));
-  }
+  const asked = all ? { limit: 100 } : { status: "open", limit: 500 };
+  const page = await ask("incidents", { query: { ...asked, after: query.after }, signal });
+  const { items } = page;
+  if (!all) items.sort((one, other) => rank(one.severity) - rank(other.severity) || other.last.localeCompare(one.last));
   return {
     title: "Incidents",
     content: [

@@ -172,13 +172,12 @@ export async function overview({ signal, on }) {
   const refresh = async () => {
     due = null;
     try {
-      const { items } = await ask("incidents", { query: { limit: 500 }, signal });
-      const open = items.filter(({ status }) => status === "new" || status === "acknowledged");
+      const { items: open, next } = await ask("incidents", { query: { status: "open", limit: 500 }, signal });
       open.sort((one, other) => rank(one.severity) - rank(other.severity) || other.last.localeCompare(one.last));
       // A row that somebody is about to open must not move away from under the hand.
       const focused = document.activeElement?.closest?.("a[data-row]")?.getAttribute("href");
       show(list, open.length ? incidentRows("Open incidents, the gravest first", open.slice(0, SHOWN)) : nothing());
-      if (open.length > SHOWN) list.append(h("p", {}, h("a", { href: "#/incidents" }, `All ${count(open.length)} open incidents`)));
+      if (open.length > SHOWN) list.append(h("p", {}, h("a", { href: "#/incidents" }, next ? "All open incidents" : `All ${count(open.length)} open incidents`)));
       if (focused) [...list.querySelectorAll("a[data-row]")].find((link) => link.getAttribute("href") === focused)?.focus();
     } catch (error) {
       if (!signal.aborted) show(list, failed(error, refresh));

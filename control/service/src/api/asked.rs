@@ -50,6 +50,15 @@ pub(super) struct Asked {
     after: Option<String>,
 }
 
+/// The same of incidents.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AskedIncidents {
+    status: Option<String>,
+    limit: Option<u32>,
+    after: Option<String>,
+}
+
 /// The same of a list that only has pages.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -120,6 +129,23 @@ impl Asked {
             incident: self.incident,
             since: self.since.as_deref().map(moment).transpose()?,
         })
+    }
+}
+
+impl AskedIncidents {
+    pub(super) fn page(&self) -> Result<Page, Failure> {
+        page(self.limit, self.after.as_deref())
+    }
+
+    /// Whether only open ones are wanted.
+    pub(super) fn only_open(&self) -> Result<bool, Failure> {
+        match self.status.as_deref() {
+            None | Some("all") => Ok(false),
+            Some("open") => Ok(true),
+            Some(name) => {
+                Err(Failure::invalid(format!("status: {}", remedy(name, ["open", "all"]))))
+            }
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use weir_engine::detect::CATALOGUE;
 
 use super::Api;
 use super::answer::Failure;
-use super::asked::{Asked, Paged, moment, status};
+use super::asked::{Asked, AskedIncidents, Paged, moment, status};
 use super::tokens::Role;
 use crate::cases::AlertId;
 use crate::cases::command::{Change, Command, Done};
@@ -108,11 +108,12 @@ pub(super) async fn alerts(
 pub(super) async fn incidents(
     State(api): State<Api>,
     headers: HeaderMap,
-    query: Result<Query<Paged>, QueryRejection>,
+    query: Result<Query<AskedIncidents>, QueryRejection>,
 ) -> Result<impl IntoResponse, Failure> {
     let sees = api.person(&headers).await?.role.sees_restricted();
-    let page = asked(query)?.page()?;
-    Ok(Json(api.ask(move |reader| Ok(reader.incidents(&page, sees)?)).await?))
+    let asked = asked(query)?;
+    let (page, only_open) = (asked.page()?, asked.only_open()?);
+    Ok(Json(api.ask(move |reader| Ok(reader.incidents(only_open, &page, sees)?)).await?))
 }
 
 /// An incident.

@@ -11,7 +11,7 @@ use weir_engine::Nanos;
 use weir_engine::contract::verdict::Severity;
 
 use super::cases::{signed, unsigned};
-use super::question::Question;
+use super::question::{self, Question};
 use super::{StoreError, standing};
 use crate::cases::AlertId;
 use crate::cases::incidents::{Incident, Key};
@@ -241,21 +241,18 @@ impl Reader {
         standing::read(&self.connection)
     }
 
-    /// Incidents, the latest first.
+    /// Incidents, the latest first: all of them, or those of which an alert is new or acknowledged.
     ///
     /// # Errors
     /// What SQLite says.
     pub fn incidents(
         &self,
+        only_open: bool,
         page: &Page,
         sees_restricted: bool,
     ) -> Result<Rows<IncidentLine>, StoreError> {
         let (time, number) = page.behind.unwrap_or((i64::MAX as u64, i64::MAX as u64));
-        let mut statement = self.connection.prepare_cached(
-            "SELECT number, value FROM incidents
-             WHERE merged_into IS NULL AND (restricted = 0 OR ?1) AND (last, number) < (?2, ?3)
-             ORDER BY last DESC, number DESC LIMIT ?4",
-        )?;
+        let mut statement = self.connection.prepare_cached(&question::incidents(only_open))?;
         let asked = params![sees_restricted, signed(time), signed(number), page.most];
         let mut rows = statement.query(asked)?;
         let mut items = Vec::new();

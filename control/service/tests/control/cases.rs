@@ -386,6 +386,60 @@ fn pages_follow_each_other_without_gap_or_repetition() {
 }
 
 #[test]
+fn open_incidents_are_asked_for_alone_page_by_page() {
+    let mut desk = Desk::new();
+    let [ada, rita] = [("ada", "analyst"), ("rita", "restricted")]
+        .map(|(name, role)| token(&desk.place, name, role));
+    // Each is an incident of its own: nobody knows the equipment, and no two talk to one place.
+    for number in 1..=9 {
+        let mut found = alert(u64::from(number), 0, 1);
+        (found.equipment, found.peer) = (None, Some(IpAddr::from([203, 0, number, 1])));
+        desk.says(found);
+    }
+    let mut copied = alert(20, 1, 1);
+    copied.detection = PFCP_DUPL;
+    desk.says(copied);
+    let numbers = |token: &str, query: &str| -> Vec<u64> {
+        let (mut seen, mut after) = (Vec::new(), String::new());
+        loop {
+            let (code, page) = desk.get(token, &format!("incidents?limit=2{query}{after}"));
+            assert_eq!(code, 200, "{page}");
+            let items = page["items"].as_array().unwrap();
+            seen.extend(items.iter().map(|incident| incident["number"].as_u64().unwrap()));
+            let Some(next) = page["next"].as_str() else { break seen };
+            assert_eq!(items.len(), 2, "a page is full while there are more");
+            after = format!("&after={next}");
+        }
+    };
+    let put = |number: u64, status: &str| {
+        let path = format!("incidents/{number}/status");
+        assert_eq!(desk.post(&ada, &path, json!({ "status": status })).0, 200);
+    };
+    assert_eq!(numbers(&ada, "&status=open"), [9, 8, 7, 6, 5, 4, 3, 2, 1]);
+    for number in [9, 8, 7, 4, 1] {
+        put(number, "closed");
+    }
+    put(5, "acknowledged");
+    let silence = json!({
+        "detection": "EGR-NOTALLOWED", "peer": "203.0.3.0/24", "until": tomorrow(), "reason": "known",
+    });
+    assert_eq!(desk.post(&ada, "suppressions", silence).1["alerts"], 1);
+    assert_eq!(numbers(&ada, "&status=open"), [6, 5, 2]);
+    for everything in ["", "&status=all"] {
+        assert_eq!(numbers(&ada, everything), [9, 8, 7, 6, 5, 4, 3, 2, 1]);
+    }
+    // What is restricted is open, too, for whom may know of it.
+    let mut hers = numbers(&rita, "&status=open");
+    hers.sort_unstable();
+    assert_eq!(hers, [2, 5, 6, 1_000_000_001]);
+    put(9, "new");
+    assert_eq!(numbers(&ada, "&status=open"), [9, 6, 5, 2]);
+    for wrong in ["status=opn", "status=new", "status=", "status=open&status=all", "state=open"] {
+        assert_eq!(desk.get(&ada, &format!("incidents?{wrong}")).0, 400, "{wrong}");
+    }
+}
+
+#[test]
 fn two_processes_do_not_share_a_state_directory() {
     let desk = Desk::new();
     let mut second = desk.place.control(&[]);
