@@ -118,12 +118,20 @@ if [ "$purpose" = test ] && ! cargo deny --version >/dev/null 2>&1; then
         echo "warning: cargo-deny can't be installed; licences and sources are not checked" >&2
 fi
 
-# What tests use of Python's, each in a place of its own, once a machine; the tests go on without what can't be had.
+# What tests use of Python's, each in a place of its own, once a machine and version; the tests go on without what can't be
+# had, or with the version that is there.
 keep_apart() {
     local place="${XDG_CACHE_HOME:-$HOME/.cache}/weir/$1" module=$2 packages=("${@:3}")
-    "$place/bin/python" -c "import $module" >/dev/null 2>&1 && return
-    { /usr/bin/python3 -m venv "$place" &&
-        timeout 300 "$place/bin/pip" install --quiet --disable-pip-version-check "${packages[@]}"; } ||
+    # What was asked for when it was installed last. What can't be used is made anew.
+    local asked="$place/asked" anew=()
+    if ! "$place/bin/python" -c "import $module" >/dev/null 2>&1; then
+        anew=(--clear)
+    elif [ "$(cat "$asked" 2>/dev/null)" = "${packages[*]}" ]; then
+        return
+    fi
+    { /usr/bin/python3 -m venv "${anew[@]}" "$place" &&
+        timeout 300 "$place/bin/pip" install --quiet --disable-pip-version-check "${packages[@]}" &&
+        printf '%s\n' "${packages[*]}" >"$asked"; } ||
         echo "warning: ${packages[*]} can't be installed; what it checks is not checked" >&2
 }
 
