@@ -323,3 +323,122 @@ impl Control {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+    use std::path::Path;
+    use std::sync::mpsc;
+
+    use clap::Parser;
+    use rusqlite::{Connection, params};
+    use weir_journal::{Journal, Limits};
+
+    use super::*;
+    use crate::live::Shared;
+    use crate::options::Options;
+
+    /// Each has days of its own, so that none can be taken for another.
+    const CONFIG: &str = "[control.retention]\nhistory_days = 10\nsite_days = 20\njournal_days = 30\n\
+        [control.evidence]\ndays = 40\n";
+    const HOUR: u64 = 3_600;
+
+    /// An hour more than so many days ago, and an hour less.
+    fn ages(days: u64) -> [SystemTime; 2] {
+        [DAY * days + HOUR, DAY * days - HOUR]
+            .map(|seconds| SystemTime::now() - Duration::from_secs(seconds))
+    }
+
+    fn dated(path: &Path, time: SystemTime) {
+        File::options().append(true).create(true).open(path).unwrap().set_modified(time).unwrap();
+    }
+
+    fn names(directory: &Path) -> Vec<String> {
+        let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap());
+        let files = entries.filter(|entry| entry.metadata().unwrap().is_file());
+        let mut names: Vec<String> =
+            files.map(|entry| entry.file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn what_is_older_than_the_configured_days_goes_and_what_is_younger_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        let [config, journal, evidence] = ["weir.toml", "journal/open", "evidence"].map(path);
+        fs::write(&config, CONFIG).unwrap();
+        let small = Limits { segment_bytes: 1, total_bytes: u64::MAX, age: Duration::MAX };
+        let mut written = Journal::open(&journal, small, None).unwrap();
+        for _ in 0..4 {
+            written.append(b"{}");
+            written.write().unwrap();
+        }
+        drop(written);
+        let segments = names(&journal);
+        let [old, young] = ages(30);
+        for (name, time) in segments.iter().zip([old, old, young]) {
+            dated(&journal.join(name), time);
+        }
+        fs::create_dir(&evidence).unwrap();
+        for (name, time) in ["old.pcapng", "young.pcapng"].into_iter().zip(ages(40)) {
+            dated(&evidence.join(name), time);
+        }
+
+        let state = directory.path().to_str().unwrap();
+        let arguments = ["weir-control", "--listen", "none", "--state-dir", state, "--config"];
+        let options = arguments.into_iter().chain([config.to_str().unwrap()]);
+        let plan = Options::try_parse_from(options).unwrap().plan().unwrap();
+        let (_desk, orders) = mpsc::sync_channel(1);
+        let mut control = Control::start(plan, Shared::default(), orders).unwrap();
+        let store = Connection::open(path("control.db")).unwrap();
+        let nanos = |time: SystemTime| {
+            time.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos() as i64
+        };
+        // 1 is old and 2 is young, in every table.
+        for (number, (history, site)) in (1_i64..).zip(ages(10).into_iter().zip(ages(20))) {
+            let rows = [
+                ("INSERT INTO history (id, dedup, detection, severity, status, restricted, degraded,
+                    first, last, packets, bytes, updates, final, changed, event)
+                  VALUES (?1, '', '', 3, 0, 0, 0, 0, 0, 1, 1, 0, 0, ?2, '{}')", history),
+                ("INSERT INTO talks VALUES (?1, ?1, 'a', 0, 'b', 6, 1, 0, 1, 1, 1, 1, 1, ?2, ?2, 1, 0,
+                    NULL, NULL)", site),
+                ("INSERT INTO talk_hours VALUES (?1, ?2)", site),
+                ("INSERT INTO seen VALUES (?1, ?2, ?2)", site),
+                ("INSERT INTO sessions VALUES (?1, 0, ?2, 0, 0, NULL, NULL, 1, 0, 0, NULL, '', '', NULL,
+                    NULL, NULL, NULL, '', '', 0, 0, 0, 0, 0, 0, '', NULL, NULL, 0)", site),
+            ];
+            for (row, changed) in rows {
+                store.execute(row, params![number, nanos(changed)]).unwrap();
+            }
+        }
+        control.retained = Instant::now() - RETENTION;
+        control.recorder.health(
+            now(),
+            "sensor",
+            "attached",
+            "A reason to write.".into(),
+            None,
+            None,
+        );
+        control.settle();
+        assert!(control.is_settled());
+        let left = |column: &str, table: &str| -> Vec<i64> {
+            let text = format!("SELECT CAST({column} AS INTEGER) FROM {table} ORDER BY 1");
+            let mut statement = store.prepare(&text).unwrap();
+            let rows = statement.query_map([], |row| row.get(0)).unwrap();
+            rows.collect::<Result<_, _>>().unwrap()
+        };
+        for (column, table) in [
+            ("id", "history"),
+            ("number", "talks"),
+            ("hour", "talk_hours"),
+            ("equipment", "seen"),
+            ("id", "sessions"),
+        ] {
+            assert_eq!(left(column, table), [2], "{table}");
+        }
+        assert_eq!(names(&journal), segments[2..]);
+        assert_eq!(names(&evidence), ["young.pcapng"]);
+    }
+}

@@ -115,7 +115,7 @@ mod tests {
         let steps: Vec<String> = steps.unwrap().collect::<Result<_, _>>().unwrap();
         let has = |part: &str| steps.iter().any(|step| step.contains(part));
         assert!(has("incidents USING INDEX incidents_by_last (last"), "{steps:?}");
-        assert!(has("history USING COVERING INDEX history_open_incidents (incident="), "{steps:?}");
+        assert!(has("USING COVERING INDEX history_open_incidents (incident="), "{steps:?}");
         assert!(!has("TEMP B-TREE"), "{steps:?}");
     }
 
