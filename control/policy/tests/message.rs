@@ -120,6 +120,20 @@ fn the_hash_follows_the_meaning_and_not_the_version() {
 }
 
 #[test]
+fn what_silences_a_restricted_detection_does_not_show_in_the_hash() {
+    let plain = compiled(INVENTORY, POLICY);
+    let silenced = |detection: &str| {
+        let entry = format!(
+            "[[suppress]]\ndetection = \"{detection}\"\nequipment = \"upf-1\"\nreason = \"known\"\n"
+        );
+        compiled(INVENTORY, &format!("{POLICY}{entry}")).sha256
+    };
+    assert_eq!(silenced("PFCP-DUPL"), plain.sha256);
+    assert_eq!(silenced("LI-UNMATCHED"), plain.sha256);
+    assert_ne!(silenced("GTP-ORPHAN"), plain.sha256);
+}
+
+#[test]
 fn what_is_authorised_does_not_show_in_the_hash_that_events_tell() {
     let plain = compiled(INVENTORY, POLICY);
     let one = authorising(plain.clone(), INTERCEPTION);

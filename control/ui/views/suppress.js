@@ -19,8 +19,12 @@ function network(peer) {
   return `${peer.split(".").slice(0, 3).join(".")}.0/24`;
 }
 
+/** A subscriber under a pseudonym is nobody whom a suppression could name. */
+const nameable = (peer) => Boolean(peer) && !peer.startsWith("h:");
+
 /** What can be silenced of an alert, the narrowest first. */
-function scopes({ detection, equipment, peer }) {
+function scopes({ detection, equipment, peer: known }) {
+  const peer = nameable(known) ? known : null;
   const found = [];
   const near = peer && network(peer);
   if (equipment && peer) found.push([`${detection} of ${equipment} towards ${peer} alone`, { equipment, peer }]);
@@ -134,4 +138,4 @@ export async function suppress(alert) {
 }
 
 /** Whether there is anything narrow enough to name. */
-export const canSuppress = ({ equipment, peer }) => Boolean(equipment || peer);
+export const canSuppress = ({ equipment, peer }) => Boolean(equipment) || nameable(peer);

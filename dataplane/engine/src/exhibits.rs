@@ -5,15 +5,13 @@
 //! bounded by what they are kept for: a flood of one kind takes no room from another. What is a
 //! subscriber's in them is cut off at once, unless the policy wants it.
 
-use std::ops::Range;
-
 use weir_wire::Address;
-use weir_wire::gtpu::{G_PDU, Gtpu};
+use weir_wire::gtpu::G_PDU;
 
 use crate::contract::exhibit::Head;
-use crate::decode::protocol;
-use crate::record::{Flags, Kind, Oddities, Record};
-use crate::rules::Party;
+use crate::cut::Cut;
+use crate::decode::Ports;
+use crate::record::{Kind, Record};
 use crate::track::is_between_equipment;
 use crate::{Frame, Nanos, TapId};
 
@@ -25,12 +23,6 @@ pub(crate) const FIRST: u64 = 8;
 
 /// What a frame costs besides its bytes.
 const LABEL_BYTES: usize = 64;
-
-/// The longest header of a PFCP message (TS 29.244 §7.2.2).
-pub(crate) const PFCP_HEADER: usize = 16;
-
-/// Headers of what is inside a tunnel inside a tunnel, GTP-U's or PFCP's own: no subscriber's words.
-const NESTED_BYTES: usize = 36;
 
 /// Why a frame is kept.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -160,6 +152,7 @@ pub(crate) enum Keeping {
 #[derive(Debug, Default)]
 pub struct Exhibits {
     keeping: Keeping,
+    ports: Ports,
     entries: Vec<Entry>,
     bytes: Vec<u8>,
     spent: [u32; Cause::ALL.len()],
@@ -194,14 +187,14 @@ impl Exhibits {
         self.missed = 0;
     }
 
-    /// Keeps so much from now on.
-    pub(crate) fn keep_so(&mut self, keeping: Keeping) {
-        self.keeping = keeping;
+    /// Keeps so much from now on, of frames whose signalling comes on these ports.
+    pub(crate) fn keep_so(&mut self, keeping: Keeping, ports: Ports) {
+        (self.keeping, self.ports) = (keeping, ports);
     }
 
-    /// How much is kept.
-    pub(crate) fn keeping(&self) -> Keeping {
-        self.keeping
+    /// Keeps what another one does.
+    pub(crate) fn keep_as(&mut self, other: &Exhibits) {
+        self.keep_so(other.keeping, other.ports);
     }
 
     /// Frames that found no room.
@@ -228,31 +221,29 @@ impl Exhibits {
         cause: Cause,
         ends: (Address, Address),
     ) {
-        let users = match self.keeping {
+        let room = cause.room().saturating_sub(self.spent[cause as usize] as usize);
+        let whole = match self.keeping {
             Keeping::Nothing => return,
-            Keeping::Headers => subscribers_part(record, frame.bytes),
-            Keeping::Whole => unreadable_part(record, frame.bytes),
+            Keeping::Headers => false,
+            Keeping::Whole => true,
         };
-        let whole = frame.bytes.len().min(LONGEST);
-        let len = match &users {
-            // What stands behind a user's packet is what the finding is about.
-            Some(_) if record.oddities.has(Oddities::TRAILING) => whole,
-            Some(users) => whole.min(users.start),
-            None => whole,
-        };
-        let (spent, cost) = (self.spent[cause as usize] as usize, len + LABEL_BYTES);
-        let Some(bytes) = frame.bytes.get(..len).filter(|_| spent + cost <= cause.room()) else {
+        // A flood is not looked at any more once the room is spent.
+        if room <= LABEL_BYTES {
+            self.missed += 1;
+            return;
+        }
+        let Cut { len, hidden } = Cut::of(frame.bytes, record, &self.ports, whole);
+        let len = len.min(LONGEST);
+        let cost = (len + LABEL_BYTES).min(room);
+        self.spent[cause as usize] += cost as u32;
+        let Some(bytes) = frame.bytes.get(..len).filter(|_| len + LABEL_BYTES <= room) else {
             self.missed += 1;
             return;
         };
-        self.spent[cause as usize] += cost as u32;
         let start = self.bytes.len();
         self.bytes.extend_from_slice(bytes);
-        if let Some(users) = users
-            && let Some(kept) = self.bytes.get_mut(start..)
-        {
-            let end = users.end.min(kept.len());
-            kept.get_mut(users.start..end).unwrap_or_default().fill(0);
+        if let Some(kept) = self.bytes.get_mut(start..) {
+            kept.get_mut(hidden.start.min(len)..hidden.end.min(len)).unwrap_or_default().fill(0);
         }
         let label = Label {
             time: record.time,
@@ -282,100 +273,13 @@ pub(crate) fn cause_of(record: &Record) -> Option<Cause> {
     }
 }
 
-/// The bytes of a fragment in which nobody can tell whether they identify a subscriber, whatever the
-/// policy: that is concealed in whole PFCP messages alone, and what a later fragment is of may be told later only.
-fn unreadable_part(record: &Record, bytes: &[u8]) -> Option<Range<usize>> {
-    let start = if record.flags.has(Flags::LATER_FRAGMENT) {
-        behind_ip(bytes, record.outer_ip)
-    } else if record.kind == Kind::Pfcp && record.is_fragment() {
-        usize::from(record.gtp) + PFCP_HEADER
-    } else {
-        return None;
-    };
-    Some(start..bytes.len())
-}
-
-/// The bytes of a frame that are a subscriber's: what is behind the headers of a user's packet.
-fn subscribers_part(record: &Record, bytes: &[u8]) -> Option<Range<usize>> {
-    let is_in_tunnel = record.kind == Kind::Gtpu && record.message == G_PDU
-        || record.flags.any(Flags::WRAPPED.or(Flags::ATTRIBUTED));
-    let is_users = || {
-        let of = |packed| Party::unpack(packed) == Party::Subscriber;
-        record.kind == Kind::Ip && (of(record.source) || of(record.destination))
-    };
-    if let Some(unreadable) = unreadable_part(record, bytes) {
-        return Some(unreadable);
-    }
-    if is_in_tunnel {
-        let end = behind_gtpu(bytes, record.gtp).unwrap_or(bytes.len());
-        let start = if record.inner_ip != Record::ABSENT {
-            behind(bytes, record.inner_ip, record.inner_l4, record.inner_protocol)
-        } else {
-            opaque(bytes, record.gtp)
-        };
-        let nested = record.flags.any(Flags::NESTED.or(Flags::CONTROL_INSIDE));
-        let start = if nested { start + NESTED_BYTES } else { start };
-        Some(start.min(end)..end)
-    } else if is_users() {
-        let start = behind(bytes, record.outer_ip, record.outer_l4, record.protocol);
-        Some(start..bytes.len())
-    } else {
-        None
-    }
-}
-
-/// Where the payload of an IP packet's transport begins.
-fn behind(bytes: &[u8], ip: u16, transport: u16, protocol: u8) -> usize {
-    if transport == Record::ABSENT {
-        return behind_ip(bytes, ip);
-    }
-    let start = usize::from(transport);
-    let header = match protocol {
-        protocol::TCP => bytes.get(start + 12).map_or(20, |offset| usize::from(offset >> 4) * 4),
-        protocol::UDP | protocol::ICMP | protocol::ICMPV6 => 8,
-        protocol::SCTP => 12,
-        _ => 0,
-    };
-    start + header
-}
-
-/// Where what an IP header carries begins.
-fn behind_ip(bytes: &[u8], ip: u16) -> usize {
-    let start = usize::from(ip);
-    let length = match bytes.get(start) {
-        Some(first) if first >> 4 == 6 => 40,
-        Some(first) => usize::from(first & 0xf) * 4,
-        None => 0,
-    };
-    start + length
-}
-
-/// Where a G-PDU's payload begins that is no IP packet.
-fn opaque(bytes: &[u8], gtp: u16) -> usize {
-    let start = usize::from(gtp);
-    let message = bytes.get(start..).unwrap_or_default();
-    let rest = Gtpu::parse(message).ok().map(|gtpu| {
-        let mut extensions = gtpu.extensions();
-        extensions.by_ref().for_each(drop);
-        extensions.rest().len()
-    });
-    // Behind the message may stand what is none of it; its length says where it ends.
-    let end = behind_gtpu(bytes, gtp).unwrap_or(bytes.len()).min(bytes.len());
-    rest.map_or(start + Gtpu::LEN, |rest| end.saturating_sub(rest)).max(start)
-}
-
-/// Where a GTP-U message ends by its own length (TS 29.281 §5.1).
-fn behind_gtpu(bytes: &[u8], gtp: u16) -> Option<usize> {
-    let header = bytes.get(usize::from(gtp)..)?.first_chunk::<{ Gtpu::LEN }>()?;
-    let length = u16::from_be_bytes([header[2], header[3]]);
-    Some(usize::from(gtp) + Gtpu::LEN + usize::from(length))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decode::{Ports, decode};
+    use crate::decode::decode;
     use crate::frame::RxMeta;
+    use crate::record::Flags;
+    use crate::rules::Party;
 
     const ENDS: (Address, Address) = (Address(1), Address(2));
 
@@ -422,7 +326,7 @@ mod tests {
         let mut record = decode(&frame, None, &Ports::default(), &mut ());
         more(&mut record);
         let mut exhibits = Exhibits::with_room();
-        exhibits.keep_so(keeping);
+        exhibits.keep_so(keeping, Ports::default());
         exhibits.keep(&frame, &record, Cause::Stray, ENDS);
         exhibits.iter().next().map(|exhibit| exhibit.bytes.to_vec()).unwrap_or_default()
     }
@@ -475,10 +379,92 @@ mod tests {
                 record.flags.set(Flags::FIRST_FRAGMENT);
                 (record.kind, record.gtp) = (Kind::Pfcp, 14 + 28);
             });
-            assert_eq!(first, frame[..14 + 28 + 16], "{keeping:?}");
+            // Nor is it known how long its header is: this is none of PFCP.
+            assert_eq!(first, frame[..14 + 28 + 4], "{keeping:?}");
         }
         let jumbo = ethernet(&udp(443, &[0x5a; 8_000]));
         assert_eq!(kept(&jumbo, Keeping::Headers, |_| ()).len(), LONGEST);
+    }
+
+    const SECRET: [u8; 200] = [0x5a; 200];
+
+    fn has_secret(bytes: &[u8]) -> bool {
+        bytes.contains(&SECRET[0])
+    }
+
+    /// Ways in which a user's packet, or signalling that names one, comes along outside of G-PDUs' payload.
+    fn carriers() -> Vec<(&'static str, Vec<u8>)> {
+        let user = tcp(&SECRET);
+        let gre = |kind: u16, payload: &[u8]| {
+            ip(47, &[&[0, 0], kind.to_be_bytes().as_slice(), payload].concat())
+        };
+        let vxlan = |packet: &[u8]| {
+            udp(4789, &[&[8, 0, 0, 0, 0, 0, 9, 0], ethernet(packet).as_slice()].concat())
+        };
+        let l2tp = [&[0, 2, 0, 1, 0, 1, 0xff, 3, 0, 0x21], user.as_slice()].concat();
+        let create_session = [&[0x48, 32, 0, 200, 0, 0, 0, 9], SECRET.as_slice()].concat();
+        let imsi = [&[0, 141, 0, 200, 1, 8], SECRET.as_slice()].concat();
+        let establishment = |length: u16| {
+            let header = [&[0x21, 50], length.to_be_bytes().as_slice(), &[0; 12]].concat();
+            [header, imsi.clone()].concat()
+        };
+        let data = [[0x1e; 12].as_slice(), &[0, 3, 0, 216], &[0; 12], &SECRET].concat();
+        let unreachable = [&[3, 3, 0, 0, 0, 0, 0, 0], user.as_slice()].concat();
+        let nsh = [[0; 24].as_slice(), &user].concat();
+        let mut below_ip = [2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x89, 0x4f].to_vec();
+        below_ip.extend(nsh);
+        vec![
+            ("GRE", ethernet(&gre(0x0800, &user))),
+            ("Ethernet in GRE", ethernet(&gre(0x6558, &ethernet(&user)))),
+            (
+                "what GRE does not say",
+                ethernet(&gre(0x88ff, &[[0; 16].as_slice(), &SECRET].concat())),
+            ),
+            ("IP in IP", ethernet(&ip(4, &user))),
+            ("VXLAN", ethernet(&vxlan(&user))),
+            ("ESP", ethernet(&ip(50, &[[0; 8].as_slice(), &SECRET].concat()))),
+            ("AH", ethernet(&ip(51, &[&[4, 4, 0, 0], [0; 20].as_slice(), &user].concat()))),
+            ("L2TP", ethernet(&udp(1701, &l2tp))),
+            ("an ICMP error", ethernet(&ip(1, &unreachable))),
+            ("NSH", below_ip),
+            ("GTP-C", ethernet(&udp(2123, &create_session))),
+            ("GTP-C in a G-PDU", g_pdu(&udp(2123, &create_session), &[])),
+            ("PFCP in a G-PDU", g_pdu(&udp(8805, &establishment(212)), &[])),
+            ("PFCP in VXLAN", ethernet(&vxlan(&udp(8805, &establishment(212))))),
+            ("PFCP of a length that can't be", ethernet(&udp(8805, &establishment(3)))),
+            ("SCTP", ethernet(&ip(132, &data))),
+            ("a G-PDU in a G-PDU", g_pdu(&g_pdu(&user, &[])[14..], &[])),
+        ]
+    }
+
+    #[test]
+    fn no_users_word_is_kept_whatever_it_is_carried_in() {
+        for (carrier, frame) in carriers() {
+            let cut = kept(&frame, Keeping::Headers, |_| ());
+            assert!(!has_secret(&cut) && cut.len() >= 14 + 20, "{carrier}: {cut:02x?}");
+            assert_eq!(cut, frame[..cut.len()], "{carrier}");
+            let signals = ["GTP-C", "PFCP", "SCTP"].iter().any(|name| carrier.starts_with(name));
+            let whole = kept(&frame, Keeping::Whole, |_| ());
+            assert_eq!(has_secret(&whole), !signals, "{carrier}: who a subscriber is never shows");
+            for end in 0..frame.len() {
+                let cut = kept(&frame[..end], Keeping::Headers, |_| ());
+                assert!(!has_secret(&cut), "{carrier}, cut after {end}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_length_that_is_too_small_makes_no_users_word_a_finding() {
+        let user = udp(443, &SECRET);
+        // The octets of the sequence number are forgotten, or everything is.
+        for missing in [4, user.len()] {
+            let mut frame = g_pdu(&user, b"covert");
+            let length = (user.len() - missing) as u16;
+            frame[14 + 28 + 2..][..2].copy_from_slice(&length.to_be_bytes());
+            let kept = kept(&frame, Keeping::Headers, |_| ());
+            assert!(!has_secret(&kept), "{missing}");
+            assert_eq!(kept.ends_with(b"covert"), missing == 4);
+        }
     }
 
     #[test]
@@ -496,7 +482,7 @@ mod tests {
         let frame = Frame { bytes: &bytes, meta: RxMeta::default() };
         let record = decode(&frame, None, &Ports::default(), &mut ());
         let mut exhibits = Exhibits::with_room();
-        exhibits.keep_so(Keeping::Headers);
+        exhibits.keep_so(Keeping::Headers, Ports::default());
         let room = (exhibits.entries.capacity(), exhibits.bytes.capacity());
         for cause in Cause::ALL {
             let before = exhibits.iter().count();

@@ -13,6 +13,7 @@ mod attribute;
 mod beginnings;
 pub mod classify;
 pub mod contract;
+mod cut;
 pub mod decode;
 pub mod detect;
 pub mod exhibits;

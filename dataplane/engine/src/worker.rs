@@ -129,11 +129,12 @@ impl Worker {
     /// close the slice in part before.
     pub fn set_rules(&mut self, rules: Option<Arc<Rules>>) {
         self.end_runs();
-        self.report.exhibits.keep_so(match &rules {
+        let keeping = match &rules {
             None => Keeping::Nothing,
             Some(rules) if rules.settings().subscriber_payload => Keeping::Whole,
             Some(_) => Keeping::Headers,
-        });
+        };
+        self.report.exhibits.keep_so(keeping, self.setup.ports);
         self.rules = rules;
         self.pairs.forget();
         self.fragment_pairs.forget();
@@ -226,7 +227,7 @@ impl Worker {
     pub fn close(&mut self, slice: u64, latest: Nanos, partial: bool, mut empty: Report) -> Report {
         self.end_runs();
         empty.under(self.setup.hash_key);
-        empty.exhibits.keep_so(self.report.exhibits.keeping());
+        empty.exhibits.keep_as(&self.report.exhibits);
         let rows = std::mem::take(&mut empty.flows);
         let mut report = std::mem::replace(&mut self.report, empty);
         report.flows = self.ledger.hand_over(rows);

@@ -426,9 +426,11 @@ fn inventory_hash(inventory: &Inventory) -> [u8; 32] {
     hash.finalize().into()
 }
 
-/// Notes and reasons mean nothing, as in the rest of the message.
+/// Notes and reasons mean nothing, as in the rest of the message. What silences a restricted detection
+/// is not in it: everybody may know the hash, and would find out by trying whom it is about.
 fn control_hash(policy: &Policy) -> [u8; 32] {
-    let suppressions = policy.suppressions().iter();
+    let is_open = |id: &str| Detection::find(id).is_none_or(|known| !known.is_restricted());
+    let suppressions = policy.suppressions().iter().filter(|one| is_open(&one.detection));
     let suppressions =
         suppressions.map(|one| (&one.detection, &one.equipment, one.peer, one.until));
     let windows = policy.change_windows.iter();

@@ -100,7 +100,9 @@ pub(super) async fn alerts(
     let sees = api.person(&headers).await?.role.sees_restricted();
     let asked = asked(query)?;
     let (page, filter) = (asked.page()?, asked.filter()?);
-    let rows = api.ask(move |reader| Ok(reader.alerts(&filter, &page, sees)?)).await?;
+    let cover = api.cover()?;
+    let mut rows = api.ask(move |reader| Ok(reader.alerts(&filter, &page, sees)?)).await?;
+    rows.items = rows.items.into_iter().map(|line| cover.line(line)).collect();
     Ok(Json(rows))
 }
 

@@ -129,10 +129,13 @@ impl Api {
         let fresh = self.streams.news.take(restricted);
         let count = fresh.ids.len() as u64;
         let ids: Vec<AlertId> = fresh.ids.into_iter().collect();
+        let cover = self.cover();
         let lines = self.ask(move |reader| {
+            let cover = cover?;
             let mut lines = Vec::with_capacity(ids.len());
             for id in ids {
                 if let Some(line) = reader.alert_line(id)? {
+                    let line = cover.line(line);
                     lines.push(Line::from(serde_json::to_string(&line).map_err(unwritable)?));
                 }
             }

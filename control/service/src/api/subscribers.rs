@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::ops::Range;
+use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, PathRejection};
@@ -33,7 +35,7 @@ pub(super) struct Veiled {
     subscribers: usize,
 }
 
-/// The part of an event that says whose session it is about.
+/// The part of an event that says whose session it is about, and whose packet.
 #[derive(Deserialize)]
 struct Event {
     weir: Weir,
@@ -42,11 +44,78 @@ struct Event {
 #[derive(Deserialize)]
 struct Weir {
     session: Option<Session>,
+    direction: Option<String>,
+    inner: Option<Inner>,
 }
 
 #[derive(Deserialize)]
 struct Session {
     ue: Option<IpAddr>,
+}
+
+#[derive(Deserialize)]
+struct Inner {
+    src: Option<IpAddr>,
+    dst: Option<IpAddr>,
+}
+
+impl Weir {
+    /// The end of the packet in the tunnel that is the user's, whatever the pools say.
+    fn users_end(&self) -> Option<IpAddr> {
+        let inner = self.inner.as_ref()?;
+        match self.direction.as_deref()? {
+            "ul" => inner.src,
+            "dl" => inner.dst,
+            _ => None,
+        }
+    }
+}
+
+/// Who is a subscriber, and under which pseudonym.
+#[derive(Clone)]
+pub(super) struct Cover {
+    rulebook: Option<Arc<Rulebook>>,
+    seal: Arc<Seal>,
+}
+
+impl Api {
+    pub(super) fn cover(&self) -> Result<Cover, Failure> {
+        Ok(Cover { rulebook: rulebook(self), seal: seal(self)? })
+    }
+}
+
+impl Cover {
+    fn is_equipment(&self, address: IpAddr) -> bool {
+        self.rulebook.as_ref().is_some_and(|it| it.holder(address).is_some())
+    }
+
+    fn is_subscribers(&self, address: IpAddr) -> bool {
+        self.rulebook.as_ref().is_some_and(|it| it.is_subscribers(address))
+            && !self.is_equipment(address)
+    }
+
+    /// Covers the peer of an alert that is a subscriber.
+    pub(super) fn line(&self, mut line: AlertLine) -> AlertLine {
+        let peer = line.peer.as_ref().and_then(|peer| peer.parse().ok());
+        if let Some(peer) = peer.filter(|peer| self.is_subscribers(*peer)) {
+            line.peer = Some(pseudonym(self.seal.pseudonym(peer)));
+        }
+        line
+    }
+
+    /// Covers an alert's event: addresses of the pools, that of its session, and the user's end of its packet.
+    fn event(&self, event: &str) -> Veil {
+        let told = serde_json::from_str(event).ok().map(|Event { weir }| weir);
+        let users_end = told.as_ref().and_then(Weir::users_end);
+        let session = told.and_then(|weir| weir.session?.ue);
+        // Of IPv6 the session has a prefix, and its user any address of that.
+        let session = session.map(|ue| self.seal.pseudonym(ue));
+        Veil::of(event, &self.seal, |address| {
+            session == Some(self.seal.pseudonym(address))
+                || self.is_subscribers(address)
+                || users_end == Some(address) && !self.is_equipment(address)
+        })
+    }
 }
 
 /// A text without subscribers' addresses, and which it had under each pseudonym.
@@ -56,14 +125,6 @@ struct Veil {
 }
 
 impl Veil {
-    fn over(event: &str, rulebook: Option<&Rulebook>, seal: &Seal) -> Self {
-        let session = serde_json::from_str(event).ok().and_then(|Event { weir }| weir.session);
-        let of_session = session.and_then(|session| session.ue);
-        Self::of(event, seal, |address| {
-            of_session == Some(address) || rulebook.is_some_and(|it| it.is_subscribers(address))
-        })
-    }
-
     /// Covers each address in a text that is a subscriber's. Networks, as in 10.60.0.0/16, are nobody.
     fn of(text: &str, seal: &Seal, is_subscribers: impl Fn(IpAddr) -> bool) -> Self {
         let may_be = |it: char| it.is_ascii_hexdigit() || matches!(it, ':' | '.');
@@ -75,16 +136,17 @@ impl Veil {
             let (run, after) = from.split_at(end);
             veil.text.push_str(before);
             match address(run)
-                .filter(|(address, _)| !after.starts_with('/') && is_subscribers(*address))
+                .filter(|(_, found)| !after.starts_with('/') && is_subscribers(*found))
             {
-                Some((address, length)) => {
+                Some((place, address)) => {
                     let hash = seal.pseudonym(address);
                     let known = veil.hidden.entry(hash).or_default();
                     if !known.contains(&address) {
                         known.push(address);
                     }
+                    veil.text.push_str(&run[..place.start]);
                     veil.text.push_str(&pseudonym(hash));
-                    veil.text.push_str(&run[length..]);
+                    veil.text.push_str(&run[place.end..]);
                 }
                 None => veil.text.push_str(run),
             }
@@ -95,13 +157,18 @@ impl Veil {
     }
 }
 
-/// The address at the beginning of a run of the signs that addresses have, and its length: behind it
-/// a port may follow, or the sentence end.
-fn address(run: &str) -> Option<(IpAddr, usize)> {
-    let sentence = run.trim_end_matches(['.', ':']);
-    let before_port = run.split(':').next().filter(|part| part.contains('.')).unwrap_or(run);
-    let candidates = [run, sentence, before_port];
-    candidates.iter().find_map(|text| Some((text.parse().ok()?, text.len())))
+/// The address in a run of the signs that addresses have, and where it stands: before it a colon may
+/// stand, behind it a port may follow, or the sentence end.
+fn address(run: &str) -> Option<(Range<usize>, IpAddr)> {
+    let lead = run.len() - run.trim_start_matches(':').len();
+    [0, lead].iter().find_map(|start| {
+        let run = &run[*start..];
+        let sentence = run.trim_end_matches(['.', ':']);
+        let before_port = run.split(':').next().filter(|part| part.contains('.')).unwrap_or(run);
+        let candidates = [run, sentence, before_port];
+        let found = |text: &&str| Some((*start..start + text.len(), text.parse().ok()?));
+        candidates.iter().find_map(found)
+    })
 }
 
 async fn found(api: &Api, id: AlertId, sees_restricted: bool) -> Result<AlertPage, Failure> {
@@ -117,7 +184,8 @@ pub(super) async fn alert(
 ) -> Answer<Veiled> {
     let sees = api.person(&headers).await?.role.sees_restricted();
     let AlertPage { line, event } = found(&api, alert_id(&named(path)?)?, sees).await?;
-    let veil = Veil::over(event.get(), rulebook(&api).as_deref(), &*seal(&api)?);
+    let cover = api.cover()?;
+    let (line, veil) = (cover.line(line), cover.event(event.get()));
     let event = RawValue::from_string(veil.text)
         .map_err(|_| Failure::unavailable("the stored event can't be read; look at the journal"))?;
     Ok(Json(Veiled { line, event, subscribers: veil.hidden.len() }))
@@ -140,7 +208,7 @@ pub(super) async fn reveal(
     let person = api.writer(&headers).await?;
     let (id, Reveal { reason }) = (alert_id(&named(path)?)?, said(body)?);
     let page = found(&api, id, person.role.sees_restricted()).await?;
-    let veil = Veil::over(page.event.get(), rulebook(&api).as_deref(), &*seal(&api)?);
+    let veil = api.cover()?.event(page.event.get());
     api.order(person, Command::RevealAlert { id, reason }).await?;
     let subscribers = veil
         .hidden
@@ -174,6 +242,7 @@ mod tests {
             ("the session of 10.60.0.1.", "the session of h."),
             ("10.60.0.1: it spoke to 10.60.0.1", "h: it spoke to h"),
             ("10.60.0.1:2152", "h:2152"),
+            ("to:10.60.0.1", "to:h"),
             ("from 2001:db8:60::7.", "from h."),
             ("the prefix of 2001:db8:60:5::", "the prefix of h"),
             ("2001:db8:61::7 and 10.61.0.1", "2001:db8:61::7 and 10.61.0.1"),

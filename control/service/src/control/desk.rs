@@ -41,13 +41,19 @@ impl Control {
         let now = now();
         let scope = self.check(command, now)?;
         let is_restricted = match command {
-            Command::Alert(id, _) | Command::TakeEvidence(id) | Command::RevealAlert { id, .. } => {
+            Command::Alert(id, _) | Command::TakeEvidence(id) => {
                 self.store.is_restricted_alert(*id)
             }
+            // Whom somebody asks for who may know who is intercepted, nobody else is to know.
+            Command::RevealAlert { id, .. } => self
+                .store
+                .is_restricted_alert(*id)
+                .map(|found| found.map(|restricted| restricted || actor.sees_restricted)),
+            Command::Reveal { .. } | Command::LookUp { .. } => Ok(Some(actor.sees_restricted)),
             Command::Incident(number, _) => self.store.is_restricted_incident(*number),
             Command::Suppress(draft) => Ok(Some(is_restricted_id(&draft.detection))),
             Command::Revoke { number, .. } => self.store.is_restricted_suppression(*number),
-            Command::Import(_) | Command::Reveal { .. } | Command::LookUp { .. } => Ok(Some(false)),
+            Command::Import(_) => Ok(Some(false)),
         };
         let restricted = match is_restricted.map_err(|error| unavailable(&error))? {
             Some(restricted) if !restricted || actor.sees_restricted => restricted,

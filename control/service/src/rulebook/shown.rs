@@ -19,7 +19,40 @@ pub fn shown(text: &str) -> String {
     while let Some(cut) = next(&shown) {
         shown.replace_range(cut, "");
     }
+    let shown = without_remarks(&shown);
     if is_clean(&shown) { shown } else { String::new() }
+}
+
+fn names_restricted(text: &str) -> bool {
+    CATALOGUE.iter().any(|known| known.restricted && text.contains(known.id))
+}
+
+/// Without comments about a restricted detection, such as an entry that was put out of force. Comments
+/// in lines that follow each other go together.
+fn without_remarks(text: &str) -> String {
+    let is_comment = |line: &&str| line.trim_start().starts_with('#');
+    let mut kept = String::with_capacity(text.len());
+    let mut lines = text.split_inclusive('\n').peekable();
+    while let Some(line) = lines.next() {
+        if is_comment(&line) {
+            let mut block = line.to_owned();
+            while let Some(next) = lines.next_if(is_comment) {
+                block.push_str(next);
+            }
+            if !names_restricted(&block) {
+                kept.push_str(&block);
+            }
+            continue;
+        }
+        match line.find('#') {
+            Some(at) if names_restricted(&line[at..]) => {
+                kept.push_str(line[..at].trim_end());
+                kept.push('\n');
+            }
+            _ => kept.push_str(line),
+        }
+    }
+    kept
 }
 
 /// Whether it is a policy that names no restricted detection in these sections.
@@ -112,5 +145,18 @@ mod tests {
     #[test]
     fn what_can_not_be_read_is_not_shown() {
         assert_eq!(shown("suppress = ["), "");
+    }
+
+    #[test]
+    fn comments_about_what_is_restricted_are_not_shown_and_others_are() {
+        let text = "# Ours.\n\n# since May\n# [[suppress]]\n# detection = \"PFCP-DUPL\"\n\
+                    # equipment = \"upf-1\"\n\nue_pools = [\"10.60.0.0/16\"] # not for PFCP-DUPL\n\
+                    infrastructure = [\"10.0.0.0/16\"] # ours\n";
+        let expected = "# Ours.\n\n\nue_pools = [\"10.60.0.0/16\"]\n\
+                        infrastructure = [\"10.0.0.0/16\"] # ours\n";
+        assert_eq!(shown(text), expected);
+        // A sign that begins no comment: rather nothing than a policy that nobody wrote.
+        let odd = "dns_zones = [\"a\"]\n[[suppress]]\ndetection = \"COV-DNS\"\nequipment = \"#LI-UNMATCHED\"\nreason = \"x\"\n";
+        assert_eq!(shown(odd), "");
     }
 }

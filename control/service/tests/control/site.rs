@@ -8,7 +8,8 @@ use std::os::unix::fs::PermissionsExt;
 use serde_json::{Value, json};
 use weir_engine::Nanos;
 use weir_engine::contract::session::{SessionRecord, SessionState};
-use weir_engine::contract::verdict::{Alert, Flow, FlowEnd, Tuple, Verdict, Volume};
+use weir_engine::contract::verdict::{Alert, Direction, Flow, FlowEnd, Tuple, Verdict, Volume};
+use weir_engine::detect::GTP_NEST;
 use weir_engine::rules::EquipmentId;
 
 use crate::cases::{Desk, token};
@@ -426,17 +427,21 @@ fn sessions_are_told_under_pseudonyms_and_whoever_reveals_one_is_written_down() 
 
 #[test]
 fn subscribers_that_an_alert_names_have_pseudonyms_until_somebody_says_why() {
-    let mut desk = Desk::over(Place::new("ue_pools = [\"10.60.0.0/16\"]\n"));
+    let mut desk = Desk::over(Place::new("ue_pools = [\"10.60.0.0/24\"]\n"));
     let [viewer, ada, root, eve] =
         [("vic", "viewer"), ("ada", "analyst"), ("root", "admin"), ("eve", "restricted")]
             .map(|(name, role)| token(&desk.place, name, role));
-    // Another subscriber's packet is in the tunnel of the session.
+    // Another subscriber's packet is in the tunnel of the session: of no pool, but on the way up.
     let inner = Tuple {
         source: "10.60.9.9".parse().unwrap(),
         destination: "192.0.2.1".parse().unwrap(),
         ..alert(1, 0, 1).outer.unwrap()
     };
-    desk.says(Alert { inner: Some(inner), ..redirected() });
+    let direction = Some(Direction::Ul);
+    desk.says(Alert { inner: Some(inner), direction, ..redirected() });
+    // A subscriber may be the peer.
+    let users = Some(IpAddr::from([10, 60, 0, 9]));
+    desk.says(Alert { detection: GTP_NEST, peer: users, ..alert(3, 0, 1) });
     desk.says(copied());
     tell(
         &mut desk,
@@ -465,6 +470,10 @@ fn subscribers_that_an_alert_names_have_pseudonyms_until_somebody_says_why() {
         (&told["inner"]["dst"], &told["equipment"]["id"]),
         (&json!("192.0.2.1"), &json!("gnb-1"))
     );
+    let nest = &desk.alerts(&viewer, "?detection=GTP-NEST")[0];
+    assert!(nest["peer"].as_str().unwrap().starts_with("h:"), "{nest}");
+    let (_, nest) = desk.get(&viewer, &format!("alerts/{}", nest["id"].as_str().unwrap()));
+    assert!(!nest.to_string().contains("10.60."), "{nest}");
     // It is the pseudonym under which the session is listed.
     let sessions = items(&desk, &viewer, "sessions");
     assert_eq!(sessions[0]["ue"], json!([owner]));
@@ -485,7 +494,8 @@ fn subscribers_that_an_alert_names_have_pseudonyms_until_somebody_says_why() {
         json!({ "pseudonym": other, "addresses": ["10.60.9.9"] }),
     ];
     assert_eq!((code, named), (200, expected.to_vec()));
-    // Whom a restricted alert names is told to that role alone.
+    // Whom a restricted alert names is told to that role alone, and whom that role asks for, too.
+    assert_eq!(reveal(&eve, &id, "warrant 4711").0, 200);
     let hidden = desk.alerts(&eve, "?detection=PFCP-DUPL")[0]["id"].as_str().unwrap().to_owned();
     assert_eq!(reveal(&ada, &hidden, "case 47").0, 404);
     assert_eq!(reveal(&eve, &hidden, "case 47").0, 200);
@@ -494,7 +504,7 @@ fn subscribers_that_an_alert_names_have_pseudonyms_until_somebody_says_why() {
         (texts(&deeds, "action"), texts(&deeds, "object")),
         (vec!["identity.reveal"], vec![&*id])
     );
-    assert_eq!(items(&desk, &eve, "audit").len(), 2);
+    assert_eq!(items(&desk, &eve, "audit").len(), 3);
     assert!(!json!(deeds).to_string().contains("10.60."), "{deeds:?}");
 }
 

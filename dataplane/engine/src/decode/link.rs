@@ -41,7 +41,7 @@ impl<'a, T: Trail> Walk<'a, '_, T> {
     }
 
     #[inline]
-    fn outermost(&mut self, network: Network<'a>) {
+    pub(super) fn outermost(&mut self, network: Network<'a>) {
         match network {
             Network::V4(packet) => self.outer_v4(packet),
             Network::V6(packet) => self.outer_v6(packet),

@@ -148,6 +148,15 @@ pub(crate) fn walk<T: Trail>(
     walk.link(frame.meta.link_type, frame.meta.stripped_vlan);
 }
 
+/// Follows the layers of an IP packet, whatever it was found in.
+pub(crate) fn follow<T: Trail>(packet: &[u8], ports: &Ports, trail: &mut T) {
+    let mut record = Record::default();
+    let mut walk =
+        Walk { frame: packet, wrapper: None, ports, record: &mut record, frames: 0, trail };
+    let network = walk.by_version(packet);
+    walk.outermost(network);
+}
+
 struct Walk<'a, 'p, T> {
     frame: &'a [u8],
     /// What is still to be taken off.

@@ -4,20 +4,21 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use weir_wire::pfcp::Pfcp;
-use weir_wire::pfcp_ie::kind;
+use weir_wire::pfcp::{Element, Pfcp};
+use weir_wire::pfcp_ie::{self, kind};
 use weir_wire::{Address, pfcp_walk};
 
 use super::Judge;
 use super::shelf::{Place, Shelf};
 use crate::contract::verdict::{Activity, Alert, Fact};
 use crate::contract::words::ExhibitLoss;
+use crate::cut::PFCP_HEADER;
 use crate::detect::{
     CATALOGUE, CNS_BALANCE, CNS_DUP, GTP_CPINUP, GTP_HDRCOV, GTP_NEST, GTP_ORPHAN, GTP_PEER,
     GTP_TEIDCLONE, GTP_TEIDSCAN, GTP_UESPOOF, INV_UNKNOWN, OPS_BLIND, PFCP_DUPL, PFCP_FLOOD,
     PFCP_GHOST, PFCP_PEER, PFCP_REDIR,
 };
-use crate::exhibits::{Cause, Exhibit, Label, PFCP_HEADER};
+use crate::exhibits::{Cause, Exhibit, Label};
 use crate::record::Record;
 use crate::report::Report;
 use crate::rules::{EquipmentId, Party, Rules};
@@ -348,7 +349,7 @@ fn identities(value: &[u8]) -> impl Iterator<Item = Range<usize>> {
 }
 
 /// Overwrites the digits of User IDs (TS 29.244 §8.2.101) with zeros, and so whatever can't be read:
-/// there may be some in it.
+/// vendors' own elements, types that have no reader here, what stands behind a message. There may be some in it.
 fn conceal_identities(bytes: &mut [u8], at: usize) {
     let mut spans = Vec::new();
     {
@@ -356,27 +357,37 @@ fn conceal_identities(bytes: &mut [u8], at: usize) {
         let begin = whole.as_ptr().addr();
         let end = whole.len();
         // The longest header that a message has stays.
-        let mut unread = at + PFCP_HEADER..end;
+        let (mut next, mut unread) = (at, at + PFCP_HEADER..end);
         messages(whole, at, &mut |message| {
             let fault = pfcp_walk::walk(message, &mut |_, element| {
-                if element.kind == kind::USER_ID {
-                    let start = element.value.as_ptr().addr() - begin;
+                let start = element.value.as_ptr().addr().wrapping_sub(begin);
+                if element.kind == kind::USER_ID && element.enterprise.is_none() {
                     spans.extend(
                         identities(element.value).map(|it| start + it.start..start + it.end),
                     );
+                } else if !element.is_grouped() && !is_read(element) {
+                    spans.push(start..start + element.value.len());
                 }
             });
-            let rest = message.next_message();
             if let Some((_, rest)) = fault {
-                spans.push(rest.as_ptr().addr() - begin..end);
+                spans.push(rest.as_ptr().addr().wrapping_sub(begin)..end);
             }
-            unread = rest.map_or(end, |rest| rest.as_ptr().addr() - begin + PFCP_HEADER)..end;
+            // The next message shows its header, unless nothing announces one.
+            let behind = next + 4 + usize::from(message.length());
+            let header = if message.next_message().is_some() { PFCP_HEADER } else { 0 };
+            (next, unread) = (behind, behind + header..end);
         });
         spans.push(unread);
     }
+    let length = bytes.len();
     for span in spans {
-        bytes.get_mut(span).unwrap_or_default().fill(0);
+        bytes.get_mut(span.start.min(length)..span.end.min(length)).unwrap_or_default().fill(0);
     }
+}
+
+/// Whether an element says what its type should.
+fn is_read(element: &Element<'_>) -> bool {
+    matches!(pfcp_ie::check(element), Some(Ok(())))
 }
 
 #[cfg(test)]
@@ -423,6 +434,25 @@ mod tests {
             assert_eq!(cut[..header], before[..header]);
             assert!(!cut.iter().any(|byte| [0x62, 0x99].contains(byte)), "{end}");
         }
+    }
+
+    #[test]
+    fn what_has_no_reader_here_and_what_stands_behind_a_message_is_hidden() {
+        const NAME: [u8; 8] = [0x5e; 8];
+        let vendors = element(0x8001, &[&[0x28, 0xaf], NAME.as_slice()].concat());
+        // Header Enrichment (§8.2.67) may carry a number to call.
+        let (enrichment, cause) = (element(98, &NAME), element(kind::CAUSE, &[1]));
+        let elements = [vendors, enrichment, cause.clone()].concat();
+        let (mut bytes, at) = frame(&elements);
+        let whole = bytes.len();
+        // No flag says that a message follows.
+        let order = element(kind::CREATE_FAR, &element(kind::APPLY_ACTION, &[DUPL]));
+        let behind = [element(kind::USER_ID, &NAME), order].concat();
+        bytes.extend(frame(&behind).0.split_off(at));
+        conceal_identities(&mut bytes, at);
+        assert!(!bytes.contains(&NAME[0]), "{bytes:02x?}");
+        assert!(bytes[..whole].ends_with(&cause));
+        assert!(bytes[whole..].iter().all(|byte| *byte == 0));
     }
 
     #[test]
