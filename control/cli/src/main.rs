@@ -18,6 +18,7 @@ mod sessions;
 mod summary;
 mod supervise;
 mod text;
+mod top;
 mod verdict;
 
 use std::ffi::OsString;
@@ -67,6 +68,8 @@ enum Command {
     /// Tell what a change of policy changes
     #[command(subcommand)]
     Policy(policy::Command),
+    /// Watch on a terminal whether Weir sees, and what is open
+    Top(top::Options),
     /// Look after the journal of events
     #[command(subcommand)]
     Events(events::Command),
@@ -100,6 +103,7 @@ fn main() -> ExitCode {
         Command::Lab(command) => lab::run(&command),
         Command::Learn(options) => learn::run(&options),
         Command::Policy(command) => policy::run(&command),
+        Command::Top(options) => top::run(&options),
         Command::Events(command) => events::run(&command),
         Command::Sensor(passed) => become_program(programs::SENSOR, passed),
         Command::Control(passed) => become_program(programs::CONTROL, passed),
