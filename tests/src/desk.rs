@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use crate::{
@@ -22,7 +23,7 @@ pub struct Desk {
     pub address: String,
     /// The token.
     pub token: String,
-    _control: Running,
+    control: Running,
 }
 
 impl Desk {
@@ -43,10 +44,19 @@ impl Desk {
         let address = free_address();
         let path = site(directory.path(), &address);
         let token = issue(&path, "ada", role);
-        let mut control = weir(&["control", "--config", text(&path)]);
-        let control = Running::start(control.stdout(Stdio::null()).stderr(Stdio::null()));
-        await_that("control answers", || TcpStream::connect(&address).ok());
-        Self { directory, address, token, _control: control }
+        let control = serve(&path, &address);
+        Self { directory, address, token, control }
+    }
+
+    /// Kills control, does something, and starts it again.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub fn restart(&mut self, meanwhile: impl FnOnce()) {
+        self.control.signal(Signal::SIGKILL);
+        self.control.end();
+        meanwhile();
+        self.control = serve(&self.file("weir.toml"), &self.address);
     }
 
     /// A token for somebody else.
@@ -119,6 +129,13 @@ impl Desk {
     pub fn items(&self, path: &str) -> Vec<Value> {
         self.ask("GET", path, &Value::Null)["items"].as_array().expect("a list").clone()
     }
+}
+
+fn serve(config: &Path, address: &str) -> Running {
+    let mut control = weir(&["control", "--config", text(config)]);
+    let control = Running::start(control.stdout(Stdio::null()).stderr(Stdio::null()));
+    await_that("control answers", || TcpStream::connect(address).ok());
+    control
 }
 
 fn issue(config: &Path, name: &str, role: &str) -> String {
