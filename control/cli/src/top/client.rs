@@ -94,9 +94,9 @@ impl Client {
         self.ask("state")
     }
 
-    /// The open ones of the latest incidents, the gravest first.
+    /// The latest of the open incidents, the gravest first.
     pub(super) fn incidents(&self) -> Result<Page<Incident>, Trouble> {
-        self.ask::<Page<Incident>>(&format!("incidents?limit={ROWS}")).map(Page::open)
+        self.ask::<Page<Incident>>(&format!("incidents?status=open&limit={ROWS}")).map(Page::open)
     }
 
     /// The alerts of an incident, the latest first.
