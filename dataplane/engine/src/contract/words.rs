@@ -448,7 +448,7 @@ words! {
 pub enum ExhibitLoss {
     /// Frames that workers had no room for.
     Worker = 0,
-    /// Alerts that got no frames, since too many came at once.
+    /// New alerts that got no frames, since too many came at once.
     Alerts = 1,
 }
 

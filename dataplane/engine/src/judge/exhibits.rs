@@ -35,7 +35,7 @@ const MOST: usize = 64;
 const OF_A_SPELL: usize = 2;
 /// Frames that are looked at for one alert.
 const LOOKED_AT: usize = 4_096;
-/// Alerts of a slice that frames are looked for.
+/// Alerts of a slice that frames are looked for: so many new ones, and so many that were said before.
 const ALERTS: usize = 64;
 /// Alerts of which it is known what they got.
 const KNOWN: usize = 1 << 16;
@@ -75,6 +75,8 @@ struct Handed {
     frames: usize,
     /// The number of the first frame that is news, by cause.
     from: [u64; Cause::ALL.len()],
+    /// Whether nobody looked for its frames yet, since too many alerts came at once.
+    was_passed_over: bool,
 }
 
 /// All frames that are kept, and who got which.
@@ -82,8 +84,10 @@ struct Handed {
 pub(super) struct Shelves {
     shelves: [Shelf; Cause::ALL.len()],
     handed: HashMap<u64, Handed>,
-    /// Alerts of this slice that frames were looked for.
+    /// New alerts of this slice that frames were looked for.
     asked: usize,
+    /// The same of alerts that were said before: at midnight, and at the end of the input, these are all.
+    asked_again: usize,
     /// Frames that workers had no room for.
     missed: u64,
     /// Alerts that got none since too many came at once.
@@ -96,6 +100,7 @@ impl Default for Shelves {
             shelves: Cause::ALL.map(|cause| Shelf::new(room(cause))),
             handed: HashMap::new(),
             asked: 0,
+            asked_again: 0,
             missed: 0,
             passed_over: 0,
         }
@@ -105,7 +110,7 @@ impl Default for Shelves {
 impl Shelves {
     /// Takes over what workers kept of a slice under the policy of these rules.
     pub(super) fn take<'a>(&mut self, reports: impl Iterator<Item = &'a Report>) {
-        self.asked = 0;
+        (self.asked, self.asked_again) = (0, 0);
         for report in reports {
             self.missed += report.exhibits.missed();
             for exhibit in report.exhibits.iter() {
@@ -127,31 +132,43 @@ impl Shelves {
     }
 
     /// How many frames an alert may get now, and what it got before; none if it may get nothing.
-    fn ask(&mut self, alert: &Alert) -> Option<(usize, Handed)> {
-        let known = self.handed.get(&alert.instance).copied();
+    fn ask(&mut self, instance: u64, is_last: bool) -> Option<(usize, Handed)> {
+        let known = self.handed.get(&instance).copied();
+        let handed = known.unwrap_or_default();
         let most = match &known {
-            None => AT_FIRST,
-            Some(handed) => LATER.min(MOST.saturating_sub(handed.frames)),
+            Some(handed) if !handed.was_passed_over => {
+                LATER.min(MOST.saturating_sub(handed.frames))
+            }
+            _ => AT_FIRST,
         };
-        if alert.last_word {
-            self.handed.remove(&alert.instance);
+        if is_last {
+            self.handed.remove(&instance);
         }
         if most == 0 {
             return None;
         }
-        if self.asked >= ALERTS || (known.is_none() && self.handed.len() >= KNOWN) {
-            self.passed_over += 1;
-            return None;
+        // A last word is never the first; of its alert nothing is known where numbers were forgotten.
+        let is_new = known.is_none() && !is_last;
+        let asked = if is_new { &mut self.asked } else { &mut self.asked_again };
+        let is_known_room = self.handed.len() < KNOWN;
+        if *asked < ALERTS && (!is_new || is_known_room) {
+            *asked += 1;
+            return Some((most, Handed { was_passed_over: false, ..handed }));
         }
-        self.asked += 1;
-        Some((most, known.unwrap_or_default()))
+        if is_new {
+            self.passed_over += 1;
+            if is_known_room {
+                let handed = Handed { was_passed_over: true, ..handed };
+                self.handed.insert(instance, handed);
+            }
+        }
+        None
     }
 
-    fn note(&mut self, alert: &Alert, before: Handed, frames: usize) {
-        if !alert.last_word {
-            let from = std::array::from_fn(|cause| self.shelves[cause].next());
-            self.handed.insert(alert.instance, Handed { frames: before.frames + frames, from });
-        }
+    fn note(&mut self, instance: u64, before: Handed, frames: usize) {
+        let from = std::array::from_fn(|cause| self.shelves[cause].next());
+        let frames = before.frames + frames;
+        self.handed.insert(instance, Handed { frames, from, ..before });
     }
 }
 
@@ -164,8 +181,10 @@ impl Judge {
         if causes.is_empty() {
             return;
         }
-        let Some((most, handed)) = self.shelves.ask(alert) else { return };
+        let (instance, is_last) = (alert.instance, alert.last_word);
+        let Some((most, handed)) = self.shelves.ask(instance, is_last) else { return };
         let is_open = CATALOGUE.get(usize::from(alert.detection)).is_some_and(|it| !it.restricted);
+        let known = addresses(alert);
         let mut found: Vec<Exhibit<'_>> = Vec::new();
         for cause in causes {
             let shelf = &self.shelves.shelves[*cause as usize];
@@ -173,7 +192,7 @@ impl Judge {
             for place in places(alert, *cause, &rules) {
                 let news = shelf.of(&place).take_while(|(number, _)| *number >= from);
                 let own = news.take(LOOKED_AT).map(|(_, exhibit)| exhibit).filter(|exhibit| {
-                    is_of(alert, &exhibit.label)
+                    is_of(alert, &known, &exhibit.label)
                         && !(is_open && self.is_confidential_exhibit(exhibit))
                 });
                 found.extend(own);
@@ -195,7 +214,9 @@ impl Judge {
             show(&Exhibit { bytes: &bytes, ..exhibit });
             frames += 1;
         }
-        self.shelves.note(alert, handed, frames);
+        if !is_last {
+            self.shelves.note(instance, handed, frames);
+        }
     }
 
     /// Gives the first frames of a spell of activity with an address that nobody declared.
@@ -284,16 +305,17 @@ fn places(alert: &Alert, cause: Cause, rules: &Rules) -> Vec<Place> {
     }
 }
 
+/// The addresses that an alert names.
+fn addresses(alert: &Alert) -> Vec<Address> {
+    let outer = alert.outer.iter();
+    let ends = outer.flat_map(|outer| [Address::from(outer.source), outer.destination.into()]);
+    ends.chain(alert.peer.map(Address::from)).collect()
+}
+
 /// Whether a frame of an alert's place is its: one end is the suspect, and the other the peer or a
-/// neighbour of it.
-fn is_of(alert: &Alert, label: &Label) -> bool {
+/// neighbour of it. `known` are the addresses that the alert names.
+fn is_of(alert: &Alert, known: &[Address], label: &Label) -> bool {
     let ends = [(label.ends.0, label.parties.0), (label.ends.1, label.parties.1)];
-    let known: Vec<Address> = alert
-        .outer
-        .iter()
-        .flat_map(|outer| [Address::from(outer.source), outer.destination.into()])
-        .chain(alert.peer.map(Address::from))
-        .collect();
     let is_suspect = |id: EquipmentId, packed| Party::unpack(packed) == Party::Equipment(id);
     match alert.equipment {
         Some(id) => ends.iter().any(|(address, packed)| {
@@ -393,6 +415,47 @@ fn is_read(element: &Element<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Frames that an alert may get, which are given to it.
+    fn given(shelves: &mut Shelves, instance: u64) -> Option<usize> {
+        let (most, handed) = shelves.ask(instance, false)?;
+        shelves.note(instance, handed, most);
+        Some(most)
+    }
+
+    #[test]
+    fn an_alert_that_got_none_in_a_crowd_is_counted_once_and_gets_its_first_ones_later() {
+        let mut shelves = Shelves::default();
+        let crowd = 1..=ALERTS as u64 + 6;
+        let got = crowd.clone().filter_map(|instance| given(&mut shelves, instance)).sum::<usize>();
+        assert_eq!((got, shelves.lost()), (ALERTS * AT_FIRST, [0, 6]));
+        // What was said before has room of its own, and those that got none are not counted again.
+        let again: Vec<_> = crowd.rev().map(|instance| given(&mut shelves, instance)).collect();
+        assert_eq!(again[..6], [Some(AT_FIRST); 6]);
+        assert_eq!(again[6..ALERTS], [Some(LATER); ALERTS - 6]);
+        assert_eq!(again[ALERTS..], [None; 6]);
+        assert_eq!(shelves.lost(), [0, 6]);
+    }
+
+    #[test]
+    fn last_words_of_a_day_take_no_room_of_new_alerts_and_are_no_loss() {
+        let mut shelves = Shelves::default();
+        let day = 0..5 * ALERTS as u64;
+        for instance in day.clone() {
+            shelves.take(std::iter::empty());
+            assert_eq!(given(&mut shelves, instance), Some(AT_FIRST));
+        }
+        shelves.take(std::iter::empty());
+        let last = day.clone().filter_map(|instance| shelves.ask(instance, true)).count();
+        assert_eq!((last, shelves.handed.len()), (ALERTS, 0));
+        // After an exchange of rules nothing is known of those whose last words come.
+        assert!(day.clone().all(|instance| shelves.ask(instance, true).is_none()));
+        let new = day.end..day.end + ALERTS as u64;
+        assert!(new.clone().all(|instance| given(&mut shelves, instance) == Some(AT_FIRST)));
+        assert_eq!(shelves.lost(), [0, 0]);
+        assert_eq!(given(&mut shelves, new.end), None);
+        assert_eq!(shelves.lost(), [0, 1]);
+    }
 
     fn element(kind: u16, value: &[u8]) -> Vec<u8> {
         let mut bytes = [kind.to_be_bytes(), (value.len() as u16).to_be_bytes()].concat();
