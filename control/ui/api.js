@@ -51,7 +51,8 @@ export async function request(path, { query, signal, body, accept = "application
   }
   if (answer.ok) return answer;
   const told = await answer.json().catch(() => ({}));
-  if (answer.status === 401) signedOut.dispatchEvent(new Event("signedout"));
+  // A late answer to a token that was given up says nothing of the one that came after it.
+  if (answer.status === 401 && held === token()) signedOut.dispatchEvent(new Event("signedout"));
   const retry = Number(answer.headers.get("Retry-After"));
   const failure = new Failure(answer.status, told.error ?? `the answer was ${answer.status}`, retry > 0 ? retry : null);
   failure.told = told;

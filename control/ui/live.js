@@ -10,10 +10,14 @@ const MOST = 1 << 20;
 const SILENT = 20_000;
 const FIRST_WAIT = 1_000;
 const LONGEST_WAIT = 30_000;
+/** How often something is asked for again while news come, at most. */
+const PATIENCE = 3_000;
 
 const listeners = { state: new Set(), alert: new Set(), link: new Set() };
 let stopped = new AbortController();
 let wait = FIRST_WAIT;
+// When the last state was of; it outlives whoever looks, as the series do.
+let told = null;
 
 /** The last state that was told, and whether the stream stands. */
 export const now = { state: null, link: "connecting" };
@@ -25,8 +29,14 @@ export class Series {
     this.at = 0;
   }
 
-  push(value) {
-    this.values[this.at] = value ?? NaN;
+  /** One more, after so many that are not known. */
+  push(value, unknown = 0) {
+    for (let step = Math.min(unknown, this.values.length); step > 0; step -= 1) this.put(NaN);
+    this.put(value ?? NaN);
+  }
+
+  put(value) {
+    this.values[this.at] = value;
     this.at = (this.at + 1) % this.values.length;
   }
 
@@ -37,10 +47,32 @@ export class Series {
 
 export const series = { packets: new Series(), bits: new Series(), missed: new Series() };
 
-/** Listens to `state`, `alert` or `link`; gives the function that ends it. */
+/** Listens to `state`, `alert` (null: of some it is not told which) or `link`; gives the function that ends it. */
 export function on(kind, listener) {
   listeners[kind].add(listener);
   return () => listeners[kind].delete(listener);
+}
+
+/** Does something after news: after a while, once for all that come meanwhile, and not while it is at it. Gives what to call at news. */
+export function calmly(act, signal) {
+  let due = null;
+  let more = false;
+  const call = () => {
+    if (signal.aborted) return;
+    if (due === null) due = setTimeout(run, PATIENCE);
+    else more = true;
+  };
+  const run = async () => {
+    more = false;
+    try {
+      await act();
+    } finally {
+      due = null;
+      if (more) call();
+    }
+  };
+  signal.addEventListener("abort", () => clearTimeout(due));
+  return call;
 }
 
 function tell(kind, value) {
@@ -49,8 +81,17 @@ function tell(kind, value) {
 
 function link(state) {
   if (now.link === state) return;
+  const back = now.link === "lost" && state === "open";
   now.link = state;
   tell("link", state);
+  // What changed meanwhile, nobody told.
+  if (back) tell("alert", null);
+}
+
+/** Whole seconds between two states of which none was told. By control's clock: a browser that slept reads them all at once. */
+function silence(before, after) {
+  const passed = Math.floor((Date.parse(after) - Date.parse(before)) / 1000);
+  return passed > 1 ? passed - 1 : 0;
 }
 
 function take(kind, data) {
@@ -61,10 +102,12 @@ function take(kind, data) {
     return;
   }
   if (kind === "state") {
+    const unknown = silence(told, value.time);
+    told = value.time;
     now.state = value;
-    series.packets.push(value.packets_per_second);
-    series.bits.push(value.bits_per_second);
-    series.missed.push(value.not_inspected_per_second);
+    series.packets.push(value.packets_per_second, unknown);
+    series.bits.push(value.bits_per_second, unknown);
+    series.missed.push(value.not_inspected_per_second, unknown);
     wait = FIRST_WAIT;
     link("open");
     tell("state", value);

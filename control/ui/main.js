@@ -3,7 +3,8 @@
 import * as api from "/ui/api.js";
 import { h, show } from "/ui/dom.js";
 import * as live from "/ui/live.js";
-import { dialog } from "/ui/parts/dialog.js";
+import { dialog, said } from "/ui/parts/dialog.js";
+import { focusWithin, inHand } from "/ui/parts/hand.js";
 import { step } from "/ui/parts/list.js";
 import { failed, loading } from "/ui/parts/notice.js";
 import { plain } from "/ui/plain.js";
@@ -24,7 +25,8 @@ import { signIn } from "/ui/views/signin.js";
 import { suppressions } from "/ui/views/suppressions.js";
 import { topology } from "/ui/views/topology.js";
 
-// A view is given {path, query, signal, on} and gives {title, content}; `on` listens until it is left.
+// A view is given {path, query, signal, on, again, renew} and gives {title, content}. `on` listens until it is left; `again` draws it
+// anew since somebody did something, `renew` since something changed by itself.
 const VIEWS = [
   [/^\/$/, overview, "Overview"],
   [/^\/incidents$/, incidents, "Incidents"],
@@ -42,15 +44,23 @@ const VIEWS = [
   [/^\/audit$/, audit, "Audit"],
 ];
 
-let frame = null;
-let leave = () => {};
+// Failures that pass: what is shown is worth more than they are.
+const PASSING = [0, 429, 503];
 
-/** A token in the address is taken out of it at once, so that it is in no history and no picture. */
+let frame = null;
+// Ends what is shown; gives up what was asked for to be shown instead; gives up finding out who looks.
+let leave = () => {};
+let drop = () => {};
+let entering = new AbortController();
+
+/** A token in the address is taken out of it at once, so that it is in no history and no picture. Tells whether there was one. */
 function tokenOfAddress() {
-  const given = /^#token=([A-Za-z0-9_.-]+)$/.exec(location.hash);
-  if (!given) return;
-  api.keep(given[1]);
+  const [, given] = /^#token=(.*)$/s.exec(location.hash) ?? [];
+  if (given === undefined) return false;
   history.replaceState(null, "", "#/");
+  const whole = /^[A-Za-z0-9_.-]+$/.test(given);
+  if (whole) api.keep(given);
+  return whole;
 }
 
 function parsed() {
@@ -58,16 +68,29 @@ function parsed() {
   return { path: path || "/", query: Object.fromEntries(new URLSearchParams(query ?? "")) };
 }
 
-/** Shows what the address says. `quietly`: the same view again, the focus stays. */
-async function go({ quietly = false } = {}) {
+/**
+ * Shows what the address says. `quietly`: the same view again, in place of the one that stands until then; the focus stays.
+ * `gently`: not even that while somebody has something in hand, or what passes is in the way; it is offered then.
+ */
+async function go({ quietly = false, gently = false } = {}) {
   if (!frame) return;
-  tokenOfAddress();
-  leave();
+  const { main } = frame;
+  if (gently && inHand(main)) {
+    offer(main);
+    return;
+  }
+  drop();
+  if (!quietly) leave();
   const { path, query } = parsed();
   const found = VIEWS.map(([form, view, place]) => [form.exec(path), view, place]).find(([match]) => match);
   const ended = new AbortController();
   const ends = [() => ended.abort()];
-  leave = () => ends.splice(0).forEach((end) => end());
+  const end = () => ends.splice(0).forEach((one) => one());
+  drop = end;
+  let shown;
+  const drawn = new Promise((resolve) => {
+    shown = resolve;
+  });
   const context = {
     path,
     query,
@@ -75,40 +98,56 @@ async function go({ quietly = false } = {}) {
     named: found?.[0]?.[1] === undefined ? null : safely(found[0][1]),
     on: (kind, listener) => ends.push(live.on(kind, listener)),
     again: () => go({ quietly: true }),
+    renew: () => drawn.then(() => (ended.signal.aborted ? undefined : go({ quietly: true, gently: true }))),
+  };
+  const replace = (...content) => {
+    leave();
+    [leave, drop] = [end, () => {}];
+    show(main, content);
+    shown();
   };
   shell.place(found?.[2]);
-  const { main } = frame;
   main.setAttribute("aria-busy", "true");
-  const waiting = setTimeout(() => show(main, loading((found?.[2] ?? "it").toLowerCase())), quietly ? 2_000 : 150);
+  const waiting = quietly ? null : setTimeout(() => show(main, loading((found?.[2] ?? "it").toLowerCase())), 150);
   try {
     if (!found) throw new api.Failure(404, `nothing is shown under ${path}`);
     const { title, content } = await found[1](context);
     if (ended.signal.aborted) return;
+    if (gently && inHand(main)) {
+      end();
+      offer(main);
+      return;
+    }
     document.title = `${plain(title)} · Weir`;
-    const [scrolled, focused] = quietly ? [scrollY, named(main.contains(document.activeElement) && document.activeElement)] : [0, null];
-    show(main, content);
+    const [scrolled, refocus] = quietly ? [scrollY, focusWithin(main)] : [0, () => false];
+    replace(content);
     scrollTo(0, scrolled);
-    ((focused && main.querySelector(focused)) ?? main.querySelector("h1"))?.focus({ preventScroll: true });
+    // What somebody did may have taken its own button away; what changed by itself moves nobody.
+    if (refocus && !refocus() && !gently) main.querySelector("h1")?.focus({ preventScroll: true });
   } catch (error) {
     if (ended.signal.aborted || error.status === 401) return;
     if (!(error instanceof api.Failure)) console.error(error);
-    show(
-      main,
-      failed(error, () => go()),
-    );
+    if (gently && PASSING.includes(error.status)) {
+      end();
+      offer(main);
+      return;
+    }
+    replace(failed(error, () => go()));
   } finally {
     clearTimeout(waiting);
-    if (!ended.signal.aborted) {
+    // Unless another one took its place.
+    if (drop === end || leave === end) {
       main.setAttribute("aria-busy", "false");
       main.dataset.shows = location.hash;
     }
   }
 }
 
-/** What the same thing is found by when its view was drawn anew. */
-function named(element) {
-  const target = element && element.getAttribute("href");
-  return target ? `a[href="${CSS.escape(target)}"]` : null;
+/** Says that what is shown is not the latest, and leaves it to whoever looks when to see that. */
+function offer(main) {
+  if (main.querySelector(".offered")) return;
+  main.prepend(h("button", { type: "button", class: "news offered", onclick: () => go({ quietly: true }) }, "Changed: show"));
+  said("What is shown here has changed.");
 }
 
 function safely(name) {
@@ -119,31 +158,43 @@ function safely(name) {
   }
 }
 
-function signOut() {
+/** Nobody looks any more, and nothing that was asked for is waited for. */
+function quit() {
+  entering.abort();
   live.stop();
+  drop();
   leave();
+  frame = null;
+}
+
+function signOut() {
   shell.forget();
   enter("You are signed out.");
 }
 
 /** Asks for a token. */
 function enter(why) {
-  frame = null;
+  quit();
   document.title = "Sign in · Weir";
   document.body.replaceChildren(signIn(why, begin));
   document.querySelector("input").focus();
 }
 
+/** Whoever has the token looks from here on. */
 async function begin() {
+  quit();
+  entering = new AbortController();
+  const { signal } = entering;
   const built = shell.build(signOut);
   show(built.main, loading("who you are"));
   try {
-    await shell.introduce(built);
+    await shell.introduce(built, signal);
   } catch (error) {
-    if (error.status === 401) return;
+    if (signal.aborted || error.status === 401) return;
     show(built.main, failed(error, begin));
     return;
   }
+  if (signal.aborted) return;
   frame = built;
   live.start();
   await go();
@@ -154,6 +205,7 @@ function help() {
     ["j, k", "next and previous row"],
     ["Enter", "open it"],
     ["/", "search"],
+    ["r", "show what changed, where that is offered"],
     ["g then o i a s e t n p d u", "overview, incidents, alerts, suppressions, equipment, topology, sessions, policy, detections, audit"],
     ["a, c, m", "on an alert or incident: acknowledge, close, suppress (mute)"],
     ["Esc", "leave a dialog"],
@@ -161,18 +213,36 @@ function help() {
   ];
   dialog({
     title: "Keys",
-    body: h(
-      "dl",
-      { class: "keys" },
-      keys.map(([key, does]) => h("div", {}, h("dt", {}, h("kbd", {}, key)), h("dd", {}, does))),
-    ),
+    body: [
+      h(
+        "dl",
+        { class: "keys" },
+        keys.map(([key, does]) => h("div", {}, h("dt", {}, h("kbd", {}, key)), h("dd", {}, does))),
+      ),
+      h(
+        "label",
+        { class: "pick" },
+        h("input", { type: "checkbox", name: "keys", checked: listening(), onchange: (event) => listen(event.target.checked) }),
+        "Keys of one letter do this. Without them, this stands behind ? above.",
+      ),
+    ],
     confirm: "Close",
   });
+}
+
+// Who dictates, or has a hand that shakes, can do without keys of one letter.
+const SILENCED = "weir.keys";
+const listening = () => localStorage.getItem(SILENCED) !== "off";
+
+function listen(does) {
+  if (does) localStorage.removeItem(SILENCED);
+  else localStorage.setItem(SILENCED, "off");
 }
 
 let goes = false;
 
 function key(event) {
+  if (!listening()) return;
   if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || !frame) return;
   if (event.target.closest("input, textarea, select, dialog")) return;
   const leads = goes ? shell.KEYS[event.key] : null;
@@ -184,6 +254,7 @@ function key(event) {
     : ({
         j: () => step(1),
         k: () => step(-1),
+        r: () => document.querySelector("main .news:not([hidden])")?.click(),
         "/": () => document.querySelector("main [data-search]")?.focus(),
         "?": help,
       }[event.key] ?? pressed(event.key));
@@ -199,14 +270,12 @@ function pressed(key) {
 }
 
 theme.apply();
-addEventListener("hashchange", () => go());
+addEventListener("hashchange", () => (tokenOfAddress() ? begin() : go()));
 addEventListener("keydown", key);
 document.addEventListener("click", (event) => event.target.closest?.("[data-help]") && help());
 api.signedOut.addEventListener("signedout", () => {
   if (document.querySelector("main.signin")) return;
   const held = api.token();
-  live.stop();
-  leave();
   shell.forget();
   enter(held ? "That token is not known here, or it is over." : null);
 });

@@ -118,7 +118,7 @@ export function build(signOut) {
         h("span", {}, "Weir"),
       ),
       site,
-      sight,
+      h("span", { role: "status" }, sight),
       h("span", { class: "space" }),
       h("button", { type: "button", class: "quiet wide", "data-help": true, "aria-label": "Keys" }, "?"),
       dark,
@@ -129,10 +129,13 @@ export function build(signOut) {
     main,
     h("div", { id: "said", role: "status", "aria-live": "polite" }),
   );
+  let said = null;
   const tell = () => {
     const [kind, word] = seeing();
+    // It is read out when it changes, and not each second.
+    if (said !== word) show(sight, h("span", { class: "light", "aria-hidden": "true" }), word);
+    said = word;
     sight.className = `sight ${kind}`;
-    show(sight, h("span", { class: "light", "aria-hidden": "true" }), word);
     show(site, outside(live.now.state?.site ?? "", 24));
   };
   // Whoever signed in before has a frame of their own, which hears nothing any more.

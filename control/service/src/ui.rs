@@ -49,8 +49,8 @@ const FILES: &[File] = files! {
     SCRIPT "../../ui/":
         "api.js" "catalogue.js" "dom.js" "live.js" "main.js" "markdown.js" "plain.js" "shell.js" "text.js"
         "theme.js"
-        "parts/badge.js" "parts/chart.js" "parts/dialog.js" "parts/fact.js" "parts/list.js"
-        "parts/notice.js" "parts/reveal.js"
+        "parts/badge.js" "parts/chart.js" "parts/dialog.js" "parts/fact.js" "parts/hand.js"
+        "parts/list.js" "parts/notice.js" "parts/reveal.js"
         "views/alert.js" "views/alerts.js" "views/audit.js" "views/detections.js"
         "views/equipment.js" "views/incident.js" "views/incidents.js" "views/node.js"
         "views/overview.js" "views/policy.js" "views/sessions.js" "views/signin.js"

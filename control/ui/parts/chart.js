@@ -7,7 +7,7 @@ const HEIGHT = 44;
 /** Values that fill the width when there are few. */
 const LEAST = 60;
 
-/** A line of the last minutes; `draw` gives it other values. */
+/** A line of the last minutes, broken where nothing is known; `draw` gives it other values. */
 export function sparkline(label) {
   const area = s("path", { class: "area" });
   const line = s("path", { class: "line" });
@@ -23,19 +23,21 @@ export function sparkline(label) {
     const values = all.slice(Math.max(0, Math.min(known, all.length - LEAST)));
     const most = Math.max(...values.filter((value) => value >= 0), 0);
     const step = WIDTH / (values.length - 1);
-    let path = "";
-    let first = null;
-    let last = 0;
+    const pieces = [];
+    let piece = null;
     values.forEach((value, at) => {
-      if (!(value >= 0)) return;
+      if (!(value >= 0)) {
+        piece = null;
+        return;
+      }
       const x = (at * step).toFixed(1);
       const y = (HEIGHT - 2 - (most > 0 ? value / most : 0) * (HEIGHT - 5)).toFixed(1);
-      path += `${first === null ? "M" : "L"}${x} ${y}`;
-      first ??= x;
-      last = x;
+      if (piece) piece.path += `L${x} ${y}`;
+      else pieces.push((piece = { path: `M${x} ${y}`, first: x }));
+      piece.last = x;
     });
-    line.setAttribute("d", path);
-    area.setAttribute("d", path && `${path}L${last} ${HEIGHT}L${first} ${HEIGHT}Z`);
+    line.setAttribute("d", pieces.map(({ path }) => path).join(""));
+    area.setAttribute("d", pieces.map(({ path, first, last }) => `${path}L${last} ${HEIGHT}L${first} ${HEIGHT}Z`).join(""));
   };
   return { element, draw };
 }

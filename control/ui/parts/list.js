@@ -64,17 +64,19 @@ export function address(path, query) {
   return `#${path}${entries.length ? `?${new URLSearchParams(entries)}` : ""}`;
 }
 
-/** A button that says how many alerts changed since the list was drawn, and draws it again. */
+/** A button that says how many alerts changed since the list was drawn, if that is known, and draws it again. */
 export function news(on, again) {
   let changed = 0;
+  let untold = false;
   const button = h("button", { type: "button", class: "news", hidden: true, onclick: again });
-  on("alert", () => {
-    changed += 1;
+  on("alert", (one) => {
+    if (one) changed += 1;
+    else untold = true;
   });
   on("state", () => {
-    if (!changed) return;
+    if (!changed && !untold) return;
     button.hidden = false;
-    show(button, `${some(changed, "alert")} changed: show`);
+    show(button, untold ? "Alerts may have changed: show" : `${some(changed, "alert")} changed: show`);
   });
   return button;
 }

@@ -17,8 +17,9 @@ export function forAReason(title, confirm, act) {
   return dialog({ title, body: [h("p", {}, AUDITED), reason], confirm, act: (values) => act(values.reason) });
 }
 
-/** The addresses that were told, each in a line. */
+/** The addresses that were told, each in a line. They are not to be had again without another reason. */
 export function told(place, addresses) {
+  place.dataset.revealed = "";
   show(
     place,
     addresses.map((address) => h("span", { class: "line" }, outside(address, 80))),

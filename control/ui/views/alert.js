@@ -3,6 +3,7 @@
 import { ask, request, tell } from "/ui/api.js";
 import * as catalogue from "/ui/catalogue.js";
 import { h } from "/ui/dom.js";
+import { calmly } from "/ui/live.js";
 import { inline, said as paragraph } from "/ui/markdown.js";
 import { badge, status, tag } from "/ui/parts/badge.js";
 import { bar } from "/ui/parts/chart.js";
@@ -248,13 +249,23 @@ function raw(event) {
   );
 }
 
-export async function alert({ named: id, signal, again, on }) {
+export async function alert({ named: id, signal, again, renew, on }) {
+  let shown = null;
+  // Somebody else's deed, or news of this very alert, is shown when there is something new, not each time.
+  const look = calmly(async () => {
+    try {
+      if (JSON.stringify(await ask(`alerts/${id}`, { signal })) !== shown) await renew();
+    } catch (error) {
+      if (error.status === 404) await renew();
+      else look();
+    }
+  }, signal);
+  on("alert", (news) => (news === null || news.id === id) && look());
   const found = await ask(`alerts/${id}`, { signal });
+  shown = JSON.stringify(found);
   const [names, documentation] = await Promise.all([catalogue.all(), catalogue.documentation(found.detection).catch(() => null)]);
   const { event, ...line } = found;
   const told = event.weir;
-  // Somebody else's deed, or news of this very alert, is shown when there is something new, not each time.
-  on("alert", (news) => news?.id === id && (news.status !== line.status || news.updates !== line.updates) && again());
   const peer = told.peer;
   const buttons = [
     ...statusButtons({ what: line.detection, path: `alerts/${id}`, stands: line.status, again }),

@@ -3,6 +3,7 @@
 import { ask } from "/ui/api.js";
 import * as catalogue from "/ui/catalogue.js";
 import { h, s } from "/ui/dom.js";
+import { calmly } from "/ui/live.js";
 import { badge, rank, shape, status, tag } from "/ui/parts/badge.js";
 import { facts, panel } from "/ui/parts/fact.js";
 import { address } from "/ui/parts/list.js";
@@ -80,19 +81,30 @@ function group(title, names, shown) {
   );
 }
 
-export async function incident({ named: number, signal, again, on }) {
+/** Alerts that are asked for. */
+const SHOWN = 200;
+
+/** The gravest of all alerts of an incident, of which the latest may be a part. */
+async function gravestOf({ number, severity }, { items, next }, signal) {
+  const [first] = next ? (await ask("alerts", { query: { incident: number, severity, limit: 1 }, signal })).items : [];
+  return first ?? items[0];
+}
+
+export async function incident({ named, signal, again, renew, on }) {
+  let number = named;
+  const changed = calmly(renew, signal);
+  on("alert", (news) => (news === null || String(news.incident) === number) && changed());
   const [found, page, names] = await Promise.all([
-    ask(`incidents/${number}`, { signal }),
-    ask("alerts", { query: { incident: number, limit: 200 }, signal }),
+    ask(`incidents/${named}`, { signal }),
+    ask("alerts", { query: { incident: named, limit: SHOWN }, signal }),
     catalogue.all(),
   ]);
-  let due = null;
-  on("alert", (news) => {
-    if (news === null || news.incident === found.number) due ??= setTimeout(again, 3_000);
-  });
-  signal.addEventListener("abort", () => clearTimeout(due));
+  // One that was joined to another is shown as that.
+  number = String(found.number);
   const alerts = [...page.items].sort((one, other) => rank(one.severity) - rank(other.severity) || one.first.localeCompare(other.first));
-  const gravest = alerts[0] && (await ask(`alerts/${alerts[0].id}`, { signal }).catch(() => null));
+  const first = await gravestOf(found, { items: alerts, next: page.next }, signal);
+  const gravest = first && (await ask(`alerts/${first.id}`, { signal }).catch(() => null));
+  const which = page.next ? `the latest ${count(alerts.length)}, the gravest first` : "the gravest first";
   const documentation = gravest && (await catalogue.documentation(gravest.detection).catch(() => null));
   const title =
     found.detections.length === 1
@@ -161,7 +173,7 @@ export async function incident({ named: number, signal, again, on }) {
               ),
               account(gravest.event, documentation),
             ),
-          alerts.length > 0 && panel("Timeline", timeline(alerts)),
+          alerts.length > 0 && panel(page.next ? `Timeline of the latest ${count(alerts.length)}` : "Timeline", timeline(alerts)),
           h(
             "div",
             { class: "columns even" },
@@ -204,9 +216,9 @@ export async function incident({ named: number, signal, again, on }) {
       h(
         "section",
         { class: "panel" },
-        h("h2", {}, "All its alerts"),
-        alertRows("Alerts of this incident, the gravest first", alerts.slice(0, 100), names),
-        (page.next || alerts.length > 100) &&
+        h("h2", {}, page.next ? `Its alerts: ${which}` : "All its alerts"),
+        alertRows(`Alerts of this incident, ${which}`, alerts, names),
+        page.next &&
           h("p", {}, h("a", { href: address("/alerts", { incident: String(found.number) }) }, "All of them, the latest first")),
       ),
     ],

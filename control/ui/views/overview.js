@@ -10,8 +10,6 @@ import { empty, failed } from "/ui/parts/notice.js";
 import { count, parts, percent, some } from "/ui/text.js";
 import { incidentRows } from "/ui/views/incidents.js";
 
-/** How often the list is asked for again while alerts come, at most. */
-const PATIENCE = 3_000;
 const SHOWN = 20;
 
 function number(value, unit) {
@@ -26,6 +24,14 @@ function tile(name, picture) {
 }
 
 const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+
+/** Which part of the frames is not inspected: neither all nor none unless it is so. */
+function lost({ not_inspected_per_second: missed, packets_per_second: came }) {
+  const share = missed < came ? missed / came : 1;
+  if (share < 0.0001) return "Under 0.01 %";
+  if (share < 1 && share > 0.99) return "Over 99 %";
+  return percent(share, share < 0.1 ? 2 : 0);
+}
 
 /** In one sentence whether everything is seen. */
 function sentence(state, link) {
@@ -44,15 +50,12 @@ function sentence(state, link) {
       "The sensor is away",
       `${capital(state.reason ?? "it gives no sign of life")}. Nothing is inspected. Look at it with systemctl status weir-sensor; what was found before stays below.`,
     ];
-  const missed = state.not_inspected_per_second;
-  if (missed > 0) {
-    const share = missed / (missed + state.packets_per_second);
+  if (state.not_inspected_per_second > 0)
     return [
       "losing",
-      `${percent(share, share < 0.1 ? 2 : 0)} of frames are not inspected`,
+      `${lost(state)} of frames are not inspected`,
       "What is in them nobody knows. Below stands why; docs/overload.md says what helps.",
     ];
-  }
   if (state.reason) return ["losing", "Not ready", `${capital(state.reason)}.`];
   if (state.n4_coverage !== null && state.n4_coverage < 0.9)
     return [
@@ -168,9 +171,7 @@ export async function overview({ signal, on }) {
   const seen = sight();
   const list = h("div", {});
   const states = h("div", {}, tallies(live.now.state?.alerts));
-  let due = null;
   const refresh = async () => {
-    due = null;
     try {
       const { items: open, next } = await ask("incidents", { query: { status: "open", limit: 500 }, signal });
       open.sort((one, other) => rank(one.severity) - rank(other.severity) || other.last.localeCompare(one.last));
@@ -184,10 +185,7 @@ export async function overview({ signal, on }) {
     }
   };
   // However many alerts come, the list is asked for once in a while.
-  on("alert", () => {
-    due ??= setTimeout(refresh, PATIENCE);
-  });
-  signal.addEventListener("abort", () => clearTimeout(due));
+  on("alert", live.calmly(refresh, signal));
   const draw = () => {
     if (document.hidden) return;
     seen.draw();

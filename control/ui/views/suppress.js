@@ -41,11 +41,11 @@ function end(values) {
   return chosen;
 }
 
-/** Asks what is stored that it would silence, and says it. */
-async function foretell(place, { detection }, scope) {
+/** Asks what is stored that it would silence, and says it, unless that is not wanted any more. */
+async function foretell(place, { detection }, scope, signal) {
   show(place, "Counting what is stored …");
   try {
-    const page = await ask("alerts", { query: { detection, equipment: scope.equipment, limit: 500 } });
+    const page = await ask("alerts", { query: { detection, equipment: scope.equipment, limit: 500 }, signal });
     const fits = page.items.filter(
       (alert) => alert.status !== "suppressed" && (!scope.peer || alert.peer === scope.peer || network(alert.peer ?? ":") === scope.peer),
     );
@@ -60,7 +60,7 @@ async function foretell(place, { detection }, scope) {
       ": other detections, other equipment and other peers go on as before.",
     );
   } catch (error) {
-    show(place, `What it would silence can't be counted: ${error.message}`);
+    if (!signal.aborted) show(place, `What it would silence can't be counted: ${error.message}`);
   }
 }
 
@@ -83,7 +83,14 @@ export async function suppress(alert) {
       ),
     ),
   );
-  scope.addEventListener("change", (event) => foretell(preview, alert, offered[Number(event.target.value)][1]));
+  // A slow answer for one scope must not stand there when another is chosen.
+  let counting = new AbortController();
+  const count = (at) => {
+    counting.abort();
+    counting = new AbortController();
+    foretell(preview, alert, offered[at][1], counting.signal);
+  };
+  scope.addEventListener("change", (event) => count(Number(event.target.value)));
   const ends = h(
     "fieldset",
     {},
@@ -109,7 +116,7 @@ export async function suppress(alert) {
   };
   ends.addEventListener("input", tellEnd);
   tellEnd();
-  foretell(preview, alert, offered[0][1]);
+  count(0);
   const made = await dialog({
     title: `Suppress ${alert.detection}`,
     body: [
@@ -133,6 +140,7 @@ export async function suppress(alert) {
         reason: values.reason,
       }),
   });
+  counting.abort();
   if (made) said(`Suppression ${made.number} holds; it silenced ${some(made.alerts, "stored alert")}.`);
   return made;
 }

@@ -1,82 +1,39 @@
 """A page that is left open while 100,000 alerts come through the stream: what it keeps is bounded."""
 
-import http.client
-import http.server
-import json
 import threading
 import time
 
 import driver
+from between import ask, between
 
 ALERTS = 100_000
 BURST = 500
 # Nodes of the document, and bytes of the heap, that may come on top of what the page had.
 NODES = 1_500
 HEAP = 8 << 20
-KEPT = ("content-type", "etag", "cache-control", "content-security-policy")
 
 
-def between(upstream, alert, state):
-    """Stands between the page and control: passes everything on, but tells of alerts itself."""
+def flood(alert, state):
+    """A stream of alerts, from `begin` on; `told` is set after the last, and `away` makes the sensor be away."""
     begin, told, away = threading.Event(), threading.Event(), threading.Event()
 
-    class Between(http.server.BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+    def stream(tell):
+        tell("state", state)
+        while not begin.wait(0.5):
+            tell("state", state)
+        for burst in range(ALERTS // BURST):
+            for number in range(BURST):
+                tell("alert", {**alert, "id": f"{burst * BURST + number:016x}"})
+            tell("state", {**state, "packets_per_second": burst})
+            time.sleep(0.02)
+        tell("missed", {"alerts": 7})
+        told.set()
+        while True:
+            gone = {"up": False, "replay": False, "reason": "no sensor is attached"} if away.is_set() else {}
+            tell("state", {**state, "packets_per_second": 123_456, **gone})
+            time.sleep(0.2)
 
-        def log_message(self, *_):
-            pass
-
-        def do_GET(self):
-            if self.path == "/api/v1/stream":
-                self.stream()
-                return
-            asked = http.client.HTTPConnection(upstream, timeout=30)
-            headers = {name: value for name, value in self.headers.items() if name.lower() in ("authorization", "accept")}
-            asked.request("GET", self.path, headers={**headers, "Host": upstream})
-            answer = asked.getresponse()
-            body = answer.read()
-            self.send_response(answer.status)
-            for name, value in answer.getheaders():
-                if name.lower() in KEPT:
-                    self.send_header(name, value)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def stream(self):
-            self.send_response(200)
-            self.send_header("Content-Type", "text/event-stream")
-            self.send_header("Connection", "close")
-            self.end_headers()
-            tell = lambda kind, value: self.wfile.write(f"event: {kind}\ndata: {json.dumps(value)}\n\n".encode())
-            try:
-                tell("state", state)
-                while not begin.wait(0.5):
-                    tell("state", state)
-                for burst in range(ALERTS // BURST):
-                    for number in range(BURST):
-                        tell("alert", {**alert, "id": f"{burst * BURST + number:016x}"})
-                    tell("state", {**state, "packets_per_second": burst})
-                    time.sleep(0.02)
-                tell("missed", {"alerts": 7})
-                told.set()
-                while True:
-                    gone = {"up": False, "replay": False, "reason": "no sensor is attached"} if away.is_set() else {}
-                    tell("state", {**state, "packets_per_second": 123_456, **gone})
-                    time.sleep(0.2)
-            except OSError:
-                pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Between)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    return f"127.0.0.1:{server.server_port}", begin, told, away
-
-
-def ask(address, path, token):
-    asked = http.client.HTTPConnection(address, timeout=30)
-    asked.request("GET", f"/api/v1/{path}", headers={"Authorization": f"Bearer {token}"})
-    return json.loads(asked.getresponse().read())
+    return stream, begin, told, away
 
 
 def measure(session):
@@ -88,7 +45,8 @@ def measure(session):
 def main():
     asked = driver.asked()
     alert = ask(asked.address, "alerts?limit=1", asked.token)["items"][0]
-    address, begin, told, away = between(asked.address, alert, ask(asked.address, "state", asked.token))
+    stream, begin, told, away = flood(alert, ask(asked.address, "state", asked.token))
+    address = between(asked.address, stream)
     with driver.chromium() as browser:
         page = driver.Page(browser.new_context(viewport=driver.size(1280)), address, asked.token)
         page.sign_in()

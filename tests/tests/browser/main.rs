@@ -146,6 +146,16 @@ fn a_page_that_is_left_open_amid_100_000_alerts_stays_small() {
     println!("{found}");
 }
 
+#[test]
+fn what_changes_by_itself_takes_nothing_out_of_anybodys_hand() {
+    let Some(browser) = Browser::find() else { return };
+    let desk = Desk::of("admin");
+    desk.replay();
+    let viewer = desk.token_of("eve", "viewer");
+    let found = browser.run("steady.py", &desk, &[&viewer]);
+    println!("{found}");
+}
+
 /// The documentation's pictures, for who wants them made anew: WEIR_PICTURES=docs/pictures.
 #[test]
 fn pictures_are_made_where_they_are_asked_for() {
