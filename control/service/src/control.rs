@@ -351,9 +351,12 @@ impl Control {
         self.complaint.clear();
         self.gone = false;
         self.recorder.greet(&sensor.greeting);
-        let (released, heartbeat) = {
-            let attachment = lock(&sensor.attachment);
-            (attachment.released().sequence, attachment.heartbeat())
+        let (released, shown, heartbeat) = {
+            let mut attachment = lock(&sensor.attachment);
+            // Should the process before have lied about it, frames would be written over unread.
+            let shown = attachment.evidence_released();
+            attachment.release_evidence(shown);
+            (attachment.released().sequence, shown, attachment.heartbeat())
         };
         let change = self.watch.attached(sensor.boot, heartbeat, Instant::now());
         let progress = &mut self.recorder.progress;
@@ -369,7 +372,7 @@ impl Control {
             self.recorder.restarted();
         }
         self.committed = self.recorder.progress.sequence;
-        self.shown = 0;
+        self.shown = shown;
         // Attaching belongs to an undisturbed replay, whose events tell of packets alone.
         if !sensor.greeting.replay || change == Change::Restarted {
             self.say(change);

@@ -89,4 +89,6 @@ pub struct Progress {
     pub ended: bool,
     /// Counters.
     pub tally: Tally,
+    /// Frames that wait in memory for the next event of their alert.
+    pub waiting: u64,
 }

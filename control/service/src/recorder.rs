@@ -231,6 +231,7 @@ impl Recorder {
     /// # Errors
     /// What SQLite says; nothing is stored then.
     pub fn commit(&mut self, store: &mut Store) -> Result<(), StoreError> {
+        self.progress.waiting = self.aside.frames();
         let changed = (&self.alerts, &self.analytics, &self.cases, &self.ledger);
         store.commit(&self.progress, changed)?;
         let filings = self.cases.filings().iter();

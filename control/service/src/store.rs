@@ -475,7 +475,7 @@ fn put_progress(transaction: &Transaction<'_>, progress: &Progress) -> Result<()
 }
 
 /// Counts up with every change of [`Row`], [`Progress`] and what is remembered.
-const REVISION: u64 = 7;
+const REVISION: u64 = 8;
 
 /// Changes with the meaning of records and of what is stored here.
 fn schema() -> [u8; 8] {

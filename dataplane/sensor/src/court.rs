@@ -237,7 +237,10 @@ impl Court {
             _ => {}
         }
         let mut slot = [0; MAX_BYTES];
-        let Some(bytes) = verdict.encode(&mut slot) else { return false };
+        let Some(bytes) = verdict.encode(&mut slot) else {
+            evidence.told(false);
+            return false;
+        };
         while !ring.has_room() && waits() {}
         // The ring counts what it drops.
         let is_readable = ring.push(0, VERDICT, bytes).is_ok();

@@ -21,18 +21,21 @@ impl EvidenceWriter {
     }
 
     /// Writes the frames that are chosen, each whole or not at all, and tells where they are. While
-    /// there is no room `waits` waits a moment, or says that nobody waits.
+    /// there is no room `waits` waits a moment, or says that nobody waits. Where there was none, the place
+    /// is told without frames: a control that began anew may not know yet how far the ring was read.
     pub(crate) fn write(
         &mut self,
         waits: &impl Fn() -> bool,
         choose: impl FnOnce(&mut dyn FnMut(&Exhibit<'_>)),
     ) -> Option<Frames> {
         let from = self.ring.written();
+        let mut was_full = false;
         choose(&mut |exhibit| {
             let needed = records_of(exhibit.bytes.len());
             while self.ring.room() < needed && waits() {}
             if self.ring.room() < needed {
                 self.ring.lose_full();
+                was_full = true;
                 return;
             }
             let mut first = [0; MAX_BYTES];
@@ -43,7 +46,7 @@ impl EvidenceWriter {
             }
         });
         let records = u16::try_from(self.ring.written() - from).unwrap_or(u16::MAX);
-        self.is_named = records > 0 || self.is_adrift;
+        self.is_named = records > 0 || was_full || self.is_adrift;
         self.is_named.then_some(Frames { from, records })
     }
 
@@ -102,5 +105,24 @@ mod tests {
         assert_eq!(write(&mut writer, 1), Some(Frames { from: 4, records: 2 }));
         writer.told(true);
         assert_eq!(write(&mut writer, 0), None);
+    }
+
+    #[test]
+    fn a_control_that_never_learned_how_far_it_came_learns_it_by_what_finds_no_room() {
+        let Segment { evidence, handover, .. } = Segment::create(&SHAPE, 0).unwrap();
+        let mut attachment = Attachment::open(handover.data(), handover.cursor(), 1).unwrap();
+        let mut writer = EvidenceWriter::new(evidence);
+        let short = exhibit(&[7; 60]);
+        let nobody = || false;
+        let full = writer.write(&nobody, |show| (0..4).for_each(|_| show(&short)));
+        assert_eq!(full, Some(Frames { from: 0, records: 4 }));
+        writer.told(true);
+        // The verdict was stored, and control killed before it let go of the frames.
+        let none = writer.write(&nobody, |show| show(&short)).expect("the place is told");
+        assert_eq!(none, Frames { from: 4, records: 0 });
+        writer.told(true);
+        attachment.release_evidence(none.from);
+        let some = writer.write(&nobody, |show| show(&short));
+        assert_eq!(some, Some(Frames { from: 4, records: 1 }));
     }
 }

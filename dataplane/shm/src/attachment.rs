@@ -246,12 +246,17 @@ impl Attachment {
         self.evidence.lost()
     }
 
-    /// Lets the sensor reuse the slots of all evidence before `sequence`, as far as it was written.
+    /// Up to where evidence was released last, by whichever control process; 0 if that is beyond what was
+    /// written, which no honest one says.
+    pub fn evidence_released(&self) -> u64 {
+        let released = self.evidence_cursor.released();
+        if released > self.evidence.head() { 0 } else { released }
+    }
+
+    /// Lets the sensor reuse the slots of all evidence before `sequence`, as far as it was written. What
+    /// stood in the cursor before does not matter: one that lied is put right.
     pub fn release_evidence(&mut self, sequence: u64) {
-        let sequence = sequence.min(self.evidence.head());
-        if sequence > self.evidence_cursor.released() {
-            self.evidence_cursor.release(sequence);
-        }
+        self.evidence_cursor.release(sequence.min(self.evidence.head()));
     }
 
     /// Tells the sensor that control is alive at `now`.

@@ -207,3 +207,25 @@ fn the_evidence_ring_has_records_a_cursor_and_losses_of_its_own() {
     attachment.release_evidence(u64::MAX);
     assert_eq!((evidence.room(), ring.acknowledged()), (slots, 0));
 }
+
+#[test]
+fn a_lie_about_evidence_ends_when_another_control_attaches() {
+    let Segment { mut evidence, handover, .. } = Segment::create(&SHAPE, 77).unwrap();
+    let mut page = File::from(handover.cursor().try_clone_to_owned().unwrap());
+    // The evidence ring's word: see `CursorPage`.
+    page.seek(SeekFrom::Start(256)).unwrap();
+    page.write_all(&u64::MAX.to_le_bytes()).unwrap();
+    let mut attachment =
+        Attachment::open(handover.data(), handover.cursor(), SHAPE.schema).unwrap();
+    let slots = SHAPE.evidence_slots as u64;
+    evidence.push(3, 1, b"first").unwrap();
+    assert_eq!(evidence.room(), slots, "it is believed as far as was written");
+    assert_eq!(attachment.evidence_released(), 0);
+    attachment.release_evidence(0);
+    for _ in 0..slots {
+        evidence.push(3, 1, b"more").unwrap();
+    }
+    assert_eq!(evidence.push(3, 1, b"no room"), Err(Loss::Full), "nothing is written over unread");
+    attachment.release_evidence(9);
+    assert_eq!((attachment.evidence_released(), evidence.room()), (9, 8));
+}

@@ -19,6 +19,8 @@ use weir_engine::Nanos;
 use weir_engine::contract::exhibit::Kept;
 use weir_engine::exhibits::Cause;
 
+use crate::rulebook::hex;
+
 pub use recent::Recent;
 pub use room::{Gone, Limits, Room};
 
@@ -69,7 +71,8 @@ pub struct Cabinet {
 
 impl Cabinet {
     /// Opens or makes the directory, which is for this user alone. The captures that may still grow are
-    /// as they were `committed` from then on; one that lacks some of that is removed, and counted.
+    /// as they were `committed` from then on; one of which that is not so is removed, and counted: files
+    /// are not synced, and after a crash of the system may lack some of their end or have zeros there.
     ///
     /// # Errors
     /// What the system says.
@@ -85,7 +88,7 @@ impl Cabinet {
             broken += u64::from(!capture.restore(&directory)?);
         }
         let mut room = Room::of(&[&directory, &apart], limits)?;
-        (0..broken).for_each(|_| room.failed());
+        room.lose(Gone::Failed, broken);
         Ok(Self { directory, room })
     }
 
@@ -157,9 +160,9 @@ impl Cabinet {
         self.room.bytes()
     }
 
-    /// A capture could not be written.
-    pub fn failed(&mut self) {
-        self.room.failed();
+    /// Counts captures that are not there, or frames that waited in vain.
+    pub fn lose(&mut self, why: Gone, count: u64) {
+        self.room.lose(why, count);
     }
 }
 
@@ -170,22 +173,24 @@ impl Capture {
         Self { pcap, sha256: [0; 32], frames: 0, bytes: 0, interfaces: Vec::new() }
     }
 
-    /// Makes the file what was committed, as far as it is there; false if some of that is missing, and so
-    /// the file is removed.
+    /// Makes the file what was committed; false if it does not begin with that, and so is removed.
     fn restore(&self, directory: &Path) -> io::Result<bool> {
         let path = directory.join(&self.pcap);
-        let length = match fs::metadata(&path) {
-            Ok(metadata) => metadata.len(),
+        let file = match OpenOptions::new().read(true).write(true).open(&path) {
+            Ok(file) => file,
             // It was removed for its age or size.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
             Err(error) => return Err(error),
         };
-        if length < self.bytes {
+        let mut committed = Vec::new();
+        (&file).take(self.bytes).read_to_end(&mut committed)?;
+        let is_there = <[u8; 32]>::from(Sha256::digest(&committed)) == self.sha256;
+        if is_there {
+            file.set_len(self.bytes)?;
+        } else {
             fs::remove_file(&path)?;
-        } else if length > self.bytes {
-            OpenOptions::new().write(true).open(&path)?.set_len(self.bytes)?;
         }
-        Ok(length >= self.bytes)
+        Ok(is_there)
     }
 
     /// Cuts off what was written and never committed; gives how much stands in the file.
@@ -203,6 +208,19 @@ fn hash(file: &mut File) -> io::Result<[u8; 32]> {
     file.seek(SeekFrom::Start(0))?;
     file.read_to_end(&mut whole)?;
     Ok(Sha256::digest(&whole).into())
+}
+
+/// The part of a capture's file that its alert's event tells of, if it is that: control adds frames before
+/// the event that names them, so that more may stand there.
+pub fn told<'f>(file: &'f [u8], sha256: &str) -> Option<&'f [u8]> {
+    let mut hasher = Sha256::new();
+    let mut begin = 0;
+    pcapng::ends(file).find_map(|end| {
+        let block = file.get(std::mem::replace(&mut begin, end)..end)?;
+        hasher.update(block);
+        let is_all = hex(&hasher.clone().finalize()) == sha256;
+        is_all.then(|| file.get(..end)).flatten()
+    })
 }
 
 /// Where an alert's capture is, if what its event says is a place in the directory.
@@ -335,14 +353,20 @@ mod tests {
         let one = before.add(&EXHIBIT, None, &[frame(0, 1)], name).unwrap().unwrap();
         before.add(&EXHIBIT, Some(&one), &[frame(0, 2)], name).unwrap();
         let two = before.add(&other, None, &[frame(0, 3)], name).unwrap().unwrap();
-        // The system crashed, and some of the file never came to the disk.
-        let path = directory.path().join("evidence").join(&two.pcap);
+        let zeroed = Exhibit { id: "00000000000000aa", ..EXHIBIT };
+        let three = before.add(&zeroed, None, &[frame(0, 3)], name).unwrap().unwrap();
+        // The system crashed: some of a file never came to the disk, and of another only its length did.
+        let evidence = directory.path().join("evidence");
+        let [path, zeros] = [&two, &three].map(|capture| evidence.join(&capture.pcap));
         OpenOptions::new().write(true).open(&path).unwrap().set_len(two.bytes - 1).unwrap();
+        let file = OpenOptions::new().write(true).open(&zeros).unwrap();
+        file.set_len(three.bytes / 2).unwrap();
+        file.set_len(three.bytes).unwrap();
         let removed = Capture { pcap: "GTP-PEER-00000000000000ef.pcapng".into(), ..two.clone() };
-        let after = opened(directory.path(), &[&one, &two, &removed]);
+        let after = opened(directory.path(), &[&one, &two, &three, &removed]);
         assert_eq!(times(directory.path(), &one), [1]);
-        assert!(!path.exists());
-        assert_eq!((after.bytes(), after.gone()), (one.bytes, [0, 0, 0, 1]));
+        assert!(!path.exists() && !zeros.exists());
+        assert_eq!((after.bytes(), after.gone()), (one.bytes, [0, 0, 0, 2, 0]));
     }
 
     #[test]

@@ -14,6 +14,9 @@ const APPLICATION: u16 = 4;
 const NAME: u16 = 2;
 const RESOLUTION: u16 = 9;
 
+/// The bytes of a block without a body: its type, and its length before and behind.
+const SHORTEST: usize = 12;
+
 /// The longest text of an option.
 const LONGEST: usize = 8_000;
 
@@ -58,6 +61,17 @@ pub(super) fn packet(interface: u32, frame: &Kept, comment: &str) -> Vec<u8> {
     pad(&mut body);
     option(&mut body, COMMENT, comment.as_bytes());
     block(PACKET, &mut body)
+}
+
+/// Where the whole blocks of a file end.
+pub(super) fn ends(file: &[u8]) -> impl Iterator<Item = usize> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let length = file.get(at..)?.get(4..8)?.first_chunk()?;
+        let length = u32::from_le_bytes(*length) as usize;
+        at += length;
+        (length >= SHORTEST && at <= file.len()).then_some(at)
+    })
 }
 
 /// An option; a text that is too long is cut where a character ends.

@@ -37,11 +37,13 @@ pub enum Gone {
     Rate = 2,
     /// It could not be written.
     Failed = 3,
+    /// Frames of it that waited for the alert's next event, and were given up or went with the process.
+    Waiting = 4,
 }
 
 impl Gone {
     /// Every reason, in the order of its counter.
-    pub const ALL: [Gone; 4] = [Gone::Size, Gone::Age, Gone::Rate, Gone::Failed];
+    pub const ALL: [Gone; 5] = [Gone::Size, Gone::Age, Gone::Rate, Gone::Failed, Gone::Waiting];
 
     /// The metric label `reason`.
     pub const fn name(self) -> &'static str {
@@ -50,6 +52,7 @@ impl Gone {
             Gone::Age => "age",
             Gone::Rate => "rate",
             Gone::Failed => "failed",
+            Gone::Waiting => "waiting",
         }
     }
 }
@@ -151,9 +154,9 @@ impl Room {
         (0..old).for_each(|_| self.remove_oldest(Gone::Age));
     }
 
-    /// A capture could not be written.
-    pub fn failed(&mut self) {
-        self.gone[Gone::Failed as usize] += 1;
+    /// Counts what is not there.
+    pub fn lose(&mut self, why: Gone, count: u64) {
+        self.gone[why as usize] += count;
     }
 
     /// What is not there, by reason.
@@ -195,7 +198,7 @@ mod tests {
         // One that grew lately is not the oldest any more.
         room.grew(&a, 600);
         assert!(a.exists() && !b.exists());
-        assert_eq!((room.bytes(), room.gone()), (600, [2, 0, 0, 0]));
+        assert_eq!((room.bytes(), room.gone()), (600, [2, 0, 0, 0, 0]));
     }
 
     #[test]

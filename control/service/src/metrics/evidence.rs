@@ -21,11 +21,11 @@ pub(super) fn evidence(live: &Live, families: &mut Families) {
     let judge = &live.counts.judge;
     let sensor = ExhibitLoss::ALL.map(|loss| (loss.label(), judge.exhibits_lost[loss as usize]));
     let ring = ("ring", live.counts.evidence_lost.total());
-    let own =
-        [Gone::Rate, Gone::Failed].map(|gone| (gone.name(), live.evidence.gone[gone as usize]));
+    let own = [Gone::Rate, Gone::Failed, Gone::Waiting]
+        .map(|gone| (gone.name(), live.evidence.gone[gone as usize]));
     families.counter(
         "weir_evidence_lost_total",
-        "What evidence lacks: frames that found no room in a worker or the ring; alerts that got no frames since too many came at once, or whose captures could not be written.",
+        "What evidence lacks: frames that found no room in a worker or the ring; alerts that got no frames since too many came at once, or whose captures could not be written; frames that waited for their alert's next event in vain.",
         sensor
             .into_iter()
             .chain([ring])

@@ -8,7 +8,7 @@ use weir_engine::detect::{CATALOGUE, OF_CONTROL};
 use super::Recorder;
 use crate::alerts::{Saying, Subject, dedup};
 use crate::cases::{AlertId, neighbourhood};
-use crate::evidence::{Cabinet, Capture, Exhibit};
+use crate::evidence::{Cabinet, Capture, Exhibit, Gone};
 use crate::narrate::Story;
 
 /// The key of what is remembered of equipment and a network.
@@ -17,8 +17,9 @@ fn pair(equipment: &str, peer: std::net::IpAddr) -> String {
 }
 
 impl Recorder {
-    /// Keeps frames of alerts from now on.
-    pub fn furnish(&mut self, cabinet: Cabinet) {
+    /// Keeps frames of alerts from now on. Those that waited when the process before was killed are lost.
+    pub fn furnish(&mut self, mut cabinet: Cabinet) {
+        cabinet.lose(Gone::Waiting, self.progress.waiting);
         self.cabinet = Some(cabinet);
     }
 
@@ -55,7 +56,10 @@ impl Recorder {
             std::mem::take(&mut self.frames)
         };
         if !frames.is_empty() {
-            self.aside.put(dedup(alert, subject), &frames);
+            let given_up = self.aside.put(dedup(alert, subject), &frames);
+            if let Some(cabinet) = &mut self.cabinet {
+                cabinet.lose(Gone::Waiting, given_up);
+            }
         }
     }
 
@@ -86,7 +90,7 @@ impl Recorder {
                 Some(capture)
             }
             Err(error) => {
-                cabinet.failed();
+                cabinet.lose(Gone::Failed, 1);
                 if !std::mem::replace(&mut self.complained, true) {
                     eprintln!(
                         "error: evidence can't be written: {error}; make room: alerts come without frames meanwhile"

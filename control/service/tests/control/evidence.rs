@@ -152,3 +152,46 @@ fn what_was_written_and_never_committed_when_the_process_was_killed_is_in_no_cap
     control.kill();
     drop(connection);
 }
+
+#[test]
+fn frames_that_waited_for_the_next_event_when_the_process_was_killed_are_counted() {
+    let place = Place::new("");
+    let arguments = ["--listen", "127.0.0.1:0"];
+    let address = |control: &mut Control| {
+        let line = control.says("listening on http://");
+        line.rsplit("http://").next().unwrap().to_owned()
+    };
+    let counted = |address: &str| {
+        let metrics = fetch(address, "/metrics").1;
+        let lost = series(&metrics, "weir_evidence_lost_total{reason=\"waiting\"}");
+        // What there is of captures is told at the same time.
+        (series(&metrics, "weir_evidence_bytes") > 0.0).then_some(lost)
+    };
+    let mut sensor = Sensor::start(&place.socket(), false, 64);
+    let mut control = place.control(&arguments);
+    let at = address(&mut control);
+    let (connection, _) = sensor.accept();
+    shows(&mut sensor, 1, 1, 2);
+    // No event is due yet.
+    let written = shows(&mut sensor, 1, 2, 3);
+    sensor.await_released(written);
+    assert_eq!(await_that("captures are counted", || counted(&at)), 0.0);
+    control.kill();
+    drop(connection);
+
+    let mut control = place.control(&arguments);
+    let at = address(&mut control);
+    assert_eq!(await_that("captures are counted", || counted(&at)), 3.0);
+    let (connection, _) = sensor.accept();
+    let written = shows(&mut sensor, 1, 3, 3);
+    sensor.await_released(written);
+    // The end of the process is an event, and brings them into the capture.
+    control.signal(nix::sys::signal::Signal::SIGTERM);
+    assert!(control.child.wait().unwrap().success());
+    drop(connection);
+    assert_eq!(frames(&place.path("evidence"), &told(&place, 1)), 5);
+    let mut control = place.control(&arguments);
+    let at = address(&mut control);
+    assert_eq!(await_that("captures are counted", || counted(&at)), 0.0);
+    control.kill();
+}

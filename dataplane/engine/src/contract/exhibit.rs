@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Nanos;
 use crate::contract::verdict::MAX_BYTES;
+use crate::exhibits::LONGEST;
 
 /// The kind of records that begin a frame.
 pub const BEGINS: u16 = 1;
@@ -66,11 +67,15 @@ pub struct Joiner {
 
 impl Joiner {
     /// Takes the next record; gives a frame that it completes. What does not fit together is left
-    /// out.
+    /// out, and so is what claims to be longer than any frame that a worker keeps.
     pub fn take(&mut self, kind: u16, payload: &[u8]) -> Option<Kept> {
         match kind {
             BEGINS => {
+                self.open = None;
                 let (head, bytes) = postcard::take_from_bytes::<Head>(payload).ok()?;
+                if usize::from(head.len) > LONGEST {
+                    return None;
+                }
                 self.open = Some(Kept { head, bytes: bytes.to_vec() });
             }
             GOES_ON => self.open.as_mut()?.bytes.extend_from_slice(payload),
@@ -101,7 +106,7 @@ mod tests {
 
     #[test]
     fn frames_of_every_length_survive_the_records() {
-        for len in [0, 1, 60, 900, 959, 960, 965, 966, 992, 1_514, 1_900, 4_000, 65_535] {
+        for len in [0, 1, 60, 900, 959, 960, 965, 966, 992, 1_514, LONGEST] {
             let bytes: Vec<u8> = (0..len).map(|i| i as u8).collect();
             let head = Head { len: len as u16, ..LARGEST };
             let mut first = [0; MAX_BYTES];
@@ -114,6 +119,19 @@ mod tests {
                 joined.extend(joiner.take(*kind, payload));
             }
             assert_eq!(joined, [Kept { head, bytes }], "{len}");
+        }
+    }
+
+    #[test]
+    fn a_frame_longer_than_any_that_is_kept_is_refused_and_the_next_is_taken() {
+        let mut joiner = Joiner::default();
+        for (len, is_taken) in [(LONGEST, true), (LONGEST + 1, false), (65_535, false), (60, true)]
+        {
+            let (head, bytes) = (Head { len: len as u16, ..LARGEST }, vec![7; len]);
+            let mut first = [0; MAX_BYTES];
+            let records: Vec<_> = records(&head, &bytes, &mut first).collect();
+            let taken = records.iter().filter_map(|(kind, payload)| joiner.take(*kind, payload));
+            assert_eq!(taken.count(), usize::from(is_taken), "{len}");
         }
     }
 
