@@ -29,7 +29,7 @@ use weir_engine::contract::SCHEMA;
 pub use desk::{Deed, Entry};
 pub use reader::{AlertLine, AlertPage, Filter, Page, Reader, Rows};
 pub(crate) use session_reader::pseudonym;
-pub use session_reader::{SessionFilter, SessionLine};
+pub use session_reader::{Sealed, SessionFilter, SessionLine};
 pub(crate) use sessions::identity;
 pub use site::{Accused, Standing, Talk, TalkFilter, TalkLine};
 
@@ -97,6 +97,8 @@ fn lock(directory: &Path) -> Result<File, StoreError> {
 pub struct Store {
     connection: Connection,
     sessions_given_up: u64,
+    /// The part of the sessions that is looked through next for what is too old.
+    sessions_looked_at: i64,
     _lock: File,
 }
 
@@ -135,7 +137,7 @@ impl Store {
         if connection.query_row(has_time, [], |row| row.get::<_, i64>(0))? == 0 {
             connection.execute("ALTER TABLE policies ADD COLUMN adopted INTEGER", [])?;
         }
-        let store = Self { connection, sessions_given_up: 0, _lock: lock };
+        let store = Self { connection, sessions_given_up: 0, sessions_looked_at: 0, _lock: lock };
         store.forget_other_schemas()?;
         Ok(store)
     }
@@ -217,15 +219,17 @@ impl Store {
         Ok(gone)
     }
 
-    /// The same of who talked to whom, and of sessions.
+    /// The same of who talked to whom, and of sessions that the sensor of this life does not follow.
     ///
     /// # Errors
     /// What SQLite says.
-    pub fn retain_site(&mut self, oldest: Nanos) -> Result<(), StoreError> {
+    pub fn retain_site(&mut self, oldest: Nanos, boot: Option<[u8; 16]>) -> Result<(), StoreError> {
         let transaction = self.connection.transaction()?;
         talks::retain(&transaction, oldest)?;
-        sessions::retain(&transaction, oldest)?;
-        Ok(transaction.commit()?)
+        let next = sessions::retain(&transaction, oldest, boot, self.sessions_looked_at)?;
+        transaction.commit()?;
+        self.sessions_looked_at = next;
+        Ok(())
     }
 
     /// Sessions that made room for newer ones, since the start of the process.

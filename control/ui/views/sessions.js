@@ -20,11 +20,11 @@ const FIELDS = [
   ["Subscriber", "supi", "h:…"],
 ];
 
-async function reveal({ cp_seid, up_seid, cp, generation }, place) {
+async function reveal({ cp_seid, up_seid, cp, generation, established }, place) {
   const found = await forAReason(
     "Show whose session this is",
     "Show the addresses",
-    async (reason) => (await tell("sessions/reveal", { cp_seid, up_seid, cp, generation, reason })).ue,
+    async (reason) => (await tell("sessions/reveal", { cp_seid, up_seid, cp, generation, established, reason })).ue,
   );
   if (found) told(place, found);
 }

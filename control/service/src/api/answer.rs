@@ -52,6 +52,11 @@ impl Failure {
         Self::of(StatusCode::SERVICE_UNAVAILABLE, message)
     }
 
+    /// It can't be told which one is meant.
+    pub(super) fn ambiguous(message: &str) -> Self {
+        Self::of(StatusCode::CONFLICT, message)
+    }
+
     /// More than is read.
     pub(super) fn too_large() -> Self {
         Self::of(StatusCode::PAYLOAD_TOO_LARGE, "the request's body is too long; send less at once")

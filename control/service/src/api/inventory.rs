@@ -3,9 +3,10 @@
 use axum::Json;
 use axum::body::{Body, to_bytes};
 use axum::extract::State;
-use axum::http::HeaderMap;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use axum::http::{HeaderMap, header};
+use axum::response::IntoResponse;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::Api;
 use super::answer::Failure;
@@ -18,20 +19,33 @@ use crate::live::lock;
 const IMPORT: usize = 16 << 20;
 
 /// The texts in force.
+#[derive(Default, Serialize)]
+struct Texts<'a> {
+    file: &'a str,
+    imported_toml: &'a str,
+    equipment: usize,
+}
+
+/// The texts in force, which may be tens of megabytes: written by a thread that nobody else waits for.
 pub(super) async fn texts(
     State(api): State<Api>,
     headers: HeaderMap,
-) -> Result<Json<Value>, Failure> {
+) -> Result<impl IntoResponse, Failure> {
     api.person(&headers).await?;
-    let rulebook = lock(&api.live).rulebook.clone();
-    Ok(Json(match rulebook {
-        None => json!({ "file": "", "imported_toml": "", "equipment": 0 }),
-        Some(rulebook) => json!({
-            "file": rulebook.texts.inventory,
-            "imported_toml": rulebook.texts.imported,
-            "equipment": rulebook.inventory.equipment().len(),
-        }),
-    }))
+    let labour = api.labour()?;
+    let text = api.aside(move |api| {
+        let _labour = labour;
+        let rulebook = lock(&api.live).rulebook.clone();
+        let texts = rulebook.as_ref().map_or_else(Texts::default, |rulebook| Texts {
+            file: &rulebook.texts.inventory,
+            imported_toml: &rulebook.texts.imported,
+            equipment: rulebook.inventory.equipment().len(),
+        });
+        serde_json::to_vec(&texts).map_err(|error| {
+            Failure::unavailable(format!("it can't be written: {error}; ask again"))
+        })
+    });
+    Ok(([(header::CONTENT_TYPE, "application/json")], text.await?))
 }
 
 /// What is to be imported.
@@ -59,13 +73,21 @@ pub(super) async fn import(
     };
     // What is too long and what came too late are told apart by the door, which saw the clock.
     let bytes = to_bytes(body, IMPORT).await.map_err(|_| Failure::too_large())?;
-    let asked: Asked = serde_json::from_slice(&bytes)
+    let labour = api.labour()?;
+    let import = api.aside(move |_| {
+        let _labour = labour;
+        read(&bytes)
+    });
+    Ok(done(api.order(person, Command::Import(import.await?)).await?))
+}
+
+fn read(bytes: &[u8]) -> Result<Import, Failure> {
+    let asked: Asked = serde_json::from_slice(bytes)
         .map_err(|error| Failure::invalid(format!("the body is not what is asked for: {error}")))?;
     let mode = Mode::ALL.into_iter().find(|mode| mode.name() == asked.mode);
     let mode = mode.ok_or_else(|| {
         let names = Mode::ALL.map(Mode::name);
         Failure::invalid(format!("mode: {}", weir_policy::remedy(&asked.mode, names)))
     })?;
-    let import = Import { mode, dry_run: asked.dry_run.unwrap_or(false), text: asked.toml };
-    Ok(done(api.order(person, Command::Import(import)).await?))
+    Ok(Import { mode, dry_run: asked.dry_run.unwrap_or(false), text: asked.toml })
 }

@@ -7,7 +7,7 @@ use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Query, State};
 use axum::http::HeaderMap;
 use axum::response::IntoResponse;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use weir_engine::contract::session::SessionState;
@@ -15,7 +15,7 @@ use weir_policy::remedy;
 
 use super::Api;
 use super::answer::Failure;
-use super::asked::page;
+use super::asked::{moment, page};
 use super::cases::{Answer, asked, said};
 use crate::cases::command::Command;
 use crate::live::lock;
@@ -110,7 +110,15 @@ pub(super) struct Reveal {
     up_seid: String,
     cp: Option<IpAddr>,
     generation: u32,
+    /// When it was agreed, as lists have it; null where they have none.
+    #[serde(default, deserialize_with = "given")]
+    established: Option<Option<String>>,
     reason: String,
+}
+
+/// What is given, which may be null.
+fn given<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Option<String>>, D::Error> {
+    Option::deserialize(value).map(Some)
 }
 
 fn seid(text: &str) -> Result<u64, Failure> {
@@ -128,16 +136,28 @@ pub(super) async fn reveal(
     body: Result<Json<Reveal>, JsonRejection>,
 ) -> Answer<Value> {
     let person = api.writer(&headers).await?;
-    let Reveal { cp_seid, up_seid, cp, generation, reason } = said(body)?;
+    let Reveal { cp_seid, up_seid, cp, generation, established, reason } = said(body)?;
+    let established = established.map(|it| it.as_deref().map(moment).transpose()).transpose()?;
     let (cp_seid, up_seid) = (seid(&cp_seid)?, seid(&up_seid)?);
     let seal = seal(&api)?;
     let identity = identity(&seal, cp, (cp_seid, up_seid), generation);
-    let sealed = api.ask(move |reader| Ok(reader.sealed(identity)?)).await?;
-    let sealed = sealed.ok_or_else(Failure::absent)?;
+    let found = api.ask(move |reader| Ok(reader.sealed(identity, established)?)).await?;
+    let sealed = match &found[..] {
+        [] => return Err(Failure::absent()),
+        [one] => one,
+        _ => {
+            return Err(Failure::ambiguous(
+                "more than one session had these SEIDs; say which by established, as GET sessions has it",
+            ));
+        }
+    };
     let of = cp.map_or_else(|| "an unknown node".into(), |cp| cp.to_string());
-    let session = format!("{cp_seid:#x} {up_seid:#x} of {of}, generation {generation}");
+    let agreed = sealed.established.as_ref();
+    let agreed =
+        agreed.map_or_else(|| "agreement not seen".into(), |at| format!("established {at}"));
+    let session = format!("{cp_seid:#x} {up_seid:#x} of {of}, generation {generation}, {agreed}");
     api.order(person, Command::Reveal { session, reason }).await?;
-    let addresses = seal.unseal(identity, &sealed).ok_or_else(|| {
+    let addresses = seal.unseal(identity, &sealed.addresses).ok_or_else(|| {
         Failure::unavailable(
             "the addresses were sealed with another key; restore subscribers.key of the state directory",
         )

@@ -214,15 +214,25 @@ impl Tokens {
         Ok(Found::Compare { hash: known.hash.clone(), person, digest })
     }
 
-    /// Notes what a comparison showed.
-    pub fn compared(&mut self, digest: [u8; 32], person: &Person, is_right: bool) {
-        if is_right {
-            // As many as there are tokens: others are none.
-            self.known.insert(digest, person.name.clone());
-        } else {
+    /// Notes what a comparison with a hash showed; answers whether the token may be used. One that was
+    /// taken out of the file meanwhile may not.
+    pub fn compared(
+        &mut self,
+        (digest, hash): ([u8; 32], &str),
+        person: &Person,
+        is_right: bool,
+    ) -> bool {
+        if !is_right {
             self.wrong.0 += 1;
             self.wrong.1.get_or_insert_with(Instant::now);
+            return false;
         }
+        let holds = self.tokens.get(&person.name).is_some_and(|token| token.hash == hash);
+        if holds {
+            // As many as there are tokens: others are none.
+            self.known.insert(digest, person.name.clone());
+        }
+        holds
     }
 }
 
@@ -341,8 +351,8 @@ mod tests {
             Found::Known(person) => Ok(person),
             Found::Compare { hash, person, digest } => {
                 let is_right = fits(token, &hash);
-                tokens.compared(digest, &person, is_right);
-                if is_right { Ok(person) } else { Err(Denied::Unknown) }
+                let holds = tokens.compared((digest, &hash), &person, is_right);
+                if holds { Ok(person) } else { Err(Denied::Unknown) }
             }
         }
     }
@@ -382,6 +392,24 @@ mod tests {
     }
 
     #[test]
+    fn what_is_taken_out_while_it_is_compared_is_not_known_afterwards() {
+        let directory = tempfile::tempdir().unwrap();
+        let old = issue(directory.path(), "ada", Role::Admin, None).unwrap();
+        let mut tokens = Tokens::read(directory.path()).unwrap();
+        let now = jiff::Timestamp::now();
+        let Ok(Found::Compare { hash, person, digest }) = tokens.look_up(&old, now) else {
+            panic!("it was not seen before")
+        };
+        // Another one of that name takes its place.
+        fs::remove_file(path(directory.path())).unwrap();
+        issue(directory.path(), "ada", Role::Viewer, None).unwrap();
+        tokens.refresh().unwrap();
+        assert!(!tokens.compared((digest, &hash), &person, true));
+        assert!(matches!(tokens.look_up(&old, now), Ok(Found::Compare { .. })));
+        assert_eq!(asks(&mut tokens, &old), Err(Denied::Unknown));
+    }
+
+    #[test]
     fn who_guesses_is_slowed_down() {
         let directory = tempfile::tempdir().unwrap();
         issue(directory.path(), "ada", Role::Analyst, None).unwrap();
@@ -390,7 +418,7 @@ mod tests {
         for guess in 0..ATTEMPTS {
             let token = format!("weir_ada_{guess:064x}");
             assert!(tokens.look_up(&token, jiff::Timestamp::now()).is_ok());
-            tokens.compared([0; 32], &person, false);
+            tokens.compared(([0; 32], ""), &person, false);
         }
         let token = format!("weir_ada_{:064x}", 1);
         assert_eq!(tokens.look_up(&token, jiff::Timestamp::now()).unwrap_err(), Denied::TooMany);

@@ -202,6 +202,19 @@ impl Incidents {
         self.changed.iter().filter_map(|number| Some((*number, self.held.get(number)?)))
     }
 
+    /// Those that turned out to be part of another since it was stored, each with the one that it is part of
+    /// in the end: what took it in may have been taken in itself.
+    pub fn taken_in(&self) -> BTreeMap<u64, u64> {
+        let mut wholes = BTreeMap::new();
+        // The older one, which has the smaller number, comes first.
+        for (number, incident) in self.changed() {
+            if let Some(older) = incident.merged_into {
+                wholes.insert(number, wholes.get(&older).copied().unwrap_or(older));
+            }
+        }
+        wholes
+    }
+
     /// Whether anything changed.
     pub fn has_changed(&self) -> bool {
         !self.changed.is_empty()
@@ -258,6 +271,22 @@ mod tests {
         assert_eq!(changed, [(1, None), (2, Some(1))]);
         incidents.stored();
         assert_eq!(join(&mut incidents, "gnb-9", "203.0.113.0/24", 2), Some(1));
+    }
+
+    #[test]
+    fn what_was_taken_in_by_a_part_belongs_to_the_whole() {
+        let mut incidents = Incidents::default();
+        for number in 1..=4 {
+            join(&mut incidents, &format!("gnb-{number}"), &format!("203.0.{number}.0/24"), 1);
+        }
+        for (equipment, peer) in [("gnb-4", "203.0.3.0/24"), ("gnb-3", "203.0.2.0/24")] {
+            join(&mut incidents, equipment, peer, 1);
+        }
+        assert_eq!(incidents.taken_in(), BTreeMap::from([(3, 2), (4, 2)]));
+        assert_eq!(join(&mut incidents, "gnb-2", "203.0.1.0/24", 1), Some(1));
+        assert_eq!(incidents.taken_in(), BTreeMap::from([(2, 1), (3, 1), (4, 1)]));
+        incidents.stored();
+        assert_eq!(incidents.taken_in(), BTreeMap::new());
     }
 
     #[test]

@@ -270,7 +270,8 @@ impl Control {
         if let Err(error) = self.store.retain(oldest(kept.history_days)) {
             eprintln!("error: old alerts can't be removed: {error}; control.db; make room");
         }
-        if let Err(error) = self.store.retain_site(oldest(kept.site_days)) {
+        let boot = self.recorder.progress.boot;
+        if let Err(error) = self.store.retain_site(oldest(kept.site_days), boot) {
             eprintln!(
                 "error: old flows and sessions can't be removed: {error}; control.db; make room"
             );

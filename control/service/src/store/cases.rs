@@ -43,13 +43,19 @@ pub(super) const TABLES: &str = "
         last INTEGER NOT NULL, severity INTEGER NOT NULL, restricted INTEGER NOT NULL,
         merged_into INTEGER, value TEXT NOT NULL);
     CREATE INDEX IF NOT EXISTS incidents_by_last ON incidents (last);
+    CREATE INDEX IF NOT EXISTS incidents_by_whole ON incidents (merged_into)
+        WHERE merged_into IS NOT NULL;
     CREATE TABLE IF NOT EXISTS suppressions (number INTEGER PRIMARY KEY,
         restricted INTEGER NOT NULL, detection TEXT NOT NULL, equipment TEXT, peer TEXT, reason TEXT NOT NULL,
         author TEXT NOT NULL, created INTEGER NOT NULL, until INTEGER NOT NULL, revoked_by TEXT,
         revoked INTEGER, alerts INTEGER NOT NULL);
     CREATE TABLE IF NOT EXISTS audit (number INTEGER PRIMARY KEY,
         time INTEGER NOT NULL, restricted INTEGER NOT NULL, actor TEXT NOT NULL,
-        action TEXT NOT NULL, object TEXT NOT NULL, detail TEXT NOT NULL);";
+        action TEXT NOT NULL, object TEXT NOT NULL, detail TEXT NOT NULL);
+    CREATE INDEX IF NOT EXISTS audit_by_time ON audit (time, number);";
+
+/// The parts of an incident that was taken in are those of the one that took it in.
+const MOVE_PARTS: &str = "UPDATE incidents SET merged_into = ?2 WHERE merged_into = ?1";
 
 /// SQLite's integers have a sign. Times end long before it matters; counts end at its largest.
 pub(super) fn signed(number: u64) -> i64 {
@@ -71,11 +77,14 @@ pub(super) fn put(
     cases: &Cases,
     now: Nanos,
 ) -> Result<(), StoreError> {
+    let wholes = cases.incidents.taken_in();
     for (number, incident) in cases.incidents.changed() {
-        put_incident(transaction, number, incident)?;
+        put_incident(transaction, number, incident, wholes.get(&number).copied())?;
     }
     for filing in cases.filings() {
-        put_filing(transaction, filing, now)?;
+        // It was filed before its incident was taken in.
+        let incident = filing.incident.map(|number| wholes.get(&number).copied().unwrap_or(number));
+        put_filing(transaction, filing, incident, now)?;
     }
     let mut count =
         transaction.prepare_cached("UPDATE suppressions SET alerts = ?2 WHERE number = ?1")?;
@@ -89,12 +98,13 @@ fn put_incident(
     transaction: &Transaction<'_>,
     number: u64,
     incident: &Incident,
+    whole: Option<u64>,
 ) -> Result<(), StoreError> {
     let mut put = transaction.prepare_cached(
         "INSERT OR REPLACE INTO incidents (number, first, last, severity, restricted, merged_into,
             value) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?;
-    let merged = incident.merged_into.map(signed);
+    let merged = whole.map(signed);
     put.execute(params![
         signed(number),
         signed(incident.first.0),
@@ -107,8 +117,7 @@ fn put_incident(
     if merged.is_some() {
         let moved = "UPDATE history SET incident = ?2 WHERE incident = ?1";
         transaction.prepare_cached(moved)?.execute(params![signed(number), merged])?;
-        let moved = "UPDATE incidents SET merged_into = ?2 WHERE merged_into = ?1";
-        transaction.prepare_cached(moved)?.execute(params![signed(number), merged])?;
+        transaction.prepare_cached(MOVE_PARTS)?.execute(params![signed(number), merged])?;
     }
     Ok(())
 }
@@ -116,6 +125,7 @@ fn put_incident(
 fn put_filing(
     transaction: &Transaction<'_>,
     filing: &Filing,
+    incident: Option<u64>,
     now: Nanos,
 ) -> Result<(), StoreError> {
     let (row, alert) = (&filing.saying.row, &filing.saying.row.alert);
@@ -168,7 +178,7 @@ fn put_filing(
         signed(alert.bytes),
         filing.saying.update,
         filing.saying.is_final,
-        filing.incident.map(signed),
+        incident.map(signed),
         suppression,
         signed(now.0),
         String::from_utf8_lossy(&filing.event),
@@ -236,11 +246,11 @@ pub(super) fn retain(transaction: &Transaction<'_>, oldest: Nanos) -> Result<usi
         params![signed(oldest.0), Status::Acknowledged as u8, AT_ONCE],
     )?;
     if gone > 0 {
-        // No number is given twice.
+        // No number is given twice, and the number of a part leads to the whole as long as there is one.
         transaction.execute(
             "DELETE FROM incidents
              WHERE number NOT IN (SELECT max(number) FROM incidents GROUP BY restricted)
-                AND NOT EXISTS (SELECT 1 FROM history WHERE incident = number)",
+                AND NOT EXISTS (SELECT 1 FROM history WHERE incident = coalesce(merged_into, number))",
             [],
         )?;
     }
@@ -273,5 +283,39 @@ mod tests {
         let left: Vec<i64> =
             left.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap();
         assert_eq!(left, [2, 4]);
+    }
+
+    #[test]
+    fn the_number_of_a_part_leads_to_the_whole_as_long_as_there_is_one() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(TABLES).unwrap();
+        let incident =
+            "INSERT INTO incidents (number, first, last, severity, restricted, merged_into, value)
+             VALUES (?1, 0, 0, 3, 0, ?2, '')";
+        for (number, whole) in [(1, None), (2, Some(1)), (3, None), (4, Some(3)), (5, None)] {
+            connection.execute(incident, params![number, whole]).unwrap();
+        }
+        let alert =
+            "INSERT INTO history (id, dedup, detection, severity, status, restricted, degraded,
+                first, last, packets, bytes, updates, final, incident, changed, event)
+             VALUES (?1, '', '', 3, 0, 0, 0, 0, 0, 1, 1, 0, 0, ?2, ?3, '{}')";
+        for (id, number, changed) in [(1, 1, 30), (2, 3, 10), (3, 5, 10)] {
+            connection.execute(alert, params![id, number, changed]).unwrap();
+        }
+        let transaction = connection.transaction().unwrap();
+        assert_eq!(retain(&transaction, Nanos(20)).unwrap(), 2);
+        let mut left = transaction.prepare("SELECT number FROM incidents ORDER BY number").unwrap();
+        let left: Vec<i64> =
+            left.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap();
+        assert_eq!(left, [1, 2, 5], "the last number of all stays");
+    }
+
+    #[test]
+    fn an_index_finds_the_parts_of_an_incident() {
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(TABLES).unwrap();
+        let plan = format!("EXPLAIN QUERY PLAN {MOVE_PARTS}");
+        let step: String = connection.query_row(&plan, [1, 2], |row| row.get(3)).unwrap();
+        assert!(step.contains("incidents_by_whole (merged_into=?)"), "{step}");
     }
 }

@@ -42,10 +42,19 @@ pub(super) fn note(transaction: &Transaction<'_>, entry: &Entry<'_>) -> Result<(
 
 /// The next number of a table.
 fn next(transaction: &Transaction<'_>, table: &str, restricted: bool) -> Result<i64, StoreError> {
-    let from = if restricted { signed(RESTRICTED_FROM) } else { 0 };
-    let last = format!("SELECT coalesce(max(number), ?1) FROM {table} WHERE restricted = ?2");
-    let last: i64 = transaction.query_row(&last, params![from, restricted], |row| row.get(0))?;
-    Ok(last + 1)
+    let open = signed(RESTRICTED_FROM);
+    let (from, to) = if restricted { (open, i64::MAX) } else { (0, open) };
+    let last = transaction.prepare_cached(&last(table))?.query_row([from, to], |row| row.get(0));
+    Ok(last.optional()?.unwrap_or(from) + 1)
+}
+
+/// The question for the last number of a table within bounds, which its key answers however many rows
+/// there are.
+fn last(table: &str) -> String {
+    format!(
+        "SELECT number FROM {table} WHERE number > ?1 AND number <= ?2
+         ORDER BY number DESC LIMIT 1"
+    )
 }
 
 /// A deed within its transaction.
@@ -205,4 +214,40 @@ pub(super) fn covered(
         }
     }
     Ok(covered)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rusqlite::Connection;
+
+    #[test]
+    fn deeds_are_counted_apart_and_their_number_is_found_by_their_key() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(super::super::cases::TABLES).unwrap();
+        let transaction = connection.transaction().unwrap();
+        for restricted in [false, true, false, true, true] {
+            let entry = Entry {
+                time: Nanos(1),
+                restricted,
+                actor: "ada",
+                action: "revoke",
+                object: "1",
+                detail: "{}",
+            };
+            note(&transaction, &entry).unwrap();
+        }
+        let mut statement =
+            transaction.prepare("SELECT number, restricted FROM audit ORDER BY number").unwrap();
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+        let numbers: Vec<(i64, bool)> = rows.collect::<Result<_, _>>().unwrap();
+        let from = signed(RESTRICTED_FROM);
+        let restricted = [(from + 1, true), (from + 2, true), (from + 3, true)];
+        assert_eq!(numbers, [&[(1, false), (2, false)][..], &restricted[..]].concat());
+        for table in ["audit", "suppressions"] {
+            let plan = format!("EXPLAIN QUERY PLAN {}", last(table));
+            let step: String = transaction.query_row(&plan, [0, 9], |row| row.get(3)).unwrap();
+            assert!(step.contains("USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"), "{step}");
+        }
+    }
 }

@@ -98,6 +98,11 @@ pub(super) fn incidents(only_open: bool) -> String {
     )
 }
 
+/// The page of deeds: time and number of the last one before, whether who asks sees restricted ones, and how many.
+pub(super) const AUDIT: &str = "SELECT number, time, actor, action, object, detail FROM audit
+     WHERE (time, number) < (?1, ?2) AND (restricted = 0 OR ?3)
+     ORDER BY time DESC, number DESC LIMIT ?4";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,6 +122,17 @@ mod tests {
         assert!(has("incidents USING INDEX incidents_by_last (last"), "{steps:?}");
         assert!(has("USING COVERING INDEX history_open_incidents (incident="), "{steps:?}");
         assert!(!has("TEMP B-TREE"), "{steps:?}");
+    }
+
+    #[test]
+    fn an_index_answers_who_did_what_without_sorting() {
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(super::super::cases::TABLES).unwrap();
+        let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {AUDIT}")).unwrap();
+        let steps = statement.query_map([7, 9, 0, 100], |row| row.get::<_, String>(3));
+        let steps: Vec<String> = steps.unwrap().collect::<Result<_, _>>().unwrap();
+        let [step] = &steps[..] else { panic!("{steps:?}") };
+        assert!(step.contains("USING INDEX audit_by_time ((time,number)<(?,?))"), "{step}");
     }
 
     #[test]

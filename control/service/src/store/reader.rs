@@ -285,16 +285,7 @@ impl Reader {
     fn incident_line(&self, row: &Row<'_>) -> Result<IncidentLine, StoreError> {
         let number: i64 = row.get(0)?;
         let incident: Incident = serde_json::from_str(&row.get::<_, String>(1)?)?;
-        let mut statement = self.connection.prepare_cached(
-            "SELECT status, count(*) FROM history WHERE incident = ?1 GROUP BY status",
-        )?;
-        let mut rows = statement.query([number])?;
-        let mut counts = [0; Status::ALL.len()];
-        while let Some(row) = rows.next()? {
-            if let Some(count) = counts.get_mut(usize::from(row.get::<_, u8>(0)?)) {
-                *count = unsigned(row.get(1)?);
-            }
-        }
+        let counts = standing::of_incident(&self.connection, number)?;
         let stands = Status::ALL.into_iter().zip(counts).find(|(_, count)| *count > 0);
         let [new, acknowledged, suppressed, closed] = counts;
         let (mut equipment, mut peers) = (Vec::new(), Vec::new());
@@ -370,11 +361,7 @@ impl Reader {
     /// What SQLite says.
     pub fn audit(&self, page: &Page, sees_restricted: bool) -> Result<Rows<Deed>, StoreError> {
         let (time, number) = page.behind.unwrap_or((u64::MAX, u64::MAX));
-        let mut statement = self.connection.prepare_cached(
-            "SELECT number, time, actor, action, object, detail FROM audit
-             WHERE (time, number) < (?1, ?2) AND (restricted = 0 OR ?3)
-             ORDER BY time DESC, number DESC LIMIT ?4",
-        )?;
+        let mut statement = self.connection.prepare_cached(question::AUDIT)?;
         let asked = params![signed(time), signed(number), sees_restricted, page.most];
         let mut rows = statement.query(asked)?;
         let mut items = Vec::new();

@@ -1,12 +1,12 @@
 //! What is asked of the store about sessions.
 
-use rusqlite::{OptionalExtension, Row, ToSql};
+use rusqlite::{OptionalExtension, Row, ToSql, params};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use weir_engine::Nanos;
 use weir_engine::contract::session::SessionState;
 
-use super::cases::unsigned;
+use super::cases::{signed, unsigned};
 use super::reader::{Page, Reader, Rows};
 use super::sessions::{PART, life};
 use super::{StoreError, schema};
@@ -59,6 +59,15 @@ pub struct SessionLine {
     pub usage_mismatch: bool,
     #[serde(skip)]
     id: i64,
+}
+
+/// The addresses of a session, as [`Seal`](crate::site::seal::Seal) seals them.
+#[derive(Debug)]
+pub struct Sealed {
+    /// When it was agreed, as [`SessionLine`] has it.
+    pub established: Option<String>,
+    /// What is sealed.
+    pub addresses: Vec<u8>,
 }
 
 /// Counts by direction.
@@ -164,18 +173,35 @@ impl Reader {
         Ok((Some(found), None))
     }
 
-    /// The sealed addresses of a session by its identity, of several of the same SEIDs those of the one that was agreed
-    /// last.
+    /// The sealed addresses of the sessions of an identity, of those alone that were agreed at a time, or at
+    /// none, if that is given. SEIDs are given again, so that there may be several: two are told.
     ///
     /// # Errors
     /// What SQLite says.
-    pub fn sealed(&self, identity: i64) -> Result<Option<Vec<u8>>, StoreError> {
+    pub fn sealed(
+        &self,
+        identity: i64,
+        established: Option<Option<Nanos>>,
+    ) -> Result<Vec<Sealed>, StoreError> {
         let filter = SessionFilter { hashes: vec![identity], ..SessionFilter::default() };
         let (ids, _) = self.candidates(&filter, i64::MAX)?;
-        let Some(id) = ids.and_then(|ids| ids.first().copied()) else { return Ok(None) };
-        let question = "SELECT sealed FROM sessions WHERE id = ?1";
-        let mut statement = self.connection.prepare_cached(question)?;
-        Ok(statement.query_row([id], |row| row.get(0)).optional()?)
+        let mut statement = self.connection.prepare_cached(
+            "SELECT established, sealed FROM sessions WHERE id = ?1 AND (?2 OR established IS ?3)",
+        )?;
+        let time = established.flatten().map(|time| signed(time.0));
+        let mut found = Vec::new();
+        for id in ids.into_iter().flatten() {
+            let row = statement.query_row(params![id, established.is_none(), time], |row| {
+                let established: Option<i64> = row.get(0)?;
+                let established = established.map(|time| timestamp(Nanos(unsigned(time))));
+                Ok(Sealed { established, addresses: row.get(1)? })
+            });
+            found.extend(row.optional()?);
+            if found.len() > 1 {
+                break;
+            }
+        }
+        Ok(found)
     }
 
     /// The life of the sensor that is followed.

@@ -18,6 +18,8 @@ use crate::site::seal::{Kind, Seal};
 
 /// Sessions that are kept at most: the newest.
 pub(super) const SESSIONS: i64 = 1_000_000;
+/// Parts that one look for what is too old goes through.
+const PARTS_AT_ONCE: i64 = 4;
 /// Sessions whose hashes lie together.
 pub(super) const PART: i64 = 1 << 13;
 
@@ -118,10 +120,14 @@ impl Parts {
     }
 }
 
-/// A row that is there already, and the tunnels that it has.
+/// What a row has that its session is found by: tunnels of both ways, pseudonyms of addresses and the
+/// subscriber's.
+type FoundBy = (String, String, Vec<u8>, Option<i64>);
+
+/// A row that is there already.
 struct Known {
     id: i64,
-    tunnels: (String, String),
+    found_by: FoundBy,
 }
 
 /// The row of a record's session. SEIDs are given again, which a sensor that began anew does not
@@ -139,8 +145,10 @@ fn known(
         while let Some(row) = ids.next()? {
             let id: i64 = row.get(0)?;
             let asked = params![id, seids.0, seids.1, record.generation, established];
-            let found =
-                find.query_row(asked, |row| Ok(Known { id, tunnels: (row.get(0)?, row.get(1)?) }));
+            let found = find.query_row(asked, |row| {
+                let found_by = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
+                Ok(Known { id, found_by })
+            });
             if let Some(known) = found.optional()? {
                 return Ok(Some(known));
             }
@@ -165,7 +173,7 @@ pub(super) fn put(
         "SELECT session FROM session_keys WHERE part = ?1 AND hash = ?2 ORDER BY session DESC",
     )?;
     let mut find = transaction.prepare_cached(
-        "SELECT uplink, downlink FROM sessions WHERE id = ?1 AND cp_seid = ?2 AND up_seid = ?3
+        "SELECT uplink, downlink, pseudonyms, supi FROM sessions WHERE id = ?1 AND cp_seid = ?2 AND up_seid = ?3
             AND generation = ?4 AND coalesce(established = ?5, ended IS NULL)",
     )?;
     let mut key = transaction.prepare_cached(
@@ -198,7 +206,13 @@ pub(super) fn put(
         let established = record.established.map(|time| signed(time.0));
         let looked = parts.of(established);
         let known = known(record, established, looked, identity, (&mut keys, &mut find))?;
-        let tunnels = (tunnels(&record.uplink)?, tunnels(&record.downlink)?);
+        let pseudonyms = record.ue.iter().flat_map(|it| seal.pseudonym(*it).to_be_bytes());
+        let found_by = (
+            tunnels(&record.uplink)?,
+            tunnels(&record.downlink)?,
+            pseudonyms.collect::<Vec<u8>>(),
+            record.supi.map(|supi| supi as i64),
+        );
         let id = match &known {
             Some(known) => known.id,
             None => {
@@ -206,13 +220,12 @@ pub(super) fn put(
                 newest
             }
         };
-        if known.is_none_or(|known| known.tunnels != tunnels) {
+        if known.is_none_or(|known| known.found_by != found_by) {
             for hash in hashes(seal, record).chain([identity]) {
                 key.execute([id / PART, hash, id])?;
             }
         }
         parts.note(id / PART, established);
-        let pseudonyms = record.ue.iter().flat_map(|it| seal.pseudonym(*it).to_be_bytes());
         let usage = &record.usage;
         put.execute(params![
             id,
@@ -226,14 +239,14 @@ pub(super) fn put(
             record.state as u8,
             established,
             record.ended.map(|time| signed(time.0)),
-            pseudonyms.collect::<Vec<u8>>(),
+            found_by.2,
             seal.seal(identity, &record.ue),
             record.network_instance.as_deref(),
             record.dnn.or(record.network_instance).as_deref(),
-            record.supi.map(|supi| supi as i64),
+            found_by.3,
             record.slice.map(|slice| slice.to_string()),
-            tunnels.0,
-            tunnels.1,
+            found_by.0,
+            found_by.1,
             record.modifications,
             record.reports,
             signed(usage.uplink_packets),
@@ -269,17 +282,42 @@ fn make_room(transaction: &Transaction<'_>, last: i64) -> Result<u64, StoreError
     Ok(gone as u64)
 }
 
-/// Removes sessions that nothing was said of since `oldest`, up to the first that something was, some
-/// at a time.
-pub(super) fn retain(transaction: &Transaction<'_>, oldest: Nanos) -> Result<(), StoreError> {
-    let last: Option<i64> = transaction.query_row(
-        "SELECT max(id) FROM (SELECT id, changed, max(changed) OVER (ORDER BY id) AS latest
-            FROM (SELECT id, changed FROM sessions ORDER BY id LIMIT ?2)) WHERE latest < ?1",
-        params![signed(oldest.0), 4 * PART],
-        |row| row.get(0),
+/// Removes sessions that nothing was said of since `oldest` and that nobody follows any more, with all that
+/// they are found by, of some parts from `part` on; answers the part to go on with. What the sensor of
+/// this life still follows stays however old it is; if that life is not known, so does what any sensor
+/// followed last.
+pub(super) fn retain(
+    transaction: &Transaction<'_>,
+    oldest: Nanos,
+    boot: Option<[u8; 16]>,
+    part: i64,
+) -> Result<i64, StoreError> {
+    let ends = "SELECT coalesce(min(id), 0), coalesce(max(id), -1) FROM sessions";
+    let (first, newest): (i64, i64) =
+        transaction.query_row(ends, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let (first, newest) = (first / PART, newest / PART);
+    let from = if (first..=newest).contains(&part) { part } else { first };
+    let behind = from + PARTS_AT_ONCE;
+    let mut sessions = transaction.prepare_cached(
+        "DELETE FROM sessions WHERE id >= ?1 AND id < ?2 AND changed < ?3 AND (state >= 3 OR boot <> ?4)",
     )?;
-    make_room(transaction, last.unwrap_or(0))?;
-    Ok(())
+    let mut keys = transaction.prepare_cached(
+        "DELETE FROM session_keys
+         WHERE part = ?1 AND NOT EXISTS (SELECT 1 FROM sessions WHERE id = session)",
+    )?;
+    let mut span = transaction.prepare_cached(
+        "DELETE FROM session_parts WHERE part = ?1
+            AND NOT EXISTS (SELECT 1 FROM sessions WHERE id >= ?2 AND id < ?3)",
+    )?;
+    let life = boot.map(|boot| life(Some(boot)));
+    for part in from..behind.min(newest + 1) {
+        let (start, end) = (part * PART, (part + 1) * PART);
+        if sessions.execute(params![start, end, signed(oldest.0), life])? > 0 {
+            keys.execute([part])?;
+            span.execute([part, start, end])?;
+        }
+    }
+    Ok(behind)
 }
 
 #[cfg(test)]
@@ -350,20 +388,70 @@ mod tests {
     }
 
     #[test]
-    fn what_nothing_was_said_of_for_long_goes_from_the_oldest_on() {
+    fn what_is_over_goes_at_its_age_and_what_is_followed_stays_however_old() {
         let (_directory, seal, mut connection) = opened();
         let transaction = connection.transaction().unwrap();
-        for (number, at) in [(1, 10), (2, 10), (3, 30), (4, 10)] {
-            put(&transaction, &seal, &[record(number)], None, Nanos(at)).unwrap();
+        let (earlier, now) = (Some([1; 16]), Some([2; 16]));
+        let ended = |number| SessionRecord { state: SessionState::Deleted, ..record(number) };
+        let says = |record, boot, at| put(&transaction, &seal, &[record], boot, Nanos(at)).unwrap();
+        says(record(1), now, 10);
+        says(ended(2), now, 10);
+        says(ended(3), now, 30);
+        says(record(4), earlier, 10);
+        says(record(5), now, 10);
+        let ids = |transaction: &Transaction<'_>| {
+            let mut ids = transaction.prepare("SELECT id FROM sessions ORDER BY id").unwrap();
+            let ids = ids.query_map([], |row| row.get::<_, i64>(0)).unwrap();
+            ids.collect::<Result<Vec<_>, _>>().unwrap()
+        };
+        retain(&transaction, Nanos(20), None, 0).unwrap();
+        assert_eq!(ids(&transaction), [1, 3, 4, 5], "whose life it is is not known yet");
+        retain(&transaction, Nanos(20), now, 0).unwrap();
+        assert_eq!(ids(&transaction), [1, 3, 5]);
+        assert_eq!(count(&transaction, "SELECT count(*) FROM session_keys"), 4 * 3);
+        says(ended(1), now, 30);
+        retain(&transaction, Nanos(40), now, 0).unwrap();
+        assert_eq!(ids(&transaction), [5]);
+        retain(&transaction, Nanos(40), Some([3; 16]), 0).unwrap();
+        for table in ["sessions", "session_keys", "session_parts"] {
+            assert_eq!(count(&transaction, &format!("SELECT count(*) FROM {table}")), 0, "{table}");
         }
-        // The first is heard of again.
-        put(&transaction, &seal, &[record(1)], None, Nanos(15)).unwrap();
-        retain(&transaction, Nanos(12)).unwrap();
-        assert_eq!(count(&transaction, "SELECT count(*) FROM sessions"), 4);
-        retain(&transaction, Nanos(20)).unwrap();
-        assert_eq!(count(&transaction, "SELECT min(id) FROM sessions"), 3);
-        retain(&transaction, Nanos(40)).unwrap();
+    }
+
+    #[test]
+    fn looks_go_on_where_the_last_one_ended_and_begin_anew() {
+        let (_directory, seal, mut connection) = opened();
+        let transaction = connection.transaction().unwrap();
+        put(&transaction, &seal, &[record(1)], None, Nanos(10)).unwrap();
+        let far = PARTS_AT_ONCE * PART + 7;
+        let ended = SessionRecord { state: SessionState::Deleted, ..record(2) };
+        put(&transaction, &seal, &[ended], None, Nanos(10)).unwrap();
+        transaction.execute("UPDATE sessions SET id = ?1 WHERE id = 2", [far]).unwrap();
+        let next = retain(&transaction, Nanos(20), None, 0).unwrap();
+        assert_eq!(count(&transaction, "SELECT count(*) FROM sessions"), 2);
+        let next = retain(&transaction, Nanos(20), None, next).unwrap();
+        assert_eq!(count(&transaction, "SELECT max(id) FROM sessions"), 1);
+        let ended = SessionRecord { state: SessionState::Deleted, ..record(1) };
+        put(&transaction, &seal, &[ended], None, Nanos(10)).unwrap();
+        retain(&transaction, Nanos(20), None, next).unwrap();
         assert_eq!(count(&transaction, "SELECT count(*) FROM sessions"), 0);
+    }
+
+    #[test]
+    fn an_address_and_a_subscriber_that_came_later_lead_to_their_session() {
+        let (_directory, seal, mut connection) = opened();
+        let transaction = connection.transaction().unwrap();
+        let asked = SessionRecord { ue: Default::default(), supi: None, ..record(1) };
+        let given = SessionRecord { supi: None, ..record(1) };
+        for told in [asked, given, record(1)] {
+            put(&transaction, &seal, &[told], None, Nanos(5)).unwrap();
+        }
+        let supi = seal.hash(Kind::Supi, &1u64.to_be_bytes());
+        for hash in [seal.pseudonym([10, 60, 0, 1].into()), supi] {
+            let question = format!("SELECT count(*) FROM session_keys WHERE hash = {hash}");
+            assert_eq!(count(&transaction, &question), 1);
+        }
+        assert_eq!(count(&transaction, "SELECT count(*) FROM sessions"), 1);
     }
 
     #[test]

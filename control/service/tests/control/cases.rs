@@ -201,6 +201,47 @@ fn two_incidents_that_meet_are_one_from_then_on() {
 }
 
 #[test]
+fn incidents_that_meet_before_any_is_stored_leave_no_alert_under_a_number_of_theirs() {
+    // All at once; and after the first three are stored.
+    for stored in [0, 3] {
+        let mut desk = Desk::new();
+        let ada = token(&desk.place, "ada", "analyst");
+        // The third one's equipment is unknown. The second takes it in, and is taken in by the first.
+        let of = [(Some(0), 1), (Some(1), 2), (None, 3), (Some(1), 3), (Some(1), 1)];
+        let found = (1..).zip(of).map(|(instance, (equipment, network))| {
+            let mut found = alert(instance, equipment.unwrap_or(0), 1);
+            found.peer = Some(IpAddr::from([203, 0, network, 1]));
+            found.equipment = equipment.map(weir_engine::rules::EquipmentId);
+            say(found)
+        });
+        let found: Vec<_> = found.collect();
+        let (before, at_once) = found.split_at(stored);
+        before.iter().for_each(|said| assert!(desk.sensor.push(said).is_ok()));
+        let written = desk.sensor.segment.ring.written();
+        desk.sensor.await_released(written);
+        desk.control.take().unwrap().kill();
+        at_once.iter().for_each(|said| assert!(desk.sensor.push(said).is_ok()));
+        desk.begin();
+        let written = desk.sensor.segment.ring.written();
+        desk.sensor.await_released(written);
+
+        assert_eq!(desk.alerts(&ada, "").len(), 5);
+        assert_eq!(desk.alerts(&ada, "?incident=1").len(), 5, "{stored} were stored before");
+        for number in 1..=3 {
+            let (code, incident) = desk.get(&ada, &format!("incidents/{number}"));
+            assert_eq!((code, &incident["number"]), (200, &json!(1)), "{number}");
+            assert_eq!((&incident["alerts"], &incident["new"]), (&json!(5), &json!(5)));
+        }
+        let open = |desk: &Desk| desk.get(&ada, "incidents?status=open").1["items"].clone();
+        assert_eq!(open(&desk).as_array().unwrap().len(), 1);
+        let close = json!({ "status": "closed" });
+        let closed = desk.post(&ada, "incidents/1/status", close);
+        assert_eq!(closed, (200, json!({ "alerts": 5 })));
+        assert_eq!(open(&desk), json!([]));
+    }
+}
+
+#[test]
 fn a_suppression_silences_what_is_stored_and_what_comes_until_it_is_taken_back() {
     let mut desk = Desk::new();
     let ada = token(&desk.place, "ada", "analyst");

@@ -10,6 +10,7 @@ mod import;
 mod journal;
 mod memory;
 mod restricted;
+mod reveal;
 mod sinks;
 mod site;
 mod streams;

@@ -41,7 +41,7 @@ fn to(peer: [u8; 4], flow: Flow) -> Flow {
     Flow { tuple, ..flow }
 }
 
-fn tell(desk: &mut Desk, verdicts: impl IntoIterator<Item = Verdict>) {
+pub(crate) fn tell(desk: &mut Desk, verdicts: impl IntoIterator<Item = Verdict>) {
     for verdict in verdicts {
         if desk.sensor.push(&verdict).is_err() {
             let written = desk.sensor.segment.ring.written();
@@ -57,7 +57,7 @@ fn told(flow: Flow) -> Verdict {
     Verdict::Flow(Box::new(flow))
 }
 
-fn items(desk: &Desk, token: &str, path: &str) -> Vec<Value> {
+pub(crate) fn items(desk: &Desk, token: &str, path: &str) -> Vec<Value> {
     let (code, page) = desk.get(token, path);
     assert_eq!(code, 200, "{path}: {page}");
     page["items"].as_array().unwrap().clone()
@@ -321,7 +321,7 @@ fn an_alert_is_in_the_picture_at_once_and_what_is_restricted_for_a_named_role_al
 }
 
 /// The same session at its agreement.
-fn agreed(number: u64) -> SessionRecord {
+pub(crate) fn agreed(number: u64) -> SessionRecord {
     let octets = [10, 60, 1, number as u8];
     SessionRecord {
         cp_seid: number,
@@ -334,6 +334,12 @@ fn agreed(number: u64) -> SessionRecord {
         reported: None,
         ..session()
     }
+}
+
+/// The object of the audit's line about session 2.
+fn revealed_of(session: &Value) -> String {
+    let established = session["established"].as_str().unwrap();
+    format!("0x2 0x102 of 10.0.2.1, generation 1, established {established}")
 }
 
 fn database(desk: &Desk) -> Vec<u8> {
@@ -411,7 +417,7 @@ fn sessions_are_told_under_pseudonyms_and_whoever_reveals_one_is_written_down() 
         texts(&deeds, "action"),
         ["identity.reveal", "identity.look_up", "identity.look_up"]
     );
-    assert_eq!(deeds[0]["object"], "0x2 0x102 of 10.0.2.1, generation 1");
+    assert_eq!(deeds[0]["object"], revealed_of(&all[1]));
     assert_eq!(
         (&deeds[0]["detail"], &deeds[0]["actor"]),
         (&json!({ "reason": "case 47" }), &json!("ada"))
