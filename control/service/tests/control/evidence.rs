@@ -181,8 +181,8 @@ fn frames_that_waited_for_the_next_event_when_the_process_was_killed_are_counted
 
     let mut control = place.control(&arguments);
     let at = address(&mut control);
-    assert_eq!(await_that("captures are counted", || counted(&at)), 3.0);
     let (connection, _) = sensor.accept();
+    assert_eq!(await_that("captures are counted", || counted(&at)), 3.0);
     let written = shows(&mut sensor, 1, 3, 3);
     sensor.await_released(written);
     // The end of the process is an event, and brings them into the capture.
