@@ -406,7 +406,7 @@ mod tests {
                     NULL, NULL)", site),
                 ("INSERT INTO talk_hours VALUES (?1, ?2)", site),
                 ("INSERT INTO seen VALUES (?1, ?2, ?2)", site),
-                ("INSERT INTO sessions VALUES (?1, 0, ?2, 0, 0, NULL, NULL, 1, 0, 0, NULL, '', '', NULL,
+                ("INSERT INTO sessions VALUES (?1, 0, ?2, 0, 0, NULL, NULL, 1, 4, 0, NULL, '', '', NULL,
                     NULL, NULL, NULL, '', '', 0, 0, 0, 0, 0, 0, '', NULL, NULL, 0)", site),
             ];
             for (row, changed) in rows {

@@ -132,7 +132,7 @@ mod tests {
         let steps = statement.query_map([7, 9, 0, 100], |row| row.get::<_, String>(3));
         let steps: Vec<String> = steps.unwrap().collect::<Result<_, _>>().unwrap();
         let [step] = &steps[..] else { panic!("{steps:?}") };
-        assert!(step.contains("USING INDEX audit_by_time ((time,number)<(?,?))"), "{step}");
+        assert!(step.contains("USING INDEX audit_by_time (time<?)"), "{step}");
     }
 
     #[test]
