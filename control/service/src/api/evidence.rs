@@ -136,6 +136,6 @@ mod tests {
         fs::write(&path, []).unwrap();
         assert_eq!(status(read(&place, &event(&first))), StatusCode::SERVICE_UNAVAILABLE);
         fs::remove_file(&path).unwrap();
-        assert_eq!(status(read(&place, &event(&first))), StatusCode::GONE);
+        assert_eq!(status(read(&place, &event(&first))), StatusCode::NOT_FOUND);
     }
 }
