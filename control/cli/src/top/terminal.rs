@@ -1,6 +1,6 @@
 //! The terminal: taken over, drawn on, and given back as it was, however the program ends.
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -51,7 +51,8 @@ pub(super) fn show(asker: &Asker, palette: Palette) -> Result<(), Failure> {
     let Taken(terminal) = &mut taken;
     let mut board = Board::default();
     let mut is_stale = true;
-    while !ended.load(Ordering::Relaxed) {
+    // A terminal that is gone sends a signal only to those whom it controls.
+    while !ended.load(Ordering::Relaxed) && io::stdout().is_terminal() {
         while let Some(heard) = asker.heard().map_err(|why| {
             Failure::work(format!("nobody asks control any more: {why}; weir top; start it again"))
         })? {
