@@ -37,8 +37,6 @@ pub(super) const TABLES: &str = "
     CREATE INDEX IF NOT EXISTS history_open
         ON history (equipment, peer, restricted, severity)
         WHERE status < 2;
-    CREATE INDEX IF NOT EXISTS history_open_incidents ON history (incident, status)
-        WHERE status < 2 AND incident IS NOT NULL;
     CREATE TABLE IF NOT EXISTS incidents (number INTEGER PRIMARY KEY, first INTEGER NOT NULL,
         last INTEGER NOT NULL, severity INTEGER NOT NULL, restricted INTEGER NOT NULL,
         merged_into INTEGER, value TEXT NOT NULL);
