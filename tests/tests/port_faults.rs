@@ -1,6 +1,6 @@
 //! What happens to a live port: more than its queue holds, its link gone for a while, the port itself
-//! gone. Sensor and control as processes, an AF_XDP device on a veth pair in a network namespace of
-//! the test's own.
+//! gone. Sensor and control as processes, an AF_XDP or AF_PACKET device on a veth pair in a network
+//! namespace of the test's own.
 
 use std::fs::File;
 use std::path::Path;
@@ -11,7 +11,7 @@ use nix::sys::signal::Signal;
 use weir_pcaps::imix;
 use weir_tests::*;
 
-/// Frames that come while the sensor stands still: far more than the driver's 2,048 descriptors.
+/// Frames that come while the sensor stands still: far more than a driver's ring holds.
 const FLOOD: usize = 20_000;
 const AFTER: usize = 500;
 /// How long the load without a port is measured, and the most of a core that it may be.
@@ -108,13 +108,19 @@ fn spent(pid: u32) -> Duration {
 
 #[test]
 fn what_a_port_loses_is_told_and_a_port_that_goes_takes_nobody_with_it() {
+    for device in ["net_af_xdp0,iface=tap0,force_copy=1", "net_af_packet0,iface=tap0"] {
+        lose(device);
+    }
+}
+
+fn lose(device: &str) {
     let Some(space) = Namespace::with_veth() else { return };
     let directory = tempfile::tempdir().unwrap();
     let file = |name: &str| directory.path().join(name);
     let address = free_address();
     let config = format!(
         "[site]\nname = \"lab\"\n[[tap]]\nname = \"n3\"\nlink = \"n3\"\n\
-         source = \"vdev:net_af_xdp0,iface=tap0,force_copy=1\"\n[sensor]\nworkers = [0]\n\
+         source = \"vdev:{device}\"\n[sensor]\nworkers = [0]\n\
          tunnels = 65536\n[control]\nlisten = \"{address}\"\nstate_dir = \"state\"\n"
     );
     std::fs::write(file("weir.toml"), config).unwrap();
@@ -154,7 +160,7 @@ fn what_a_port_loses_is_told_and_a_port_that_goes_takes_nobody_with_it() {
     });
     let missed = lost(&body, "missed");
     eprintln!(
-        "net_af_xdp: of {FLOOD} frames {missed} missed, {} no_buffer, {} rx_error",
+        "{device}: of {FLOOD} frames {missed} missed, {} no_buffer, {} rx_error",
         lost(&body, "no_buffer"),
         lost(&body, "rx_error")
     );

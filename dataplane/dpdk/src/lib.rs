@@ -44,13 +44,13 @@ mod port;
 mod queue;
 mod ring;
 mod rule;
+mod sockets;
 mod spsc;
 mod steering;
 mod thread;
 #[cfg(feature = "transmit")]
 mod transmit;
 pub mod vdev;
-mod xsk;
 
 pub use burst::{Burst, Frames, RxFrame};
 pub use eal::{Eal, EalConfig, Hugepages, Memory};

@@ -1,7 +1,6 @@
 //! A port: a device that is configured and started to receive, and to nothing else.
 
 use std::ffi::{CStr, CString, c_char, c_int};
-use std::os::fd::RawFd;
 use std::sync::Arc;
 
 use weir_dpdk_sys as sys;
@@ -11,8 +10,8 @@ use crate::error::{PortError, errno_text};
 use crate::pool::Pool;
 use crate::queue::{BURST, QueueId, RxQueue, Stamps};
 use crate::rule::Rule;
+use crate::sockets::{self, Sockets};
 use crate::steering::{Hash, Steering};
-use crate::xsk;
 
 /// What a frame has beyond its MTU if the driver does not tell: Ethernet header and FCS.
 const ETHERNET_OVERHEAD: u32 = 18;
@@ -89,7 +88,8 @@ pub struct PortStats {
     pub received_packets: u64,
     /// Their bytes. net_null counts none.
     pub received_bytes: u64,
-    /// Frames dropped by the device since queues were full, AF_XDP's receive rings included.
+    /// Frames dropped by the device since queues were full, the rings of AF_PACKET and AF_XDP
+    /// included.
     pub missed: u64,
     /// Times the driver found no mbuf in the pool.
     pub no_buffer: u64,
@@ -117,8 +117,7 @@ pub(crate) struct PortInner {
     key: Vec<u8>,
     /// In force while the port is started.
     pub(crate) rules: Vec<Rule>,
-    /// AF_XDP sockets that the driver keeps open as long as the port is.
-    sockets: Vec<RawFd>,
+    sockets: Sockets,
     pool: Arc<Pool>,
 }
 
@@ -164,13 +163,12 @@ impl Port {
             started: false,
             key: symmetric_key(info.hash_key_size),
             rules: Vec::new(),
-            sockets: Vec::new(),
+            sockets: Sockets::None,
             pool,
         };
-        let before = sockets_of(&capabilities);
+        let before = sockets::xdp_sockets();
         let steering = inner.steer(config, &info)?;
-        inner.sockets = sockets_of(&capabilities);
-        inner.sockets.retain(|socket| !before.contains(socket));
+        inner.sockets = Sockets::of(&capabilities.driver, info.if_index, &before);
         let mtu = inner.mtu()?;
         let inner = Arc::new(inner);
         let queues = (0..config.queues + u16::from(steering.n4_queue.is_some()))
@@ -240,24 +238,14 @@ impl Port {
         Ok(PortStats {
             received_packets: stats.ipackets,
             received_bytes: stats.ibytes,
-            missed: stats.imissed + self.inner.rings_full(),
+            missed: stats.imissed + self.inner.sockets.rings_full(),
             no_buffer: stats.rx_nombuf,
             errors: stats.ierrors,
         })
     }
 }
 
-/// The AF_XDP sockets that there are, if such a driver may have made some.
-fn sockets_of(capabilities: &Capabilities) -> Vec<RawFd> {
-    if capabilities.driver == "net_af_xdp" { xsk::sockets() } else { Vec::new() }
-}
-
 impl PortInner {
-    /// Frames that the receive rings of AF_XDP sockets had no room for.
-    fn rings_full(&self) -> u64 {
-        self.sockets.iter().filter_map(|socket| xsk::ring_full(*socket)).sum()
-    }
-
     pub(crate) fn id(&self) -> PortId {
         self.id
     }

@@ -23,8 +23,8 @@
 //! Needs `CAP_NET_RAW`. The kernel takes the outer VLAN tag off before it hands a frame over; the
 //! driver puts it back, always as 0x8100. A frame longer than the ring's frame (2,048 bytes unless
 //! `framesz=` says more) is cut by the kernel without a sign, so for jumbo frames give `framesz=`,
-//! `blocksz=` and a pool of that data room. No time stamps, and the driver does not count what the
-//! kernel dropped: [`PortStats::missed`](crate::PortStats::missed) stays 0.
+//! `blocksz=` and a pool of that data room. The ring has `framecnt=` frames, 512 unless given; what
+//! it had no room for is in [`PortStats::missed`](crate::PortStats::missed). No time stamps.
 //!
 //! # net_af_xdp
 //!

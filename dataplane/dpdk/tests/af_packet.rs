@@ -39,8 +39,19 @@ fn frames_of_an_interface_come_whole_with_their_tags() {
     }
     let stats = port.stats().unwrap();
     assert_eq!(stats.received_packets, sent.len() as u64);
+    assert_eq!(stats.missed, 0);
     assert_eq!(pool.in_use(), 0);
     assert!(link().contains("promiscuity 1"));
+
+    // Nobody polls, and the rings are of 1,024 frames: asked twice, what was missed stays.
+    for number in 0..4_000 {
+        tap.send(&frame(number, None, 60));
+    }
+    let missed = [(); 2].map(|()| port.stats().unwrap().missed);
+    assert!((4_000 - 2 * 1_024..=4_000 - 1_024).contains(&missed[0]), "{missed:?}");
+    assert_eq!(missed[0], missed[1]);
+    receive(&mut queues, 4_000 - missed[0] as usize);
+    assert!(queues.iter_mut().all(|queue| queue.poll().is_empty()));
     drop((port, queues));
     assert!(link().contains("promiscuity 0"), "the interface is left as it was");
 }
