@@ -36,6 +36,13 @@ pub fn flood(extent: &Extent, outcome: &mut Outcome) -> anyhow::Result<()> {
     for (place, (what, took)) in measured.answers.iter().enumerate() {
         say(outcome, &format!("alerts_answer_{place}_ms"), what, took);
     }
+    let [answered, silenced] = measured.silence;
+    outcome.figure("alerts_silence_answer_ms", answered * 1e3);
+    outcome.figure("alerts_silence_seconds", silenced);
+    outcome.line(format!(
+        "a suppression of all of them: in force after {:.0} ms, the last one silenced after {silenced:.1} s",
+        answered * 1e3
+    ));
     match measured.views {
         Some(views) => {
             for (place, (view, took)) in views.iter().enumerate() {

@@ -18,7 +18,7 @@ use weir_engine::contract::verdict::{
     Alert, Fact, Initiator, MAX_BYTES, PolicySwap, Severity, Tuple, Verdict,
 };
 use weir_engine::contract::words::BLOCK;
-use weir_engine::detect::EGR_NOTALLOWED;
+use weir_engine::detect::{CATALOGUE, EGR_NOTALLOWED};
 use weir_engine::rules::{EquipmentId, Link};
 use weir_policy::PolicyMessage;
 use weir_shm::channel::Listener;
@@ -28,6 +28,8 @@ use crate::page::{self, View};
 
 /// Equipment that the alerts are about.
 const EQUIPMENT: u32 = 200;
+/// The network that all their peers are of.
+const PEERS: &str = "64.0.0.0/4";
 /// Records in the ring, as a sensor has.
 const SLOTS: usize = 1 << 16;
 /// The kind of records that hold a verdict.
@@ -49,6 +51,8 @@ pub struct Measured {
     pub answers: Vec<(&'static str, Vec<f64>)>,
     /// The same of the page's views; none where there is no browser.
     pub views: Option<Vec<View>>,
+    /// A suppression that covers all of them: until it is answered, and until the last alert is silenced.
+    pub silence: [f64; 2],
 }
 
 /// Has so many alerts stored.
@@ -128,7 +132,9 @@ pub fn measure(control: &Path, alerts: u32) -> anyhow::Result<Measured> {
     let most = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let kib = most.and_then(|most| most.split_whitespace().next()).context("VmHWM")?;
     let disk = size_of(&folder.path().join("state"))?;
-    Ok(Measured { seconds, memory: kib.parse::<u64>()? * 1024, disk, answers, views })
+    let token = token(control, &folder.path().join("state"))?;
+    let silence = silence(&address, &token, alerts)?;
+    Ok(Measured { seconds, memory: kib.parse::<u64>()? * 1024, disk, answers, views, silence })
 }
 
 fn now() -> u64 {
@@ -275,16 +281,76 @@ fn questions(address: &str) -> anyhow::Result<Vec<(&'static str, Vec<f64>)>> {
 }
 
 fn get(address: &str, path: &str) -> anyhow::Result<String> {
+    exchange(
+        address,
+        &format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"),
+    )
+}
+
+/// The body of the answer to a request that was well received.
+fn exchange(address: &str, request: &str) -> anyhow::Result<String> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(PATIENCE))?;
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
+    stream.write_all(request.as_bytes())?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     let (head, body) = answer.split_once("\r\n\r\n").context("an answer without a body")?;
-    if head.split(' ').nth(1) != Some("200") {
-        bail!("{path} answers {body}");
+    let status = head.split(' ').nth(1);
+    if !status.is_some_and(|status| status.starts_with('2')) {
+        let asked = request.lines().next().unwrap_or_default();
+        bail!("{asked} answers {body}");
     }
     Ok(body.to_owned())
+}
+
+/// A token of somebody who may silence alerts.
+fn token(control: &Path, state: &Path) -> anyhow::Result<String> {
+    let made = Command::new(control)
+        .arg("--state-dir")
+        .arg(state)
+        .args(["--new-token", "bench", "--role", "analyst"])
+        .output()?;
+    if !made.status.success() {
+        bail!("no token: {}", String::from_utf8_lossy(&made.stderr));
+    }
+    Ok(String::from_utf8(made.stdout)?.trim().to_owned())
+}
+
+/// How long a suppression of all the alerts takes: until whoever asked for it is told, and until the
+/// last alert is silenced.
+fn silence(address: &str, token: &str, alerts: u32) -> anyhow::Result<[f64; 2]> {
+    let until = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(24);
+    let scope = serde_json::json!({
+        "detection": CATALOGUE[usize::from(EGR_NOTALLOWED)].id,
+        "peer": PEERS,
+        "until": until.to_string(),
+        "reason": "a flood of the bench",
+    });
+    let body = scope.to_string();
+    let common = format!(
+        "Host: {address}\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\
+         Content-Type: application/json\r\nContent-Length: "
+    );
+    let began = Instant::now();
+    let made =
+        format!("POST /api/v1/suppressions HTTP/1.1\r\n{common}{}\r\n\r\n{body}", body.len());
+    exchange(address, &made)?;
+    let answered = began.elapsed().as_secs_f64();
+    let listed = format!("GET /api/v1/suppressions HTTP/1.1\r\n{common}0\r\n\r\n");
+    loop {
+        let page: serde_json::Value = serde_json::from_str(&exchange(address, &listed)?)?;
+        let made = &page["items"][0];
+        if made["pending"] == false {
+            if made["alerts"].as_u64() != Some(u64::from(alerts)) {
+                bail!("of {alerts} alerts it silenced {}", made["alerts"]);
+            }
+            return Ok([answered, began.elapsed().as_secs_f64()]);
+        }
+        if began.elapsed() > 10 * PATIENCE {
+            bail!("it does not end: {made}");
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
 }
 
 /// Bytes of a folder's files.

@@ -311,11 +311,12 @@ impl Control {
             self.hear_sinks();
             self.settle();
             self.obey();
+            let swept = self.sweep();
             self.publish();
             if self.plan.until_end && self.recorder.progress.ended && self.is_settled() {
                 break;
             }
-            self.listen(if read > 0 { Duration::ZERO } else { IDLE });
+            self.listen(if read > 0 || swept { Duration::ZERO } else { IDLE });
         }
         self.finish()
     }

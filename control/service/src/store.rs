@@ -12,6 +12,7 @@ mod session_reader;
 mod sessions;
 mod site;
 mod standing;
+mod sweep;
 mod talks;
 
 use std::fs::{File, OpenOptions, Permissions, TryLockError};
@@ -32,6 +33,7 @@ pub(crate) use session_reader::pseudonym;
 pub use session_reader::{Sealed, SessionFilter, SessionLine};
 pub(crate) use sessions::identity;
 pub use site::{Accused, Standing, Talk, TalkFilter, TalkLine};
+pub use sweep::Swept;
 
 use crate::alerts::{Alerts, Row};
 use crate::cases::{AlertId, Cases};
@@ -99,6 +101,8 @@ pub struct Store {
     sessions_given_up: u64,
     /// The part of the sessions that is looked through next for what is too old.
     sessions_looked_at: i64,
+    /// Whether changes of many alerts may be left to do.
+    is_sweeping: bool,
     _lock: File,
 }
 
@@ -128,7 +132,7 @@ impl Store {
                 inventory TEXT NOT NULL, policy TEXT NOT NULL);
              CREATE TABLE IF NOT EXISTS names (fingerprint BLOB PRIMARY KEY, sha256 BLOB NOT NULL);",
         )?;
-        for tables in [cases::TABLES, talks::TABLES, sessions::TABLES] {
+        for tables in [cases::TABLES, sweep::TABLES, talks::TABLES, sessions::TABLES] {
             connection.execute_batch(tables)?;
         }
         import::prepare(&connection)?;
@@ -137,7 +141,13 @@ impl Store {
         if connection.query_row(has_time, [], |row| row.get::<_, i64>(0))? == 0 {
             connection.execute("ALTER TABLE policies ADD COLUMN adopted INTEGER", [])?;
         }
-        let store = Self { connection, sessions_given_up: 0, sessions_looked_at: 0, _lock: lock };
+        let store = Self {
+            connection,
+            sessions_given_up: 0,
+            sessions_looked_at: 0,
+            is_sweeping: true,
+            _lock: lock,
+        };
         store.forget_other_schemas()?;
         Ok(store)
     }
@@ -266,7 +276,23 @@ impl Store {
         desk::note(&transaction, entry)?;
         put_progress(&transaction, progress)?;
         transaction.commit()?;
+        self.is_sweeping = true;
         Ok(Some(done))
+    }
+
+    /// Carries out a portion of what deeds over many alerts left to do; none if there is nothing.
+    ///
+    /// # Errors
+    /// What SQLite says; it is tried again then.
+    pub fn sweep(&mut self, now: Nanos) -> Result<Option<Swept>, StoreError> {
+        if !self.is_sweeping {
+            return Ok(None);
+        }
+        let transaction = self.connection.transaction()?;
+        let swept = sweep::go_on(&transaction, now)?;
+        transaction.commit()?;
+        self.is_sweeping = swept.is_some();
+        Ok(swept)
     }
 
     /// The alerts that were changed at that time, each with whether it is restricted.

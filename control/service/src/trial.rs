@@ -164,7 +164,7 @@ pub struct Silenced {
     pub detection: String,
     pub title: &'static str,
     pub equipment: Option<String>,
-    pub peer: Option<IpAddr>,
+    pub peer: Option<String>,
     /// `switched off`, `suppressed` or `allowed`.
     pub because: &'static str,
 }
@@ -219,7 +219,7 @@ impl<'a> Trial<'a> {
                     id: alert.id,
                     detection: alert.detection,
                     equipment: alert.equipment,
-                    peer: alert.peer,
+                    peer: alert.peer.map(|peer| peer.to_string()),
                     because,
                 });
             }

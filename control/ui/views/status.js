@@ -41,7 +41,7 @@ export function statusButtons({ what, path, stands, again }) {
               act: ({ note }) => tell(`${path}/status`, note ? { status, note } : { status }),
             });
             if (!done) return;
-            said(`${some(done.alerts, "alert")} now ${status}.`);
+            said(`${some(done.alerts, "alert")} now ${status}${done.pending ? ", more follow" : ""}.`);
             again();
           },
         },

@@ -141,7 +141,7 @@ export async function suppress(alert) {
       }),
   });
   counting.abort();
-  if (made) said(`Suppression ${made.number} holds; it silenced ${some(made.alerts, "stored alert")}.`);
+  if (made) said(`Suppression ${made.number} holds; it silenced ${some(made.alerts, "stored alert")}${made.pending ? " so far, more follow" : ""}.`);
   return made;
 }
 

@@ -78,7 +78,7 @@ export async function suppressions({ path, query, signal, again }) {
       cell: ({ reason, author, created }) => [unfolded(reason, 200), h("span", { class: "sub" }, outside(author, 24), ", ", time(created))],
     },
     { name: "Ends", cell: ends },
-    { name: "Alerts silenced", kind: "digits", cell: ({ alerts }) => count(alerts) },
+    { name: "Alerts silenced", kind: "digits", cell: ({ alerts, pending }) => [count(alerts), pending && h("span", { class: "sub" }, "more follow")] },
     mayWrite() && { name: "Do", cell: (one) => one.state === "active" && revoke(one, again) },
   ].filter(Boolean);
   return {

@@ -171,8 +171,10 @@ impl Put {
 /// What was done, as JSON.
 pub(super) fn done(done: Done) -> Json<Value> {
     Json(match done {
-        Done::Changed(alerts) => json!({ "alerts": alerts }),
-        Done::Suppressed { number, alerts } => json!({ "number": number, "alerts": alerts }),
+        Done::Changed { alerts, pending } => json!({ "alerts": alerts, "pending": pending }),
+        Done::Suppressed { number, alerts, pending } => {
+            json!({ "number": number, "alerts": alerts, "pending": pending })
+        }
         Done::Revoked | Done::Noted => json!({}),
         Done::Imported { added, changed, removed, version } => json!({
             "added": added, "changed": changed, "removed": removed, "version": version,

@@ -175,7 +175,7 @@ pub(super) async fn test(
     if !(1..=MOST_DAYS).contains(&days) {
         return Err(Failure::invalid(format!("days is a number from 1 to {MOST_DAYS}")));
     }
-    let rulebook = rulebook(&api);
+    let (rulebook, cover) = (rulebook(&api), api.cover()?);
     let labour = api.labour()?;
     let answer = api.ask(move |reader| {
         let _labour = labour;
@@ -192,7 +192,11 @@ pub(super) async fn test(
             Some(latest) => reader.conversations(latest, u64::from(days) * 24)?,
             None => Vec::new(),
         };
-        Ok(Trial::of(inventory, &policy.value).judge(alerts, talks))
+        let mut outcome = Trial::of(inventory, &policy.value).judge(alerts, talks);
+        for silent in &mut outcome.would_be_silent {
+            silent.peer = silent.peer.take().map(|peer| cover.peer(peer));
+        }
+        Ok(outcome)
     });
     Ok(Json(answer.await?))
 }

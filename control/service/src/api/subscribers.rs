@@ -96,11 +96,16 @@ impl Cover {
 
     /// Covers the peer of an alert that is a subscriber.
     pub(super) fn line(&self, mut line: AlertLine) -> AlertLine {
-        let peer = line.peer.as_ref().and_then(|peer| peer.parse().ok());
-        if let Some(peer) = peer.filter(|peer| self.is_subscribers(*peer)) {
-            line.peer = Some(pseudonym(self.seal.pseudonym(peer)));
-        }
+        line.peer = line.peer.map(|peer| self.peer(peer));
         line
+    }
+
+    /// An alert's peer, or the pseudonym of one that is a subscriber.
+    pub(super) fn peer(&self, peer: String) -> String {
+        match peer.parse() {
+            Ok(address) if self.is_subscribers(address) => pseudonym(self.seal.pseudonym(address)),
+            _ => peer,
+        }
     }
 
     /// Covers an alert's event: addresses of the pools, that of its session, and the user's end of its packet.

@@ -160,14 +160,21 @@ impl Command {
 /// What was done.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Done {
-    /// So many alerts were put where they should be.
-    Changed(u64),
-    /// The suppression with this number holds, and silenced so many alerts that were stored.
+    /// Alerts were put where they should be.
+    Changed {
+        /// How many so far.
+        alerts: u64,
+        /// Whether more are to follow, by and by.
+        pending: bool,
+    },
+    /// The suppression with this number holds.
     Suppressed {
         /// Its number.
         number: u64,
-        /// Stored alerts that it silenced.
+        /// Stored alerts that it silenced so far.
         alerts: u64,
+        /// Whether more are to follow, by and by.
+        pending: bool,
     },
     /// It holds no longer.
     Revoked,

@@ -2,6 +2,7 @@
 //! audit and the journal's place are one transaction, and the answer waits for the disk.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde_json::value::RawValue;
 use weir_engine::Nanos;
@@ -74,17 +75,19 @@ impl Control {
             Command::Alert(id, change) => {
                 let note = change.note.as_deref();
                 let found = deed.put_status(*id, change.status, note, sees)?;
-                Ok(found.then_some(Done::Changed(1)))
+                Ok(found.then_some(Done::Changed { alerts: 1, pending: false }))
             }
             Command::Incident(number, change) => {
                 let note = change.note.as_deref();
-                let count = deed.put_incident_status(*number, change.status, note, sees)?;
-                Ok(Some(Done::Changed(count as u64)))
+                let put = deed.put_incident_status(*number, change.status, note, sees)?;
+                let alerts = put.alerts.len() as u64;
+                Ok(Some(Done::Changed { alerts, pending: put.is_pending }))
             }
             Command::Suppress(_) => match &scope {
                 Some(scope) => {
-                    let (number, alerts) = deed.suppress(scope)?;
-                    Ok(Some(Done::Suppressed { number, alerts }))
+                    let (number, put) = deed.suppress(scope)?;
+                    let (alerts, pending) = (put.alerts.len() as u64, put.is_pending);
+                    Ok(Some(Done::Suppressed { number, alerts, pending }))
                 }
                 None => Ok(None),
             },
@@ -97,7 +100,7 @@ impl Control {
         })?;
         self.tell_watchers(now);
         match (&done, command, scope) {
-            (&Done::Suppressed { number, alerts }, _, Some(scope)) => {
+            (&Done::Suppressed { number, alerts, .. }, _, Some(scope)) => {
                 self.recorder.silence_said(&scope, now);
                 let standing = Standing { scope, alerts };
                 self.recorder.cases.suppressions.restore(number, standing);
@@ -108,6 +111,35 @@ impl Control {
             _ => {}
         }
         Ok(done)
+    }
+
+    /// Carries out a portion of what deeds over many alerts left to do; whether there was something.
+    pub(super) fn sweep(&mut self) -> bool {
+        let waits = self.blocked.as_ref().is_some_and(|blocked| Instant::now() < blocked.again);
+        if waits || !self.is_settled() {
+            return false;
+        }
+        match self.store.sweep(now()) {
+            Ok(None) => false,
+            Ok(Some(swept)) => {
+                self.unblock();
+                if let Some(number) = swept.suppression {
+                    let alerts = swept.alerts.len() as u64;
+                    self.recorder.cases.suppressions.count(number, alerts);
+                    self.settle();
+                }
+                let news = Arc::clone(&lock(&self.shared).news);
+                if news.is_watched() {
+                    news.stored(swept.alerts);
+                }
+                true
+            }
+            Err(error) => {
+                let place = self.plan.state_dir.display().to_string();
+                self.block(&format!("alerts can't be changed: {error}"), &place);
+                false
+            }
+        }
     }
 
     /// Whoever watches hears of alerts that a deed at `now` changed.

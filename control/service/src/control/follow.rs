@@ -23,8 +23,9 @@ use crate::recorder::Recorder;
 
 /// The kind of records that hold a verdict.
 const VERDICT: u16 = 1;
-/// Records of one transaction.
-const BATCH: usize = 1024;
+/// Records of one transaction. In a flood most of them change pages of their own: the more there are, the fewer
+/// pages are written twice; an order waits for one of these at most.
+const BATCH: usize = 4096;
 /// How long a replay, or the records of a sensor that is gone, wait for the disk: nothing
 /// else would end the waiting, as their ring does not fill up.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -292,7 +293,7 @@ impl Control {
     }
 
     /// Notes that the disk refuses, and says so the first time.
-    fn block(&mut self, what: &str, place: &str) {
+    pub(super) fn block(&mut self, what: &str, place: &str) {
         let now = Instant::now();
         let again = now + RETRY;
         match &mut self.blocked {
@@ -306,7 +307,7 @@ impl Control {
         }
     }
 
-    fn unblock(&mut self) {
+    pub(super) fn unblock(&mut self) {
         // Events that were given up did not make room for themselves.
         if self
             .blocked

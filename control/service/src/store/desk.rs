@@ -1,13 +1,12 @@
 //! What people do to alerts, each deed one transaction with its line in the audit.
 
-use std::net::IpAddr;
-
 use rusqlite::{OptionalExtension, Transaction, params};
 use weir_engine::Nanos;
 use weir_policy::Suppression;
 
 use super::StoreError;
 use super::cases::signed;
+use super::sweep::{self, Sweep, Swept};
 use crate::cases::status::Status;
 use crate::cases::{AlertId, RESTRICTED_FROM};
 
@@ -96,8 +95,7 @@ impl<'a> Deed<'a> {
         Ok(changed > 0)
     }
 
-    /// The same of all alerts of an incident that they may see; how many these are. What is suppressed
-    /// stays so.
+    /// The same of all alerts of an incident that they may see. What is suppressed stays so.
     ///
     /// # Errors
     /// What SQLite says.
@@ -107,29 +105,18 @@ impl<'a> Deed<'a> {
         status: Status,
         note: Option<&str>,
         sees_restricted: bool,
-    ) -> Result<usize, StoreError> {
-        Ok(self.transaction.execute(
-            "UPDATE history SET status = ?2, changed = ?3, changed_by = ?4,
-                note = coalesce(?5, note)
-             WHERE incident = ?1 AND status <> ?6 AND (restricted = 0 OR ?7)",
-            params![
-                signed(number),
-                status as u8,
-                signed(self.entry.time.0),
-                self.entry.actor,
-                note,
-                Status::Suppressed as u8,
-                sees_restricted
-            ],
-        )?)
+    ) -> Result<Swept, StoreError> {
+        let (entry, put) = (self.entry, (status, note));
+        Sweep::incident(self.transaction, entry.actor, number, put, sees_restricted)?
+            .start(self.transaction, entry.time)
     }
 
     /// Stores a suppression, and silences what it names among the alerts that are stored; answers
-    /// its number and how many these are.
+    /// its number and which these are.
     ///
     /// # Errors
     /// What SQLite says.
-    pub fn suppress(&self, scope: &Suppression) -> Result<(u64, u64), StoreError> {
+    pub fn suppress(&self, scope: &Suppression) -> Result<(u64, Swept), StoreError> {
         let entry = self.entry;
         let number = next(self.transaction, "suppressions", entry.restricted)?;
         self.transaction.execute(
@@ -148,18 +135,9 @@ impl<'a> Deed<'a> {
                 signed(scope.until.unwrap_or(0)),
             ],
         )?;
-        let silenced = covered(self.transaction, scope)?;
-        let mut silence = self.transaction.prepare_cached(
-            "UPDATE history SET status = ?2, suppression = ?3, changed = ?4, changed_by = ?5
-             WHERE id = ?1",
-        )?;
-        let (suppressed, time) = (Status::Suppressed as u8, signed(entry.time.0));
-        for id in &silenced {
-            silence.execute(params![id.0 as i64, suppressed, number, time, entry.actor])?;
-        }
-        let count = "UPDATE suppressions SET alerts = ?2 WHERE number = ?1";
-        self.transaction.execute(count, [number, silenced.len() as i64])?;
-        Ok((number as u64, silenced.len() as u64))
+        let number = number as u64;
+        let sweep = Sweep::silence(self.transaction, entry.actor, number, scope)?;
+        Ok((number, sweep.start(self.transaction, entry.time)?))
     }
 
     /// Keeps the text of an import until its file is written.
@@ -189,31 +167,9 @@ impl<'a> Deed<'a> {
             "UPDATE suppressions SET revoked = ?2, revoked_by = ?3 WHERE number = ?1",
             params![signed(number), time, self.entry.actor],
         )?;
+        sweep::stop(self.transaction, number)?;
         Ok(true)
     }
-}
-
-/// The alerts that are stored and would be silenced: new or acknowledged ones that it names.
-pub(super) fn covered(
-    connection: &rusqlite::Connection,
-    scope: &Suppression,
-) -> Result<Vec<AlertId>, StoreError> {
-    let mut statement = connection.prepare_cached(
-        "SELECT id, peer FROM history WHERE detection = ?1 AND (?2 IS NULL OR equipment = ?2)
-            AND status IN (?3, ?4)",
-    )?;
-    let open = [Status::New as u8, Status::Acknowledged as u8];
-    let mut rows = statement.query(params![scope.detection, scope.equipment, open[0], open[1]])?;
-    let mut covered = Vec::new();
-    while let Some(row) = rows.next()? {
-        let peer: Option<String> = row.get(1)?;
-        let peer: Option<IpAddr> = peer.and_then(|peer| peer.parse().ok());
-        let is_named = scope.peer.is_none_or(|net| peer.is_some_and(|peer| net.contains(&peer)));
-        if is_named {
-            covered.push(AlertId(row.get::<_, i64>(0)? as u64));
-        }
-    }
-    Ok(covered)
 }
 
 #[cfg(test)]

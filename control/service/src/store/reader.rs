@@ -12,7 +12,7 @@ use weir_engine::contract::verdict::Severity;
 
 use super::cases::{signed, unsigned};
 use super::question::{self, Question};
-use super::{StoreError, standing};
+use super::{StoreError, standing, sweep};
 use crate::cases::AlertId;
 use crate::cases::incidents::{Incident, Key};
 use crate::cases::status::Status;
@@ -133,6 +133,8 @@ pub struct SuppressionLine {
     pub revoked_by: Option<String>,
     /// Alerts that it silenced.
     pub alerts: u64,
+    /// Whether stored alerts are still to be silenced.
+    pub pending: bool,
 }
 
 /// A deed.
@@ -329,7 +331,9 @@ impl Reader {
                 revoked_by, alerts
              FROM suppressions WHERE restricted = 0 OR ?2 ORDER BY created DESC, number DESC LIMIT ?1",
         )?;
+        let pending = sweep::pending(&self.connection)?;
         let rows = statement.query_map(params![most, sees_restricted], |row| {
+            let number = unsigned(row.get(0)?);
             let revoked: Option<i64> = row.get(8)?;
             let until = unsigned(row.get(7)?);
             let state = match revoked {
@@ -338,7 +342,7 @@ impl Reader {
                 None => "active",
             };
             Ok(SuppressionLine {
-                number: unsigned(row.get(0)?),
+                number,
                 state,
                 detection: row.get(1)?,
                 equipment: row.get(2)?,
@@ -350,6 +354,7 @@ impl Reader {
                 revoked: revoked.map(|time| timestamp(Nanos(unsigned(time)))),
                 revoked_by: row.get(9)?,
                 alerts: unsigned(row.get(10)?),
+                pending: pending.contains(&number),
             })
         })?;
         Ok(rows.collect::<Result<_, _>>()?)

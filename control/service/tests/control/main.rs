@@ -14,6 +14,7 @@ mod reveal;
 mod sinks;
 mod site;
 mod streams;
+mod sweep;
 mod watching;
 
 use std::fs;

@@ -480,6 +480,10 @@ fn subscribers_that_an_alert_names_have_pseudonyms_until_somebody_says_why() {
     assert!(nest["peer"].as_str().unwrap().starts_with("h:"), "{nest}");
     let (_, nest) = desk.get(&viewer, &format!("alerts/{}", nest["id"].as_str().unwrap()));
     assert!(!nest.to_string().contains("10.60.0.9"), "{nest}");
+    let without = "[detections.GTP-NEST]\nenabled = false\n";
+    let body = json!({ "policy": without, "days": 30 });
+    let (_, page) = desk.post(&viewer, "policy/test", body);
+    assert_eq!(page["would_be_silent"][0]["peer"], nest["peer"], "{page}");
     // It is the pseudonym under which the session is listed.
     let sessions = items(&desk, &viewer, "sessions");
     assert_eq!(sessions[0]["ue"], json!([owner]));

@@ -225,7 +225,7 @@ fn who_is_too_slow_is_told_how_much_they_missed_and_goes_on() {
     for round in 0..12 {
         let status = ["acknowledged", "closed"][round % 2];
         let put = desk.post(&ada, "incidents/1/status", json!({ "status": status }));
-        assert_eq!(put.1, json!({ "alerts": ALERTS }));
+        assert_eq!(put.1, json!({ "alerts": ALERTS, "pending": false }));
         // More than are told at once.
         missed += quick.hears("missed")["alerts"].as_u64().unwrap();
     }
