@@ -102,6 +102,8 @@ pub struct Control {
     committed: u64,
     /// Up to where the evidence ring is read.
     shown: u64,
+    /// When what deeds over many alerts left to do could last not be stored, if it can't be.
+    sweep_failed: Option<Instant>,
     blocked: Option<Blocked>,
     /// The version in force and its name in this life of the sensor, and what may be told of them.
     judging: Option<(u64, [u8; 32])>,
@@ -262,6 +264,7 @@ impl Control {
             complaint: String::new(),
             committed,
             shown: 0,
+            sweep_failed: None,
             blocked: None,
             judging: None,
             in_force: None,

@@ -120,14 +120,13 @@ impl Cases {
 
     /// Whether anything is to be stored.
     pub fn has_changed(&self) -> bool {
-        !self.filings.is_empty() || self.incidents.has_changed() || self.suppressions.has_changed()
+        !self.filings.is_empty() || self.incidents.has_changed()
     }
 
     /// All of it is stored.
     pub fn stored(&mut self) {
         self.filings.clear();
         self.incidents.stored();
-        self.suppressions.stored();
     }
 }
 

@@ -1,6 +1,6 @@
 //! What people silence: one known thing, for a reason and until a day.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -86,26 +86,16 @@ impl Draft {
     }
 }
 
-/// A suppression that holds. Who made it, and when, is known to the store alone.
-#[derive(Clone, Debug)]
-pub struct Standing {
-    /// What it silences, and until when.
-    pub scope: Suppression,
-    /// Alerts that it silenced, those that were stored before included.
-    pub alerts: u64,
-}
-
-/// Those that hold.
+/// Those that hold. Who made them, when, and what they silenced is known to the store alone.
 #[derive(Debug, Default)]
 pub struct Suppressions {
-    held: BTreeMap<u64, Standing>,
-    changed: BTreeSet<u64>,
+    held: BTreeMap<u64, Suppression>,
 }
 
 impl Suppressions {
     /// Takes over a stored one.
-    pub fn restore(&mut self, number: u64, standing: Standing) {
-        self.held.insert(number, standing);
+    pub fn restore(&mut self, number: u64, scope: Suppression) {
+        self.held.insert(number, scope);
     }
 
     /// Whether there is room for another one.
@@ -121,46 +111,18 @@ impl Suppressions {
         peer: Option<IpAddr>,
         now: Nanos,
     ) -> Option<u64> {
-        let matches =
-            |standing: &&Standing| standing.scope.matches(detection, equipment, peer, now.0);
-        self.held.iter().find(|(_, standing)| matches(standing)).map(|(number, _)| *number)
-    }
-
-    /// Counts alerts that a suppression silenced.
-    pub fn count(&mut self, number: u64, alerts: u64) {
-        if let Some(standing) = self.held.get_mut(&number).filter(|_| alerts > 0) {
-            standing.alerts += alerts;
-            self.changed.insert(number);
-        }
+        let matches = |scope: &&Suppression| scope.matches(detection, equipment, peer, now.0);
+        self.held.iter().find(|(_, scope)| matches(scope)).map(|(number, _)| *number)
     }
 
     /// Takes one back; whether it was there.
     pub fn revoke(&mut self, number: u64) -> bool {
-        self.changed.remove(&number);
         self.held.remove(&number).is_some()
     }
 
     /// Lets those go that are over.
     pub fn expire(&mut self, now: Nanos) {
-        let changed = &self.changed;
-        self.held.retain(|number, standing| {
-            changed.contains(number) || standing.scope.until.is_none_or(|until| now.0 <= until)
-        });
-    }
-
-    /// Those whose count changed since it was stored.
-    pub fn changed(&self) -> impl Iterator<Item = (u64, &Standing)> {
-        self.changed.iter().filter_map(|number| Some((*number, self.held.get(number)?)))
-    }
-
-    /// Whether any did.
-    pub fn has_changed(&self) -> bool {
-        !self.changed.is_empty()
-    }
-
-    /// What changed is stored.
-    pub fn stored(&mut self) {
-        self.changed.clear();
+        self.held.retain(|_, scope| scope.until.is_none_or(|until| now.0 <= until));
     }
 }
 
@@ -208,7 +170,7 @@ mod tests {
     fn it_silences_what_it_names_until_it_is_over_or_taken_back() {
         let mut held = Suppressions::default();
         let scope = draft().check(NOW, ["gnb-1"]).unwrap();
-        held.restore(7, Standing { scope, alerts: 0 });
+        held.restore(7, scope);
         let matching = |held: &Suppressions, equipment, at| {
             held.matching("EGR-NOTALLOWED", Some(equipment), None, at)
         };
@@ -216,13 +178,9 @@ mod tests {
         assert_eq!(matching(&held, "gnb-1", NOW), Some(7));
         assert_eq!(matching(&held, "gnb-2", NOW), None);
         assert_eq!(matching(&held, "gnb-1", later), None);
-        held.count(7, 3);
-        held.expire(later);
-        assert_eq!(
-            held.changed().map(|(number, it)| (number, it.alerts)).collect::<Vec<_>>(),
-            [(7, 3)]
-        );
-        held.stored();
         assert!(held.revoke(7) && matching(&held, "gnb-1", NOW).is_none());
+        held.restore(8, draft().check(NOW, ["gnb-1"]).unwrap());
+        held.expire(later);
+        assert!(!held.revoke(8), "it is over");
     }
 }

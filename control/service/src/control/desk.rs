@@ -2,26 +2,31 @@
 //! audit and the journal's place are one transaction, and the answer waits for the disk.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::value::RawValue;
 use weir_engine::Nanos;
 use weir_engine::detect::CATALOGUE;
 
-use super::Control;
+use super::{Control, RETRY};
 use crate::cases::command::{Command, Done, NOTE, Order, Refused};
-use crate::cases::suppression::Standing;
 use crate::eve::{AuditBody, Body, Event};
 use crate::live::{lock, now};
 use crate::store::{Deed, Entry, StoreError};
 
 /// Orders that are carried out between two batches.
 const AT_ONCE: usize = 64;
+/// After how long the next of them waits for its turn.
+const TURN: Duration = Duration::from_millis(250);
 
 impl Control {
     /// Carries out what is asked for.
     pub(super) fn obey(&mut self) {
+        let began = Instant::now();
         for _ in 0..AT_ONCE {
+            if began.elapsed() > TURN {
+                return;
+            }
             let Ok(order) = self.orders.try_recv() else { return };
             let result = self.carry_out(&order);
             // What it changed among the alerts of open days.
@@ -100,10 +105,9 @@ impl Control {
         })?;
         self.tell_watchers(now);
         match (&done, command, scope) {
-            (&Done::Suppressed { number, alerts, .. }, _, Some(scope)) => {
+            (&Done::Suppressed { number, .. }, _, Some(scope)) => {
                 self.recorder.silence_said(&scope, now);
-                let standing = Standing { scope, alerts };
-                self.recorder.cases.suppressions.restore(number, standing);
+                self.recorder.cases.suppressions.restore(number, scope);
             }
             (Done::Revoked, Command::Revoke { number, .. }, _) => {
                 self.recorder.cases.suppressions.revoke(*number);
@@ -114,32 +118,32 @@ impl Control {
     }
 
     /// Carries out a portion of what deeds over many alerts left to do; whether there was something.
+    /// What can't be stored now is tried again after a while.
     pub(super) fn sweep(&mut self) -> bool {
-        let waits = self.blocked.as_ref().is_some_and(|blocked| Instant::now() < blocked.again);
-        if waits || !self.is_settled() {
+        let waits = self.sweep_failed.is_some_and(|since| since.elapsed() < RETRY);
+        if waits || self.blocked.is_some() || !self.is_settled() {
             return false;
         }
-        match self.store.sweep(now()) {
-            Ok(None) => false,
-            Ok(Some(swept)) => {
-                self.unblock();
-                if let Some(number) = swept.suppression {
-                    let alerts = swept.alerts.len() as u64;
-                    self.recorder.cases.suppressions.count(number, alerts);
-                    self.settle();
-                }
-                let news = Arc::clone(&lock(&self.shared).news);
-                if news.is_watched() {
-                    news.stored(swept.alerts);
-                }
-                true
-            }
+        let swept = match self.store.sweep(now()) {
+            Ok(swept) => swept,
             Err(error) => {
-                let place = self.plan.state_dir.display().to_string();
-                self.block(&format!("alerts can't be changed: {error}"), &place);
-                false
+                if self.sweep_failed.replace(Instant::now()).is_none() {
+                    eprintln!(
+                        "error: what people asked for can't be finished: {error}; control.db; make room: it is tried again"
+                    );
+                }
+                return false;
             }
+        };
+        if self.sweep_failed.take().is_some() {
+            eprintln!("Alerts can be changed again.");
         }
+        let Some(swept) = swept else { return false };
+        let news = Arc::clone(&lock(&self.shared).news);
+        if news.is_watched() {
+            news.stored(swept.alerts);
+        }
+        true
     }
 
     /// Whoever watches hears of alerts that a deed at `now` changed.

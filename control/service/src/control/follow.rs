@@ -26,6 +26,8 @@ const VERDICT: u16 = 1;
 /// Records of one transaction. In a flood most of them change pages of their own: the more there are, the fewer
 /// pages are written twice; an order waits for one of these at most.
 const BATCH: usize = 4096;
+/// Frames that the records of one transaction hold in the evidence ring, at most, give or take an alert's.
+const FRAMES: u64 = 2_048;
 /// How long a replay, or the records of a sensor that is gone, wait for the disk: nothing
 /// else would end the waiting, as their ring does not fill up.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -48,8 +50,11 @@ impl Control {
             self.sensor = None;
             return 0;
         }
-        let mut steps = 0;
+        let (mut steps, held) = (0, self.shown);
         for record in records {
+            if self.shown - held >= FRAMES {
+                break;
+            }
             steps += 1;
             let go_on = match record {
                 Ok(record) => self.take(&record),
@@ -293,7 +298,7 @@ impl Control {
     }
 
     /// Notes that the disk refuses, and says so the first time.
-    pub(super) fn block(&mut self, what: &str, place: &str) {
+    fn block(&mut self, what: &str, place: &str) {
         let now = Instant::now();
         let again = now + RETRY;
         match &mut self.blocked {
@@ -307,7 +312,7 @@ impl Control {
         }
     }
 
-    pub(super) fn unblock(&mut self) {
+    fn unblock(&mut self) {
         // Events that were given up did not make room for themselves.
         if self
             .blocked

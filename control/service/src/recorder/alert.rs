@@ -51,9 +51,6 @@ impl Recorder {
             Observed::Silenced { saying, is_first } => {
                 if is_first {
                     *self.progress.tally.suppressed.entry(detection).or_default() += 1;
-                    if let Some(Silence::Person(number)) = silence {
-                        self.cases.suppressions.count(number, 1);
-                    }
                 }
                 self.tell(&saying, silence, store);
             }

@@ -7,10 +7,10 @@ use weir_engine::Nanos;
 use weir_engine::detect::CATALOGUE;
 use weir_policy::Suppression;
 
-use super::StoreError;
+use super::{StoreError, sweep};
 use crate::cases::incidents::{Incident, Incidents};
 use crate::cases::status::Status;
-use crate::cases::suppression::{Standing, Suppressions};
+use crate::cases::suppression::Suppressions;
 use crate::cases::{AlertId, Cases, Filing, Silence};
 
 /// Incidents that are taken over at the start: the newest.
@@ -77,17 +77,12 @@ pub(super) fn put(
 ) -> Result<(), StoreError> {
     let wholes = cases.incidents.taken_in();
     for (number, incident) in cases.incidents.changed() {
-        put_incident(transaction, number, incident, wholes.get(&number).copied())?;
+        put_incident(transaction, number, incident, wholes.get(&number).copied(), now)?;
     }
     for filing in cases.filings() {
         // It was filed before its incident was taken in.
         let incident = filing.incident.map(|number| wholes.get(&number).copied().unwrap_or(number));
         put_filing(transaction, filing, incident, now)?;
-    }
-    let mut count =
-        transaction.prepare_cached("UPDATE suppressions SET alerts = ?2 WHERE number = ?1")?;
-    for (number, standing) in cases.suppressions.changed() {
-        count.execute(params![signed(number), signed(standing.alerts)])?;
     }
     Ok(())
 }
@@ -97,6 +92,7 @@ fn put_incident(
     number: u64,
     incident: &Incident,
     whole: Option<u64>,
+    now: Nanos,
 ) -> Result<(), StoreError> {
     let mut put = transaction.prepare_cached(
         "INSERT OR REPLACE INTO incidents (number, first, last, severity, restricted, merged_into,
@@ -112,7 +108,9 @@ fn put_incident(
         merged,
         serde_json::to_string(incident)?,
     ])?;
-    if merged.is_some() {
+    if let Some(whole) = whole {
+        // What is on its way for either is for its own alerts alone.
+        sweep::finish(transaction, [number, whole], now)?;
         let moved = "UPDATE history SET incident = ?2 WHERE incident = ?1";
         transaction.prepare_cached(moved)?.execute(params![signed(number), merged])?;
         transaction.prepare_cached(MOVE_PARTS)?.execute(params![signed(number), merged])?;
@@ -127,15 +125,15 @@ fn put_filing(
     now: Nanos,
 ) -> Result<(), StoreError> {
     let (row, alert) = (&filing.saying.row, &filing.saying.row.alert);
-    let known: Option<(u8, u8)> = transaction
-        .prepare_cached("SELECT status, severity FROM history WHERE id = ?1")?
-        .query_row([key(filing.id)], |row| Ok((row.get(0)?, row.get(1)?)))
+    let known: Option<(u8, u8, Option<i64>)> = transaction
+        .prepare_cached("SELECT status, severity, suppression FROM history WHERE id = ?1")?
+        .query_row([key(filing.id)], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
         .optional()?;
     let severity = filing.severity as u8;
     let status = match (filing.silence, known) {
         (Some(_), _) => Status::Suppressed,
         (None, None) => Status::New,
-        (None, Some((before, was))) => {
+        (None, Some((before, was, _))) => {
             Status::of(before).unwrap_or(Status::New).said(filing.saying.is_final, severity > was)
         }
     };
@@ -143,6 +141,16 @@ fn put_filing(
         Silence::Policy => 0,
         Silence::Person(number) => signed(number),
     });
+    let before = known.and_then(|(.., before)| before);
+    if let Some(Silence::Person(_)) = filing.silence
+        && before != suppression
+    {
+        let count = "UPDATE suppressions SET alerts = alerts + 1 WHERE number = ?1";
+        transaction.prepare_cached(count)?.execute([suppression])?;
+    }
+    if !filing.saying.is_final {
+        sweep::spare(transaction, filing.id)?;
+    }
     let detection = CATALOGUE.get(usize::from(alert.detection)).map_or("?", |known| known.id);
     let build = row.subject.build.as_ref();
     let mut put = transaction.prepare_cached(
@@ -210,7 +218,7 @@ pub(super) fn suppressions(
     now: Nanos,
 ) -> Result<Suppressions, StoreError> {
     let mut statement = connection.prepare(
-        "SELECT number, detection, equipment, peer, reason, until, alerts
+        "SELECT number, detection, equipment, peer, reason, until
          FROM suppressions WHERE revoked IS NULL AND until >= ?1",
     )?;
     let mut held = Suppressions::default();
@@ -229,8 +237,7 @@ pub(super) fn suppressions(
             until: Some(unsigned(row.get(5)?)),
             reason: row.get(4)?,
         };
-        let standing = Standing { scope, alerts: unsigned(row.get(6)?) };
-        held.restore(unsigned(row.get(0)?), standing);
+        held.restore(unsigned(row.get(0)?), scope);
     }
     Ok(held)
 }

@@ -92,6 +92,7 @@ impl<'a> Deed<'a> {
                 sees_restricted
             ],
         )?;
+        sweep::spare(self.transaction, id)?;
         Ok(changed > 0)
     }
 

@@ -1,6 +1,7 @@
 //! Changes of however many alerts at once, carried out a portion at a time, each one transaction: neither
 //! the sensor's ring nor the next order waits for a million rows. What is left to do is stored, and
-//! goes on after a crash. It ends: what is told of later than the deed is none of its business.
+//! goes on after a crash. It ends: what is told of later than the deed, or changed by somebody, is none
+//! of its business.
 
 use std::net::IpAddr;
 
@@ -15,12 +16,13 @@ use crate::cases::AlertId;
 use crate::cases::status::Status;
 
 pub(super) const TABLES: &str = "
-    CREATE TABLE IF NOT EXISTS sweeps (number INTEGER PRIMARY KEY, suppression INTEGER,
-        value TEXT NOT NULL);";
+    CREATE TABLE IF NOT EXISTS sweeps (number INTEGER PRIMARY KEY AUTOINCREMENT,
+        suppression INTEGER, incident INTEGER, value TEXT NOT NULL);
+    CREATE TABLE IF NOT EXISTS spared (alert INTEGER PRIMARY KEY, sweep INTEGER NOT NULL);";
 
 /// Alerts that one portion changes, and those that it looks at, at most.
 const CHANGED: usize = 1 << 12;
-const LOOKED_AT: usize = 1 << 16;
+const LOOKED_AT: usize = 1 << 14;
 
 /// The questions for alerts behind a place, in the order of their last sight.
 const OF_STATUS: &str = "SELECT last, id, status, restricted, detection, equipment, peer
@@ -50,16 +52,13 @@ pub(super) struct Sweep {
 enum What {
     /// To silence what a suppression names.
     Silence { number: u64, detection: String, equipment: Option<String>, peer: Option<IpNet> },
-    /// To put the alerts of an incident somewhere. When it becomes part of another one meanwhile, those
-    /// that are left stay as they are.
+    /// To put the alerts of an incident somewhere.
     Incident { number: u64, status: Status, note: Option<String>, sees_restricted: bool },
 }
 
 /// What a portion did.
 #[derive(Debug, Default)]
 pub struct Swept {
-    /// The suppression that it was for.
-    pub suppression: Option<u64>,
     /// The alerts that it changed, each with whether it is restricted.
     pub alerts: Vec<(AlertId, bool)>,
     /// Whether more is left to do.
@@ -118,26 +117,40 @@ impl Sweep {
         transaction: &Transaction<'_>,
         now: Nanos,
     ) -> Result<Swept, StoreError> {
-        let swept = self.portion(transaction, now)?;
+        let swept = self.portion(transaction, None, now)?;
         if swept.is_pending {
+            let (suppression, incident) = match self.what {
+                What::Silence { number, .. } => (Some(signed(number)), None),
+                What::Incident { number, .. } => (None, Some(signed(number))),
+            };
             transaction.execute(
-                "INSERT INTO sweeps (suppression, value) VALUES (?1, ?2)",
-                params![self.suppression().map(signed), serde_json::to_string(&self)?],
+                "INSERT INTO sweeps (suppression, incident, value) VALUES (?1, ?2, ?3)",
+                params![suppression, incident, serde_json::to_string(&self)?],
             )?;
         }
         Ok(swept)
     }
 
-    fn suppression(&self) -> Option<u64> {
-        match self.what {
-            What::Silence { number, .. } => Some(number),
-            What::Incident { .. } => None,
-        }
-    }
-
-    fn portion(&mut self, transaction: &Transaction<'_>, now: Nanos) -> Result<Swept, StoreError> {
-        let mut swept = Swept { suppression: self.suppression(), ..Swept::default() };
-        let (mut looked_at, turns) = (0, if swept.suppression.is_some() { OPEN.len() } else { 1 });
+    /// Looks at what comes next and changes what is meant of it, but for what is spared from the sweep of
+    /// that number.
+    fn portion(
+        &mut self,
+        transaction: &Transaction<'_>,
+        number: Option<i64>,
+        now: Nanos,
+    ) -> Result<Swept, StoreError> {
+        let mut spared = transaction.prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM spared WHERE alert = ?1 AND sweep >= ?2)",
+        )?;
+        let mut is_spared = |id: i64| -> Result<bool, StoreError> {
+            let Some(number) = number else { return Ok(false) };
+            Ok(spared.query_row([id, number], |row| row.get(0))?)
+        };
+        let (mut looked_at, mut swept) = (0, Swept::default());
+        let turns = match self.what {
+            What::Silence { .. } => OPEN.len(),
+            What::Incident { .. } => 1,
+        };
         while self.turn < turns {
             let (question, of) = match &self.what {
                 What::Silence { .. } => (OF_STATUS, OPEN[self.turn] as i64),
@@ -154,7 +167,7 @@ impl Sweep {
                 looked_at += 1;
                 let candidate = Candidate::of(row)?;
                 self.behind = (row.get(0)?, candidate.id);
-                if self.what.means(&candidate) {
+                if self.what.means(&candidate) && !is_spared(candidate.id)? {
                     swept.alerts.push((AlertId(candidate.id as u64), candidate.restricted));
                 }
             }
@@ -240,17 +253,69 @@ pub(super) fn go_on(
         .prepare_cached(question)?
         .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
-    let Some((number, value)) = found else { return Ok(None) };
-    let mut sweep: Sweep = serde_json::from_str(&value)?;
-    let swept = sweep.portion(transaction, now)?;
-    if swept.is_pending {
-        transaction
-            .prepare_cached("UPDATE sweeps SET value = ?2 WHERE number = ?1")?
-            .execute(params![number, serde_json::to_string(&sweep)?])?;
-    } else {
-        transaction.execute("DELETE FROM sweeps WHERE number = ?1", [number])?;
+    match found {
+        Some((number, value)) => advance(transaction, number, &value, now).map(Some),
+        None => {
+            transaction.prepare_cached("DELETE FROM spared")?.execute([])?;
+            Ok(None)
+        }
     }
-    Ok(Some(swept))
+}
+
+/// Carries out a portion of one.
+fn advance(
+    transaction: &Transaction<'_>,
+    number: i64,
+    value: &str,
+    now: Nanos,
+) -> Result<Swept, StoreError> {
+    let swept = match serde_json::from_str::<Sweep>(value) {
+        Ok(mut sweep) => {
+            let swept = sweep.portion(transaction, Some(number), now)?;
+            let left = serde_json::to_string(&sweep)?;
+            transaction
+                .prepare_cached("UPDATE sweeps SET value = ?2 WHERE number = ?1")?
+                .execute(params![number, left])?;
+            swept
+        }
+        Err(error) => {
+            eprintln!(
+                "error: what is left of a change of many alerts can't be read: {error}; {value}; control.db; ask for it again"
+            );
+            Swept::default()
+        }
+    };
+    if !swept.is_pending {
+        transaction.prepare_cached("DELETE FROM sweeps WHERE number = ?1")?.execute([number])?;
+    }
+    Ok(swept)
+}
+
+/// Carries out all that is left to do for incidents that become one: afterwards nobody could tell
+/// whose alerts were meant.
+pub(super) fn finish(
+    transaction: &Transaction<'_>,
+    incidents: [u64; 2],
+    now: Nanos,
+) -> Result<(), StoreError> {
+    let question =
+        "SELECT number, value FROM sweeps WHERE incident IN (?1, ?2) ORDER BY number LIMIT 1";
+    loop {
+        let found: Option<(i64, String)> = transaction
+            .prepare_cached(question)?
+            .query_row(incidents.map(signed), |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        let Some((number, value)) = found else { return Ok(()) };
+        advance(transaction, number, &value, now)?;
+    }
+}
+
+/// Keeps an alert out of all that is left to do: somebody changed it, or it is told of anew.
+pub(super) fn spare(transaction: &Transaction<'_>, id: AlertId) -> Result<(), StoreError> {
+    let spare = "INSERT OR REPLACE INTO spared (alert, sweep)
+        SELECT ?1, max(number) FROM sweeps HAVING max(number) IS NOT NULL";
+    transaction.prepare_cached(spare)?.execute([id.0 as i64])?;
+    Ok(())
 }
 
 /// Ends what a suppression has left to do.
@@ -329,6 +394,20 @@ mod tests {
         portions
     }
 
+    /// Carries everything out that was begun, in so many portions.
+    fn finish_all(connection: &mut Connection) -> usize {
+        let mut portions = 0;
+        loop {
+            let transaction = connection.transaction().unwrap();
+            let swept = go_on(&transaction, Nanos(9)).unwrap();
+            transaction.commit().unwrap();
+            if swept.is_none() {
+                return portions;
+            }
+            portions += 1;
+        }
+    }
+
     fn scope(equipment: &str, peer: Option<&str>) -> weir_policy::Suppression {
         weir_policy::Suppression {
             detection: "EGR-NOTALLOWED".into(),
@@ -385,6 +464,54 @@ mod tests {
             count(&connection, named)
         );
         assert_eq!(count(&connection, "status = 2"), count(&connection, named));
+    }
+
+    #[test]
+    fn what_was_changed_by_somebody_afterwards_or_told_anew_is_left_alone_by_what_began_before() {
+        let mut connection = filled();
+        let begun = begin_silence(&mut connection, &scope("gnb-1", None));
+        let transaction = connection.transaction().unwrap();
+        let touched = [9_998, 9_997].map(|number: i64| number * 7_919 % ALERTS);
+        touched.iter().for_each(|id| spare(&transaction, AlertId(*id as u64)).unwrap());
+        // What begins later is for these, too.
+        let put = (Status::Acknowledged, None);
+        let sweep = Sweep::incident(&transaction, "bob", 1, put, true).unwrap();
+        let later = sweep.start(&transaction, Nanos(8)).unwrap();
+        assert!(later.is_pending);
+        transaction.commit().unwrap();
+        assert_eq!(finish_all(&mut connection), 2);
+        let [a, b] = touched;
+        assert_eq!(count(&connection, &format!("id IN ({a}, {b}) AND status = 1")), 2);
+        // And one that was closed, and open again before its turn came.
+        assert_eq!(count(&connection, "status = 2"), 8_000 - 2 + 1);
+        assert_eq!(begun.alerts.len(), CHANGED);
+        assert_eq!(
+            connection.query_row("SELECT count(*) FROM spared", [], |row| row.get(0)),
+            Ok(0)
+        );
+    }
+
+    #[test]
+    fn what_is_left_for_incidents_that_become_one_is_done_before() {
+        let mut connection = filled();
+        let transaction = connection.transaction().unwrap();
+        let put = (Status::Closed, None);
+        let sweep = Sweep::incident(&transaction, "ada", 1, put, true).unwrap();
+        assert!(sweep.start(&transaction, Nanos(8)).unwrap().is_pending);
+        super::finish(&transaction, [7, 3], Nanos(9)).unwrap();
+        assert!(count(&transaction, "status < 2") > 0, "it is of neither");
+        super::finish(&transaction, [7, 1], Nanos(9)).unwrap();
+        assert_eq!(count(&transaction, "status = 3"), ALERTS + 2);
+        assert!(go_on(&transaction, Nanos(9)).unwrap().is_none());
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_given_up() {
+        let mut connection = filled();
+        let transaction = connection.transaction().unwrap();
+        transaction.execute("INSERT INTO sweeps (value) VALUES ('{}')", []).unwrap();
+        assert!(!go_on(&transaction, Nanos(9)).unwrap().unwrap().is_pending);
+        assert!(go_on(&transaction, Nanos(9)).unwrap().is_none());
     }
 
     #[test]
