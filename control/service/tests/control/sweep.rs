@@ -50,7 +50,7 @@ fn many_alerts_are_silenced_portion_by_portion_over_a_kill() {
     assert_eq!((code, &made["alerts"], &made["pending"]), (201, &json!(4_096), &json!(true)));
     // One that is told of again before its turn comes is counted once all the same.
     let mut again = alert(MANY, 0, 100);
-    again.peer = Some(IpAddr::from([203, (MANY - 1 >> 8) as u8, (MANY - 1) as u8, 1]));
+    again.peer = Some(IpAddr::from([203, ((MANY - 1) >> 8) as u8, (MANY - 1) as u8, 1]));
     desk.sensor.push(&say(again)).unwrap();
     desk.restart();
     let silenced = await_that("all are silenced", || {
