@@ -396,6 +396,7 @@ fn nfdump_and_tshark_read_the_flows_and_the_tunnels() {
     if !shown.contains("Unknown(507)") {
         return eprintln!("skipped: this tshark names the elements of GTP-U, which no test knows");
     }
+    let mut kinds = 0;
     for event in tunnels {
         element(506, &[255]);
         element(507, &(event["weir"]["gtpu"]["teid"].as_u64().unwrap() as u32).to_be_bytes());
@@ -403,7 +404,39 @@ fn nfdump_and_tshark_read_the_flows_and_the_tunnels() {
         if let Some(qfi) = event["weir"]["gtpu"]["qfi"].as_u64() {
             element(509, &[qfi as u8]);
         }
+        let [flags, sequence, kind] = header_of(&site, event);
+        element(505, &[flags.unwrap() as u8]);
+        if let Some(sequence) = sequence {
+            element(508, &(sequence as u16).to_be_bytes());
+        }
+        if let Some(kind) = kind {
+            element(510, &[kind as u8]);
+        }
+        kinds += usize::from(kind.is_some());
     }
+    assert!(kinds > 0, "no tunnel has a PDU Session Container");
+}
+
+/// Flags, sequence number and type of PDU of the first packet of an alert's tunnel in its evidence, as
+/// tshark reads them.
+fn header_of(site: &Site, event: &Value) -> [Option<u64>; 3] {
+    let evidence =
+        site.path("state/evidence").join(event["weir"]["evidence"]["pcap"].as_str().unwrap());
+    let mut command = Command::new("tshark");
+    command.args(["-r", text(&evidence), "-T", "fields", "-Y"]);
+    let teid = event["weir"]["gtpu"]["teid"].as_u64().unwrap();
+    command.arg(format!("gtp.message == 255 && gtp.teid == {teid}"));
+    for field in ["gtp.flags", "gtp.seq_number", "gtp.ext_hdr.pdu_ses_con.pdu_type"] {
+        command.args(["-e", field]);
+    }
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    let shown = String::from_utf8_lossy(&output.stdout);
+    let line = shown.lines().next().unwrap_or_else(|| panic!("{}", said(&output)));
+    let mut fields = line.split('\t').map(|field| {
+        let digits = field.strip_prefix("0x").map(|hex| u64::from_str_radix(hex, 16).ok());
+        digits.unwrap_or_else(|| field.parse().ok())
+    });
+    std::array::from_fn(|_| fields.next().flatten())
 }
 
 /// Suricata's fields as its documentation of EVE describes them, with their types.

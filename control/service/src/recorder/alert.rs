@@ -117,9 +117,13 @@ impl Recorder {
             tap: tap.unwrap_or("unknown"),
         };
         let story = narrate::tell(alert, names);
-        let evidence = match silence {
-            None => self.keep(saying, &story, is_apart),
-            Some(_) => saying.row.evidence.clone(),
+        let (frames, evidence) = match silence {
+            None => {
+                let frames = self.frames_of(saying);
+                let evidence = self.keep(saying, &story, is_apart, &frames);
+                (frames, evidence)
+            }
+            Some(_) => (Vec::new(), saying.row.evidence.clone()),
         };
         let installed = alert
             .equipment
@@ -226,7 +230,7 @@ impl Recorder {
         });
         if is_first {
             *self.progress.tally.alerts.entry(key).or_default() += 1;
-            self.flows.alert(alert, tap);
+            self.flows.alert(alert, &frames, tap);
         }
     }
 }

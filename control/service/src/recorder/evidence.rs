@@ -63,6 +63,11 @@ impl Recorder {
         }
     }
 
+    /// Takes the frames that were set aside for an alert.
+    pub(super) fn frames_of(&mut self, saying: &Saying) -> Vec<Kept> {
+        self.aside.take(&saying.dedup)
+    }
+
     /// Adds to an alert's capture what was set aside for it; gives the capture as it stands. An alert
     /// whose frames can't be written is told without.
     pub(super) fn keep(
@@ -70,9 +75,9 @@ impl Recorder {
         saying: &Saying,
         story: &Story,
         is_apart: bool,
+        frames: &[Kept],
     ) -> Option<Capture> {
         let before = saying.row.evidence.as_ref();
-        let frames = self.aside.take(&saying.dedup);
         let Some(cabinet) = self.cabinet.as_mut().filter(|_| !frames.is_empty()) else {
             return before.cloned();
         };
@@ -83,7 +88,7 @@ impl Recorder {
         let exhibit = Exhibit { id: &id, detection, text: &text, first: alert.first, is_apart };
         let taps = &self.taps.taps;
         let tap = |number: u16| taps.get(usize::from(number)).map_or("unknown", |it| &it.name);
-        match cabinet.add(&exhibit, before, &frames, tap) {
+        match cabinet.add(&exhibit, before, frames, tap) {
             Ok(None) => before.cloned(),
             Ok(Some(capture)) => {
                 self.alerts.prove(&saying.dedup, &capture);

@@ -1,6 +1,7 @@
 //! Flows as IPFIX (RFC 7011): messages, their sequence, and templates again and again where nothing
 //! says that they came. What stands in a record is [`record`]'s.
 
+mod header;
 mod record;
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};

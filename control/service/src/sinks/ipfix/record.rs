@@ -10,9 +10,11 @@ use std::sync::Arc;
 
 use bytes::{BufMut, BytesMut};
 use weir_engine::Nanos;
+use weir_engine::contract::exhibit::Kept;
 use weir_engine::contract::verdict::{Alert, Flow, FlowEnd, Tuple};
 use weir_engine::detect::CATALOGUE;
 
+use super::header::Header;
 use crate::sinks::Meter;
 use crate::sinks::queue::Item;
 
@@ -59,9 +61,12 @@ const FLOW_ID: Element = iana(148, 8);
 const START_MILLISECONDS: Element = iana(152, 8);
 const END_MILLISECONDS: Element = iana(153, 8);
 const BIFLOW_DIRECTION: Element = iana(239, 1);
+const GTPU_FLAGS: Element = iana(505, 1);
 const GTPU_MESSAGE_TYPE: Element = iana(506, 1);
 const GTPU_TEID: Element = iana(507, 4);
+const GTPU_SEQUENCE: Element = iana(508, 2);
 const GTPU_QFI: Element = iana(509, 1);
+const GTPU_PDU_TYPE: Element = iana(510, 1);
 
 const fn addresses(is_v6: bool) -> [Element; 2] {
     if is_v6 { [iana(27, 16), iana(28, 16)] } else { [iana(8, 4), iana(12, 4)] }
@@ -95,9 +100,33 @@ const fn flow_template(shape: Shape, is_v6: bool, is_total: bool) -> u16 {
     FIRST + (shape as u16) * 4 + (is_v6 as u16) * 2 + is_total as u16
 }
 
+/// What is known of the header of a G-PDU.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Headed {
+    /// No frame of it was kept.
+    Not,
+    /// It has no sequence number.
+    Flags,
+    /// It has one.
+    Sequence,
+}
+
+const HEADED: [Headed; 3] = [Headed::Not, Headed::Flags, Headed::Sequence];
+
+impl Headed {
+    fn of(header: Option<&Header>) -> Self {
+        match header {
+            None => Headed::Not,
+            Some(Header { sequence: None, .. }) => Headed::Flags,
+            Some(_) => Headed::Sequence,
+        }
+    }
+}
+
 /// The template of a tunnel that an alert is about.
-const fn tunnel_template(is_v6: bool, has_qfi: bool) -> u16 {
-    FIRST + (SHAPES.len() as u16) * 4 + (is_v6 as u16) * 2 + has_qfi as u16
+const fn tunnel_template(headed: Headed, is_v6: bool, has_qfi: bool) -> u16 {
+    let flows = (SHAPES.len() as u16) * 4;
+    FIRST + flows + (headed as u16) * 4 + (is_v6 as u16) * 2 + has_qfi as u16
 }
 
 fn flow_elements(shape: Shape, is_v6: bool, is_total: bool) -> Vec<Element> {
@@ -117,12 +146,21 @@ fn flow_elements(shape: Shape, is_v6: bool, is_total: bool) -> Vec<Element> {
     elements
 }
 
-fn tunnel_elements(is_v6: bool, has_qfi: bool, enterprise: u32) -> Vec<Element> {
+fn tunnel_elements(headed: Headed, is_v6: bool, has_qfi: bool, enterprise: u32) -> Vec<Element> {
     let mut elements = vec![START_MILLISECONDS, END_MILLISECONDS];
     elements.extend(addresses(is_v6));
     elements.extend([PROTOCOL, SOURCE_PORT, DESTINATION_PORT, GTPU_MESSAGE_TYPE, GTPU_TEID]);
+    if headed != Headed::Not {
+        elements.push(GTPU_FLAGS);
+    }
+    if headed == Headed::Sequence {
+        elements.push(GTPU_SEQUENCE);
+    }
     if has_qfi {
         elements.push(GTPU_QFI);
+        if headed != Headed::Not {
+            elements.push(GTPU_PDU_TYPE);
+        }
     }
     elements.extend([Element(SIGNATURE, 4, Some(enterprise)), INTERFACE_NAME]);
     elements
@@ -136,8 +174,11 @@ pub(super) fn templates(enterprise: u32) -> Vec<Vec<u8>> {
             (flow_template(shape, is_v6, is_total), flow_elements(shape, is_v6, is_total))
         })
     });
-    let tunnels = ways.map(|(is_v6, has_qfi)| {
-        (tunnel_template(is_v6, has_qfi), tunnel_elements(is_v6, has_qfi, enterprise))
+    let tunnels = HEADED.into_iter().flat_map(|headed| {
+        ways.map(|(is_v6, has_qfi)| {
+            let elements = tunnel_elements(headed, is_v6, has_qfi, enterprise);
+            (tunnel_template(headed, is_v6, has_qfi), elements)
+        })
     });
     flows.chain(tunnels).map(|(id, elements)| template(id, &elements)).collect()
 }
@@ -232,14 +273,20 @@ impl Flows {
         told.or(is_first.then(Counts::default))
     }
 
-    /// Tells of the tunnel of the first packet that an alert is about, if it is in one.
-    pub fn alert(&self, alert: &Alert, tap: Option<&str>) {
+    /// Tells of the tunnel of the first packet that an alert is about, if it is in one; of that packet's
+    /// header what the frames show that came with the alert.
+    pub fn alert(&self, alert: &Alert, frames: &[Kept], tap: Option<&str>) {
+        if self.sinks.is_empty() {
+            return;
+        }
         let (Some(tunnel), Some(outer)) = (&alert.tunnel, &alert.outer) else { return };
         let Some(detection) = CATALOGUE.get(usize::from(alert.detection)) else { return };
         if detection.restricted || outer.source.is_ipv6() != outer.destination.is_ipv6() {
             return;
         }
-        let template = tunnel_template(outer.source.is_ipv6(), tunnel.qfi.is_some());
+        let header = Header::of(frames, *tunnel, outer);
+        let headed = Headed::of(header.as_ref());
+        let template = tunnel_template(headed, outer.source.is_ipv6(), tunnel.qfi.is_some());
         let mut record = BytesMut::new();
         put_times(alert.first, alert.last, &mut record);
         put_address(outer.source, &mut record);
@@ -249,8 +296,17 @@ impl Flows {
         record.put_u16(outer.destination_port);
         record.put_u8(GPDU);
         record.put_u32(tunnel.teid);
+        if let Some(header) = header {
+            record.put_u8(header.flags);
+        }
+        if let Some(sequence) = header.and_then(|it| it.sequence) {
+            record.put_u16(sequence);
+        }
         if let Some(qfi) = tunnel.qfi {
             record.put_u8(qfi);
+        }
+        if let Some(kind) = header.and_then(|it| it.pdu_type()) {
+            record.put_u8(kind);
         }
         record.put_u32(detection.signature_id);
         put_name(tap, &mut record);
@@ -401,20 +457,31 @@ mod tests {
                 assert!(item.bytes.ends_with(b"\x01\x01\x02n6"), "idle, opened by the source, n6");
             }
         }
-        assert_eq!(announced(&tunnel_elements(false, true, 1)), 16 + 8 + 1 + 4 + 1 + 4 + 1 + 4);
+        let plain = 16 + 8 + 1 + 4 + 1 + 4 + 4;
+        for (headed, has_qfi, more) in [
+            (Headed::Not, false, 0),
+            (Headed::Not, true, 1),
+            (Headed::Flags, false, 1),
+            (Headed::Flags, true, 3),
+            (Headed::Sequence, false, 3),
+            (Headed::Sequence, true, 5),
+        ] {
+            let elements = tunnel_elements(headed, false, has_qfi, 1);
+            assert_eq!(announced(&elements), plain + more, "{headed:?} {has_qfi}");
+        }
     }
 
     #[test]
     fn templates_have_numbers_in_order_and_reverse_elements_have_their_owner() {
         let all = templates(99);
-        assert_eq!(all.len(), 16);
+        assert_eq!(all.len(), 24);
         for (number, template) in (FIRST..).zip(&all) {
             assert_eq!(template[..2], number.to_be_bytes());
         }
         let reverse_octets = [0x80, 1, 0, 8, 0, 0, 0x72, 0x79];
         assert!(all[0].windows(8).any(|window| window == reverse_octets));
         let signature = [0x80, 1, 0, 4, 0, 0, 0, 99];
-        assert!(all[15].windows(8).any(|window| window == signature));
+        assert!(all[23].windows(8).any(|window| window == signature));
     }
 
     #[test]
