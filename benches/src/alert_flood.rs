@@ -281,22 +281,19 @@ fn questions(address: &str) -> anyhow::Result<Vec<(&'static str, Vec<f64>)>> {
 }
 
 fn get(address: &str, path: &str) -> anyhow::Result<String> {
-    exchange(
-        address,
-        &format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"),
-    )
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    exchange(address, &request, "200")
 }
 
-/// The body of the answer to a request that was well received.
-fn exchange(address: &str, request: &str) -> anyhow::Result<String> {
+/// The body of the answer to a request, which must have that code.
+fn exchange(address: &str, request: &str, code: &str) -> anyhow::Result<String> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.write_all(request.as_bytes())?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     let (head, body) = answer.split_once("\r\n\r\n").context("an answer without a body")?;
-    let status = head.split(' ').nth(1);
-    if !status.is_some_and(|status| status.starts_with('2')) {
+    if head.split(' ').nth(1) != Some(code) {
         let asked = request.lines().next().unwrap_or_default();
         bail!("{asked} answers {body}");
     }
@@ -334,11 +331,11 @@ fn silence(address: &str, token: &str, alerts: u32) -> anyhow::Result<[f64; 2]> 
     let began = Instant::now();
     let made =
         format!("POST /api/v1/suppressions HTTP/1.1\r\n{common}{}\r\n\r\n{body}", body.len());
-    exchange(address, &made)?;
+    exchange(address, &made, "201")?;
     let answered = began.elapsed().as_secs_f64();
     let listed = format!("GET /api/v1/suppressions HTTP/1.1\r\n{common}0\r\n\r\n");
     loop {
-        let page: serde_json::Value = serde_json::from_str(&exchange(address, &listed)?)?;
+        let page: serde_json::Value = serde_json::from_str(&exchange(address, &listed, "200")?)?;
         let made = &page["items"][0];
         if made["pending"] == false {
             if made["alerts"].as_u64() != Some(u64::from(alerts)) {

@@ -10,7 +10,7 @@ use crate::error::{PortError, errno_text};
 use crate::pool::Pool;
 use crate::queue::{BURST, QueueId, RxQueue, Stamps};
 use crate::rule::Rule;
-use crate::sockets::{self, Sockets};
+use crate::sockets::Sockets;
 use crate::steering::{Hash, Steering};
 
 /// What a frame has beyond its MTU if the driver does not tell: Ethernet header and FCS.
@@ -166,7 +166,7 @@ impl Port {
             sockets: Sockets::None,
             pool,
         };
-        let before = sockets::xdp_sockets();
+        let before = Sockets::before(&capabilities.driver);
         let steering = inner.steer(config, &info)?;
         inner.sockets = Sockets::of(&capabilities.driver, info.if_index, &before);
         let mtu = inner.mtu()?;

@@ -18,8 +18,13 @@ pub(crate) enum Sockets {
 }
 
 impl Sockets {
-    /// Those that a driver of that name has on an interface. AF_XDP's are made while the port is
-    /// opened: `before` are the ones that were there already, of other ports.
+    /// Those that were there before a port of that driver is opened. AF_XDP's are made while it is, and
+    /// have no name to tell them by.
+    pub(crate) fn before(driver: &str) -> Vec<RawFd> {
+        if driver == "net_af_xdp" { xdp_sockets() } else { Vec::new() }
+    }
+
+    /// Those that a driver of that name has on an interface, none of [`Self::before`].
     pub(crate) fn of(driver: &str, interface: u32, before: &[RawFd]) -> Self {
         match driver {
             "net_af_xdp" => {
@@ -54,7 +59,7 @@ impl Sockets {
 }
 
 /// The AF_XDP sockets of this process.
-pub(crate) fn xdp_sockets() -> Vec<RawFd> {
+fn xdp_sockets() -> Vec<RawFd> {
     let mut sockets = all();
     sockets.retain(|&socket| {
         let mut domain: libc::c_int = 0;

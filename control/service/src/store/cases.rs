@@ -2,7 +2,7 @@
 //! suppressions, and who did what. It outlives releases: its columns are added to and never change
 //! their meaning.
 
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use weir_engine::Nanos;
 use weir_engine::detect::CATALOGUE;
 use weir_policy::Suppression;
@@ -224,22 +224,36 @@ pub(super) fn suppressions(
     let mut held = Suppressions::default();
     let mut rows = statement.query([signed(now.0)])?;
     while let Some(row) = rows.next()? {
-        let peer: Option<String> = row.get(3)?;
-        let scope = Suppression {
-            detection: row.get(1)?,
-            equipment: row.get(2)?,
-            // What can't be read silences nothing, rather than everything.
-            peer: match peer.map(|peer| peer.parse()) {
-                Some(Err(_)) => continue,
-                Some(Ok(peer)) => Some(peer),
-                None => None,
-            },
-            until: Some(unsigned(row.get(5)?)),
-            reason: row.get(4)?,
-        };
-        held.restore(unsigned(row.get(0)?), scope);
+        if let Some(scope) = scope(row)? {
+            held.restore(unsigned(row.get("number")?), scope);
+        }
     }
     Ok(held)
+}
+
+/// What the suppression with a number silences, whether it holds or not.
+pub(super) fn suppression(
+    connection: &Connection,
+    number: i64,
+) -> Result<Option<Suppression>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT detection, equipment, peer, reason, until FROM suppressions WHERE number = ?1",
+    )?;
+    let mut rows = statement.query([number])?;
+    rows.next()?.map_or(Ok(None), scope)
+}
+
+/// What can't be read silences nothing, rather than everything.
+fn scope(row: &Row<'_>) -> Result<Option<Suppression>, StoreError> {
+    let peer: Option<String> = row.get("peer")?;
+    let Ok(peer) = peer.map(|peer| peer.parse()).transpose() else { return Ok(None) };
+    Ok(Some(Suppression {
+        detection: row.get("detection")?,
+        equipment: row.get("equipment")?,
+        peer,
+        until: Some(unsigned(row.get("until")?)),
+        reason: row.get("reason")?,
+    }))
 }
 
 /// Removes alerts that were not touched since `oldest`, by the time of day, and incidents that none

@@ -137,7 +137,7 @@ impl<'a> Deed<'a> {
             ],
         )?;
         let number = number as u64;
-        let sweep = Sweep::silence(self.transaction, entry.actor, number, scope)?;
+        let sweep = Sweep::silence(self.transaction, entry.actor, number)?;
         Ok((number, sweep.start(self.transaction, entry.time)?))
     }
 

@@ -5,13 +5,13 @@
 
 use std::net::IpAddr;
 
-use ipnet::IpNet;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use serde::{Deserialize, Serialize};
 use weir_engine::Nanos;
+use weir_policy::Suppression;
 
 use super::StoreError;
-use super::cases::{signed, unsigned};
+use super::cases::{self, signed, unsigned};
 use crate::cases::AlertId;
 use crate::cases::status::Status;
 
@@ -51,7 +51,7 @@ pub(super) struct Sweep {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 enum What {
     /// To silence what a suppression names.
-    Silence { number: u64, detection: String, equipment: Option<String>, peer: Option<IpNet> },
+    Silence { number: u64 },
     /// To put the alerts of an incident somewhere.
     Incident { number: u64, status: Status, note: Option<String>, sees_restricted: bool },
 }
@@ -81,15 +81,8 @@ impl Sweep {
         connection: &Connection,
         actor: &str,
         number: u64,
-        scope: &weir_policy::Suppression,
     ) -> Result<Self, StoreError> {
-        let what = What::Silence {
-            number,
-            detection: scope.detection.clone(),
-            equipment: scope.equipment.clone(),
-            peer: scope.peer,
-        };
-        Self::begin(connection, actor, what)
+        Self::begin(connection, actor, What::Silence { number })
     }
 
     /// For the alerts of an incident that somebody may see; what is suppressed stays so.
@@ -120,7 +113,7 @@ impl Sweep {
         let swept = self.portion(transaction, None, now)?;
         if swept.is_pending {
             let (suppression, incident) = match self.what {
-                What::Silence { number, .. } => (Some(signed(number)), None),
+                What::Silence { number } => (Some(signed(number)), None),
                 What::Incident { number, .. } => (None, Some(signed(number))),
             };
             transaction.execute(
@@ -147,9 +140,11 @@ impl Sweep {
             Ok(spared.query_row([id, number], |row| row.get(0))?)
         };
         let (mut looked_at, mut swept) = (0, Swept::default());
-        let turns = match self.what {
-            What::Silence { .. } => OPEN.len(),
-            What::Incident { .. } => 1,
+        let (turns, scope) = match self.what {
+            What::Silence { number } => {
+                (OPEN.len(), cases::suppression(transaction, signed(number))?)
+            }
+            What::Incident { .. } => (1, None),
         };
         while self.turn < turns {
             let (question, of) = match &self.what {
@@ -167,7 +162,7 @@ impl Sweep {
                 looked_at += 1;
                 let candidate = Candidate::of(row)?;
                 self.behind = (row.get(0)?, candidate.id);
-                if self.what.means(&candidate) && !is_spared(candidate.id)? {
+                if self.what.means(&candidate, scope.as_ref()) && !is_spared(candidate.id)? {
                     swept.alerts.push((AlertId(candidate.id as u64), candidate.restricted));
                 }
             }
@@ -188,7 +183,7 @@ impl Sweep {
         now: Nanos,
     ) -> Result<(), StoreError> {
         let (status, suppression, note) = match &self.what {
-            What::Silence { number, .. } => (Status::Suppressed, Some(signed(*number)), None),
+            What::Silence { number } => (Status::Suppressed, Some(signed(*number)), None),
             What::Incident { status, note, .. } => (*status, None, note.as_deref()),
         };
         let mut put = transaction.prepare_cached(
@@ -215,15 +210,16 @@ impl Sweep {
 }
 
 impl What {
-    fn means(&self, alert: &Candidate) -> bool {
+    /// Whether it is for that alert. `scope` is the suppression's; it is asked about as of a time at which
+    /// any holds, since what was stored when it was made is silenced however long that takes.
+    fn means(&self, alert: &Candidate, scope: Option<&Suppression>) -> bool {
+        let Candidate { status, restricted, detection, equipment, peer, .. } = alert;
         match self {
-            Self::Silence { detection, equipment, peer, .. } => {
-                *detection == alert.detection
-                    && (equipment.is_none() || *equipment == alert.equipment)
-                    && peer.is_none_or(|net| alert.peer.is_some_and(|peer| net.contains(&peer)))
+            Self::Silence { .. } => {
+                scope.is_some_and(|it| it.matches(detection, equipment.as_deref(), *peer, 0))
             }
             Self::Incident { sees_restricted, .. } => {
-                alert.status != Status::Suppressed as u8 && (*sees_restricted || !alert.restricted)
+                *status != Status::Suppressed as u8 && (*sees_restricted || !restricted)
             }
         }
     }
@@ -408,8 +404,8 @@ mod tests {
         }
     }
 
-    fn scope(equipment: &str, peer: Option<&str>) -> weir_policy::Suppression {
-        weir_policy::Suppression {
+    fn scope(equipment: &str, peer: Option<&str>) -> Suppression {
+        Suppression {
             detection: "EGR-NOTALLOWED".into(),
             equipment: Some(equipment.into()),
             peer: peer.map(|net| net.parse().unwrap()),
@@ -418,16 +414,17 @@ mod tests {
         }
     }
 
-    fn begin_silence(connection: &mut Connection, scope: &weir_policy::Suppression) -> Swept {
+    fn begin_silence(connection: &mut Connection, scope: &Suppression) -> Swept {
         let transaction = connection.transaction().unwrap();
+        let peer = scope.peer.map(|net| net.to_string());
         transaction
             .execute(
-                "INSERT INTO suppressions (number, restricted, detection, reason, author, created,
-                    until, alerts) VALUES (1, 0, '', '', '', 0, 99, 0)",
-                [],
+                "INSERT INTO suppressions (number, restricted, detection, equipment, peer, reason,
+                    author, created, until, alerts) VALUES (1, 0, ?1, ?2, ?3, '', '', 0, 99, 0)",
+                params![scope.detection, scope.equipment, peer],
             )
             .unwrap();
-        let sweep = Sweep::silence(&transaction, "ada", 1, scope).unwrap();
+        let sweep = Sweep::silence(&transaction, "ada", 1).unwrap();
         let swept = sweep.start(&transaction, Nanos(8)).unwrap();
         transaction.commit().unwrap();
         swept
